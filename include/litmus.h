@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * litmus.h - record a test run from C, and read runs back.
+ *
+ * What is always true:
+ *  - An emit that returned LITMUS_OK is with the kernel: SIGKILL of this process cannot lose it.
+ *  - Every function that can fail returns an int code (enum litmus_code) and takes an optional
+ *    `struct litmus_error *` last: untouched on success, the first failure kept, NULL accepted.
+ *  - Strings passed in are borrowed for the call only (the library copies); NULL means "not given".
+ *  - Text is UTF-8; times are microseconds since 1970-01-01T00:00:00Z.
+ *  - A session may be used by many threads at once. A forked child that records through an
+ *    inherited session gets a log file of its own, of the same session.
+ *
+ * Calling sequence:
+ *  1. litmus_session_open
+ *  2. litmus_run_start                (one or more runs in a session)
+ *  3. litmus_plan_add for each step, then litmus_plan_commit: the whole plan is on record
+ *  4. litmus_step_start, litmus_measure..., litmus_step_end for each step
+ *  5. litmus_run_end
+ *  6. litmus_session_close            (seals the log; the runs daemon writes the Parquet file)
+ */
+#ifndef LITMUS_H
+#define LITMUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LITMUS_API __attribute__((visibility("default")))
+#define LITMUS_MUST_USE __attribute__((warn_unused_result))
+
+/* Every error code once: X(name, number, what it means). The number is also the CLI's view of it. */
+#define LITMUS_CODES(X)                                                                    \
+    X(OK, 0, "success")                                                                    \
+    X(EINVAL, 1, "an argument is not usable")                                              \
+    X(EEVENT, 2, "an event breaks its declaration")                                        \
+    X(EIO, 3, "the operating system refused or failed")                                    \
+    X(ENOSPC, 4, "no space, quota reached")                                                \
+    X(EPERM, 5, "no permission, or a read-only file system")                               \
+    X(ENOENT, 6, "not there")                                                              \
+    X(EDAMAGED, 7, "a file is damaged or of a foreign kind")                               \
+    X(EVERSION, 8, "written by a newer format version")                                    \
+    X(EBUSY, 9, "held by another process")                                                 \
+    X(EAMBIGUOUS, 10, "an id prefix fits several runs")                                    \
+    X(ENOMEM, 11, "out of memory")                                                         \
+    X(ECONFIG, 12, "litmus.yaml cannot be used")                                           \
+    X(ESTATE, 13, "called out of order (for example a step of a run that has ended)")
+
+enum litmus_code {
+#define LITMUS_CODE_ENUM(name, number, text) LITMUS_##name = number,
+    LITMUS_CODES(LITMUS_CODE_ENUM)
+#undef LITMUS_CODE_ENUM
+};
+
+/* What failed, where, and what to do. `text` is one line of UTF-8, ready to show. */
+struct litmus_error {
+    int code;       /* enum litmus_code; LITMUS_OK while nothing failed */
+    int os_errno;   /* errno of the failing call, 0 if none */
+    char text[600]; /* names the file and the remedy */
+};
+
+/* Name of a code, e.g. "ENOSPC"; "unknown" for a number that is none. Static storage. */
+LITMUS_API const char *litmus_code_name(int code);
+/* Version of this library, e.g. "0.1.0". Static storage. */
+LITMUS_API const char *litmus_version(void);
+
+/* ---- Record ------------------------------------------------------------------------------- */
+
+typedef struct litmus_session litmus_session; /* handle: one connect-to-disconnect window */
+typedef struct litmus_run litmus_run;         /* handle: one run of a session */
+
+enum litmus_durability {
+    LITMUS_DURABILITY_OS = 0,    /* survives process death; the daemon syncs within 1 s */
+    LITMUS_DURABILITY_GROUP = 1, /* this process syncs at most `group_ms` after an event */
+    LITMUS_DURABILITY_EACH = 2,  /* fdatasync before each emit returns */
+};
+
+struct litmus_session_options {
+    const char *data_dir;     /* NULL: LITMUS_DATA_DIR, litmus.yaml, LITMUS_HOME, XDG (in that order) */
+    const char *session_id;   /* NULL: a new random uuid. Set to join a session (a worker) */
+    bool joined;              /* true: another process owns the session: no session.* events, no daemon */
+    const char *payload_json; /* fields of session.started as one JSON object, or NULL */
+    size_t payload_bytes;     /* length of payload_json; 0: strlen */
+    bool no_daemon;           /* true: do not start the runs daemon; close() materialises instead */
+    const char *daemon_exe;   /* path of the `litmus` binary; NULL: found on PATH */
+    enum litmus_durability durability;
+    int group_ms; /* for LITMUS_DURABILITY_GROUP; 0: 100 */
+};
+
+/* Opens a session: creates the log file, emits session.started (unless joined), starts the runs
+ * daemon if none runs. Hands over *out; close with litmus_session_close. Options may be NULL.
+ * Errors: ECONFIG, EPERM, ENOSPC, EIO, EVERSION, EINVAL. */
+LITMUS_API LITMUS_MUST_USE int litmus_session_open(const struct litmus_session_options *options,
+                                                   litmus_session **out,
+                                                   struct litmus_error *error);
+
+/* The session's id, 36 characters; lives as long as the handle. */
+LITMUS_API const char *litmus_session_id(const litmus_session *session);
+/* The data directory in force (absolute path); lives as long as the handle. */
+LITMUS_API const char *litmus_session_data_dir(const litmus_session *session);
+
+struct litmus_event {
+    const char *event_type;  /* e.g. "test.record"; required */
+    const char *run_id;      /* 36 characters, or NULL for session scope */
+    const char *payload;     /* payload fields as one JSON object; NULL: {} */
+    size_t payload_bytes;    /* 0: strlen(payload) */
+    int64_t occurred_at_us;  /* 0: now */
+    const char *id;          /* NULL: a new random uuid */
+};
+
+/* Checks the event against the event table, completes it (defaults, envelope) and appends it with
+ * one write(2). When this returns LITMUS_OK the event is on record. `id_out`, if not NULL, gets
+ * the event's id (37 bytes). Errors: EEVENT (names the field), EINVAL, ENOSPC, EPERM, EIO. */
+LITMUS_API LITMUS_MUST_USE int litmus_emit(litmus_session *session, const struct litmus_event *event,
+                                           char id_out[37], struct litmus_error *error);
+
+/* Emits session.ended (unless joined), seals the log, waits (bounded, 10 s) until the daemon has
+ * written the Parquet file of each run this handle ended, and else writes it in this process.
+ * Frees the handle in every case. `outcome` may be NULL. */
+LITMUS_API int litmus_session_close(litmus_session *session, const char *outcome,
+                                    struct litmus_error *error);
+
+/* Starts a run. `payload_json`: fields of run.started as one JSON object, or NULL. Hands over
+ * *out, which ends with litmus_run_end; it must not outlive the session. */
+LITMUS_API LITMUS_MUST_USE int litmus_run_start(litmus_session *session, const char *payload_json,
+                                                litmus_run **out, struct litmus_error *error);
+LITMUS_API const char *litmus_run_id(const litmus_run *run);
+
+/* Adds one planned step. `step_path` is `{file}/{group}/{name}` or just a name, unique in the run.
+ * Adding the same step_path again plans a further vector of that step. *step_out (may be NULL)
+ * gets the handle number to start the step with. EINVAL after litmus_plan_commit. */
+LITMUS_API LITMUS_MUST_USE int litmus_plan_add(litmus_run *run, const char *step_path, int *step_out,
+                                               struct litmus_error *error);
+/* Emits test.steps_discovered: from here on every planned step is on record. */
+LITMUS_API LITMUS_MUST_USE int litmus_plan_commit(litmus_run *run, struct litmus_error *error);
+
+/* Starts planned step number `step`. `inputs_json`: object of commanded parameters, or NULL. */
+LITMUS_API LITMUS_MUST_USE int litmus_step_start(litmus_run *run, int step, const char *inputs_json,
+                                                 struct litmus_error *error);
+
+struct litmus_limit {
+    double low, high, nominal; /* NAN: not given */
+    const char *comparator;    /* GELE (NULL), GELT, GTLE, GTLT, GE, GT, LE, LT, EQ, NE */
+    const char *units;         /* NULL: none */
+};
+/* Records one measurement in the step that is running and judges it. `limit` may be NULL (outcome
+ * done). NAN value: errored. *outcome_out (may be NULL) gets "passed", "failed", "done", "errored"
+ * (static storage). Errors: EINVAL for a limit that cannot judge, ESTATE outside a step. */
+LITMUS_API LITMUS_MUST_USE int litmus_measure(litmus_run *run, const char *name, double value,
+                                              const struct litmus_limit *limit,
+                                              const char **outcome_out, struct litmus_error *error);
+/* Ends the step that is running. `outcome` NULL: failed/errored if a measurement was, passed if one
+ * was judged, else done. `message` may be NULL. */
+LITMUS_API LITMUS_MUST_USE int litmus_step_end(litmus_run *run, const char *outcome,
+                                               const char *message, struct litmus_error *error);
+/* Ends the run and frees the handle. `outcome` NULL: the worst outcome of its steps. `stop_reason`
+ * NULL when the plan was worked through. */
+LITMUS_API LITMUS_MUST_USE int litmus_run_end(litmus_run *run, const char *outcome,
+                                              const char *stop_reason, struct litmus_error *error);
+
+/* ---- Read back ---------------------------------------------------------------------------- */
+
+typedef struct litmus_table litmus_table; /* rows and named columns, read only */
+
+enum litmus_list {
+    LITMUS_LIST_RUNS = 0,
+    LITMUS_LIST_STEPS = 1,
+    LITMUS_LIST_MEASUREMENTS = 2,
+};
+
+/* Reads runs (run_ref ignored, may be NULL; newest first, at most `limit`, 0 = all) or the steps or
+ * measurements of one run (`run_ref`: a run id or a unique prefix of one, "last", or "@2").
+ * `data_dir` NULL: found as for a session. Hands over *out; free with litmus_table_free.
+ * Errors: ENOENT, EAMBIGUOUS (text names the candidates), EDAMAGED, ECONFIG, EIO. */
+LITMUS_API LITMUS_MUST_USE int litmus_read(const char *data_dir, enum litmus_list what,
+                                           const char *run_ref, int64_t limit, litmus_table **out,
+                                           struct litmus_error *error);
+LITMUS_API int64_t litmus_table_rows(const litmus_table *table);
+LITMUS_API int litmus_table_columns(const litmus_table *table);
+LITMUS_API const char *litmus_table_column_name(const litmus_table *table, int column);
+/* Cell as text (numbers in their shortest form, times as ISO 8601), written to `buf` (always
+ * terminated, cut at `size`). Returns the full length, or -1 for NULL. */
+LITMUS_API int64_t litmus_table_text(const litmus_table *table, int64_t row, int column, char *buf,
+                                     size_t size);
+/* Column number by name, -1 if there is none. */
+LITMUS_API int litmus_table_find(const litmus_table *table, const char *column_name);
+LITMUS_API void litmus_table_free(litmus_table *table);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * gather.h - the runs of one session, folded from its log files.
+ *
+ * The order: within a file as written; across files a merge by the occurred_at of the heads, ties
+ * by file name. A run that has a run.materialized event with `log_rows` takes of each file only
+ * the rows that are named there, so that what an orphan writes later never changes a run's rows.
+ */
+#ifndef LT_ACCUMULATE_GATHER_H
+#define LT_ACCUMULATE_GATHER_H
+
+#include "accumulate/run.h"
+#include "log/log.h"
+
+struct lt_gathered_run {
+    struct lt_run run;
+    bool producer_alive;         /* the log that holds run.started is held by a live process */
+    bool materialized;           /* a run.materialized event is in the log */
+    struct lt_str destination;   /* its destination (in the run's arena), relative to the data_dir */
+    struct lt_str owner_log;     /* path of the log that holds run.started (in the run's arena) */
+};
+struct lt_log_tail {
+    char *path;
+    char identity[160];
+    int64_t rows;
+    enum lt_log_status end;
+};
+struct lt_gathering {
+    char session_id[64];
+    struct lt_gathered_run **runs; /* in order of first appearance */
+    size_t run_count, run_capacity;
+    struct lt_log_tail *logs;
+    size_t log_count;
+    size_t damaged; /* places passed over */
+};
+
+struct lt_gather_options {
+    const char *run_id; /* fold this run alone; NULL: every run of the session */
+    bool ignore_cuts;   /* take whole files even where run.materialized names rows */
+};
+
+/* Reads every log of the session and folds. Runs are settled: live when they have not ended and
+ * their producer lives. Hands over the contents of *out: release with lt_gathering_release, also
+ * after an error. Errors: ENOENT (no such session), EIO, ENOMEM; damage is counted, not an error. */
+int lt_gather_session(const char *data_dir, const char *session_id, const struct lt_gather_options *options,
+                      struct lt_gathering *out, struct litmus_error *error);
+void lt_gathering_release(struct lt_gathering *gathering);
+
+#endif

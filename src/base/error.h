@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * error.h - how every function of the library fails.
+ *
+ * Always true: a failing function returns a code other than LITMUS_OK and has filled the caller's
+ * litmus_error, unless that is NULL or holds an earlier failure already (the first one is kept).
+ */
+#ifndef LT_BASE_ERROR_H
+#define LT_BASE_ERROR_H
+
+#include "litmus.h"
+
+/* Fills `error` (what failed, where, what to do) and returns `code`, so that callers can write
+ * `return lt_fail(error, LITMUS_EINVAL, 0, "...")`. */
+int lt_fail(struct litmus_error *error, int code, int os_errno, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* As lt_fail for a failed OS call: chooses the code from errno and appends its text and a remedy:
+ * "what: path: No space left on device (free space, ...)". */
+int lt_fail_os(struct litmus_error *error, int os_errno, const char *what, const char *path);
+
+/* Forgets an earlier failure. NULL accepted. */
+void lt_error_clear(struct litmus_error *error);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Repeats a call that a signal interrupted. */
+#define RETRY(result, call)                          \
+    do {                                             \
+        (result) = (call);                           \
+    } while ((result) < 0 && errno == EINTR)
+
+static int os_open(void *self, const char *path, int flags, unsigned mode) {
+    (void)self;
+    int fd;
+    RETRY(fd, open(path, flags | O_CLOEXEC, (mode_t)mode));
+    return fd;
+}
+static ssize_t os_write(void *self, int fd, const void *bytes, size_t n) {
+    (void)self;
+    ssize_t done;
+    RETRY(done, write(fd, bytes, n));
+    return done;
+}
+static int os_fdatasync(void *self, int fd) {
+    (void)self;
+    int result;
+    RETRY(result, fdatasync(fd));
+    return result;
+}
+static int os_fsync(void *self, int fd) {
+    (void)self;
+    int result;
+    RETRY(result, fsync(fd));
+    return result;
+}
+static int os_ftruncate(void *self, int fd, int64_t size) {
+    (void)self;
+    int result;
+    RETRY(result, ftruncate(fd, (off_t)size));
+    return result;
+}
+static int os_rename(void *self, const char *from, const char *to) {
+    (void)self;
+    return rename(from, to);
+}
+static int os_mkdir(void *self, const char *path, unsigned mode) {
+    (void)self;
+    return mkdir(path, (mode_t)mode);
+}
+static int os_unlink(void *self, const char *path) {
+    (void)self;
+    return unlink(path);
+}
+static int os_flock(void *self, int fd, int operation) {
+    (void)self;
+    int result;
+    RETRY(result, flock(fd, operation));
+    return result;
+}
+static int os_close(void *self, int fd) {
+    (void)self;
+    return close(fd); /* never retried: on Linux the descriptor is gone even after EINTR */
+}
+
+const struct lt_io lt_io_os = {os_open,  os_write,  os_fdatasync, os_fsync, os_ftruncate, os_rename,
+                               os_mkdir, os_unlink, os_flock,     os_close, NULL};
+
+int lt_io_write_all(const struct lt_io *io, int fd, const void *bytes, size_t n, size_t *done) {
+    const char *p = bytes;
+    size_t left = n;
+    while (left > 0) {
+        ssize_t put = io->write(io->self, fd, p, left);
+        if (put < 0) break;
+        if (put == 0) {
+            errno = ENOSPC;
+            break;
+        }
+        p += put;
+        left -= (size_t)put;
+    }
+    if (done != NULL) *done = n - left;
+    return left == 0 ? 0 : -1;
+}
+
+int lt_io_mkdirs(const struct lt_io *io, const char *path, struct litmus_error *error) {
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) return LITMUS_OK;
+        return lt_fail_os(error, ENOTDIR, "make folder", path);
+    }
+    if (errno != ENOENT) return lt_fail_os(error, errno, "make folder", path);
+    struct lt_buf part;
+    lt_buf_init(&part);
+    int code = LITMUS_OK;
+    for (const char *p = path; code == LITMUS_OK && *p != '\0';) {
+        while (*p == '/') p++;
+        while (*p != '\0' && *p != '/') p++;
+        lt_buf_clear(&part);
+        lt_buf_add(&part, path, (size_t)(p - path));
+        const char *name = lt_buf_cstr(&part);
+        if (part.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
+        else if (io->mkdir(io->self, name, 0777) != 0 && errno != EEXIST) {
+            int os_errno = errno; /* a parent may be there yet forbid mkdir (EROFS, EACCES) */
+            if (stat(name, &st) != 0 || !S_ISDIR(st.st_mode)) code = lt_fail_os(error, os_errno, "make folder", name);
+        }
+    }
+    lt_buf_release(&part);
+    return code;
+}
+
+int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error *error) {
+    int fd = io->open(io->self, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0) return lt_fail_os(error, errno, "open folder", path);
+    int code = LITMUS_OK;
+    /* Some file systems cannot sync a folder and say EINVAL: there is nothing to wait for then. */
+    if (io->fsync(io->self, fd) != 0 && errno != EINVAL) code = lt_fail_os(error, errno, "sync folder", path);
+    io->close(io->self, fd);
+    return code;
+}
+
+static int write_tmp(const struct lt_io *io, const char *tmp, const void *bytes, size_t n, struct litmus_error *error) {
+    int fd = io->open(io->self, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
+    if (fd < 0) return lt_fail_os(error, errno, "create", tmp);
+    int code = LITMUS_OK;
+    if (lt_io_write_all(io, fd, bytes, n, NULL) != 0) code = lt_fail_os(error, errno, "write", tmp);
+    if (code == LITMUS_OK && io->fsync(io->self, fd) != 0) code = lt_fail_os(error, errno, "sync", tmp);
+    if (io->close(io->self, fd) != 0 && code == LITMUS_OK) code = lt_fail_os(error, errno, "close", tmp);
+    return code;
+}
+
+int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    struct lt_buf dir, tmp;
+    lt_buf_init(&dir);
+    lt_buf_init(&tmp);
+    if (slash == NULL) lt_buf_add_text(&dir, ".");
+    else lt_buf_add(&dir, path, slash == path ? 1 : (size_t)(slash - path));
+    lt_buf_addf(&tmp, "%s/.%s.tmp", lt_buf_cstr(&dir), name);
+    const char *tmp_path = lt_buf_cstr(&tmp);
+    int code = dir.failed || tmp.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path")
+                                        : write_tmp(io, tmp_path, bytes, n, error);
+    if (code == LITMUS_OK && io->rename(io->self, tmp_path, path) != 0) code = lt_fail_os(error, errno, "rename to", path);
+    if (code == LITMUS_OK) code = lt_io_sync_dir(io, lt_buf_cstr(&dir), error);
+    else io->unlink(io->self, tmp_path);
+    lt_buf_release(&dir);
+    lt_buf_release(&tmp);
+    return code;
+}
+
+int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, struct litmus_error *error) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return lt_fail_os(error, errno, "open", path);
+    struct stat st;
+    int code = LITMUS_OK;
+    if (fstat(fd, &st) != 0) code = lt_fail_os(error, errno, "stat", path);
+    else if (!S_ISREG(st.st_mode)) code = lt_fail(error, LITMUS_EINVAL, 0, "%s is not a plain file", path);
+    for (bool more = true; code == LITMUS_OK && more;) {
+        if (out->n > bytes_max) code = lt_fail(error, LITMUS_EINVAL, 0, "%s is larger than the %zu bytes that are read of such a file", path, bytes_max);
+        else if (!lt_buf_reserve(out, 64 * 1024)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+        else {
+            ssize_t got;
+            RETRY(got, read(fd, out->p + out->n, out->capacity - out->n));
+            if (got < 0) code = lt_fail_os(error, errno, "read", path);
+            else if (got == 0) more = false;
+            else out->n += (size_t)got;
+        }
+    }
+    close(fd);
+    return code;
+}
+
+const char *lt_path_join(struct lt_buf *out, const char *dir, const char *name) {
+    lt_buf_clear(out);
+    lt_buf_addf(out, "%s/%s", dir, name);
+    return lt_buf_cstr(out);
+}

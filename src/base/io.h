@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * io.h - the OS calls that touch what is on record, as a table that tests replace to make the
+ * n-th of them fail (ENOSPC, EIO, short writes, ...). Everything that writes below a data_dir
+ * takes a `const struct lt_io *`; NULL means the real calls. Semantics are POSIX: -1 and errno.
+ */
+#ifndef LT_BASE_IO_H
+#define LT_BASE_IO_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <sys/types.h>
+
+struct lt_io {
+    int (*open)(void *self, const char *path, int flags, unsigned mode);
+    ssize_t (*write)(void *self, int fd, const void *bytes, size_t n);
+    int (*fdatasync)(void *self, int fd);
+    int (*fsync)(void *self, int fd);
+    int (*ftruncate)(void *self, int fd, int64_t size);
+    int (*rename)(void *self, const char *from, const char *to);
+    int (*mkdir)(void *self, const char *path, unsigned mode);
+    int (*unlink)(void *self, const char *path);
+    int (*flock)(void *self, int fd, int operation);
+    int (*close)(void *self, int fd);
+    void *self;
+};
+
+extern const struct lt_io lt_io_os; /* the real calls; EINTR is retried */
+
+/* Writes all of it; a short write is continued. 0, or -1 with errno; *done (may be NULL) gets the
+ * bytes that are in the file by then. */
+int lt_io_write_all(const struct lt_io *io, int fd, const void *bytes, size_t n, size_t *done);
+/* Creates the folder and those above it. */
+int lt_io_mkdirs(const struct lt_io *io, const char *path, struct litmus_error *error);
+/* fsync of a folder, so that a name in it survives power loss. */
+int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error *error);
+/* A file appears whole or not at all: hidden temporary name beside `path` (`.{name}.tmp`), write,
+ * fsync, rename, fsync of the folder. */
+int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n,
+                  struct litmus_error *error);
+
+/* Reading never changes what is on record, so it is not in the table. */
+int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, struct litmus_error *error);
+
+/* dir + "/" + name into out (appended after clearing); returns the text. */
+const char *lt_path_join(struct lt_buf *out, const char *dir, const char *name);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "base/portable.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+void lt_random(void *bytes, size_t n) {
+    unsigned char *p = bytes;
+    while (n > 0) {
+        ssize_t got = getrandom(p, n, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        p += got;
+        n -= (size_t)got;
+    }
+    uint64_t seed = (uint64_t)lt_monotonic_us() * 0x9E3779B97F4A7C15u ^ (uint64_t)getpid();
+    for (; n > 0; n--, p++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        *p = (unsigned char)(seed >> 56);
+    }
+}
+
+int lt_cpu_count(void) {
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : (int)n;
+}
+
+const char *lt_program_name(void) {
+    const char *name = program_invocation_short_name;
+    return name == NULL || name[0] == '\0' ? "unknown" : name;
+}

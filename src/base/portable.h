@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * portable.h - the one place for what C17 and POSIX lack. A port to another system starts here
+ * and in the other files of base/.
+ */
+#ifndef LT_BASE_PORTABLE_H
+#define LT_BASE_PORTABLE_H
+
+#include <stddef.h>
+
+/* Fills `n` bytes with random; never fails (falls back to the clock and the process id, which only
+ * an early boot without entropy can make happen). */
+void lt_random(void *bytes, size_t n);
+int lt_cpu_count(void);
+/* Base name of the running program, "unknown" if there is none. Static storage. */
+const char *lt_program_name(void);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * uuid.h - random (version 4) ids as 36 lower-case characters.
+ */
+#ifndef LT_BASE_UUID_H
+#define LT_BASE_UUID_H
+
+#include "base/str.h"
+
+enum { LT_UUID_BYTES = 37 };
+
+/* A pool of random bytes, so that ids do not cost a system call each. Not for use by two threads
+ * at once; a forked child must call lt_uuid_pool_init again, or ids would repeat. */
+struct lt_uuid_pool {
+    unsigned char bytes[512];
+    size_t used;
+};
+
+void lt_uuid_pool_init(struct lt_uuid_pool *pool);
+void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]);
+/* One id without a pool. */
+void lt_uuid_new(char out[LT_UUID_BYTES]);
+bool lt_uuid_valid(struct lt_str s); /* 36 characters, hex and dashes in place, lower case */
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log.h - the append-only log: one Arrow IPC file a process and session (FORMAT.md).
+ *
+ * Always true:
+ *  - lt_log_append that returned LITMUS_OK: the kernel has every byte of the rows.
+ *  - A failed append leaves the file as it was before (cut back), or the writer refuses everything
+ *    after it, so that nothing whole ever follows something torn.
+ *  - The writer holds flock(LOCK_EX) on its file until seal or close; a forked child never does.
+ *  - A reader tells five things apart: an event, the end of a sealed log, the end of an open log
+ *    on a boundary, a torn tail, damage in the middle.
+ */
+#ifndef LT_LOG_LOG_H
+#define LT_LOG_LOG_H
+
+#include "base/io.h"
+#include "model/event.h"
+
+/* ---- writer ---- */
+struct lt_log_options {
+    const char *data_dir;
+    const char *session_id;
+    enum litmus_durability durability;
+    int group_ms;
+    const struct lt_io *io; /* NULL: the real calls. Borrowed for the writer's life */
+};
+struct lt_log_writer;
+
+/* Creates `<data_dir>/events/{UTC date}/{session_id}-{pid}[-N].arrow`, locks it, writes magic and
+ * schema. Hands over *out. */
+int lt_log_create(const struct lt_log_options *options, struct lt_log_writer **out, struct litmus_error *error);
+/* Appends rows as one record batch with one write(2); fills row.received_at (now) when it is 0 and row.chain.
+ * Threads may call it at the same time. In a forked child it first opens a file of the child's own. */
+int lt_log_append(struct lt_log_writer *writer, struct lt_row *rows, size_t count, struct litmus_error *error);
+/* Appends EOS, footer and magic, and releases the lock. The writer can only be freed after it. */
+int lt_log_seal(struct lt_log_writer *writer, struct litmus_error *error);
+void lt_log_writer_free(struct lt_log_writer *writer); /* closes without sealing; NULL accepted */
+const char *lt_log_writer_path(const struct lt_log_writer *writer);
+const char *lt_log_writer_identity(const struct lt_log_writer *writer); /* file name without .arrow */
+int64_t lt_log_writer_rows(const struct lt_log_writer *writer);
+
+/* ---- reader ---- */
+enum lt_log_status {
+    LT_LOG_EVENT,   /* *row is filled; its strings live until the next call on this reader */
+    LT_LOG_SEALED,  /* the end: EOS and footer are there and agree */
+    LT_LOG_OPEN,    /* no more whole events now, and the file ends on a boundary; call again to follow */
+    LT_LOG_TORN,    /* the file ends inside a message (a write under way or cut off); call again to follow */
+    LT_LOG_DAMAGED, /* bytes that are no event: see lt_log_reader_damage; call again to go on behind them */
+    LT_LOG_FAILED,  /* the OS call failed or the file is none of ours: *error is filled */
+};
+struct lt_log_damage {
+    int64_t offset, bytes; /* where, and how much was passed over */
+    const char *what;      /* in words; static storage */
+};
+struct lt_log_reader;
+
+int lt_log_reader_open(const char *path, struct lt_log_reader **out, struct litmus_error *error);
+enum lt_log_status lt_log_next(struct lt_log_reader *reader, struct lt_row *row, struct litmus_error *error);
+void lt_log_reader_free(struct lt_log_reader *reader);
+struct lt_log_damage lt_log_reader_damage(const struct lt_log_reader *reader);
+int64_t lt_log_reader_offset(const struct lt_log_reader *reader);     /* first byte not yet consumed */
+int64_t lt_log_reader_row_offset(const struct lt_log_reader *reader); /* file offset of the last event's message */
+int64_t lt_log_reader_rows(const struct lt_log_reader *reader);       /* events given so far */
+const char *lt_log_reader_identity(const struct lt_log_reader *reader); /* from the schema's metadata */
+const char *lt_log_reader_session(const struct lt_log_reader *reader);
+/* false from the first row on whose chain does not follow from the one before. Computed only when
+ * asked for before the first lt_log_next. */
+void lt_log_reader_check_chain(struct lt_log_reader *reader);
+bool lt_log_reader_chain_ok(const struct lt_log_reader *reader);
+
+/* ---- a dead producer's log ---- */
+struct lt_log_recovery {
+    enum lt_log_status end;  /* how the log ended: SEALED (nothing to do), OPEN, TORN or DAMAGED */
+    int64_t rows;
+    int64_t torn_offset, torn_bytes; /* 0 bytes: none */
+    char evidence[512];              /* path of the kept torn bytes, "" if none */
+};
+/* Takes the lock (EBUSY: the producer lives), keeps a torn tail as `{file}.torn-{offset}`, cuts it
+ * off and seals. Doing it again changes nothing. */
+int lt_log_recover(const struct lt_io *io, const char *path, struct lt_log_recovery *report, struct litmus_error *error);
+/* Is a producer writing it? false when the lock can be had (at once given back). */
+bool lt_log_is_live(const char *path);
+/* Quick look at the tail: ends with a footer's magic. */
+bool lt_log_is_sealed(const char *path);
+
+/* ---- which logs there are ---- */
+struct lt_log_file {
+    char *path;       /* absolute */
+    char session[64]; /* "" when the name gives none */
+};
+struct lt_log_list {
+    struct lt_log_file *files; /* sorted by path */
+    size_t count;
+};
+/* All logs below events/, or those of one session (NULL: all). A missing folder is an empty list. */
+int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error);
+void lt_log_list_release(struct lt_log_list *list);
+
+/* ---- chain (chain.c) ---- */
+/* chain = SHA-256(previous chain, then for each of id, event_type, occurred_at, received_at, session_id,
+ * run_id, json: 8 bytes little-endian length and the bytes; a time is 8 bytes little-endian;
+ * NULL is the length 2^64-1 alone). The first row follows SHA-256("litmus-log-1\n" identity). */
+struct lt_chain;
+struct lt_chain *lt_chain_new(void); /* NULL: out of memory */
+void lt_chain_free(struct lt_chain *chain);
+void lt_chain_start(struct lt_chain *chain, const char *identity, unsigned char out[32]);
+void lt_chain_next(struct lt_chain *chain, const unsigned char previous[32], const struct lt_row *row, unsigned char out[32]);
+
+#endif

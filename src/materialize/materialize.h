@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * materialize.h - a finished run becomes one Parquet file: fold -> rows -> temporary file in the
+ * target folder -> fsync -> rename -> fsync folder -> run.materialized -> catalog.
+ *
+ * The daemon, the closing producer, `litmus materialize` and `litmus rebuild` call these same
+ * functions; doing it twice, or elsewhere from a copy of the log, gives the same bytes.
+ */
+#ifndef LT_MATERIALIZE_MATERIALIZE_H
+#define LT_MATERIALIZE_MATERIALIZE_H
+
+#include "accumulate/gather.h"
+#include "materialize/table.h"
+
+struct lt_counts { /* step rows by outcome word; the last is never ran */
+    int64_t passed, failed, errored, skipped, done, terminated, aborted, never_ran;
+};
+
+struct lt_materialized {
+    char run_id[64];
+    char path[4096];        /* absolute path of the Parquet file */
+    bool already;           /* it was there before: nothing was written */
+    char outcome[16];
+    int64_t planned;        /* plan items */
+    int64_t steps, measurements;
+    struct lt_counts counts; /* over planned step rows */
+};
+
+struct lt_materializer; /* handle: one data_dir; keeps the catalog open */
+
+int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error);
+void lt_materializer_free(struct lt_materializer *m);
+
+/* A run that was folded already: writes its file, run.materialized and the catalog row.
+ * `rebuild`: the run.materialized event exists; only the file is (re)written under its name. */
+int lt_materialize_run(struct lt_materializer *m, struct lt_gathering *session, struct lt_gathered_run *run,
+                       bool rebuild, struct lt_materialized *done, struct litmus_error *error);
+
+/* Everything that is left to do for a session: recovers the logs of dead producers (seal, torn
+ * tail kept), ends their open runs as aborted, writes the file of each ended run that has none.
+ * `on_done` (may be NULL) is told of each run that has a file after the call. Runs whose producer
+ * lives are left alone. */
+int lt_materialize_session(struct lt_materializer *m, const char *session_id,
+                           void (*on_done)(void *self, const struct lt_materialized *done), void *self,
+                           struct litmus_error *error);
+
+/* File name of a run below runs/, without the clash suffix: "2026-05-16/20260516T143025Z_SN1.parquet". */
+int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run_id8, struct lt_buf *out);
+
+#endif

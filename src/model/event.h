@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * event.h - the event table (events.def), the check of a payload against it, and the row as which
+ * an event lies in a log.
+ */
+#ifndef LT_MODEL_EVENT_H
+#define LT_MODEL_EVENT_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <yyjson.h>
+
+enum lt_field_type {
+    LT_FIELD_STR, LT_FIELD_INT, LT_FIELD_NUM, LT_FIELD_BOOL, LT_FIELD_UUID, LT_FIELD_TIME, LT_FIELD_MAP,
+    LT_FIELD_LIST, LT_FIELD_LIST_STR, LT_FIELD_LIST_MAP, LT_FIELD_ANY,
+};
+enum lt_field_need { LT_FIELD_REQ, LT_FIELD_OPT, LT_FIELD_KEY };
+enum lt_event_scope { LT_SCOPE_NO_RUN, LT_SCOPE_RUN, LT_SCOPE_ANY };
+
+enum lt_event_id {
+#define F(...)
+#define EVENT(id, ...) LT_EVENT_##id,
+#include "model/events.def"
+#undef EVENT
+#undef F
+    LT_EVENT_COUNT,
+    LT_EVENT_UNKNOWN = LT_EVENT_COUNT,
+};
+
+struct lt_field {
+    const char *name;
+    enum lt_field_type type;
+    enum lt_field_need need;
+    const char *default_json;
+    const char *meaning;
+};
+
+struct lt_event_type {
+    const char *name;
+    enum lt_event_scope scope;
+    const char *meaning;
+    const struct lt_field *fields;
+    size_t field_count;
+};
+
+extern const struct lt_event_type lt_event_types[LT_EVENT_COUNT];
+const char *lt_field_type_name(enum lt_field_type type);
+
+enum lt_event_id lt_event_find(struct lt_str event_type);
+
+/* The writer's check, strict: unknown fields (but for names starting `x_`), wrong types, missing
+ * required fields and a run_id against the scope are refused with the field's name. An unknown
+ * event_type is accepted if its first word is none of the table's ("vendor.thing").
+ * On success appends to `out`, after what is there, each payload member and each missing optional
+ * field with its default, as `,"name":value`. `payload` may be NULL (no fields).
+ * `text` is the payload's JSON text when that can be spliced in as it is, or NULL. */
+int lt_event_complete(struct lt_str event_type, bool has_run_id, yyjson_val *payload, struct lt_str text,
+                      struct lt_buf *out, struct litmus_error *error);
+
+/* The reader's check, lenient: required fields are there and every known field has its type. */
+bool lt_event_readable(enum lt_event_id id, yyjson_val *root, const char **bad_field);
+
+/* One event as it lies in a log. Strings are borrowed from whoever made the row. */
+struct lt_row {
+    struct lt_str id;
+    struct lt_str event_type;
+    int64_t occurred_at;
+    int64_t received_at;
+    struct lt_str session_id;
+    struct lt_str run_id; /* p == NULL: none */
+    struct lt_str json;
+    unsigned char chain[32];
+};
+
+#endif

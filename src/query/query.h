@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * query.h - questions about runs, steps, measurements and events, over finished files and runs in
+ * flight alike. One handle a data_dir; not for two threads at once.
+ */
+#ifndef LT_QUERY_QUERY_H
+#define LT_QUERY_QUERY_H
+
+#include "base/error.h"
+#include "materialize/table.h"
+
+struct lt_query;
+
+int lt_query_open(const char *data_dir, struct lt_query **out, struct litmus_error *error);
+void lt_query_free(struct lt_query *query);
+
+struct lt_run_filter {
+    int64_t limit;  /* <= 0: all */
+    int64_t offset;
+    int64_t since, until;  /* on started_at; LT_TIME_NONE: open */
+    const char *serial, *part, *station, *operator_id, *phase, *outcome, *project; /* NULL: any */
+    bool finished_only;
+};
+/* Run summaries with the columns of run-schema.md 8.2 (test_run_id ... file_path) and the counts
+ * passed, failed, errored, skipped, done, terminated, aborted, never_ran, live (bool), stop_reason.
+ * Newest first (started_at descending, NULL last, ties by run_id); live runs included. */
+int lt_query_runs(struct lt_query *query, const struct lt_run_filter *filter, struct lt_table *out, struct litmus_error *error);
+
+struct lt_run_ref {
+    char run_id[64];
+    char path[4096]; /* absolute path of its file, "" for a live run */
+    char session_id[64];
+    bool live;
+};
+/* Finds one run: full id, unique prefix (hex and dashes, any case), "last", "@N" (1 = newest).
+ * Errors: EINVAL (empty), ENOENT (text gives near matches), EAMBIGUOUS (text names the candidates). */
+int lt_query_find(struct lt_query *query, const char *ref, struct lt_run_ref *out, struct litmus_error *error);
+
+/* The rows of one run exactly as its file has them (all columns), from the file or, for a run in
+ * flight, from the same fold. `columns` as in lt_parquet_read. */
+int lt_query_rows(struct lt_query *query, const struct lt_run_ref *run, const char *const *columns, size_t column_count,
+                  struct lt_table *out, struct litmus_error *error);
+/* Step dicts of run-schema.md 8.2 (run_id, step_index, step_name, ..., step_outcome, outcome, started_at,
+ * ended_at, duration_s, has_measurements, measurement_count, vector_count, retry_count, markers,
+ * file_path, then step_message, step_failed_phase, never_ran_reason, never_ran_cause, live). */
+int lt_query_steps(struct lt_query *query, const struct lt_run_ref *run, struct lt_table *out, struct litmus_error *error);
+/* Measurement rows: every column of the file, plus file_path; ordered by step_index,
+ * measurement_name, vector_index, vector_retry. */
+int lt_query_measurements(struct lt_query *query, const struct lt_run_ref *run, struct lt_table *out, struct litmus_error *error);
+
+struct lt_event_filter {
+    const char *session_id, *run_id, *event_type, *role; /* NULL: any */
+    int64_t since;  /* on received_at, inclusive; LT_TIME_NONE: open */
+    int64_t limit;  /* the N most recent; <= 0: all */
+};
+/* Events as rows: id, event_type, occurred_at, received_at, session_id, run_id, json; received_at
+ * ascending (ties: order of the log); an id once. */
+int lt_query_events(struct lt_query *query, const struct lt_event_filter *filter, struct lt_table *out, struct litmus_error *error);
+
+#endif

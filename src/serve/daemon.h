@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * daemon.h - the runs daemon, and how others talk to it (daemon.sock in the data_dir).
+ */
+#ifndef LT_SERVE_DAEMON_H
+#define LT_SERVE_DAEMON_H
+
+#include "base/error.h"
+
+struct lt_daemon_options {
+    const char *data_dir;
+    bool foreground;
+    int idle_seconds; /* leave after so long without work; 0: default (60) */
+};
+/* Runs until idle, told to stop, or the data_dir is gone. EBUSY: one is there already. */
+int lt_daemon_run(const struct lt_daemon_options *options, struct litmus_error *error);
+
+/* ---- client side (client.c) ---- */
+/* Starts `exe daemon --data-dir D` detached: no descriptor, pipe or terminal of ours goes along.
+ * Returns at once; LITMUS_OK also when one is running. */
+int lt_daemon_spawn(const char *exe, const char *data_dir, struct litmus_error *error);
+struct lt_daemon_status {
+    bool running;
+    long pid;
+    int64_t uptime_us, runs_in_flight, materialized, logs_watched, failed;
+    char version[32];
+};
+int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct litmus_error *error);
+int lt_daemon_stop(const char *data_dir, struct litmus_error *error); /* waits until it is gone */
+/* Waits until the daemon has materialised the run or cannot: true: done. false: no daemon, it
+ * failed, or the time is up; the caller does the work itself. */
+bool lt_daemon_wait_run(const char *data_dir, const char *session_id, const char *run_id, int timeout_ms);
+
+#endif
