@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * values.h - JSON members as named values of a run (in_*, out_*, custom_*), and typed reads of
+ * event fields. Text is copied into the arena.
+ */
+#ifndef LT_ACCUMULATE_VALUES_H
+#define LT_ACCUMULATE_VALUES_H
+
+#include "accumulate/run.h"
+
+/* Fields of an event; absent and null read as NULL / not set. */
+struct lt_str lt_get_str(struct lt_arena *arena, yyjson_val *object, const char *name);
+struct lt_int lt_get_int(yyjson_val *object, const char *name);
+struct lt_real lt_get_real(yyjson_val *object, const char *name);
+struct lt_int lt_get_time(yyjson_val *object, const char *name);
+/* As lt_get_str without a copy: borrowed from the document. */
+struct lt_str lt_peek_str(yyjson_val *object, const char *name);
+
+/* Members of an object, each key once (the last wins), keys starting with `_` dropped. A key that
+ * is there already is replaced when `replace`, else kept. */
+bool lt_values_merge(struct lt_arena *arena, struct lt_values *values, yyjson_val *object, bool replace);
+bool lt_values_set(struct lt_arena *arena, struct lt_values *values, struct lt_str key, yyjson_val *value, bool replace);
+
+/* Makes room for one more element of a list in the arena; doubles. */
+bool lt_grow(struct lt_arena *arena, void **items, size_t count, size_t *capacity, size_t item_bytes);
+
+#endif
