@@ -73,12 +73,6 @@ static bool on_run_ended(struct fold *f) {
     return true;
 }
 
-static struct lt_str without_parameters(struct lt_str name) {
-    if (name.n < 3 || name.p[name.n - 1] != ']') return name;
-    const char *bracket = memchr(name.p, '[', name.n);
-    return bracket == NULL || bracket == name.p ? name : (struct lt_str){name.p, (size_t)(bracket - name.p)};
-}
-
 static struct lt_str join_path(struct lt_arena *arena, const struct lt_str *parts, size_t count) {
     size_t n = 0;
     for (size_t i = 0; i < count; i++) n += parts[i].n + 1;
@@ -91,15 +85,6 @@ static struct lt_str join_path(struct lt_arena *arena, const struct lt_str *part
         p += parts[i].n;
     }
     return (struct lt_str){text, (size_t)(p - text)};
-}
-
-/* The name of a planned step: function, else name, else the path's last part, else the node id. */
-static struct lt_str item_step_name(const struct lt_plan_item *item) {
-    if (item->function.n > 0) return without_parameters(item->function);
-    if (item->name.n > 0) return without_parameters(item->name);
-    for (size_t i = item->step_path.n; i > 0; i--)
-        if (item->step_path.p[i - 1] == '/') return (struct lt_str){item->step_path.p + i, item->step_path.n - i};
-    return item->step_path.n > 0 ? item->step_path : item->node_id;
 }
 
 static struct lt_str parent_of(struct lt_str path) {
@@ -122,6 +107,7 @@ static bool take_item(struct lt_arena *arena, struct lt_plan_item *item, yyjson_
     item->step_index = lt_get_int(value, "step_index");
     item->vector_index = lt_get_int(value, "vector_index");
     item->vector_count = lt_get_int(value, "vector_count_planned");
+    item->by_node = (lt_str_empty(item->step_path) || !item->vector_index.set) && !lt_str_empty(item->node_id);
     return !arena->failed;
 }
 
@@ -135,7 +121,7 @@ static bool complete_items(struct lt_run *run) {
     for (size_t i = 0; ok && i < run->plan_count; i++) {
         struct lt_plan_item *item = &run->plan[i];
         if (lt_str_empty(item->step_path)) {
-            struct lt_str parts[] = {item->file, item->class_name, item_step_name(item)};
+            struct lt_str parts[] = {item->file, item->class_name, lt_item_name(item)};
             item->step_path = join_path(&run->arena, parts, 3);
             if (lt_str_empty(item->step_path)) item->step_path = LT_STR("?");
         }
@@ -277,7 +263,7 @@ static bool on_step_started(struct fold *f) {
     step->message = step->failed_phase = LT_STR_NULL;
     int64_t retry = int_or(f->root, "retry", (int64_t)step->attempt_count - 1);
     step->retry = (struct lt_int){retry == 0 ? (int64_t)step->attempt_count - 1 : retry, true};
-    step->inputs = (struct lt_values){0};
+    step->inputs = step->outputs = (struct lt_values){0}; /* the last execution's count */
     if (!lt_values_merge(&run->arena, &step->inputs, yyjson_obj_get(f->root, "inputs"), true)) return false;
     if (!lt_map_put(&run->step_by_path, step->path, 0, number)) return false;
     return open_push(run, number);

@@ -48,6 +48,7 @@ struct lt_values {
 struct lt_plan_item {
     struct lt_str node_id, name, file, module, class_name, function, markers, step_path, parent_path, skip_reason;
     struct lt_int step_index, vector_index, vector_count;
+    bool by_node; /* a seed item, without path or vector: it counts as run by its node_id */
 };
 
 struct lt_attempt {
@@ -96,6 +97,7 @@ struct lt_run {
     struct lt_str operator_id, operator_name, fixture_id, test_phase, project_name, git_commit, git_branch, git_remote;
     struct lt_str environment_json, python_version, litmus_version, env_fingerprint;
     struct lt_str outcome, stop_reason, ended_event_id, plan_digest;
+    struct lt_str outcome_stored; /* by settle: outcome, aborted when an ended run has none, NULL while live */
     struct lt_int started, ended, deselected_count, pid;
     struct lt_values custom;
     int64_t last_at; /* occurred_at of the latest event in the order of the log */

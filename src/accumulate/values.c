@@ -127,3 +127,20 @@ bool lt_values_merge(struct lt_arena *arena, struct lt_values *values, yyjson_va
     }
     return true;
 }
+
+struct lt_str lt_without_parameters(struct lt_str name) {
+    const char *bracket = name.n > 2 && name.p[name.n - 1] == ']' ? memchr(name.p, '[', name.n) : NULL;
+    return bracket == NULL || bracket == name.p ? name : (struct lt_str){name.p, (size_t)(bracket - name.p)};
+}
+
+static struct lt_str last_part(struct lt_str path) {
+    for (size_t i = path.n; i > 0; i--)
+        if (path.p[i - 1] == '/') return (struct lt_str){path.p + i, path.n - i};
+    return path;
+}
+
+struct lt_str lt_item_name(const struct lt_plan_item *item) {
+    if (item->function.n > 0) return lt_without_parameters(item->function);
+    if (item->name.n > 0) return lt_without_parameters(item->name);
+    return item->step_path.n > 0 ? last_part(item->step_path) : item->node_id;
+}

@@ -21,6 +21,11 @@ struct lt_str lt_peek_str(yyjson_val *object, const char *name);
 bool lt_values_merge(struct lt_arena *arena, struct lt_values *values, yyjson_val *object, bool replace);
 bool lt_values_set(struct lt_arena *arena, struct lt_values *values, struct lt_str key, yyjson_val *value, bool replace);
 
+/* "test_v[3.3]" -> "test_v"; anything without a trailing [...] stays. */
+struct lt_str lt_without_parameters(struct lt_str name);
+/* The name of a planned step: function, else name, else the path's last part, else the node id. */
+struct lt_str lt_item_name(const struct lt_plan_item *item);
+
 /* Makes room for one more element of a list in the arena; doubles. */
 bool lt_grow(struct lt_arena *arena, void **items, size_t count, size_t *capacity, size_t item_bytes);
 

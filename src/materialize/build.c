@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "materialize/build.h"
+
+static const enum ArrowType element_types[] = {
+    [LT_COLUMN_STR] = NANOARROW_TYPE_STRING, [LT_COLUMN_TIME] = NANOARROW_TYPE_TIMESTAMP, [LT_COLUMN_INT] = NANOARROW_TYPE_INT64,
+    [LT_COLUMN_INT32] = NANOARROW_TYPE_INT32, [LT_COLUMN_REAL] = NANOARROW_TYPE_DOUBLE,   [LT_COLUMN_BOOL] = NANOARROW_TYPE_BOOL,
+    [LT_COLUMN_STRS] = NANOARROW_TYPE_STRING, [LT_COLUMN_TIMES] = NANOARROW_TYPE_TIMESTAMP, [LT_COLUMN_BOOLS] = NANOARROW_TYPE_BOOL,
+};
+
+/* Runs a nanoarrow call unless an earlier one failed. */
+#define TRY(build, call)                                      \
+    do {                                                      \
+        if ((build)->failed == NANOARROW_OK) (build)->failed = (call); \
+    } while (0)
+
+static int set_type(struct ArrowSchema *schema, enum lt_column_type type) {
+    if (element_types[type] == NANOARROW_TYPE_TIMESTAMP)
+        return ArrowSchemaSetTypeDateTime(schema, NANOARROW_TYPE_TIMESTAMP, NANOARROW_TIME_UNIT_MICRO, "UTC");
+    return ArrowSchemaSetType(schema, element_types[type]);
+}
+
+void lt_build_start(struct lt_build *build, struct lt_table *table, int64_t columns, int64_t rows) {
+    *build = (struct lt_build){.table = table, .rows = rows, .column = -1};
+    lt_table_init(table);
+    ArrowSchemaInit(&table->schema);
+    TRY(build, ArrowSchemaSetTypeStruct(&table->schema, columns));
+    TRY(build, ArrowArrayInitFromType(&table->array, NANOARROW_TYPE_STRUCT));
+    TRY(build, ArrowArrayAllocateChildren(&table->array, columns));
+}
+
+void lt_build_column(struct lt_build *build, const char *name, enum lt_column_type type) {
+    if (build->failed != NANOARROW_OK) return;
+    build->column++;
+    struct ArrowSchema *schema = build->table->schema.children[build->column];
+    if (type < LT_COLUMN_STRS) {
+        TRY(build, set_type(schema, type));
+    } else {
+        TRY(build, ArrowSchemaSetType(schema, NANOARROW_TYPE_LIST));
+        TRY(build, set_type(schema->children[0], type));
+        TRY(build, ArrowSchemaSetName(schema->children[0], "element"));
+    }
+    TRY(build, ArrowSchemaSetName(schema, name));
+    build->array = build->table->array.children[build->column];
+    TRY(build, ArrowArrayInitFromSchema(build->array, schema, NULL));
+    TRY(build, ArrowArrayStartAppending(build->array));
+    if (type < LT_COLUMN_STRS) TRY(build, ArrowArrayReserve(build->array, build->rows));
+}
+
+void lt_put_null(struct lt_build *build) {
+    TRY(build, ArrowArrayAppendNull(build->array, 1));
+}
+
+void lt_put_str(struct lt_build *build, struct lt_str s) {
+    if (s.p == NULL) lt_put_null(build);
+    else TRY(build, ArrowArrayAppendString(build->array, (struct ArrowStringView){s.p, (int64_t)s.n}));
+}
+
+void lt_put_int(struct lt_build *build, int64_t value) {
+    TRY(build, ArrowArrayAppendInt(build->array, value));
+}
+
+void lt_put_real(struct lt_build *build, double value) {
+    TRY(build, ArrowArrayAppendDouble(build->array, value));
+}
+
+void lt_list_item_str(struct lt_build *build, struct lt_str s) {
+    if (build->failed != NANOARROW_OK) return;
+    struct ArrowArray *child = build->array->children[0];
+    if (s.p == NULL) TRY(build, ArrowArrayAppendNull(child, 1));
+    else TRY(build, ArrowArrayAppendString(child, (struct ArrowStringView){s.p, (int64_t)s.n}));
+}
+
+void lt_list_item_int(struct lt_build *build, bool set, int64_t value) {
+    if (build->failed != NANOARROW_OK) return;
+    struct ArrowArray *child = build->array->children[0];
+    if (!set) TRY(build, ArrowArrayAppendNull(child, 1));
+    else TRY(build, ArrowArrayAppendInt(child, value));
+}
+
+void lt_list_end(struct lt_build *build) {
+    TRY(build, ArrowArrayFinishElement(build->array));
+}
+
+int lt_build_finish(struct lt_build *build, struct litmus_error *error) {
+    struct lt_table *table = build->table;
+    struct ArrowError why = {{0}};
+    for (int64_t i = 0; build->failed == NANOARROW_OK && i < table->array.n_children; i++)
+        TRY(build, ArrowArrayFinishBuilding(table->array.children[i], NANOARROW_VALIDATION_LEVEL_MINIMAL, &why));
+    table->array.length = build->rows;
+    table->array.null_count = 0;
+    TRY(build, ArrowArrayFinishBuildingDefault(&table->array, &why));
+    TRY(build, ArrowArrayViewInitFromSchema(&table->view, &table->schema, &why));
+    TRY(build, ArrowArrayViewSetArray(&table->view, &table->array, &why));
+    if (build->failed == NANOARROW_OK) return LITMUS_OK;
+    int code = lt_fail(error, build->failed == ENOMEM ? LITMUS_ENOMEM : LITMUS_EINVAL, build->failed, "cannot build the rows: %s", why.message);
+    lt_table_release(table);
+    return code;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * build.h - makes a table column by column, each column top to bottom.
+ *
+ * Calling sequence: lt_build_start, then for each column lt_build_column and one lt_put_* a row,
+ * then lt_build_finish. The first failure is kept; the calls after it do nothing.
+ */
+#ifndef LT_MATERIALIZE_BUILD_H
+#define LT_MATERIALIZE_BUILD_H
+
+#include "materialize/table.h"
+
+enum lt_column_type {
+    LT_COLUMN_STR, LT_COLUMN_TIME, LT_COLUMN_INT, LT_COLUMN_INT32, LT_COLUMN_REAL, LT_COLUMN_BOOL,
+    LT_COLUMN_STRS, LT_COLUMN_TIMES, LT_COLUMN_BOOLS,
+};
+
+struct lt_build {
+    struct lt_table *table;
+    int64_t rows;
+    int64_t column;   /* the one being filled, -1 at first */
+    struct ArrowArray *array;
+    int failed;       /* a NANOARROW code */
+};
+
+/* `columns` is how many lt_build_column calls will follow. */
+void lt_build_start(struct lt_build *build, struct lt_table *table, int64_t columns, int64_t rows);
+void lt_build_column(struct lt_build *build, const char *name, enum lt_column_type type);
+void lt_put_null(struct lt_build *build);
+void lt_put_str(struct lt_build *build, struct lt_str s); /* p == NULL: null */
+void lt_put_int(struct lt_build *build, int64_t value);   /* INT, INT32, TIME, BOOL */
+void lt_put_real(struct lt_build *build, double value);
+/* Lists: lt_list_item_* for each element, then lt_list_end. */
+void lt_list_item_str(struct lt_build *build, struct lt_str s);
+void lt_list_item_int(struct lt_build *build, bool set, int64_t value);
+void lt_list_end(struct lt_build *build);
+int lt_build_finish(struct lt_build *build, struct litmus_error *error);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The only file that knows the Parquet library (carquet), which takes and gives Arrow arrays.
+ */
+#include "materialize/parquet.h"
+
+#include "base/io.h"
+#include "materialize/build.h"
+
+#include <carquet/carquet.h>
+
+#include <stdlib.h>
+
+/* ---- write ---- */
+
+static int fail_carquet(struct litmus_error *error, const carquet_error_t *why, const char *what) {
+    return lt_fail(error, LITMUS_EIO, 0, "cannot %s: %s", what, why->message[0] == '\0' ? "the Parquet library gave no reason" : why->message);
+}
+
+/* The library consumes what it is given; these stand-ins are consumed in place of the table. */
+static void no_release_schema(struct ArrowSchema *schema) {
+    schema->release = NULL;
+}
+static void no_release_array(struct ArrowArray *array) {
+    array->release = NULL;
+}
+
+static void lend(const struct lt_table *table, struct ArrowSchema *schema, struct ArrowArray *array) {
+    *schema = table->schema;
+    schema->release = no_release_schema;
+    if (array != NULL) {
+        *array = table->array;
+        array->release = no_release_array;
+    }
+}
+
+static bool wants_dictionary(const carquet_schema_t *schema, int32_t leaf) {
+    carquet_physical_type_t type = carquet_schema_column_type(schema, leaf);
+    return type == CARQUET_PHYSICAL_BYTE_ARRAY || type == CARQUET_PHYSICAL_INT64 || type == CARQUET_PHYSICAL_INT32;
+}
+
+static carquet_writer_t *writer_new(const struct lt_table *table, carquet_error_t *why) {
+    struct ArrowSchema arrow;
+    carquet_schema_t *schema = NULL;
+    lend(table, &arrow, NULL);
+    if (carquet_arrow_import_schema(&arrow, &schema, why) != CARQUET_OK) return NULL;
+    carquet_writer_options_t options;
+    carquet_writer_options_init(&options);
+    options.compression = CARQUET_COMPRESSION_ZSTD;
+    options.compression_level = 1;
+    options.async_io = false;
+    options.created_by = "litmus " LITMUS_VERSION;
+    carquet_writer_t *writer = carquet_writer_create_buffer(schema, &options, why);
+    int32_t leaves = writer == NULL ? 0 : carquet_writer_num_columns(writer);
+    for (int32_t i = 0; i < leaves; i++) {
+        if (!wants_dictionary(schema, i)) continue;
+        if (carquet_writer_set_column_encoding(writer, i, CARQUET_ENCODING_RLE_DICTIONARY) != CARQUET_OK) {
+            carquet_writer_abort(writer);
+            writer = NULL;
+            break;
+        }
+    }
+    carquet_schema_free(schema);
+    return writer;
+}
+
+static int write_all(carquet_writer_t *writer, const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count,
+                     struct lt_buf *out, struct litmus_error *error) {
+    carquet_error_t why = CARQUET_ERROR_INIT;
+    for (size_t i = 0; i < meta_count; i++) {
+        if (carquet_writer_add_metadata(writer, meta[i].key, meta[i].value) != CARQUET_OK) {
+            carquet_writer_abort(writer);
+            return fail_carquet(error, &why, "add the file's metadata");
+        }
+    }
+    struct ArrowSchema schema;
+    struct ArrowArray array;
+    lend(table, &schema, &array);
+    if (carquet_writer_write_arrow(writer, &array, &schema, &why) != CARQUET_OK) {
+        carquet_writer_abort(writer);
+        return fail_carquet(error, &why, "encode the rows as Parquet");
+    }
+    void *bytes = NULL;
+    size_t n = 0;
+    if (carquet_writer_close(writer) != CARQUET_OK || carquet_writer_get_buffer(writer, &bytes, &n) != CARQUET_OK)
+        return fail_carquet(error, &why, "finish the Parquet file");
+    lt_buf_add(out, bytes, n);
+    free(bytes);
+    return out->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file of %zu bytes", n) : LITMUS_OK;
+}
+
+int lt_parquet_encode(const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count, struct lt_buf *out,
+                      struct litmus_error *error) {
+    carquet_error_t why = CARQUET_ERROR_INIT;
+    carquet_writer_t *writer = writer_new(table, &why);
+    if (writer == NULL) return fail_carquet(error, &why, "set up the Parquet writer");
+    return write_all(writer, table, meta, meta_count, out, error);
+}
+
+/* ---- read ---- */
+
+enum { FILE_BYTES_MAX_LOG2 = 34 };
+
+static int fail_file(struct litmus_error *error, const char *path, const char *why) {
+    return lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no readable Parquet file: %s (move it away, or run `litmus rebuild`)", path,
+                   why[0] == '\0' ? "no reason given" : why);
+}
+
+static bool wanted(const char *name, const char *const *columns, size_t count) {
+    if (columns == NULL) return true;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, columns[i]) == 0) return true;
+    return false;
+}
+
+/* Drops the children that were not asked for. */
+static void project(struct ArrowSchema *schema, struct ArrowArray *array, const char *const *columns, size_t count) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < schema->n_children; i++) {
+        const char *name = schema->children[i]->name;
+        bool keep = wanted(name == NULL ? "" : name, columns, count);
+        if (keep) {
+            struct ArrowSchema *s = schema->children[kept];
+            struct ArrowArray *a = array->children[kept];
+            schema->children[kept] = schema->children[i];
+            array->children[kept] = array->children[i];
+            schema->children[i] = s;
+            array->children[i] = a;
+            kept++;
+        }
+    }
+    for (int64_t i = kept; i < schema->n_children; i++) {
+        if (schema->children[i]->release != NULL) schema->children[i]->release(schema->children[i]);
+        if (array->children[i]->release != NULL) array->children[i]->release(array->children[i]);
+    }
+    schema->n_children = array->n_children = kept;
+}
+
+static int view_set(struct lt_table *table, const char *path, struct litmus_error *error) {
+    struct ArrowError why = {{0}};
+    if (ArrowArrayViewInitFromSchema(&table->view, &table->schema, &why) != NANOARROW_OK ||
+        ArrowArrayViewSetArray(&table->view, &table->array, &why) != NANOARROW_OK ||
+        ArrowArrayViewValidate(&table->view, NANOARROW_VALIDATION_LEVEL_FULL, &why) != NANOARROW_OK)
+        return fail_file(error, path, why.message);
+    return LITMUS_OK;
+}
+
+static int read_group(carquet_reader_t *reader, int32_t group, const char *path, const char *const *columns, size_t column_count,
+                      struct lt_table *out, struct litmus_error *error) {
+    carquet_error_t why = CARQUET_ERROR_INIT;
+    lt_table_init(out);
+    if (carquet_reader_read_arrow(reader, group, &out->schema, &out->array, &why) != CARQUET_OK) return fail_file(error, path, why.message);
+    if (columns != NULL) project(&out->schema, &out->array, columns, column_count);
+    return view_set(out, path, error);
+}
+
+/* ---- files of several row groups: their rows one below the other ---- */
+
+static bool column_type_of(const struct ArrowSchema *schema, enum lt_column_type *type) {
+    const char *f = schema->format, *element = schema->n_children == 1 ? schema->children[0]->format : "";
+    if (strcmp(f, "u") == 0) *type = LT_COLUMN_STR;
+    else if (strncmp(f, "tsu:", 4) == 0) *type = LT_COLUMN_TIME;
+    else if (strcmp(f, "l") == 0) *type = LT_COLUMN_INT;
+    else if (strcmp(f, "i") == 0) *type = LT_COLUMN_INT32;
+    else if (strcmp(f, "g") == 0) *type = LT_COLUMN_REAL;
+    else if (strcmp(f, "b") == 0) *type = LT_COLUMN_BOOL;
+    else if (strcmp(f, "+l") == 0 && strcmp(element, "u") == 0) *type = LT_COLUMN_STRS;
+    else if (strcmp(f, "+l") == 0 && strncmp(element, "tsu:", 4) == 0) *type = LT_COLUMN_TIMES;
+    else if (strcmp(f, "+l") == 0 && strcmp(element, "b") == 0) *type = LT_COLUMN_BOOLS;
+    else return false;
+    return true;
+}
+
+static void copy_list(struct lt_build *build, enum lt_column_type type, const struct ArrowArrayView *view, int64_t row) {
+    const struct ArrowArrayView *items = view->children[0];
+    for (int64_t i = ArrowArrayViewListChildOffset(view, row); i < ArrowArrayViewListChildOffset(view, row + 1); i++) {
+        bool set = !ArrowArrayViewIsNull(items, i);
+        if (type != LT_COLUMN_STRS) {
+            lt_list_item_int(build, set, set ? ArrowArrayViewGetIntUnsafe(items, i) : 0);
+        } else {
+            struct ArrowStringView s = ArrowArrayViewGetStringUnsafe(items, i);
+            lt_list_item_str(build, set ? (struct lt_str){s.size_bytes > 0 ? s.data : "", (size_t)s.size_bytes} : LT_STR_NULL);
+        }
+    }
+    lt_list_end(build);
+}
+
+static void copy_cell(struct lt_build *build, enum lt_column_type type, const struct lt_table *from, int64_t column, int64_t row) {
+    int64_t whole = 0;
+    double real = 0;
+    if (lt_table_is_null(from, column, row)) lt_put_null(build);
+    else if (type >= LT_COLUMN_STRS) copy_list(build, type, from->view.children[column], row);
+    else if (type == LT_COLUMN_STR) lt_put_str(build, lt_table_str(from, column, row));
+    else if (type == LT_COLUMN_REAL && lt_table_real(from, column, row, &real)) lt_put_real(build, real);
+    else if (lt_table_int(from, column, row, &whole)) lt_put_int(build, whole);
+    else lt_put_null(build);
+}
+
+static int stack(const struct lt_table *groups, int32_t count, const char *path, struct lt_table *out, struct litmus_error *error) {
+    int64_t rows = 0, columns = lt_table_columns(&groups[0]);
+    for (int32_t g = 0; g < count; g++) rows += lt_table_rows(&groups[g]);
+    struct lt_build build;
+    lt_build_start(&build, out, columns, rows);
+    for (int64_t c = 0; c < columns; c++) {
+        enum lt_column_type type;
+        if (!column_type_of(groups[0].schema.children[c], &type)) {
+            lt_build_finish(&build, NULL);
+            lt_table_release(out);
+            return fail_file(error, path, "a column's type is foreign to run files");
+        }
+        lt_build_column(&build, lt_table_name(&groups[0], c), type);
+        for (int32_t g = 0; g < count; g++)
+            for (int64_t row = 0; row < lt_table_rows(&groups[g]); row++) copy_cell(&build, type, &groups[g], c, row);
+    }
+    return lt_build_finish(&build, error);
+}
+
+static int read_groups(carquet_reader_t *reader, const char *path, const char *const *columns, size_t column_count, struct lt_table *out,
+                       struct litmus_error *error) {
+    int32_t count = carquet_reader_num_row_groups(reader);
+    if (count == 1) return read_group(reader, 0, path, columns, column_count, out, error);
+    if (count <= 0) return fail_file(error, path, "it holds no rows");
+    struct lt_table *groups = calloc((size_t)count, sizeof *groups);
+    if (groups == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+    int code = LITMUS_OK;
+    for (int32_t g = 0; code == LITMUS_OK && g < count; g++) code = read_group(reader, g, path, columns, column_count, &groups[g], error);
+    if (code == LITMUS_OK) code = stack(groups, count, path, out, error);
+    for (int32_t g = 0; g < count; g++) lt_table_release(&groups[g]);
+    free(groups);
+    return code;
+}
+
+int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
+    lt_table_init(out);
+    struct lt_buf file;
+    lt_buf_init(&file);
+    int code = lt_io_read_file(path, (size_t)1 << FILE_BYTES_MAX_LOG2, &file, error);
+    if (code == LITMUS_OK) {
+        carquet_error_t why = CARQUET_ERROR_INIT;
+        carquet_reader_options_t options;
+        carquet_reader_options_init(&options);
+        options.num_threads = 1;
+        carquet_reader_t *reader = carquet_reader_open_buffer(file.p, file.n, &options, &why);
+        if (reader == NULL) code = fail_file(error, path, why.message);
+        else code = read_groups(reader, path, columns, column_count, out, error);
+        carquet_reader_close(reader);
+    }
+    lt_buf_release(&file);
+    if (code != LITMUS_OK) lt_table_release(out);
+    return code;
+}

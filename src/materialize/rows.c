@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A settled run as rows. Which value stands where is said by columns.def; this file walks it.
+ */
+#include "materialize/rows.h"
+
+#include "materialize/build.h"
+#include "materialize/dynamic.h"
+
+#include <stddef.h>
+
+enum source { FROM_NOTHING, FROM_KIND, FROM_RUN, FROM_STEP, FROM_MEAS, FROM_OWNER, FROM_ATTEMPTS };
+enum otherwise { OR_NULL, OR_EMPTY, OR_ONE };
+
+struct place {
+    enum source source;
+    size_t offset;
+    enum otherwise otherwise;
+};
+
+struct column {
+    const char *name;
+    enum lt_column_type type;
+    struct place run, step, measurement;
+};
+
+#define NO {FROM_NOTHING, 0, OR_NULL}
+#define KIND {FROM_KIND, 0, OR_NULL}
+#define ATTEMPTS {FROM_ATTEMPTS, 0, OR_NULL}
+#define RUN(f) {FROM_RUN, offsetof(struct lt_run, f), OR_NULL}
+#define STEP(f) {FROM_STEP, offsetof(struct lt_step, f), OR_NULL}
+#define MEAS(f) {FROM_MEAS, offsetof(struct lt_measurement, f), OR_NULL}
+#define OWNER(f) {FROM_OWNER, offsetof(struct lt_step, f), OR_NULL}
+#define OWNER_OR(f, value) {FROM_OWNER, offsetof(struct lt_step, f), OR_##value}
+#define COLUMN(name, type, run, step, measurement) {#name, LT_COLUMN_##type, run, step, measurement},
+static const struct column columns[] = {
+#include "model/columns.def"
+};
+#undef COLUMN
+enum { COLUMN_COUNT = sizeof columns / sizeof columns[0] };
+
+static void put_value(struct lt_build *build, enum lt_column_type type, const char *base, const struct place *place) {
+    const void *value = base + place->offset;
+    if (type == LT_COLUMN_STR) {
+        lt_put_str(build, *(const struct lt_str *)value);
+    } else if (type == LT_COLUMN_REAL) {
+        const struct lt_real *real = value;
+        if (real->set) lt_put_real(build, real->v);
+        else lt_put_null(build);
+    } else {
+        const struct lt_int *whole = value;
+        bool fits = type != LT_COLUMN_INT32 || (whole->v >= INT32_MIN && whole->v <= INT32_MAX);
+        if (whole->set && fits) lt_put_int(build, whole->v);
+        else lt_put_null(build);
+    }
+}
+
+static void put_otherwise(struct lt_build *build, enum otherwise otherwise) {
+    if (otherwise == OR_EMPTY) lt_put_str(build, LT_STR(""));
+    else if (otherwise == OR_ONE) lt_put_int(build, 1);
+    else lt_put_null(build);
+}
+
+static void put_attempts(struct lt_build *build, const struct column *column, const struct lt_step *step) {
+    bool starts = strcmp(column->name, "attempt_started_at") == 0;
+    for (size_t i = 0; i < step->attempt_count; i++) {
+        const struct lt_attempt *a = &step->attempts[i];
+        if (column->type == LT_COLUMN_STRS) lt_list_item_str(build, a->outcome);
+        else lt_list_item_int(build, starts ? a->started.set : a->ended.set, starts ? a->started.v : a->ended.v);
+    }
+    lt_list_end(build);
+}
+
+/* The objects that a row is made from; those that it has not are NULL. */
+struct row {
+    struct lt_str kind;
+    const struct lt_run *run;
+    const struct lt_step *step;
+    const struct lt_measurement *measurement;
+    const struct lt_step *owner;
+};
+
+static void put_cell(struct lt_build *build, const struct column *column, const struct place *place, const struct row *row) {
+    switch (place->source) {
+    case FROM_NOTHING: lt_put_null(build); break;
+    case FROM_KIND: lt_put_str(build, row->kind); break;
+    case FROM_RUN: put_value(build, column->type, (const char *)row->run, place); break;
+    case FROM_STEP: put_value(build, column->type, (const char *)row->step, place); break;
+    case FROM_MEAS: put_value(build, column->type, (const char *)row->measurement, place); break;
+    case FROM_ATTEMPTS: put_attempts(build, column, row->step); break;
+    case FROM_OWNER:
+        if (row->owner == NULL) put_otherwise(build, place->otherwise);
+        else put_value(build, column->type, (const char *)row->owner, place);
+        break;
+    }
+}
+
+static void put_column(struct lt_build *build, const struct lt_run *run, const struct column *column) {
+    lt_build_column(build, column->name, column->type);
+    put_cell(build, column, &column->run, &(struct row){.kind = LT_STR("run"), .run = run});
+    for (size_t i = 0; i < run->step_count; i++) {
+        struct row row = {.kind = LT_STR("step"), .run = run, .step = &run->steps[run->order[i]]};
+        put_cell(build, column, &column->step, &row);
+    }
+    for (size_t i = 0; i < run->measurement_count; i++) {
+        const struct lt_measurement *m = &run->measurements[i];
+        const struct lt_step *owner = m->owner == LT_MAP_NONE ? NULL : &run->steps[m->owner];
+        struct row row = {.kind = LT_STR("measurement"), .run = run, .measurement = m, .owner = owner};
+        put_cell(build, column, &column->measurement, &row);
+    }
+}
+
+int lt_rows_build(const struct lt_run *run, struct lt_table *out, struct litmus_error *error) {
+    struct lt_dynamic dynamic;
+    int code = lt_dynamic_init(&dynamic, run, error);
+    if (code != LITMUS_OK) return code;
+    struct lt_build build;
+    lt_build_start(&build, out, COLUMN_COUNT + (int64_t)dynamic.count, (int64_t)(1 + run->step_count + run->measurement_count));
+    for (size_t i = 0; i < COLUMN_COUNT; i++) put_column(&build, run, &columns[i]);
+    lt_dynamic_put(&dynamic, &build);
+    lt_dynamic_release(&dynamic);
+    return lt_build_finish(&build, error);
+}

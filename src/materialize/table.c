@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "materialize/table.h"
+
+#include "base/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void lt_table_init(struct lt_table *table) {
+    memset(table, 0, sizeof *table);
+}
+
+void lt_table_release(struct lt_table *table) {
+    ArrowArrayViewReset(&table->view);
+    if (table->array.release != NULL) ArrowArrayRelease(&table->array);
+    if (table->schema.release != NULL) ArrowSchemaRelease(&table->schema);
+    lt_table_init(table);
+}
+
+int64_t lt_table_rows(const struct lt_table *table) {
+    return table->array.length;
+}
+
+int64_t lt_table_columns(const struct lt_table *table) {
+    return table->array.n_children;
+}
+
+const char *lt_table_name(const struct lt_table *table, int64_t column) {
+    const char *name = table->schema.children[column]->name;
+    return name == NULL ? "" : name;
+}
+
+int64_t lt_table_find(const struct lt_table *table, const char *name) {
+    for (int64_t i = 0; i < table->array.n_children; i++)
+        if (strcmp(lt_table_name(table, i), name) == 0) return i;
+    return -1;
+}
+
+static const struct ArrowArrayView *cell_column(const struct lt_table *table, int64_t column, int64_t row) {
+    if (column < 0 || column >= table->array.n_children || row < 0 || row >= table->array.length) return NULL;
+    return table->view.children[column];
+}
+
+bool lt_table_is_null(const struct lt_table *table, int64_t column, int64_t row) {
+    const struct ArrowArrayView *view = cell_column(table, column, row);
+    return view == NULL || ArrowArrayViewIsNull(view, row);
+}
+
+static bool is_text(const struct ArrowArrayView *view) {
+    return view->storage_type == NANOARROW_TYPE_STRING || view->storage_type == NANOARROW_TYPE_LARGE_STRING;
+}
+
+struct lt_str lt_table_str(const struct lt_table *table, int64_t column, int64_t row) {
+    const struct ArrowArrayView *view = cell_column(table, column, row);
+    if (view == NULL || !is_text(view) || ArrowArrayViewIsNull(view, row)) return LT_STR_NULL;
+    struct ArrowStringView s = ArrowArrayViewGetStringUnsafe(view, row);
+    return (struct lt_str){s.size_bytes == 0 ? "" : s.data, (size_t)s.size_bytes};
+}
+
+static bool is_whole(enum ArrowType type) {
+    return (type >= NANOARROW_TYPE_BOOL && type <= NANOARROW_TYPE_INT64) && type != NANOARROW_TYPE_UINT64;
+}
+
+bool lt_table_int(const struct lt_table *table, int64_t column, int64_t row, int64_t *value) {
+    const struct ArrowArrayView *view = cell_column(table, column, row);
+    if (view == NULL || !is_whole(view->storage_type) || ArrowArrayViewIsNull(view, row)) return false;
+    *value = ArrowArrayViewGetIntUnsafe(view, row);
+    return true;
+}
+
+bool lt_table_real(const struct lt_table *table, int64_t column, int64_t row, double *value) {
+    const struct ArrowArrayView *view = cell_column(table, column, row);
+    if (view == NULL || ArrowArrayViewIsNull(view, row)) return false;
+    enum ArrowType type = view->storage_type;
+    if (type != NANOARROW_TYPE_FLOAT && type != NANOARROW_TYPE_DOUBLE && !is_whole(type)) return false;
+    *value = ArrowArrayViewGetDoubleUnsafe(view, row);
+    return true;
+}
+
+static void add_json_text(struct lt_buf *out, struct lt_str s) {
+    lt_buf_add_char(out, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == '"' || c == '\\') lt_buf_addf(out, "\\%c", c);
+        else if (c == '\n') lt_buf_add_text(out, "\\n");
+        else if (c < 0x20 || c == 0x7f) lt_buf_addf(out, "\\u%04x", c);
+        else lt_buf_add_char(out, (char)c);
+    }
+    lt_buf_add_char(out, '"');
+}
+
+/* The shortest text that reads back as the same number. */
+static void add_json_real(struct lt_buf *out, double value) {
+    if (!isfinite(value)) {
+        lt_buf_add_text(out, "null");
+        return;
+    }
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    lt_buf_add_text(out, text);
+    if (strpbrk(text, ".en") == NULL) lt_buf_add_text(out, ".0");
+}
+
+static void add_json_value(const struct ArrowSchema *schema, const struct ArrowArrayView *view, int64_t row, struct lt_buf *out);
+
+static void add_json_list(const struct ArrowSchema *schema, const struct ArrowArrayView *view, int64_t row, struct lt_buf *out) {
+    int64_t from = ArrowArrayViewListChildOffset(view, row), to = ArrowArrayViewListChildOffset(view, row + 1);
+    lt_buf_add_char(out, '[');
+    for (int64_t i = from; i < to; i++) {
+        if (i > from) lt_buf_add_char(out, ',');
+        add_json_value(schema->children[0], view->children[0], i, out);
+    }
+    lt_buf_add_char(out, ']');
+}
+
+static void add_json_value(const struct ArrowSchema *schema, const struct ArrowArrayView *view, int64_t row, struct lt_buf *out) {
+    char text[LT_ISO_BYTES];
+    if (ArrowArrayViewIsNull(view, row)) {
+        lt_buf_add_text(out, "null");
+    } else if (is_text(view)) {
+        struct ArrowStringView s = ArrowArrayViewGetStringUnsafe(view, row);
+        add_json_text(out, (struct lt_str){s.data, (size_t)s.size_bytes});
+    } else if (view->storage_type == NANOARROW_TYPE_BOOL) {
+        lt_buf_add_text(out, ArrowArrayViewGetIntUnsafe(view, row) ? "true" : "false");
+    } else if (schema->format != NULL && strncmp(schema->format, "tsu", 3) == 0) {
+        lt_time_iso(ArrowArrayViewGetIntUnsafe(view, row), text);
+        lt_buf_addf(out, "\"%s\"", text);
+    } else if (view->storage_type == NANOARROW_TYPE_FLOAT || view->storage_type == NANOARROW_TYPE_DOUBLE) {
+        add_json_real(out, ArrowArrayViewGetDoubleUnsafe(view, row));
+    } else if (view->storage_type == NANOARROW_TYPE_UINT64) {
+        lt_buf_addf(out, "%llu", (unsigned long long)ArrowArrayViewGetUIntUnsafe(view, row));
+    } else if (is_whole(view->storage_type)) {
+        lt_buf_addf(out, "%lld", (long long)ArrowArrayViewGetIntUnsafe(view, row));
+    } else if (view->storage_type == NANOARROW_TYPE_LIST) {
+        add_json_list(schema, view, row, out);
+    } else {
+        lt_buf_add_text(out, "null"); /* a foreign file's exotic type */
+    }
+}
+
+void lt_table_json(const struct lt_table *table, int64_t column, int64_t row, struct lt_buf *out) {
+    const struct ArrowArrayView *view = cell_column(table, column, row);
+    if (view == NULL) lt_buf_add_text(out, "null");
+    else add_json_value(table->schema.children[column], view, row, out);
+}
