@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* ---- locks ---- */
+int lt_lock_take(const char *path, bool foreign, int *fd, struct litmus_error *error) {
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (file < 0) return lt_fail_os(error, errno, "open lock", path);
+    struct stat st;
+    int code = LITMUS_OK;
+    if (fstat(file, &st) != 0) code = lt_fail_os(error, errno, "look at lock", path);
+    else if (!S_ISREG(st.st_mode)) code = lt_fail(error, LITMUS_EINVAL, 0, "the lock %s is not a plain file: remove it", path);
+    else if (st.st_uid != geteuid() && !foreign) code = lt_fail(error, LITMUS_EPERM, 0, "the lock %s belongs to user %ld, not to us: run as that user, or remove it", path, (long)st.st_uid);
+    else if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) code = lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "another process holds %s", path);
+        else code = lt_fail_os(error, errno, "lock", path);
+    }
+    if (code == LITMUS_OK) *fd = file;
+    else close(file);
+    return code;
+}
+
+bool lt_lock_is_held(const char *path) {
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file < 0) return false;
+    /* Shared: two who ask at once do not see each other. */
+    bool held = flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(file);
+    return held;
+}
+
+/* ---- signals ---- */
+int lt_signals_open(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return -1;
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int lt_signals_take(int fd) {
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+/* ---- processes ---- */
+static bool is_variable(const char *entry, const char *const names[]) {
+    for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
+        size_t n = strlen(names[i]);
+        if (strncmp(entry, names[i], n) == 0 && entry[n] == '=') return true;
+    }
+    return false;
+}
+
+/* The environment but for some variables. The entries are borrowed. */
+static char **environment_without(const char *const names[]) {
+    size_t count = 0;
+    while (environ[count] != NULL) count++;
+    char **copy = calloc(count + 1, sizeof *copy);
+    for (size_t i = 0, n = 0; copy != NULL && i < count; i++) {
+        if (!is_variable(environ[i], names)) copy[n++] = environ[i];
+    }
+    return copy;
+}
+
+static int spawn_set_up(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes) {
+    sigset_t all, none;
+    sigfillset(&all);
+    sigemptyset(&none);
+    int failed = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0);
+    if (failed == 0) failed = posix_spawn_file_actions_addopen(files, 1, "/dev/null", O_WRONLY, 0);
+    if (failed == 0) failed = posix_spawn_file_actions_addopen(files, 2, "/dev/null", O_WRONLY, 0);
+    if (failed == 0) failed = posix_spawn_file_actions_addclosefrom_np(files, 3);
+    if (failed == 0) failed = posix_spawnattr_setsigdefault(attributes, &all);
+    if (failed == 0) failed = posix_spawnattr_setsigmask(attributes, &none);
+    if (failed == 0) failed = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    return failed;
+}
+
+int lt_spawn_detached(const char *exe, char *const arguments[], const char *const without[], struct litmus_error *error) {
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    char **variables = environment_without(without);
+    if (variables == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory starting %s", exe);
+    posix_spawn_file_actions_init(&files);
+    posix_spawnattr_init(&attributes);
+    pid_t pid = -1;
+    int failed = spawn_set_up(&files, &attributes);
+    if (failed == 0) failed = posix_spawnp(&pid, exe, &files, &attributes, arguments, variables);
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attributes);
+    free(variables);
+    if (failed != 0) return lt_fail_os(error, failed, "start", exe);
+    int status = 0;
+    pid_t waited;
+    do waited = waitpid(pid, &status, 0);
+    while (waited < 0 && errno == EINTR);
+    /* ECHILD: the host program ignores SIGCHLD, and the kernel has cleaned up. */
+    if (waited == pid && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        return lt_fail(error, LITMUS_EIO, 0, "%s did not start (%s %d)", exe, WIFEXITED(status) ? "exit code" : "signal", WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    return LITMUS_OK;
+}
+
+int lt_detach(bool *child, struct litmus_error *error) {
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0) return lt_fail_os(error, errno, "start", "a process of its own");
+    *child = pid == 0;
+    if (!*child) return LITMUS_OK;
+    setsid();
+    if (chdir("/") != 0) return lt_fail_os(error, errno, "change to", "/");
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; null >= 0 && fd <= 2; fd++) dup2(null, fd);
+    if (null > 2) close(null);
+    return LITMUS_OK;
+}
+
+void lt_close_inherited(void) {
+    close_range(3, ~0u, 0);
+}
+
+long lt_files_limit(long files_max) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
+    rlim_t wanted = limit.rlim_max < (rlim_t)files_max ? limit.rlim_max : (rlim_t)files_max;
+    if (limit.rlim_cur < wanted) {
+        rlim_t before = limit.rlim_cur;
+        limit.rlim_cur = wanted;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+    }
+    return limit.rlim_cur > (rlim_t)files_max ? files_max : (long)limit.rlim_cur;
+}
+
+bool lt_program_replaced(void) {
+    struct stat st;
+    return stat("/proc/self/exe", &st) == 0 && st.st_nlink == 0;
+}
+
+/* ---- sockets ---- */
+/* sun_path holds 107 bytes; through /proc a folder of any depth is short. */
+static bool socket_address(int dir_fd, const char *name, struct sockaddr_un *address) {
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    int n = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", dir_fd, name);
+    return n > 0 && (size_t)n < sizeof address->sun_path;
+}
+
+int lt_socket_listen(int dir_fd, const char *name, struct litmus_error *error) {
+    struct sockaddr_un address;
+    if (!socket_address(dir_fd, name, &address)) return lt_fail(error, LITMUS_EINVAL, 0, "the socket name %s is too long", name), -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return lt_fail_os(error, errno, "make socket", name), -1;
+    unlinkat(dir_fd, name, 0);
+    mode_t before = umask(0177);
+    int failed = bind(fd, (struct sockaddr *)&address, sizeof address);
+    int os_errno = errno;
+    umask(before);
+    if (failed == 0 && listen(fd, 128) != 0) {
+        failed = -1;
+        os_errno = errno;
+    }
+    if (failed == 0) return fd;
+    close(fd);
+    return lt_fail_os(error, os_errno, "listen on socket", name), -1;
+}
+
+bool lt_socket_peer_trusted(int fd) {
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+int lt_socket_connect(const char *folder, const char *name) {
+    int dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0) return -1;
+    struct sockaddr_un address;
+    int fd = socket_address(dir_fd, name, &address) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+    /* A local connect is done at once or fails; EAGAIN: the other side's queue is full. */
+    if (fd >= 0 && (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 || !lt_socket_peer_trusted(fd))) {
+        close(fd);
+        fd = -1;
+    }
+    close(dir_fd);
+    return fd;
+}
+
+int lt_socket_accept(int fd) {
+    int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (peer < 0 || lt_socket_peer_trusted(peer)) return peer;
+    close(peer);
+    errno = EPERM;
+    return -1;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * process.h - processes and what they share: locks, signals, a local socket, a detached child.
+ *
+ * Always true: every descriptor is close-on-exec; a lock file and a socket are never followed
+ * through a symbolic link.
+ */
+#ifndef LT_BASE_PROCESS_H
+#define LT_BASE_PROCESS_H
+
+#include "base/error.h"
+
+/* ---- lock files: the lock counts, not what is written in the file ---- */
+/* Opens (creates) the file and takes its lock. *fd holds it until closed; a forked child shares it.
+ * EBUSY: another process has it. EPERM: the file belongs to another user and `foreign` is false. */
+int lt_lock_take(const char *path, bool foreign, int *fd, struct litmus_error *error);
+bool lt_lock_is_held(const char *path);
+
+/* ---- signals ---- */
+/* From here on SIGTERM, SIGINT and SIGHUP make the returned descriptor readable instead of ending
+ * the process, and SIGPIPE is ignored. -1 and errno. Call before any thread starts. */
+int lt_signals_open(void);
+/* The signal that came, 0 if none. */
+int lt_signals_take(int fd);
+
+/* ---- processes ---- */
+/* Starts a program without anything of ours: its own session, / as folder, /dev/null as standard
+ * files, no other descriptor, no blocked or ignored signal, not the variables in `without` (NULL
+ * ended). Waits for it: the program forks and its first process ends at once (lt_detach). */
+int lt_spawn_detached(const char *exe, char *const arguments[], const char *const without[], struct litmus_error *error);
+/* Leaves terminal, session and starter behind. *child: true in the process that goes on, false in
+ * the one that called, which should end. */
+int lt_detach(bool *child, struct litmus_error *error);
+/* Closes every descriptor but the standard ones. */
+void lt_close_inherited(void);
+/* As many open files as the hard limit allows, at most `files_max`. Returns the limit in force. */
+long lt_files_limit(long files_max);
+/* Was the running program deleted or replaced since it started (an upgrade)? */
+bool lt_program_replaced(void);
+
+/* ---- a socket in a folder, however long the folder's path ---- */
+/* Listens on `name` in the folder `dir_fd`, readable and writable for this user only. A socket file
+ * that lies there is removed: call this under a lock. -1 and *error. */
+int lt_socket_listen(int dir_fd, const char *name, struct litmus_error *error);
+/* Connects; -1 when nobody listens, or one of another user does. The descriptor does not block. */
+int lt_socket_connect(const char *folder, const char *name);
+int lt_socket_accept(int fd); /* -1: nobody, or of another user (errno EPERM) */
+/* Is the process at the other end of this user (or of root)? */
+bool lt_socket_peer_trusted(int fd);
+
+#endif
