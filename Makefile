@@ -10,7 +10,7 @@
 
 all:
 	@tools/build.sh py
-	@echo "ready: .venv/bin/pytest records, .venv/bin/litmus answers"
+	@if [ -x .venv/bin/litmus ]; then echo "ready: .venv/bin/pytest records, .venv/bin/litmus answers"; fi
 
 setup:
 	@tools/setup.sh
@@ -19,13 +19,13 @@ dev asan tsan:
 	@tools/build.sh $@
 
 demo: all
-	@tools/demo.sh
+	@if [ -x tools/demo.sh ]; then exec tools/demo.sh; else echo "make demo: tools/demo.sh is missing" >&2; exit 1; fi
 
 test: all
 	@tools/test.sh
 
 bench: all
-	@bench/run
+	@if [ -x bench/run ]; then exec bench/run; else echo "make bench: bench/run is missing" >&2; exit 1; fi
 
 clean:
 	rm -rf build

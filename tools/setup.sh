@@ -97,8 +97,7 @@ install_python_packages() {
 # ---- all of it, once
 
 fingerprint() {
-    { "$python" -c 'import sys; print(sys.executable, sys.version)'
-      cat requirements-dev.txt tools/setup.sh tools/fetch_sources.py subprojects/*.wrap
+    { cat requirements-dev.txt tools/setup.sh tools/fetch_sources.py subprojects/*.wrap
       find subprojects/packagefiles -type f -print0 | LC_ALL=C sort -z | xargs -0 cat
     } 2>/dev/null | sha256sum
 }
