@@ -5,7 +5,8 @@
  * Always true:
  *  - lt_log_append that returned LITMUS_OK: the kernel has every byte of the rows.
  *  - A failed append leaves the file as it was before (cut back), or the writer refuses everything
- *    after it, so that nothing whole ever follows something torn.
+ *    after it, so that nothing whole ever follows something torn. After a failed sync the event
+ *    stays in the file, unacknowledged, and the writer refuses everything after it.
  *  - The writer holds flock(LOCK_EX) on its file until seal or close; a forked child never does.
  *  - A reader tells five things apart: an event, the end of a sealed log, the end of an open log
  *    on a boundary, a torn tail, damage in the middle.
@@ -21,7 +22,7 @@ struct lt_log_options {
     const char *data_dir;
     const char *session_id;
     enum litmus_durability durability;
-    int group_ms;
+    int group_ms; /* GROUP: the first append this long after the last sync syncs, and so does seal; 0: 100 */
     const struct lt_io *io; /* NULL: the real calls. Borrowed for the writer's life */
 };
 struct lt_log_writer;
@@ -32,7 +33,9 @@ int lt_log_create(const struct lt_log_options *options, struct lt_log_writer **o
 /* Appends rows as one record batch with one write(2); fills row.received_at (now) when it is 0 and row.chain.
  * Threads may call it at the same time. In a forked child it first opens a file of the child's own. */
 int lt_log_append(struct lt_log_writer *writer, struct lt_row *rows, size_t count, struct litmus_error *error);
-/* Appends EOS, footer and magic, and releases the lock. The writer can only be freed after it. */
+/* Appends EOS, footer and magic, and releases the lock. The writer can only be freed after it. Does
+ * nothing in a forked child that appended nothing. After a failure the file is as it was: recovery
+ * can still seal it. */
 int lt_log_seal(struct lt_log_writer *writer, struct litmus_error *error);
 void lt_log_writer_free(struct lt_log_writer *writer); /* closes without sealing; NULL accepted */
 const char *lt_log_writer_path(const struct lt_log_writer *writer);
@@ -63,8 +66,9 @@ int64_t lt_log_reader_row_offset(const struct lt_log_reader *reader); /* file of
 int64_t lt_log_reader_rows(const struct lt_log_reader *reader);       /* events given so far */
 const char *lt_log_reader_identity(const struct lt_log_reader *reader); /* from the schema's metadata */
 const char *lt_log_reader_session(const struct lt_log_reader *reader);
-/* false from the first row on whose chain does not follow from the one before. Computed only when
- * asked for before the first lt_log_next. */
+/* false from the first row on whose chain does not follow from the one before, from the first damage
+ * on, and from the first message on whose bytes are not those that the writer writes (a changed bit
+ * that changes no value). Computed only when asked for before the first lt_log_next. */
 void lt_log_reader_check_chain(struct lt_log_reader *reader);
 bool lt_log_reader_chain_ok(const struct lt_log_reader *reader);
 
@@ -76,7 +80,8 @@ struct lt_log_recovery {
     char evidence[512];              /* path of the kept torn bytes, "" if none */
 };
 /* Takes the lock (EBUSY: the producer lives), keeps a torn tail as `{file}.torn-{offset}`, cuts it
- * off and seals. Doing it again changes nothing. */
+ * off and seals. Doing it again changes nothing. Damage in the middle stays. A file without a whole
+ * schema gets empty. */
 int lt_log_recover(const struct lt_io *io, const char *path, struct lt_log_recovery *report, struct litmus_error *error);
 /* Is a producer writing it? false when the lock can be had (at once given back). */
 bool lt_log_is_live(const char *path);

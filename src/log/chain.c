@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * chain.c - each row carries a hash of itself and of everything before it (FORMAT.md, "Chain").
+ */
+#include "log/format.h"
+#include "log/log.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+enum { GATHER_BYTES = 1024 };
+
+struct lt_chain {
+    EVP_MD *sha256;
+    EVP_MD_CTX *context;
+    /* Small parts are collected here: a call per part costs more than the hashing of it. */
+    unsigned char gather[GATHER_BYTES];
+    size_t gathered;
+};
+
+struct lt_chain *lt_chain_new(void) {
+    struct lt_chain *chain = calloc(1, sizeof *chain);
+    if (chain == NULL) return NULL;
+    chain->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    chain->context = EVP_MD_CTX_new();
+    if (chain->sha256 != NULL && chain->context != NULL) return chain;
+    lt_chain_free(chain);
+    return NULL;
+}
+
+void lt_chain_free(struct lt_chain *chain) {
+    if (chain == NULL) return;
+    EVP_MD_CTX_free(chain->context);
+    EVP_MD_free(chain->sha256);
+    free(chain);
+}
+
+static void begin(struct lt_chain *chain) {
+    chain->gathered = 0;
+    if (EVP_DigestInit_ex2(chain->context, chain->sha256, NULL) != 1) abort(); /* a fetched digest cannot fail */
+}
+
+static void flush(struct lt_chain *chain) {
+    if (EVP_DigestUpdate(chain->context, chain->gather, chain->gathered) != 1) abort();
+    chain->gathered = 0;
+}
+
+static void add(struct lt_chain *chain, const void *bytes, size_t n) {
+    if (n > GATHER_BYTES - chain->gathered) flush(chain);
+    if (n > GATHER_BYTES / 2) {
+        flush(chain);
+        if (EVP_DigestUpdate(chain->context, bytes, n) != 1) abort();
+    } else if (n > 0) {
+        memcpy(chain->gather + chain->gathered, bytes, n);
+        chain->gathered += n;
+    }
+}
+
+static void add64(struct lt_chain *chain, int64_t v) {
+    unsigned char bytes[8];
+    lt_put64(bytes, v);
+    add(chain, bytes, sizeof bytes);
+}
+
+static void add_text(struct lt_chain *chain, struct lt_str text) {
+    add64(chain, text.p == NULL ? -1 : (int64_t)text.n);
+    if (text.p != NULL) add(chain, text.p, text.n);
+}
+
+static void end(struct lt_chain *chain, unsigned char out[32]) {
+    flush(chain);
+    if (EVP_DigestFinal_ex(chain->context, out, NULL) != 1) abort();
+}
+
+void lt_chain_start(struct lt_chain *chain, const char *identity, unsigned char out[32]) {
+    static const char salt[] = "litmus-log-1\n";
+    begin(chain);
+    add(chain, salt, sizeof salt - 1);
+    add(chain, identity, strlen(identity));
+    end(chain, out);
+}
+
+void lt_chain_next(struct lt_chain *chain, const unsigned char previous[32], const struct lt_row *row, unsigned char out[32]) {
+    begin(chain);
+    add(chain, previous, LT_CHAIN_BYTES);
+    add_text(chain, row->id);
+    add_text(chain, row->event_type);
+    add64(chain, row->occurred_at);
+    add64(chain, row->received_at);
+    add_text(chain, row->session_id);
+    add_text(chain, row->run_id);
+    add_text(chain, row->json);
+    end(chain, out);
+}

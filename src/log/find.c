@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/uuid.h"
+#include "log/format.h"
+#include "log/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { UUID_TEXT = LT_UUID_BYTES - 1 };
+
+/* "{session}", "{session}-{pid}" or "{session}-{pid}-{n}" of this session? */
+static bool is_of_session(struct lt_str identity, const char *session) {
+    size_t n = strlen(session);
+    if (identity.n < n || memcmp(identity.p, session, n) != 0) return false;
+    size_t i = n;
+    for (int part = 0; part < 2 && i < identity.n; part++) {
+        if (identity.p[i] != '-') return false;
+        size_t start = ++i;
+        while (i < identity.n && identity.p[i] >= '0' && identity.p[i] <= '9') i++;
+        if (i == start) return false;
+    }
+    return i == identity.n;
+}
+
+/* The session that a name gives; only an id of the usual form ends where the pid begins. */
+static void session_of(struct lt_str identity, char out[64]) {
+    struct lt_str id = {identity.p, UUID_TEXT};
+    out[0] = '\0';
+    if (identity.n < UUID_TEXT || (identity.n > UUID_TEXT && identity.p[UUID_TEXT] != '-') || !lt_uuid_valid(id)) return;
+    memcpy(out, id.p, id.n);
+    out[id.n] = '\0';
+}
+
+static int add(struct lt_log_list *list, size_t *capacity, const char *folder, const char *name, const char *session, struct litmus_error *error) {
+    if (list->count == *capacity) {
+        size_t larger = *capacity == 0 ? 64 : *capacity * 2;
+        struct lt_log_file *files = realloc(list->files, larger * sizeof *files);
+        if (files == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing %s", folder);
+        list->files = files;
+        *capacity = larger;
+    }
+    struct lt_log_file *file = &list->files[list->count];
+    size_t bytes = strlen(folder) + strlen(name) + 2;
+    file->path = malloc(bytes);
+    if (file->path == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing %s", folder);
+    snprintf(file->path, bytes, "%s/%s", folder, name);
+    session_of((struct lt_str){name, strlen(name) - (sizeof LT_LOG_SUFFIX - 1)}, file->session);
+    if (file->session[0] == '\0' && session != NULL && strlen(session) < sizeof file->session) strcpy(file->session, session);
+    list->count++;
+    return LITMUS_OK;
+}
+
+static bool wanted(const struct dirent *entry, const char *session) {
+    struct lt_str name = lt_str_of(entry->d_name);
+    size_t suffix = sizeof LT_LOG_SUFFIX - 1;
+    if (name.p[0] == '.' || name.n <= suffix || memcmp(name.p + name.n - suffix, LT_LOG_SUFFIX, suffix) != 0) return false;
+    if (entry->d_type != DT_REG && entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN) return false;
+    return session == NULL || is_of_session((struct lt_str){name.p, name.n - suffix}, session);
+}
+
+static int find_in_day(const char *folder, const char *session, struct lt_log_list *list, size_t *capacity, struct litmus_error *error) {
+    DIR *dir = opendir(folder);
+    if (dir == NULL) return errno == ENOENT || errno == ENOTDIR ? LITMUS_OK : lt_fail_os(error, errno, "list", folder);
+    int code = LITMUS_OK;
+    for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;)
+        if (wanted(entry, session)) code = add(list, capacity, folder, entry->d_name, session, error);
+    closedir(dir);
+    return code;
+}
+
+static int find_in(const char *events, const char *session, struct lt_log_list *list, struct litmus_error *error) {
+    DIR *dir = opendir(events);
+    if (dir == NULL) return errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "list", events);
+    struct lt_buf day;
+    lt_buf_init(&day);
+    size_t capacity = 0;
+    int code = LITMUS_OK;
+    for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
+        if (entry->d_name[0] == '.' || entry->d_type == DT_REG) continue;
+        const char *path = lt_path_join(&day, events, entry->d_name);
+        code = day.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : find_in_day(path, session, list, &capacity, error);
+    }
+    lt_buf_release(&day);
+    closedir(dir);
+    return code;
+}
+
+static int by_path(const void *a, const void *b) {
+    return strcmp(((const struct lt_log_file *)a)->path, ((const struct lt_log_file *)b)->path);
+}
+
+int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error) {
+    *out = (struct lt_log_list){0};
+    char *absolute = realpath(data_dir, NULL);
+    if (absolute == NULL) return errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "find", data_dir);
+    struct lt_buf events;
+    lt_buf_init(&events);
+    lt_path_join(&events, absolute, "events");
+    int code = events.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : find_in(events.p, session_id, out, error);
+    if (code != LITMUS_OK) lt_log_list_release(out);
+    else if (out->count > 1) qsort(out->files, out->count, sizeof *out->files, by_path);
+    lt_buf_release(&events);
+    free(absolute);
+    return code;
+}
+
+void lt_log_list_release(struct lt_log_list *list) {
+    for (size_t i = 0; i < list->count; i++) free(list->files[i].path);
+    free(list->files);
+    *list = (struct lt_log_list){0};
+}
