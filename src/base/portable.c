@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -22,6 +23,17 @@ void lt_random(void *bytes, size_t n) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         *p = (unsigned char)(seed >> 56);
     }
+}
+
+void *lt_fork_wiped_new(size_t n) {
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    (void)!madvise(p, n, MADV_WIPEONFORK);
+    return p;
+}
+
+void lt_fork_wiped_free(void *p, size_t n) {
+    if (p != NULL) munmap(p, n);
 }
 
 int lt_cpu_count(void) {

@@ -11,6 +11,10 @@
 /* Fills `n` bytes with random; never fails (falls back to the clock and the process id, which only
  * an early boot without entropy can make happen). */
 void lt_random(void *bytes, size_t n);
+/* Zeroed memory that a forked child finds zeroed again; NULL: out of memory. A zeroed
+ * pthread_mutex_t is an unlocked one on the systems that have this. */
+void *lt_fork_wiped_new(size_t n);
+void lt_fork_wiped_free(void *p, size_t n);
 int lt_cpu_count(void);
 /* Base name of the running program, "unknown" if there is none. Static storage. */
 const char *lt_program_name(void);

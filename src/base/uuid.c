@@ -3,18 +3,14 @@
 
 #include "base/portable.h"
 
-void lt_uuid_pool_init(struct lt_uuid_pool *pool) {
-    pool->used = sizeof pool->bytes;
-}
-
 void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]) {
     static const char hex[] = "0123456789abcdef";
-    if (sizeof pool->bytes - pool->used < 16) {
+    if (pool->left < 16) {
         lt_random(pool->bytes, sizeof pool->bytes);
-        pool->used = 0;
+        pool->left = sizeof pool->bytes;
     }
-    unsigned char *b = pool->bytes + pool->used;
-    pool->used += 16;
+    pool->left -= 16;
+    unsigned char *b = pool->bytes + pool->left;
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
     char *p = out;
@@ -28,7 +24,7 @@ void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]) {
 
 void lt_uuid_new(char out[LT_UUID_BYTES]) {
     struct lt_uuid_pool pool;
-    lt_uuid_pool_init(&pool);
+    pool.left = 0;
     lt_uuid_next(&pool, out);
 }
 

@@ -9,14 +9,13 @@
 
 enum { LT_UUID_BYTES = 37 };
 
-/* A pool of random bytes, so that ids do not cost a system call each. Not for use by two threads
- * at once; a forked child must call lt_uuid_pool_init again, or ids would repeat. */
+/* A pool of random bytes, so that ids do not cost a system call each. All zero: empty. Not for use
+ * by two threads at once; in a forked child it must be zeroed, or ids would repeat. */
 struct lt_uuid_pool {
     unsigned char bytes[512];
-    size_t used;
+    size_t left;
 };
 
-void lt_uuid_pool_init(struct lt_uuid_pool *pool);
 void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]);
 /* One id without a pool. */
 void lt_uuid_new(char out[LT_UUID_BYTES]);

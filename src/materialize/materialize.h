@@ -26,6 +26,11 @@ struct lt_materialized {
     struct lt_counts counts; /* over planned step rows */
 };
 
+/* The bytes of a settled run's file, appended to *out: what the log folds to. */
+int lt_run_encode(const struct lt_run *run, struct lt_buf *out, struct litmus_error *error);
+/* Counts of a settled run; path, already and materializer fields are left alone. */
+void lt_run_count(const struct lt_run *run, struct lt_materialized *done);
+
 struct lt_materializer; /* handle: one data_dir; keeps the catalog open */
 
 int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error);

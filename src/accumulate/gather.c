@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The log files of a session, merged by the time of their heads, folded run by run.
+ */
+#include "accumulate/gather.h"
+
+#include "accumulate/values.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One log file while it is merged: its reader and the event at its head. */
+struct source {
+    struct lt_log_reader *reader;
+    struct lt_row head;
+    bool has_head;
+    uint32_t number;
+};
+
+/* What run.materialized says of a run: how much of each file its rows were made from. */
+struct cut {
+    struct lt_str run_id, destination;
+    int64_t *rows; /* by log number; NULL: no log_rows, take everything */
+};
+
+struct gather {
+    const char *data_dir;
+    const struct lt_gather_options *options;
+    struct lt_gathering *out;
+    struct source *sources;
+    size_t source_count;
+    struct cut *cuts;
+    size_t cut_count, cut_capacity;
+    struct lt_arena arena; /* of the cuts */
+    struct lt_map run_by_id;
+};
+
+/* Moves to the next event of a file; damage is counted and passed over. */
+static int advance(struct gather *g, struct source *s, struct litmus_error *error) {
+    struct lt_log_tail *tail = &g->out->logs[s->number];
+    for (;;) {
+        enum lt_log_status status = lt_log_next(s->reader, &s->head, error);
+        if (status == LT_LOG_DAMAGED) {
+            g->out->damaged++;
+            continue;
+        }
+        if (status == LT_LOG_FAILED) return error != NULL && error->code != LITMUS_OK ? error->code : LITMUS_EIO;
+        s->has_head = status == LT_LOG_EVENT;
+        if (!s->has_head) tail->end = status;
+        else tail->rows++;
+        return LITMUS_OK;
+    }
+}
+
+static int open_source(struct gather *g, const char *path, struct litmus_error *error) {
+    struct source *s = &g->sources[g->source_count];
+    struct lt_log_tail *tail = &g->out->logs[g->source_count];
+    s->number = (uint32_t)g->source_count;
+    int code = lt_log_reader_open(path, &s->reader, error);
+    if (code != LITMUS_OK) return code;
+    g->source_count++;
+    tail->path = strdup(path);
+    g->out->log_count = g->source_count;
+    if (tail->path == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+    code = advance(g, s, error);
+    const char *identity = lt_log_reader_identity(s->reader);
+    snprintf(tail->identity, sizeof tail->identity, "%s", identity == NULL ? "" : identity);
+    return code;
+}
+
+/* A file that cannot be read at all (foreign, no permission) is damage of one place: the others
+ * still count. */
+static int open_sources(struct gather *g, const struct lt_log_list *list, struct litmus_error *error) {
+    g->sources = calloc(list->count + 1, sizeof *g->sources);
+    g->out->logs = calloc(list->count + 1, sizeof *g->out->logs);
+    if (g->sources == NULL || g->out->logs == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading the logs");
+    for (size_t i = 0; i < list->count; i++) {
+        struct litmus_error why = {0};
+        int code = open_source(g, list->files[i].path, &why);
+        if (code == LITMUS_ENOMEM) return lt_fail(error, code, 0, "%s", why.text);
+        if (code != LITMUS_OK) g->out->damaged++;
+    }
+    return LITMUS_OK;
+}
+
+/* ---- cuts ---- */
+
+static bool is_type(const struct lt_row *row, const char *type) {
+    return lt_str_eq(row->event_type, lt_str_of(type));
+}
+
+/* run.materialized stands in a log that a materializer opened, and such a log begins with one of
+ * these: the producers' logs need no second reading. */
+static bool may_hold_cuts(const struct lt_row *first) {
+    return is_type(first, "run.materialized") || is_type(first, "run.ended") || is_type(first, "diagnostic.warning") || is_type(first, "diagnostic.error");
+}
+
+static bool take_cut(struct gather *g, const struct lt_row *row) {
+    for (size_t i = 0; i < g->cut_count; i++)
+        if (lt_str_eq(g->cuts[i].run_id, row->run_id)) return true; /* the first one counts */
+    void *cuts = g->cuts;
+    if (!lt_grow(&g->arena, &cuts, g->cut_count, &g->cut_capacity, sizeof *g->cuts)) return false;
+    g->cuts = cuts;
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc), *rows = yyjson_obj_get(root, "log_rows");
+    struct cut *cut = &g->cuts[g->cut_count++];
+    *cut = (struct cut){.run_id = lt_arena_str(&g->arena, row->run_id), .destination = lt_get_str(&g->arena, root, "destination")};
+    if (yyjson_is_obj(rows)) {
+        cut->rows = lt_arena_alloc(&g->arena, (g->source_count + 1) * sizeof *cut->rows);
+        for (size_t i = 0; cut->rows != NULL && i < g->source_count; i++) {
+            struct lt_int n = lt_get_int(rows, g->out->logs[i].identity);
+            cut->rows[i] = n.set ? n.v : 0;
+        }
+    }
+    yyjson_doc_free(doc);
+    return !g->arena.failed;
+}
+
+static int find_cuts(struct gather *g, struct litmus_error *error) {
+    for (size_t i = 0; i < g->source_count; i++) {
+        if (!g->sources[i].has_head || !may_hold_cuts(&g->sources[i].head)) continue;
+        struct lt_log_reader *reader = NULL;
+        struct lt_row row;
+        if (lt_log_reader_open(g->out->logs[i].path, &reader, NULL) != LITMUS_OK) continue;
+        bool ok = true;
+        enum lt_log_status status;
+        while (ok && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
+            if (status == LT_LOG_EVENT && is_type(&row, "run.materialized") && row.run_id.p != NULL) ok = take_cut(g, &row);
+        lt_log_reader_free(reader);
+        if (!ok) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", g->out->logs[i].path);
+    }
+    return LITMUS_OK;
+}
+
+static const struct cut *cut_of(const struct gather *g, struct lt_str run_id) {
+    for (size_t i = 0; i < g->cut_count; i++)
+        if (lt_str_eq(g->cuts[i].run_id, run_id)) return &g->cuts[i];
+    return NULL;
+}
+
+/* ---- merge ---- */
+
+/* The file whose head comes first; files are in the order of their names, so a tie keeps that. An
+ * end of a run loses a tie: nothing of the run may come behind it. */
+static struct source *earliest(struct gather *g) {
+    struct source *first = NULL;
+    for (size_t i = 0; i < g->source_count; i++) {
+        struct source *s = &g->sources[i];
+        if (!s->has_head) continue;
+        bool before = first == NULL || s->head.occurred_at < first->head.occurred_at ||
+                      (s->head.occurred_at == first->head.occurred_at && is_type(&first->head, "run.ended") && !is_type(&s->head, "run.ended"));
+        if (before) first = s;
+    }
+    return first;
+}
+
+static struct lt_gathered_run *run_of(struct gather *g, const struct lt_row *row) {
+    uint32_t number = lt_map_get(&g->run_by_id, row->run_id, 0);
+    if (number != LT_MAP_NONE) return g->out->runs[number];
+    struct lt_gathering *out = g->out;
+    if (out->run_count == out->run_capacity) {
+        size_t capacity = out->run_capacity == 0 ? 4 : out->run_capacity * 2;
+        struct lt_gathered_run **runs = realloc(out->runs, capacity * sizeof(struct lt_gathered_run *));
+        if (runs == NULL) return NULL;
+        out->runs = runs;
+        out->run_capacity = capacity;
+    }
+    struct lt_gathered_run *run = calloc(1, sizeof *run);
+    if (run == NULL) return NULL;
+    lt_run_init(&run->run, row->run_id, row->session_id);
+    out->runs[out->run_count] = run;
+    const struct cut *cut = cut_of(g, row->run_id);
+    run->materialized = cut != NULL;
+    if (cut != NULL) run->destination = lt_arena_str(&run->run.arena, cut->destination);
+    if (!lt_map_put(&g->run_by_id, run->run.run_id, 0, (uint32_t)out->run_count++)) return NULL;
+    return run;
+}
+
+static int take_row(struct gather *g, const struct source *s, struct litmus_error *error) {
+    const struct lt_row *row = &s->head;
+    if (row->run_id.p == NULL || (g->options->run_id != NULL && !lt_str_eq(row->run_id, lt_str_of(g->options->run_id)))) return LITMUS_OK;
+    struct lt_gathered_run *run = run_of(g, row);
+    if (run == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for run %.*s", LT_STR_ARG(row->run_id));
+    const struct cut *cut = cut_of(g, row->run_id);
+    if (cut != NULL && cut->rows != NULL && !g->options->ignore_cuts && g->out->logs[s->number].rows > cut->rows[s->number]) return LITMUS_OK;
+    if (is_type(row, "run.started") && run->owner_log.p == NULL)
+        run->owner_log = lt_arena_str(&run->run.arena, lt_str_of(g->out->logs[s->number].path));
+    return lt_run_fold(&run->run, row, s->number, error);
+}
+
+static int merge(struct gather *g, struct litmus_error *error) {
+    int code = LITMUS_OK;
+    for (struct source *s = earliest(g); code == LITMUS_OK && s != NULL; s = earliest(g)) {
+        code = take_row(g, s, error);
+        if (code == LITMUS_OK) code = advance(g, s, error);
+    }
+    return code;
+}
+
+static int settle_all(struct gather *g, struct litmus_error *error) {
+    int code = LITMUS_OK;
+    for (size_t i = 0; code == LITMUS_OK && i < g->out->run_count; i++) {
+        struct lt_gathered_run *run = g->out->runs[i];
+        run->producer_alive = run->owner_log.p != NULL && lt_log_is_live(run->owner_log.p);
+        code = lt_run_settle(&run->run, !run->run.has_ended && run->producer_alive, error);
+    }
+    return code;
+}
+
+int lt_gather_session(const char *data_dir, const char *session_id, const struct lt_gather_options *options, struct lt_gathering *out,
+                      struct litmus_error *error) {
+    static const struct lt_gather_options everything = {0};
+    *out = (struct lt_gathering){0};
+    snprintf(out->session_id, sizeof out->session_id, "%s", session_id);
+    struct gather g = {.data_dir = data_dir, .options = options == NULL ? &everything : options, .out = out};
+    struct lt_log_list list = {0};
+    lt_arena_init(&g.arena);
+    lt_map_init(&g.run_by_id);
+    int code = lt_log_find(data_dir, session_id, &list, error);
+    if (code == LITMUS_OK && list.count == 0) code = lt_fail(error, LITMUS_ENOENT, 0, "no log of session %s in %s/events", session_id, data_dir);
+    if (code == LITMUS_OK) code = open_sources(&g, &list, error);
+    if (code == LITMUS_OK) code = find_cuts(&g, error);
+    if (code == LITMUS_OK) code = merge(&g, error);
+    if (code == LITMUS_OK) code = settle_all(&g, error);
+    for (size_t i = 0; i < g.source_count; i++) lt_log_reader_free(g.sources[i].reader);
+    free(g.sources);
+    lt_map_release(&g.run_by_id);
+    lt_arena_release(&g.arena);
+    lt_log_list_release(&list);
+    return code;
+}
+
+void lt_gathering_release(struct lt_gathering *gathering) {
+    for (size_t i = 0; i < gathering->run_count; i++) {
+        lt_run_release(&gathering->runs[i]->run);
+        free(gathering->runs[i]);
+    }
+    for (size_t i = 0; i < gathering->log_count; i++) free(gathering->logs[i].path);
+    free(gathering->runs);
+    free(gathering->logs);
+    *gathering = (struct lt_gathering){0};
+}

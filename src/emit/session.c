@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A producer's session: check, complete, append. Closing waits for the runs' files.
+ */
+#include "emit/session.h"
+
+#include "base/config.h"
+#include "base/portable.h"
+#include "serve/daemon.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { CLOSE_TIMEOUT_MS = 10000 };
+
+const char *litmus_session_id(const litmus_session *session) {
+    return session->session_id;
+}
+
+const char *litmus_session_data_dir(const litmus_session *session) {
+    return session->data_dir;
+}
+
+static void session_free(litmus_session *session) {
+    if (session == NULL) return;
+    lt_log_writer_free(session->log);
+    lt_composer_release(&session->composer);
+    lt_fork_wiped_free(session->shared, sizeof *session->shared);
+    free(session->data_dir);
+    free(session->daemon_exe);
+    free(session->ended_runs);
+    free(session);
+}
+
+static int session_new(const struct litmus_session_options *options, litmus_session **out, struct litmus_error *error) {
+    litmus_session *session = calloc(1, sizeof *session);
+    if (session != NULL) session->shared = lt_fork_wiped_new(sizeof *session->shared);
+    if (session == NULL || session->shared == NULL) {
+        free(session);
+        return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a session");
+    }
+    *out = session;
+    lt_composer_init(&session->composer, &session->shared->uuids);
+    session->joined = options->joined;
+    session->no_daemon = options->no_daemon;
+    if (options->session_id == NULL) lt_uuid_new(session->session_id);
+    else if (!lt_uuid_valid(lt_str_of(options->session_id)))
+        return lt_fail(error, LITMUS_EINVAL, 0, "session_id \"%.50s\" is no uuid of 36 lower-case characters", options->session_id);
+    else memcpy(session->session_id, options->session_id, LT_UUID_BYTES);
+    if (options->daemon_exe != NULL) session->daemon_exe = strdup(options->daemon_exe);
+    struct lt_buf dir;
+    lt_buf_init(&dir);
+    int code = lt_data_dir_find(options->data_dir, &dir, error);
+    if (code == LITMUS_OK) session->data_dir = strdup(lt_buf_cstr(&dir));
+    lt_buf_release(&dir);
+    if (code == LITMUS_OK && session->data_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a session");
+    return code == LITMUS_OK ? lt_data_dir_open(session->data_dir, error) : code;
+}
+
+/* The fields of session.started that the producer need not say. Text of the environment is escaped
+ * by the JSON writer. */
+static char *started_payload(const struct litmus_session_options *options, struct litmus_error *error) {
+    size_t n = options->payload_json == NULL ? 0 : options->payload_bytes == 0 ? strlen(options->payload_json) : options->payload_bytes;
+    yyjson_doc *given = n == 0 ? NULL : yyjson_read(options->payload_json, n, 0);
+    if (n > 0 && !yyjson_is_obj(yyjson_doc_get_root(given))) {
+        yyjson_doc_free(given);
+        lt_fail(error, LITMUS_EEVENT, 0, "event session.started: the payload is no JSON object");
+        return NULL;
+    }
+    yyjson_mut_doc *doc = given == NULL ? yyjson_mut_doc_new(NULL) : yyjson_doc_mut_copy(given, NULL);
+    yyjson_mut_val *root = given == NULL ? yyjson_mut_obj(doc) : yyjson_mut_doc_get_root(doc);
+    if (given == NULL) yyjson_mut_doc_set_root(doc, root);
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    if (yyjson_mut_obj_get(root, "pid") == NULL) yyjson_mut_obj_add_int(doc, root, "pid", (int64_t)getpid());
+    if (yyjson_mut_obj_get(root, "client") == NULL) yyjson_mut_obj_add_str(doc, root, "client", lt_program_name());
+    if (yyjson_mut_obj_get(root, "station_hostname") == NULL) yyjson_mut_obj_add_str(doc, root, "station_hostname", host);
+    char *text = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
+    yyjson_mut_doc_free(doc);
+    yyjson_doc_free(given);
+    if (text == NULL) lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for session.started");
+    return text;
+}
+
+static int emit_started(litmus_session *session, const struct litmus_session_options *options, struct litmus_error *error) {
+    if (session->joined) return LITMUS_OK;
+    char *payload = started_payload(options, error);
+    if (payload == NULL) return error == NULL ? LITMUS_EEVENT : error->code;
+    struct litmus_event event = {.event_type = "session.started", .payload = payload};
+    int code = litmus_emit(session, &event, NULL, error);
+    free(payload);
+    return code;
+}
+
+int litmus_session_open(const struct litmus_session_options *options, litmus_session **out, struct litmus_error *error) {
+    static const struct litmus_session_options defaults = {0};
+    struct litmus_error own = {0};
+    if (error == NULL) error = &own;
+    if (options == NULL) options = &defaults;
+    litmus_session *session = NULL;
+    int code = session_new(options, &session, error);
+    if (code == LITMUS_OK) {
+        struct lt_log_options log = {.data_dir = session->data_dir, .session_id = session->session_id, .durability = options->durability, .group_ms = options->group_ms};
+        code = lt_log_create(&log, &session->log, error);
+    }
+    if (code == LITMUS_OK) code = emit_started(session, options, error);
+    if (code != LITMUS_OK) {
+        session_free(session);
+        return code;
+    }
+    /* Without a daemon nothing is lost: close() does its work. */
+    if (!session->joined && !session->no_daemon) (void)!lt_daemon_spawn(session->daemon_exe, session->data_dir, NULL);
+    *out = session;
+    return LITMUS_OK;
+}
+
+static bool remember_ended(litmus_session *session, const char *run_id) {
+    if (session->ended_run_count == session->ended_run_capacity) {
+        size_t capacity = session->ended_run_capacity == 0 ? 4 : session->ended_run_capacity * 2;
+        void *larger = realloc(session->ended_runs, capacity * sizeof *session->ended_runs);
+        if (larger == NULL) return false;
+        session->ended_runs = larger;
+        session->ended_run_capacity = capacity;
+    }
+    memcpy(session->ended_runs[session->ended_run_count++], run_id, LT_UUID_BYTES);
+    return true;
+}
+
+int litmus_emit(litmus_session *session, const struct litmus_event *event, char id_out[37], struct litmus_error *error) {
+    struct lt_row row;
+    pthread_mutex_lock(&session->shared->lock);
+    int code = lt_compose(&session->composer, session->session_id, event, &row, error);
+    if (code == LITMUS_OK) code = lt_log_append(session->log, &row, 1, error);
+    if (code == LITMUS_OK && id_out != NULL) memcpy(id_out, row.id.p, LT_UUID_BYTES);
+    if (code == LITMUS_OK && row.run_id.p != NULL && strcmp(event->event_type, "run.ended") == 0) (void)!remember_ended(session, event->run_id);
+    pthread_mutex_unlock(&session->shared->lock);
+    return code;
+}
+
+/* ---- close ---- */
+
+struct closing {
+    litmus_session *session;
+    lt_session_on_done *on_done;
+    void *self;
+    bool by_daemon;
+};
+
+static void tell_if_ours(void *self, const struct lt_materialized *done) {
+    struct closing *c = self;
+    for (size_t i = 0; c->on_done != NULL && i < c->session->ended_run_count; i++)
+        if (strcmp(c->session->ended_runs[i], done->run_id) == 0) c->on_done(c->self, done, c->by_daemon);
+}
+
+/* The daemon writes the files; when it cannot or takes too long, so does this process. Then the
+ * caller is told of each file, whoever made it. */
+static int finish_runs(struct closing *c, int timeout_ms, struct litmus_error *error) {
+    litmus_session *session = c->session;
+    c->by_daemon = !session->no_daemon;
+    for (size_t i = 0; c->by_daemon && i < session->ended_run_count; i++)
+        c->by_daemon = lt_daemon_wait_run(session->data_dir, session->session_id, session->ended_runs[i], timeout_ms);
+    if (c->by_daemon && c->on_done == NULL) return LITMUS_OK;
+    struct lt_materializer *m = NULL;
+    int code = lt_materializer_new(session->data_dir, NULL, &m, error);
+    if (code == LITMUS_OK) code = lt_materialize_session(m, session->session_id, tell_if_ours, c, error);
+    lt_materializer_free(m);
+    return code;
+}
+
+int lt_session_close(litmus_session *session, const char *outcome, int timeout_ms, lt_session_on_done *on_done, void *self, struct litmus_error *error) {
+    if (session == NULL) return LITMUS_OK;
+    int code = LITMUS_OK;
+    if (!session->joined) {
+        char payload[64];
+        snprintf(payload, sizeof payload, outcome == NULL ? "{}" : "{\"outcome\":\"%.20s\"}", outcome);
+        code = litmus_emit(session, &(struct litmus_event){.event_type = "session.ended", .payload = payload}, NULL, error);
+    }
+    int sealed = lt_log_seal(session->log, error);
+    if (code == LITMUS_OK) code = sealed;
+    lt_log_writer_free(session->log); /* gives the lock back: to others, the session is over */
+    session->log = NULL;
+    if (session->ended_run_count > 0 && !session->joined) {
+        struct closing closing = {.session = session, .on_done = on_done, .self = self};
+        int finished = finish_runs(&closing, timeout_ms, error);
+        if (code == LITMUS_OK) code = finished;
+    }
+    session_free(session);
+    return code;
+}
+
+int litmus_session_close(litmus_session *session, const char *outcome, struct litmus_error *error) {
+    return lt_session_close(session, outcome, CLOSE_TIMEOUT_MS, NULL, NULL, error);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * session.h - the producer's handle, as the rest of the library sees it.
+ */
+#ifndef LT_EMIT_SESSION_H
+#define LT_EMIT_SESSION_H
+
+#include "log/log.h"
+#include "materialize/materialize.h"
+#include "model/compose.h"
+
+#include <pthread.h>
+
+/* What must not be inherited by a forked child as it stands: a lock that a thread of the parent
+ * holds, random ids that the parent will give out too. The kernel wipes it in the child. */
+struct lt_session_shared {
+    pthread_mutex_t lock;
+    struct lt_uuid_pool uuids;
+};
+
+struct litmus_session {
+    struct lt_session_shared *shared;
+    struct lt_composer composer; /* under shared->lock */
+    struct lt_log_writer *log;
+    char *data_dir, *daemon_exe;
+    char session_id[LT_UUID_BYTES];
+    bool joined, no_daemon;
+    char (*ended_runs)[LT_UUID_BYTES]; /* runs whose run.ended went through this handle */
+    size_t ended_run_count, ended_run_capacity;
+};
+
+typedef void lt_session_on_done(void *self, const struct lt_materialized *done, bool by_daemon);
+
+/* As litmus_session_close; tells of each run that this handle ended and that has its file now.
+ * `timeout_ms`: how long the daemon may take before this process does the work. */
+int lt_session_close(litmus_session *session, const char *outcome, int timeout_ms, lt_session_on_done *on_done, void *self, struct litmus_error *error);
+
+#endif

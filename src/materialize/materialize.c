@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a session's logs to one Parquet file a run. Two materializers may meet at any point (the
+ * daemon and a closing producer): one at a time works on a session, and the second finds the work
+ * done.
+ */
+#include "materialize/materialize.h"
+
+#include "base/clock.h"
+#include "materialize/own_log.h"
+#include "materialize/parquet.h"
+#include "materialize/range_lock.h"
+#include "materialize/rows.h"
+#include "model/outcome.h"
+#include "query/catalog.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct lt_materializer {
+    char *data_dir;
+    const struct lt_io *io;
+    int lock_fd; /* -1: no locking possible */
+    struct lt_catalog *catalog; /* NULL until used, or not to be had: it is disposable */
+    bool catalog_tried;
+    struct lt_buf bytes; /* of the file being made; kept from run to run */
+};
+
+int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error) {
+    struct lt_materializer *m = calloc(1, sizeof *m);
+    struct lt_buf path;
+    lt_buf_init(&path);
+    if (m != NULL) m->data_dir = strdup(data_dir);
+    if (m == NULL || m->data_dir == NULL) {
+        free(m);
+        return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory");
+    }
+    m->io = io == NULL ? &lt_io_os : io;
+    m->lock_fd = lt_range_lock_open(lt_path_join(&path, data_dir, "materialize.lock"));
+    lt_buf_release(&path);
+    *out = m;
+    return LITMUS_OK;
+}
+
+void lt_materializer_free(struct lt_materializer *m) {
+    if (m == NULL) return;
+    if (m->lock_fd >= 0) close(m->lock_fd);
+    lt_catalog_free(m->catalog);
+    lt_buf_release(&m->bytes);
+    free(m->data_dir);
+    free(m);
+}
+
+/* ---- the file's name ---- */
+
+static struct lt_str trimmed(struct lt_str s) {
+    while (s.n > 0 && strchr(" \t\r\n\v\f", s.p[0]) != NULL && s.p[0] != '\0') s = (struct lt_str){s.p + 1, s.n - 1};
+    while (s.n > 0 && strchr(" \t\r\n\v\f", s.p[s.n - 1]) != NULL && s.p[s.n - 1] != '\0') s.n--;
+    return s;
+}
+
+enum { SERIAL_NAME_BYTES_MAX = 150 }; /* the column keeps the whole serial; a file name has 255 bytes at most */
+
+int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run_id8, struct lt_buf *out) {
+    char date[LT_ISO_BYTES], stamp[LT_ISO_BYTES];
+    lt_time_date(started_us, date);
+    lt_time_stamp(started_us, stamp);
+    lt_buf_addf(out, "%s/%s", date, stamp);
+    if (run_id8.n > 0) lt_buf_addf(out, "_%.*s", LT_STR_ARG(run_id8));
+    serial = trimmed(serial);
+    if (serial.n > 0) lt_buf_add_char(out, '_');
+    for (size_t i = 0; i < serial.n && i < SERIAL_NAME_BYTES_MAX; i++) {
+        char c = serial.p[i];
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        lt_buf_add_char(out, plain ? c : '_');
+    }
+    lt_buf_add_text(out, ".parquet");
+    return out->failed ? LITMUS_ENOMEM : LITMUS_OK;
+}
+
+/* Is there a file of that name, and of another run? */
+static bool taken_by_other(const char *path, struct lt_str run_id) {
+    static const char *const columns[] = {"run_id"};
+    struct lt_table table;
+    if (access(path, F_OK) != 0) return false;
+    if (lt_parquet_read(path, columns, 1, &table, NULL) != LITMUS_OK) return true; /* not ours to overwrite */
+    bool other = !lt_str_eq(lt_table_str(&table, lt_table_find(&table, "run_id"), 0), run_id);
+    lt_table_release(&table);
+    return other;
+}
+
+/* A destination from a log is a path below runs/ or it is not used. */
+static bool destination_usable(struct lt_str d) {
+    if (d.n < 6 || memcmp(d.p, "runs/", 5) != 0 || memchr(d.p, '\0', d.n) != NULL) return false;
+    for (size_t i = 0; i + 1 < d.n; i++)
+        if (d.p[i] == '/' && d.p[i + 1] == '.') return false;
+    return d.n < 1024 && memcmp(d.p + d.n - 8, ".parquet", 8) == 0;
+}
+
+/* Chooses the name below the data_dir ("runs/..."), under the lock of names. */
+static int choose_name(const struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *name, struct litmus_error *error) {
+    if (rebuild && destination_usable(run->destination)) {
+        lt_buf_add_str(name, run->destination);
+        return LITMUS_OK;
+    }
+    struct lt_buf path;
+    lt_buf_init(&path);
+    int64_t started = run->run.started.set ? run->run.started.v : run->run.last_at;
+    struct lt_str id8 = {run->run.run_id.p, run->run.run_id.n < 8 ? run->run.run_id.n : 8};
+    lt_buf_add_text(name, "runs/");
+    lt_run_file_name(started, run->run.dut_serial, LT_STR_NULL, name);
+    if (taken_by_other(lt_path_join(&path, m->data_dir, lt_buf_cstr(name)), run->run.run_id)) {
+        lt_buf_clear(name);
+        lt_buf_add_text(name, "runs/");
+        lt_run_file_name(started, run->run.dut_serial, id8, name);
+    }
+    bool failed = name->failed || path.failed;
+    lt_buf_release(&path);
+    return failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a file name") : LITMUS_OK;
+}
+
+/* ---- the file's bytes ---- */
+
+static int encode(const struct lt_run *run, const struct lt_table *rows, struct lt_buf *out, struct litmus_error *error) {
+    char environment[64 * 1024];
+    struct lt_parquet_meta meta[3] = {{"schema_version", "1.0"}, {"litmus_version", LITMUS_VERSION}};
+    size_t count = 2;
+    if (run->environment_json.p != NULL && run->environment_json.n < sizeof environment && memchr(run->environment_json.p, '\0', run->environment_json.n) == NULL) {
+        memcpy(environment, run->environment_json.p, run->environment_json.n);
+        environment[run->environment_json.n] = '\0';
+        meta[count++] = (struct lt_parquet_meta){"environment_json", environment};
+    }
+    return lt_parquet_encode(rows, meta, count, out, error);
+}
+
+int lt_run_encode(const struct lt_run *run, struct lt_buf *out, struct litmus_error *error) {
+    struct lt_table rows;
+    int code = lt_rows_build(run, &rows, error);
+    if (code == LITMUS_OK) code = encode(run, &rows, out, error);
+    lt_table_release(&rows);
+    return code;
+}
+
+void lt_run_count(const struct lt_run *run, struct lt_materialized *done) {
+    snprintf(done->run_id, sizeof done->run_id, "%.*s", LT_STR_ARG(run->run_id));
+    snprintf(done->outcome, sizeof done->outcome, "%.*s", LT_STR_ARG(run->outcome_stored));
+    done->steps = (int64_t)run->step_count;
+    done->measurements = (int64_t)run->measurement_count;
+    done->planned = 0;
+    done->counts = (struct lt_counts){0};
+    int64_t *const by_severity[] = {&done->counts.never_ran, &done->counts.skipped, &done->counts.done,       &done->counts.passed,
+                                    &done->counts.failed,    &done->counts.errored, &done->counts.terminated, &done->counts.aborted};
+    for (size_t i = 0; i < run->step_count; i++) {
+        const struct lt_step *step = &run->steps[i];
+        if (run->has_plan && !step->planned) continue; /* a sub-step */
+        done->planned++;
+        int severity = step->ran ? lt_outcome_severity(step->vector_outcome) : 0;
+        if (severity >= 0) ++*by_severity[severity];
+    }
+}
+
+/* ---- catalog: helpful, never needed ---- */
+
+static void put_in_catalog(struct lt_materializer *m, const struct lt_table *rows, const char *path, struct lt_str name) {
+    if (!m->catalog_tried && lt_catalog_open(m->data_dir, &m->catalog, NULL) != LITMUS_OK) m->catalog = NULL;
+    m->catalog_tried = true;
+    struct stat st;
+    struct lt_summary summary;
+    if (m->catalog == NULL || stat(path, &st) != 0) return;
+    int64_t mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    if (lt_summary_of(rows, name, &summary, NULL) == LITMUS_OK && lt_catalog_put(m->catalog, &summary, st.st_size, mtime_ns, NULL) != LITMUS_OK) {
+        lt_catalog_free(m->catalog); /* taken away or damaged: try anew at the next run */
+        m->catalog = NULL;
+        m->catalog_tried = false;
+    }
+}
+
+/* ---- one run ---- */
+
+static int publish(struct lt_materializer *m, const char *path, struct litmus_error *error) {
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL) *slash = '\0';
+    int code = lt_io_mkdirs(m->io, folder, error);
+    return code == LITMUS_OK ? lt_io_publish(m->io, path, m->bytes.p, m->bytes.n, error) : code;
+}
+
+static void describe(const struct lt_gathering *session, const struct lt_own_log *own, const struct lt_materialized *done, struct lt_str name, struct lt_buf *payload) {
+    char now[LT_ISO_BYTES];
+    lt_time_iso(lt_now_us(), now);
+    lt_buf_addf(payload, "{\"materializer\":\"parquet\",\"destination\":\"%.*s\",\"materialized_at\":\"%s\",", LT_STR_ARG(name), now);
+    lt_buf_addf(payload, "\"row_counts\":{\"run\":1,\"step\":%lld,\"measurement\":%lld},\"log_rows\":{", (long long)done->steps, (long long)done->measurements);
+    for (size_t i = 0; i < session->log_count; i++)
+        lt_buf_addf(payload, "%s\"%s\":%lld", i == 0 ? "" : ",", session->logs[i].identity, (long long)session->logs[i].rows);
+    if (own->writer != NULL)
+        lt_buf_addf(payload, "%s\"%s\":%lld", session->log_count == 0 ? "" : ",", lt_log_writer_identity(own->writer), (long long)lt_log_writer_rows(own->writer));
+    lt_buf_add_text(payload, "}}");
+}
+
+static int emit_materialized(const struct lt_gathering *session, struct lt_own_log *own, const struct lt_materialized *done, struct lt_str name,
+                             struct litmus_error *error) {
+    struct lt_buf payload;
+    lt_buf_init(&payload);
+    describe(session, own, done, name, &payload);
+    struct litmus_event event = {.event_type = "run.materialized", .run_id = done->run_id, .payload = lt_buf_cstr(&payload), .payload_bytes = payload.n};
+    int code = payload.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory") : lt_own_log_emit(own, &event, NULL, error);
+    lt_buf_release(&payload);
+    return code;
+}
+
+/* Names are given one at a time, so that two runs of one second cannot both find a name free. The
+ * second's stamp is what they share: only those wait for each other. */
+static int publish_named(struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *name, struct lt_materialized *done,
+                         struct litmus_error *error) {
+    char second[LT_ISO_BYTES];
+    lt_time_stamp(run->run.started.v, second);
+    lt_range_lock(m->lock_fd, "name", lt_str_of(second));
+    int code = choose_name(m, run, rebuild, name, error);
+    if (code == LITMUS_OK && snprintf(done->path, sizeof done->path, "%s/%s", m->data_dir, lt_buf_cstr(name)) >= (int)sizeof done->path)
+        code = lt_fail(error, LITMUS_EINVAL, 0, "the path of %s is too long: choose a shorter data_dir", m->data_dir);
+    if (code == LITMUS_OK) code = publish(m, done->path, error);
+    lt_range_unlock(m->lock_fd, "name", lt_str_of(second));
+    return code;
+}
+
+static int materialize(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, bool rebuild,
+                       struct lt_materialized *done, struct litmus_error *error) {
+    struct lt_table rows;
+    struct lt_buf name;
+    lt_buf_init(&name);
+    lt_run_count(&run->run, done);
+    lt_buf_clear(&m->bytes);
+    int code = lt_rows_build(&run->run, &rows, error);
+    if (code == LITMUS_OK) code = encode(&run->run, &rows, &m->bytes, error);
+    if (code == LITMUS_OK) code = publish_named(m, run, rebuild, &name, done, error);
+    struct lt_str relative = {name.p, name.n};
+    if (code == LITMUS_OK && !rebuild) code = emit_materialized(session, own, done, relative, error);
+    if (code == LITMUS_OK) put_in_catalog(m, &rows, done->path, relative);
+    lt_table_release(&rows);
+    lt_buf_release(&name);
+    return code;
+}
+
+int lt_materialize_run(struct lt_materializer *m, struct lt_gathering *session, struct lt_gathered_run *run, bool rebuild, struct lt_materialized *done,
+                       struct litmus_error *error) {
+    struct lt_own_log own;
+    *done = (struct lt_materialized){0};
+    lt_own_log_init(&own, m->data_dir, session->session_id, m->io);
+    int code = materialize(m, session, run, &own, rebuild, done, error);
+    int closed = lt_own_log_close(&own, error);
+    return code != LITMUS_OK ? code : closed;
+}
+
+/* ---- a whole session ---- */
+
+static void tell_torn(struct lt_own_log *own, const char *path, const struct lt_log_recovery *r) {
+    struct lt_buf payload;
+    lt_buf_init(&payload);
+    const char *name = strrchr(path, '/'), *evidence = strrchr(r->evidence, '/');
+    lt_buf_addf(&payload, "{\"source\":\"recovery\",\"message\":\"the producer's log ended inside an event: the torn bytes are kept beside it\",\"details\":{");
+    lt_buf_addf(&payload, "\"log\":\"%s\",\"offset\":%lld,\"bytes\":%lld,\"evidence\":\"%s\"}}", name == NULL ? path : name + 1, (long long)r->torn_offset,
+                (long long)r->torn_bytes, evidence == NULL ? r->evidence : evidence + 1);
+    struct litmus_event event = {.event_type = "diagnostic.warning", .payload = lt_buf_cstr(&payload), .payload_bytes = payload.n};
+    if (!payload.failed) (void)!lt_own_log_emit(own, &event, NULL, NULL); /* the evidence itself is safe already */
+    lt_buf_release(&payload);
+}
+
+/* Seals the logs whose producers are gone. A log that cannot be sealed (read-only) is still read. */
+static int recover_logs(struct lt_materializer *m, const char *session_id, struct lt_own_log *own, struct litmus_error *error) {
+    struct lt_log_list list = {0};
+    int code = lt_log_find(m->data_dir, session_id, &list, error);
+    for (size_t i = 0; code == LITMUS_OK && i < list.count; i++) {
+        struct lt_log_recovery report = {0};
+        if (lt_log_is_sealed(list.files[i].path) || lt_log_recover(m->io, list.files[i].path, &report, NULL) != LITMUS_OK) continue;
+        if (report.torn_bytes > 0) tell_torn(own, list.files[i].path, &report);
+    }
+    lt_log_list_release(&list);
+    return code;
+}
+
+/* The producer died before run.ended: say so, with the time of the run's last event, so that it is
+ * the same whenever and wherever it is said. */
+static int end_as_aborted(struct lt_own_log *own, struct lt_gathered_run *run, struct litmus_error *error) {
+    char run_id[64];
+    snprintf(run_id, sizeof run_id, "%.*s", LT_STR_ARG(run->run.run_id));
+    struct litmus_event event = {
+        .event_type = "run.ended", .run_id = run_id, .payload = "{\"outcome\":\"aborted\",\"stop_reason\":\"crash\"}", .occurred_at_us = run->run.last_at};
+    struct lt_row row;
+    int code = lt_own_log_emit(own, &event, &row, error);
+    if (code == LITMUS_OK) code = lt_run_fold(&run->run, &row, UINT32_MAX, error);
+    return code == LITMUS_OK ? lt_run_settle(&run->run, false, error) : code;
+}
+
+static int finish_run(struct lt_materializer *m, struct lt_gathering *session, struct lt_gathered_run *run, struct lt_own_log *own, struct lt_materialized *done,
+                      struct litmus_error *error) {
+    if (run->materialized) {
+        done->already = true;
+        lt_run_count(&run->run, done);
+        snprintf(done->path, sizeof done->path, "%s/%.*s", m->data_dir, LT_STR_ARG(run->destination));
+        return LITMUS_OK;
+    }
+    int code = run->run.has_ended ? LITMUS_OK : end_as_aborted(own, run, error);
+    return code == LITMUS_OK ? materialize(m, session, run, own, false, done, error) : code;
+}
+
+int lt_materialize_session(struct lt_materializer *m, const char *session_id, void (*on_done)(void *self, const struct lt_materialized *done), void *self,
+                           struct litmus_error *error) {
+    struct lt_own_log own;
+    struct lt_gathering session = {0};
+    lt_range_lock(m->lock_fd, "session", lt_str_of(session_id));
+    lt_own_log_init(&own, m->data_dir, session_id, m->io);
+    int code = recover_logs(m, session_id, &own, error);
+    if (code == LITMUS_OK) code = lt_gather_session(m->data_dir, session_id, NULL, &session, error);
+    bool gathered = code == LITMUS_OK;
+    for (size_t i = 0; gathered && i < session.run_count; i++) {
+        struct lt_gathered_run *run = session.runs[i];
+        struct lt_materialized done = {0};
+        if (!run->run.has_started || (!run->run.has_ended && run->producer_alive)) continue;
+        int one = finish_run(m, &session, run, &own, &done, error); /* a run that fails blocks no other */
+        if (one == LITMUS_OK && on_done != NULL) on_done(self, &done);
+        if (one != LITMUS_OK) code = one;
+    }
+    int closed = lt_own_log_close(&own, error);
+    lt_gathering_release(&session);
+    lt_range_unlock(m->lock_fd, "session", lt_str_of(session_id));
+    return code != LITMUS_OK ? code : closed;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "materialize/own_log.h"
+
+void lt_own_log_init(struct lt_own_log *log, const char *data_dir, const char *session_id, const struct lt_io *io) {
+    *log = (struct lt_own_log){.data_dir = data_dir, .session_id = session_id, .io = io};
+    lt_composer_init(&log->composer, NULL);
+}
+
+int lt_own_log_emit(struct lt_own_log *log, const struct litmus_event *event, struct lt_row *row, struct litmus_error *error) {
+    struct lt_row own;
+    if (row == NULL) row = &own;
+    if (log->writer == NULL) {
+        struct lt_log_options options = {.data_dir = log->data_dir, .session_id = log->session_id, .io = log->io};
+        int code = lt_log_create(&options, &log->writer, error);
+        if (code != LITMUS_OK) return code;
+    }
+    int code = lt_compose(&log->composer, log->session_id, event, row, error);
+    return code == LITMUS_OK ? lt_log_append(log->writer, row, 1, error) : code;
+}
+
+int lt_own_log_close(struct lt_own_log *log, struct litmus_error *error) {
+    int code = log->writer == NULL ? LITMUS_OK : lt_log_seal(log->writer, error);
+    lt_log_writer_free(log->writer);
+    lt_composer_release(&log->composer);
+    log->writer = NULL;
+    return code;
+}

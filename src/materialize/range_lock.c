@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "materialize/range_lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+int lt_range_lock_open(const char *path) {
+    return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+}
+
+static off_t place_of(const char *space, struct lt_str name) {
+    uint64_t h = 1469598103934665603u;
+    for (const char *p = space; *p != '\0'; p++) h = (h ^ (unsigned char)*p) * 1099511628211u;
+    for (size_t i = 0; i < name.n; i++) h = (h ^ (unsigned char)name.p[i]) * 1099511628211u;
+    return (off_t)(h >> 2);
+}
+
+static void set_lock(int fd, int type, off_t place) {
+    if (fd < 0) return;
+    struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = place, .l_len = 1};
+    while (fcntl(fd, F_OFD_SETLKW, &lock) != 0 && errno == EINTR) {}
+}
+
+void lt_range_lock(int fd, const char *space, struct lt_str name) {
+    set_lock(fd, F_WRLCK, place_of(space, name));
+}
+
+void lt_range_unlock(int fd, const char *space, struct lt_str name) {
+    set_lock(fd, F_UNLCK, place_of(space, name));
+}

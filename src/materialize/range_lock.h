@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * range_lock.h - locks by name between processes and threads, in one file: a name is one byte's
+ * place in it, so that there is no file a name to clean up. Held by the open file description: a
+ * process that dies gives it back.
+ */
+#ifndef LT_MATERIALIZE_RANGE_LOCK_H
+#define LT_MATERIALIZE_RANGE_LOCK_H
+
+#include "base/io.h"
+
+/* Opens (creates) the lock file; -1 where that is not possible (a read-only data_dir). */
+int lt_range_lock_open(const char *path);
+/* Waits for the name's byte. Two names may share one (a hash): then they only wait for each other. */
+void lt_range_lock(int fd, const char *space, struct lt_str name);
+void lt_range_unlock(int fd, const char *space, struct lt_str name);
+
+#endif

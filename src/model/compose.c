@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/compose.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+enum { EVENT_BYTES_MAX = 1 << 30 }; /* Arrow's utf8 columns end at 2 GiB; one event stays well below */
+
+void lt_composer_init(struct lt_composer *composer, struct lt_uuid_pool *uuids) {
+    *composer = (struct lt_composer){.uuids = uuids};
+    lt_buf_init(&composer->json);
+}
+
+void lt_composer_release(struct lt_composer *composer) {
+    lt_buf_release(&composer->json);
+    free(composer->parse_memory);
+    *composer = (struct lt_composer){0};
+}
+
+/* Parsing needs room in proportion to the text; keeping it spares a malloc an event. */
+static yyjson_doc *parse(struct lt_composer *composer, const char *text, size_t n, yyjson_read_err *why) {
+    size_t need = yyjson_read_max_memory_usage(n, 0);
+    if (need > (size_t)64 * 1024) return yyjson_read_opts((char *)(uintptr_t)text, n, 0, NULL, why);
+    if (composer->parse_memory_bytes < need) {
+        char *memory = realloc(composer->parse_memory, need);
+        if (memory == NULL) return NULL;
+        composer->parse_memory = memory;
+        composer->parse_memory_bytes = need;
+    }
+    yyjson_alc pool;
+    if (!yyjson_alc_pool_init(&pool, composer->parse_memory, composer->parse_memory_bytes)) return NULL;
+    return yyjson_read_opts((char *)(uintptr_t)text, n, 0, &pool, why);
+}
+
+static int check_envelope(const struct litmus_event *event, struct litmus_error *error) {
+    if (event->event_type == NULL || event->event_type[0] == '\0') return lt_fail(error, LITMUS_EEVENT, 0, "field \"event_type\" is missing");
+    if (event->run_id != NULL && !lt_uuid_valid(lt_str_of(event->run_id)))
+        return lt_fail(error, LITMUS_EEVENT, 0, "event %s: field \"run_id\" must be a uuid of 36 lower-case characters", event->event_type);
+    if (event->id != NULL && !lt_uuid_valid(lt_str_of(event->id)))
+        return lt_fail(error, LITMUS_EEVENT, 0, "event %s: field \"id\" must be a uuid of 36 lower-case characters", event->event_type);
+    return LITMUS_OK;
+}
+
+static void add_member(struct lt_buf *out, const char *name, struct lt_str value) {
+    lt_buf_add_text(out, name);
+    lt_buf_add_char(out, '"');
+    lt_buf_add_str(out, value);
+    lt_buf_add_char(out, '"');
+}
+
+static void add_envelope(struct lt_buf *out, const struct lt_row *row) {
+    char time[LT_ISO_BYTES];
+    add_member(out, "{\"id\":", row->id);
+    add_member(out, ",\"event_type\":", row->event_type);
+    add_member(out, ",\"occurred_at\":", (struct lt_str){time, lt_time_iso(row->occurred_at, time)});
+    add_member(out, ",\"received_at\":", (struct lt_str){time, lt_time_iso(row->received_at, time)});
+    add_member(out, ",\"session_id\":", row->session_id);
+    if (row->run_id.p == NULL) lt_buf_add_text(out, ",\"run_id\":null");
+    else add_member(out, ",\"run_id\":", row->run_id);
+}
+
+static int add_payload(struct lt_composer *composer, const struct litmus_event *event, const struct lt_row *row, struct litmus_error *error) {
+    struct lt_buf *out = &composer->json;
+    bool has_run = row->run_id.p != NULL;
+    if (event->payload == NULL) return lt_event_complete(row->event_type, has_run, NULL, LT_STR_NULL, out, error);
+    struct lt_str text = {event->payload, event->payload_bytes == 0 ? strlen(event->payload) : event->payload_bytes};
+    if (text.n > EVENT_BYTES_MAX) return lt_fail(error, LITMUS_EINVAL, 0, "event %s: the payload has %zu bytes, at most %d are taken", event->event_type, text.n, EVENT_BYTES_MAX);
+    yyjson_read_err why = {0};
+    yyjson_doc *doc = parse(composer, text.p, text.n, &why);
+    if (doc == NULL)
+        return lt_fail(error, LITMUS_EEVENT, 0, "event %s: the payload is no JSON: %s at byte %zu", event->event_type, why.msg == NULL ? "out of memory" : why.msg, why.pos);
+    int code = lt_event_complete(row->event_type, has_run, yyjson_doc_get_root(doc), text, out, error);
+    yyjson_doc_free(doc);
+    return code;
+}
+
+int lt_compose(struct lt_composer *composer, const char *session_id, const struct litmus_event *event, struct lt_row *row,
+               struct litmus_error *error) {
+    int code = check_envelope(event, error);
+    if (code != LITMUS_OK) return code;
+    if (event->id == NULL && composer->uuids != NULL) lt_uuid_next(composer->uuids, composer->id);
+    else if (event->id == NULL) lt_uuid_new(composer->id);
+    int64_t now = lt_now_us();
+    *row = (struct lt_row){
+        .id = event->id != NULL ? lt_str_of(event->id) : (struct lt_str){composer->id, 36},
+        .event_type = lt_str_of(event->event_type),
+        .occurred_at = event->occurred_at_us == 0 ? now : event->occurred_at_us,
+        .received_at = now,
+        .session_id = lt_str_of(session_id),
+        .run_id = lt_str_of(event->run_id),
+    };
+    lt_buf_clear(&composer->json);
+    add_envelope(&composer->json, row);
+    code = add_payload(composer, event, row, error);
+    lt_buf_add_char(&composer->json, '}');
+    if (code == LITMUS_OK && composer->json.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an event");
+    row->json = (struct lt_str){composer->json.p, composer->json.n};
+    return code;
+}

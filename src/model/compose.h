@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * compose.h - an event as its log row: envelope and payload become one flat JSON object, every
+ * field of the type written, defaults included (events.md, 1).
+ */
+#ifndef LT_MODEL_COMPOSE_H
+#define LT_MODEL_COMPOSE_H
+
+#include "base/uuid.h"
+#include "model/event.h"
+
+/* Memory that one composing caller reuses from event to event. */
+struct lt_composer {
+    struct lt_uuid_pool *uuids; /* borrowed; NULL: an own one is made for each id */
+    struct lt_buf json;
+    char id[LT_UUID_BYTES];
+    char *parse_memory; /* for the payload's document */
+    size_t parse_memory_bytes;
+};
+
+void lt_composer_init(struct lt_composer *composer, struct lt_uuid_pool *uuids);
+void lt_composer_release(struct lt_composer *composer);
+
+/* Checks and completes the event; *row borrows from the composer (until its next use) and from the
+ * arguments. received_at is now. Errors: EEVENT, EINVAL, ENOMEM. */
+int lt_compose(struct lt_composer *composer, const char *session_id, const struct litmus_event *event, struct lt_row *row,
+               struct litmus_error *error);
+
+#endif
