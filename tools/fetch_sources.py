@@ -78,8 +78,10 @@ def unpack(archive, directory, overlay):
     """Unpack beside the target and move it there, so that a half-unpacked folder is never taken for a whole one."""
     target = SUBPROJECTS / directory
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        # Debian bookworm's Python 3.11.2 does not know filters; the archive is the pinned one in any case.
+        safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+            tar.extractall(folder, **safe)
         # Meson lets no build file reach into a folder of this name.
         if Path(folder, directory, "subprojects").is_dir():
             os.rename(Path(folder, directory, "subprojects"), Path(folder, directory, "nested"))
