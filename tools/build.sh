@@ -32,8 +32,8 @@ wheel_is_current() {
 }
 
 build_wheel() {
-    if [ ! -f python/litmus/plugin.py ]; then
-        printf 'build: no python/litmus/plugin.py yet; without it the package would break every pytest, so it is not installed\n'
+    if [ ! -f python/litmus/plugin.py ] || [ ! -f python/litmus/_litmus.c ]; then
+        printf 'build: plugin.py or _litmus.c is not in python/litmus; half a package would break every pytest: not installed\n'
         return 0
     fi
     wheel_is_current && return 0
