@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Litmus: a flight recorder for tests.
+
+With this package installed, `pytest` records: the whole plan before the first test starts, every
+event as it happens, one Parquet file a run. Reading back: `litmus.data.run_store.RunStore`.
+
+Importing this package costs next to nothing (pytest imports it in every process that has it
+installed): everything behind it loads on first use.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+__all__ = ["LimitFailure", "MissingLimitError", "__version__", "record_measurement"]
+
+_LAZY = {
+    "record_measurement": "litmus._measure",
+    "LimitFailure": "litmus._measure",
+    "MissingLimitError": "litmus._measure",
+}
+
+
+def __getattr__(name: str):
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'litmus' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
