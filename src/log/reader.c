@@ -127,6 +127,14 @@ static enum lt_log_status check_version(struct lt_log_reader *reader, struct lit
     return LT_LOG_FAILED;
 }
 
+/* Identity and session; the one starts with the other, and the chain vouches for the one. */
+static bool take_metadata(struct lt_log_reader *reader) {
+    bool identity = lt_ipc_schema_text(reader->schema, LT_META_IDENTITY, reader->identity, sizeof reader->identity);
+    bool session = lt_ipc_schema_text(reader->schema, LT_META_SESSION, reader->session, sizeof reader->session);
+    size_t n = strlen(reader->session);
+    return identity && session && n > 0 && strncmp(reader->identity, reader->session, n) == 0 && reader->identity[n] == '-';
+}
+
 static enum lt_log_status take_schema(struct lt_log_reader *reader, const unsigned char *message, int64_t n, struct litmus_error *error) {
     lt_ipc_schema_free(reader->schema);
     reader->schema = NULL;
@@ -134,11 +142,10 @@ static enum lt_log_status take_schema(struct lt_log_reader *reader, const unsign
     if (wrong != NULL) return fail_foreign(reader, wrong, error);
     enum lt_log_status status = check_version(reader, error);
     if (status != LT_LOG_EVENT) return status;
-    bool metadata = lt_ipc_schema_text(reader->schema, LT_META_IDENTITY, reader->identity, sizeof reader->identity);
-    metadata &= lt_ipc_schema_text(reader->schema, LT_META_SESSION, reader->session, sizeof reader->session);
-    bool same_length = false;
+    bool same_length = false, metadata = take_metadata(reader);
     reader->ours = metadata && is_ours(reader, message, n, &same_length);
-    if (same_length && !reader->ours) reader->chain_ok = false; /* a bit of ours was changed */
+    /* A bit of ours was changed: ours has all of its metadata, and this length. */
+    if (!reader->ours && (same_length || !metadata)) reader->chain_ok = false;
     if (reader->chain != NULL) lt_chain_start(reader->chain, reader->identity, reader->last);
     return LT_LOG_EVENT;
 }

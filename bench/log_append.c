@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log_append.c - what an append costs over a raw write(2) of the same bytes, in the same run on the
+ * same folder, and how fast a log is read. Usage: log_append [folder] [events]
+ */
+#include "base/clock.h"
+#include "log/log.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static void die(const char *what, const struct litmus_error *error) {
+    fprintf(stderr, "log_append: %s: %s\n", what, error == NULL ? "failed" : error->text);
+    exit(1);
+}
+
+/* us per event; *path gets the log (to be freed). */
+static double bench_append(const char *folder, int events, size_t json_bytes, char **path) {
+    struct litmus_error error = {0};
+    struct lt_log_options options = {.data_dir = folder, .session_id = "12345678-1234-4123-8123-123456789abc"};
+    struct lt_log_writer *writer;
+    char *json = malloc(json_bytes);
+    if (json == NULL) die("memory", NULL);
+    memset(json, 'x', json_bytes);
+    if (lt_log_create(&options, &writer, &error) != LITMUS_OK) die("create", &error);
+    double start = now_us();
+    for (int i = 0; i < events; i++) {
+        struct lt_row row = {.id = LT_STR("87654321-1234-4123-8123-123456789abc"), .event_type = LT_STR("test.measurement"),
+            .occurred_at = 1700000000000000 + i, .session_id = lt_str_of(options.session_id),
+            .run_id = LT_STR("aaaaaaaa-1234-4123-8123-123456789abc"), .json = {json, json_bytes - (size_t)(i % 8)}};
+        if (lt_log_append(writer, &row, 1, &error) != LITMUS_OK) die("append", &error);
+    }
+    double us = (now_us() - start) / events;
+    *path = strdup(lt_log_writer_path(writer));
+    if (lt_log_seal(writer, &error) != LITMUS_OK) die("seal", &error);
+    lt_log_writer_free(writer);
+    free(json);
+    return us;
+}
+
+static double bench_raw(const char *folder, int events, size_t bytes) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/raw", folder);
+    char *block = calloc(1, bytes);
+    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0 || block == NULL) die("raw", NULL);
+    double start = now_us();
+    for (int i = 0; i < events; i++)
+        if (write(fd, block, bytes) != (ssize_t)bytes) die("raw write", NULL);
+    double us = (now_us() - start) / events;
+    close(fd);
+    unlink(path);
+    free(block);
+    return us;
+}
+
+static double bench_read(const char *path, bool chain) {
+    struct litmus_error error = {0};
+    struct lt_log_reader *reader;
+    if (lt_log_reader_open(path, &reader, &error) != LITMUS_OK) die("open", &error);
+    if (chain) lt_log_reader_check_chain(reader);
+    struct lt_row row;
+    double start = now_us();
+    enum lt_log_status status;
+    while ((status = lt_log_next(reader, &row, &error)) == LT_LOG_EVENT) continue;
+    double us = (now_us() - start) / (double)lt_log_reader_rows(reader);
+    if (status != LT_LOG_SEALED || !lt_log_reader_chain_ok(reader)) die("read", &error);
+    lt_log_reader_free(reader);
+    return us;
+}
+
+int main(int argc, char **argv) {
+    const char *folder = argc > 1 ? argv[1] : "/tmp/log_append";
+    int events = argc > 2 ? atoi(argv[2]) : 100000;
+    const size_t sizes[] = {350, 700, 1400, 4000};
+    mkdir(folder, 0777);
+    printf("%8s %8s %10s %10s %6s %12s %12s\n", "json", "bytes", "raw us", "append us", "x", "read ev/s", "+chain ev/s");
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        double append = 1e9, raw = 1e9, read = 1e9, chain = 1e9;
+        size_t bytes = 0;
+        for (int round = 0; round < 5; round++) { /* the best of each: the rest is the neighbours' */
+            char *path;
+            struct stat st;
+            double us = bench_append(folder, events, sizes[s], &path);
+            if (us < append) append = us;
+            if (stat(path, &st) != 0) die("stat", NULL);
+            bytes = (size_t)st.st_size / (size_t)events;
+            if ((us = bench_raw(folder, events, bytes)) < raw) raw = us;
+            if ((us = bench_read(path, false)) < read) read = us;
+            if ((us = bench_read(path, true)) < chain) chain = us;
+            unlink(path);
+            free(path);
+        }
+        printf("%8zu %8zu %10.2f %10.2f %6.2f %12.0f %12.0f\n", sizes[s], bytes, raw, append, append / raw, 1e6 / read, 1e6 / chain);
+    }
+    return 0;
+}
