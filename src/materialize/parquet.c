@@ -9,6 +9,7 @@
 
 #include <carquet/carquet.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- write ---- */
@@ -39,7 +40,9 @@ static bool wants_dictionary(const carquet_schema_t *schema, int32_t leaf) {
     return type == CARQUET_PHYSICAL_BYTE_ARRAY || type == CARQUET_PHYSICAL_INT64 || type == CARQUET_PHYSICAL_INT32;
 }
 
-static carquet_writer_t *writer_new(const struct lt_table *table, carquet_error_t *why) {
+/* The library's own memory writer goes through a temporary file; a memory stream keeps the disk out
+ * of it until the bytes are whole. */
+static carquet_writer_t *writer_new(const struct lt_table *table, FILE *stream, carquet_error_t *why) {
     struct ArrowSchema arrow;
     carquet_schema_t *schema = NULL;
     lend(table, &arrow, NULL);
@@ -50,7 +53,7 @@ static carquet_writer_t *writer_new(const struct lt_table *table, carquet_error_
     options.compression_level = 1;
     options.async_io = false;
     options.created_by = "litmus " LITMUS_VERSION;
-    carquet_writer_t *writer = carquet_writer_create_buffer(schema, &options, why);
+    carquet_writer_t *writer = carquet_writer_create_file(stream, schema, &options, why);
     int32_t leaves = writer == NULL ? 0 : carquet_writer_num_columns(writer);
     for (int32_t i = 0; i < leaves; i++) {
         if (!wants_dictionary(schema, i)) continue;
@@ -65,7 +68,7 @@ static carquet_writer_t *writer_new(const struct lt_table *table, carquet_error_
 }
 
 static int write_all(carquet_writer_t *writer, const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count,
-                     struct lt_buf *out, struct litmus_error *error) {
+                     struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
     for (size_t i = 0; i < meta_count; i++) {
         if (carquet_writer_add_metadata(writer, meta[i].key, meta[i].value) != CARQUET_OK) {
@@ -80,21 +83,24 @@ static int write_all(carquet_writer_t *writer, const struct lt_table *table, con
         carquet_writer_abort(writer);
         return fail_carquet(error, &why, "encode the rows as Parquet");
     }
-    void *bytes = NULL;
-    size_t n = 0;
-    if (carquet_writer_close(writer) != CARQUET_OK || carquet_writer_get_buffer(writer, &bytes, &n) != CARQUET_OK)
-        return fail_carquet(error, &why, "finish the Parquet file");
-    lt_buf_add(out, bytes, n);
-    free(bytes);
-    return out->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file of %zu bytes", n) : LITMUS_OK;
+    if (carquet_writer_close(writer) != CARQUET_OK) return fail_carquet(error, &why, "finish the Parquet file");
+    return LITMUS_OK;
 }
 
 int lt_parquet_encode(const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count, struct lt_buf *out,
                       struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
-    carquet_writer_t *writer = writer_new(table, &why);
-    if (writer == NULL) return fail_carquet(error, &why, "set up the Parquet writer");
-    return write_all(writer, table, meta, meta_count, out, error);
+    char *bytes = NULL;
+    size_t n = 0;
+    FILE *stream = open_memstream(&bytes, &n);
+    if (stream == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file");
+    carquet_writer_t *writer = writer_new(table, stream, &why);
+    int code = writer == NULL ? fail_carquet(error, &why, "set up the Parquet writer") : write_all(writer, table, meta, meta_count, error);
+    if (fclose(stream) != 0 && code == LITMUS_OK) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file");
+    if (code == LITMUS_OK) lt_buf_add(out, bytes, n);
+    free(bytes);
+    if (code == LITMUS_OK && out->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file of %zu bytes", n);
+    return code;
 }
 
 /* ---- read ---- */
