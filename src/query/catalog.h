@@ -23,19 +23,62 @@ struct lt_summary {
     struct lt_str file_path; /* relative to the data_dir; NULL for a live run */
     int64_t started_at, ended_at;          /* LT_TIME_NONE: none */
     int64_t total_steps, total_measurements;
-    int64_t passed, failed, errored, skipped, done, terminated, aborted, never_ran; /* step rows */
+    /* Planned step rows (those that are not sub-steps) by outcome; the last two have no outcome:
+     * never_ran did not start (in a live run: not yet), running is under way. */
+    int64_t passed, failed, errored, skipped, done, terminated, aborted, never_ran, running;
+    int64_t planned; /* the sum of them */
     bool live;
 };
 
-/* The summary of a run's rows (a file's or a live run's). Borrows from the table. */
+/* The columns that lt_summary_of looks at; a table may have others, and lack some of these. */
+extern const char *const lt_summary_columns[];
+extern const size_t lt_summary_column_count;
+/* The summary of a run's rows (a file's or a live run's). Borrows from the table.
+ * Errors: EDAMAGED (no row with a run_id), ENOMEM. */
 int lt_summary_of(const struct lt_table *rows, struct lt_str file_path, struct lt_summary *out, struct litmus_error *error);
 
 int lt_catalog_open(const char *data_dir, struct lt_catalog **out, struct litmus_error *error);
 void lt_catalog_free(struct lt_catalog *catalog);
-/* Adds or replaces a run (by run_id). `size`, `mtime_ns` of the file as the ledger keeps them. */
+/* Adds or replaces a run (by its file_path, which must be set). `size`, `mtime_ns` of the file as the ledger keeps them. */
 int lt_catalog_put(struct lt_catalog *catalog, const struct lt_summary *run, int64_t size, int64_t mtime_ns, struct litmus_error *error);
 /* Looks for files that were added, changed or removed by hand (only in folders whose time stamp
  * changed) and reads those. Damaged files are remembered as quarantined and left out. */
 int lt_catalog_refresh(struct lt_catalog *catalog, struct litmus_error *error);
+
+
+/* ---- for query.c ---- */
+struct lt_run_filter;
+
+/* Gives the finished runs that fit, newest first; false stops it. Borrowed for the call. A run of
+ * which two files are there is given once. */
+typedef bool lt_summary_fn(void *self, const struct lt_summary *run);
+int lt_catalog_runs(struct lt_catalog *catalog, const struct lt_run_filter *filter, lt_summary_fn *each, void *self,
+                    struct litmus_error *error);
+/* Finished runs whose id starts with `prefix` (lower case), in order of their ids, at most `limit`;
+ * or, with `near`, the runs whose ids come just before and after it. */
+int lt_catalog_ids(struct lt_catalog *catalog, const char *prefix, bool near, int limit, lt_summary_fn *each, void *self,
+                   struct litmus_error *error);
+/* Has this run a file that still is as the ledger says? One stat, no folder is read. */
+bool lt_catalog_is_current(struct lt_catalog *catalog, const char *run_id);
+/* Reads these files (relative paths) again where size or time stamp differ from the ledger: a file
+ * changed in place leaves no trace in its folder. *changed tells that one was. */
+int lt_catalog_recheck(struct lt_catalog *catalog, const char *const *paths, size_t count, bool *changed,
+                       struct litmus_error *error);
+/* Files left out of every listing, with the reason. */
+typedef bool lt_damaged_fn(void *self, const char *path, const char *reason);
+int lt_catalog_damaged(struct lt_catalog *catalog, lt_damaged_fn *each, void *self, struct litmus_error *error);
+
+/* Sessions that had unfinished business at the last refresh: a log without its footer, or a run
+ * that was started and has no file. */
+struct lt_open_session {
+    char session_id[64];
+    bool live;     /* a producer holds one of its logs */
+    bool has_runs; /* a run of it was started and has neither a file nor run.materialized */
+};
+const struct lt_open_session *lt_catalog_open_sessions(const struct lt_catalog *catalog, size_t *count);
+/* Logs known at the last refresh, relative to the data_dir, of one session (NULL: all), by path. */
+typedef bool lt_log_path_fn(void *self, const char *path);
+int lt_catalog_logs(struct lt_catalog *catalog, const char *session_id, lt_log_path_fn *each, void *self,
+                    struct litmus_error *error);
 
 #endif

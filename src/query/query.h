@@ -17,12 +17,13 @@ void lt_query_free(struct lt_query *query);
 struct lt_run_filter {
     int64_t limit;  /* <= 0: all */
     int64_t offset;
-    int64_t since, until;  /* on started_at; LT_TIME_NONE: open */
+    int64_t since, until;  /* on started_at, since <= it < until; LT_TIME_NONE or 0: open */
     const char *serial, *part, *station, *operator_id, *phase, *outcome, *project; /* NULL: any */
     bool finished_only;
+    const char *run_id; /* this run alone (36 characters) */
 };
 /* Run summaries with the columns of run-schema.md 8.2 (test_run_id ... file_path) and the counts
- * passed, failed, errored, skipped, done, terminated, aborted, never_ran, live (bool), stop_reason.
+ * passed, failed, errored, skipped, done, terminated, aborted, never_ran, running, planned, live (bool), stop_reason.
  * Newest first (started_at descending, NULL last, ties by run_id); live runs included. */
 int lt_query_runs(struct lt_query *query, const struct lt_run_filter *filter, struct lt_table *out, struct litmus_error *error);
 

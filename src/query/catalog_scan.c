@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Brings the catalog up to date with what lies in runs/ and events/: one stat a folder; only folders
+ * whose time stamp changed are listed, and only files that are new or different are read.
+ */
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/map.h"
+#include "base/arena.h"
+#include "log/log.h"
+#include "materialize/parquet.h"
+#include "query/catalog_store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum {
+    /* A folder touched this recently may change again within the grain of its time stamp. */
+    GRAIN_NS = 2000000000,
+    BATCH_WRITES = 256, /* a transaction is never held for long */
+    BATCH_US = 100000,
+};
+
+struct kind {
+    const char *root, *suffix;
+    bool logs;
+};
+static const struct kind kinds[] = {{"runs", ".parquet", false}, {"events", ".arrow", true}};
+
+struct dir {
+    const char *path;
+    int64_t mtime_ns;
+    bool seen;
+};
+
+struct scan {
+    struct lt_catalog *catalog;
+    struct lt_arena arena; /* lives through the scan: names of folders and files */
+    struct dir *dirs;      /* as the catalog knows them */
+    size_t dir_count, dir_capacity;
+    struct lt_map dir_by_path;
+    struct lt_buf path; /* of the file at hand */
+    bool writing;       /* in a transaction */
+    bool locked_out;    /* another process kept the lock: answer from what is known */
+    int writes;
+    int64_t began_us;
+};
+
+static int no_memory(struct litmus_error *error) {
+    return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading the folders");
+}
+
+/* Absolute path of something below the data_dir; lives until the next call. */
+static const char *absolute(struct scan *s, const char *dir, const char *name) {
+    lt_buf_clear(&s->path);
+    lt_buf_addf(&s->path, "%s/%s%s%s", lt_store_data_dir(s->catalog), dir, name == NULL ? "" : "/", name == NULL ? "" : name);
+    return lt_buf_cstr(&s->path);
+}
+
+static int64_t mtime_of(const struct stat *st) {
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+/* ---- transactions ---- */
+
+static int commit(struct scan *s, struct litmus_error *error) {
+    if (!s->writing) return LITMUS_OK;
+    s->writing = false;
+    int code = lt_store_commit(s->catalog, error);
+    if (code != LITMUS_OK) lt_store_rollback(s->catalog);
+    return code;
+}
+
+/* Call before each write. *go is false when there is nothing to be done about a lock. */
+static int want_write(struct scan *s, bool *go, struct litmus_error *error) {
+    int code = LITMUS_OK;
+    *go = false;
+    if (s->locked_out) return code;
+    if (s->writing && (++s->writes >= BATCH_WRITES || lt_monotonic_us() - s->began_us > BATCH_US)) code = commit(s, error);
+    if (code == LITMUS_OK && !s->writing) {
+        struct litmus_error why = {0};
+        code = lt_store_begin(s->catalog, &why);
+        if (code == LITMUS_EBUSY) {
+            s->locked_out = true;
+            return LITMUS_OK;
+        }
+        if (code != LITMUS_OK) return lt_fail(error, code, why.os_errno, "%s", why.text);
+        s->writing = true;
+        s->writes = 0;
+        s->began_us = lt_monotonic_us();
+    }
+    *go = code == LITMUS_OK;
+    return code;
+}
+
+/* ---- names of a folder, and of the ledger ---- */
+
+struct name {
+    const char *text;
+    int64_t size, mtime_ns; /* of the ledger */
+};
+struct names {
+    struct lt_arena *arena;
+    struct name *items;
+    size_t count, capacity;
+    bool failed;
+};
+
+static bool add_name(void *self, const struct lt_store_entry *entry) {
+    struct names *n = self;
+    if (n->count == n->capacity) {
+        size_t capacity = n->capacity == 0 ? 64 : n->capacity * 2;
+        struct name *grown = reallocarray(n->items, capacity, sizeof *grown);
+        n->failed = grown == NULL;
+        if (n->failed) return false;
+        n->items = grown;
+        n->capacity = capacity;
+    }
+    struct lt_str text = lt_arena_str(n->arena, lt_str_of(entry->name));
+    n->failed = text.p == NULL;
+    if (n->failed) return false;
+    n->items[n->count++] = (struct name){text.p, entry->size, entry->mtime_ns};
+    return true;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
+}
+
+static void sort_names(struct names *n) {
+    if (n->count > 1) qsort(n->items, n->count, sizeof *n->items, by_text);
+}
+
+static bool wanted_name(const char *name, const char *suffix) {
+    size_t n = strlen(name), end = strlen(suffix);
+    return name[0] != '.' && n > end && strcmp(name + n - end, suffix) == 0;
+}
+
+static int list_folder(DIR *folder, const char *suffix, struct names *out, struct litmus_error *error) {
+    for (const struct dirent *e; !out->failed && (e = readdir(folder)) != NULL;)
+        if (e->d_type != DT_DIR && wanted_name(e->d_name, suffix)) add_name(out, &(struct lt_store_entry){.name = e->d_name});
+    sort_names(out);
+    return out->failed ? no_memory(error) : LITMUS_OK;
+}
+
+/* ---- one file ---- */
+
+/* Will reading the file again, unchanged, fail again? */
+static bool is_for_good(int code) {
+    return code == LITMUS_EDAMAGED || code == LITMUS_EINVAL || code == LITMUS_EVERSION;
+}
+
+/* Reads a run file and puts it in the catalog, or in quarantine. *retry: its folder must be looked
+ * at again. */
+static int take_run_file(struct scan *s, const char *dir, struct lt_store_entry file, bool *retry, struct litmus_error *error) {
+    struct lt_table rows;
+    struct lt_summary summary;
+    struct litmus_error why = {0};
+    struct lt_buf relative;
+    lt_table_init(&rows);
+    lt_buf_init(&relative);
+    lt_path_join(&relative, dir, file.name);
+    int code = lt_parquet_read(absolute(s, dir, file.name), lt_summary_columns, lt_summary_column_count, &rows, &why);
+    if (code == LITMUS_OK) code = lt_summary_of(&rows, (struct lt_str){relative.p, relative.n}, &summary, &why);
+    bool read = code == LITMUS_OK, go = false;
+    if (code == LITMUS_ENOMEM || relative.failed || s->path.failed) {
+        code = no_memory(error);
+    } else if (code == LITMUS_ENOENT) { /* gone again */
+        *retry = true;
+        code = LITMUS_OK;
+    } else {
+        *retry = *retry || (!read && !is_for_good(code));
+        if (!read && !is_for_good(code)) file.mtime_ns = 0;
+        code = want_write(s, &go, error);
+        if (go && read) code = lt_store_run_put(s->catalog, &summary, error);
+        else if (go) code = lt_store_run_drop(s->catalog, relative.p, error);
+        if (go && code == LITMUS_OK) code = lt_store_file_put(s->catalog, dir, &file, read ? NULL : why.text, error);
+    }
+    lt_table_release(&rows);
+    lt_buf_release(&relative);
+    return code;
+}
+
+/* The session of a log, from its schema. */
+static bool session_of_log(struct scan *s, const char *dir, const char *name, char out[64]) {
+    struct lt_log_reader *reader = NULL;
+    out[0] = '\0';
+    if (lt_log_reader_open(absolute(s, dir, name), &reader, NULL) != LITMUS_OK) return false;
+    const char *session = lt_log_reader_session(reader);
+    struct lt_row row;
+    if (session == NULL || session[0] == '\0') (void)lt_log_next(reader, &row, NULL); /* the schema is read with the first row */
+    session = lt_log_reader_session(reader);
+    bool known = session != NULL && session[0] != '\0' && strlen(session) < 64;
+    if (known) memcpy(out, session, strlen(session) + 1);
+    lt_log_reader_free(reader);
+    return known;
+}
+
+static int take_log(struct scan *s, const char *dir, const char *name, bool *retry, struct litmus_error *error) {
+    char session[64];
+    if (!session_of_log(s, dir, name, session)) {
+        *retry = true; /* without its schema yet */
+        return LITMUS_OK;
+    }
+    bool go;
+    int code = want_write(s, &go, error);
+    return go ? lt_store_log_put(s->catalog, dir, name, session, error) : code;
+}
+
+static int take_file(struct scan *s, const struct kind *kind, const char *dir, const char *name, const struct name *known, bool *retry,
+                     struct litmus_error *error) {
+    struct stat st;
+    if (kind->logs) return known != NULL ? LITMUS_OK : take_log(s, dir, name, retry, error);
+    if (stat(absolute(s, dir, name), &st) != 0 || !S_ISREG(st.st_mode)) return LITMUS_OK;
+    struct lt_store_entry file = {.name = name, .size = st.st_size, .mtime_ns = mtime_of(&st)};
+    if (known != NULL && known->size == file.size && known->mtime_ns == file.mtime_ns) return LITMUS_OK;
+    return take_run_file(s, dir, file, retry, error);
+}
+
+static int drop_file(struct scan *s, const struct kind *kind, const char *dir, const char *name, struct litmus_error *error) {
+    struct stat st;
+    /* Another process may have put it there after this one made its list. */
+    if (stat(absolute(s, dir, name), &st) == 0) return LITMUS_OK;
+    bool go;
+    int code = want_write(s, &go, error);
+    if (!go) return code;
+    return kind->logs ? lt_store_log_drop(s->catalog, dir, name, error) : lt_store_file_drop(s->catalog, dir, name, error);
+}
+
+/* ---- one folder ---- */
+
+static int load_ledger(struct scan *s, const struct kind *kind, const char *dir, struct names *out, struct litmus_error *error) {
+    int code = kind->logs ? lt_store_logs(s->catalog, dir, add_name, out, error) : lt_store_files(s->catalog, dir, add_name, out, error);
+    sort_names(out);
+    return code == LITMUS_OK && out->failed ? no_memory(error) : code;
+}
+
+/* Two sorted lists side by side: what is on disk, what the ledger knows. */
+static int compare(struct scan *s, const struct kind *kind, const char *dir, const struct names *disk, const struct names *ledger, bool *retry,
+                   struct litmus_error *error) {
+    int code = LITMUS_OK;
+    for (size_t d = 0, l = 0; code == LITMUS_OK && (d < disk->count || l < ledger->count);) {
+        int order = d == disk->count ? 1 : l == ledger->count ? -1 : strcmp(disk->items[d].text, ledger->items[l].text);
+        if (order > 0) code = drop_file(s, kind, dir, ledger->items[l].text, error);
+        else code = take_file(s, kind, dir, disk->items[d].text, order == 0 ? &ledger->items[l] : NULL, retry, error);
+        d += order <= 0;
+        l += order >= 0;
+    }
+    return code;
+}
+
+static int note_dir(struct scan *s, const char *dir, const struct dir *known, int64_t mtime_ns, bool retry, struct litmus_error *error) {
+    int64_t now_ns = lt_now_us() * 1000;
+    if (retry || s->locked_out || now_ns - mtime_ns < GRAIN_NS) mtime_ns = 0;
+    if (known != NULL && known->mtime_ns == mtime_ns) return LITMUS_OK;
+    bool go;
+    int code = want_write(s, &go, error);
+    return go ? lt_store_dir_put(s->catalog, dir, mtime_ns, error) : code;
+}
+
+static int scan_folder(struct scan *s, const struct kind *kind, const char *dir, struct litmus_error *error) {
+    struct stat st;
+    uint32_t number = lt_map_get(&s->dir_by_path, lt_str_of(dir), 0);
+    struct dir *known = number == LT_MAP_NONE ? NULL : &s->dirs[number];
+    if (stat(absolute(s, dir, NULL), &st) != 0 || !S_ISDIR(st.st_mode)) return LITMUS_OK;
+    if (known != NULL) known->seen = true;
+    if (known != NULL && known->mtime_ns == mtime_of(&st)) return LITMUS_OK;
+    DIR *folder = opendir(absolute(s, dir, NULL));
+    if (folder == NULL) return LITMUS_OK; /* gone, or not ours to read: nothing of it is listed */
+    struct names disk = {.arena = &s->arena}, ledger = {.arena = &s->arena};
+    bool retry = false;
+    int code = list_folder(folder, kind->suffix, &disk, error);
+    closedir(folder);
+    if (code == LITMUS_OK) code = load_ledger(s, kind, dir, &ledger, error);
+    if (code == LITMUS_OK) code = compare(s, kind, dir, &disk, &ledger, &retry, error);
+    if (code == LITMUS_OK) code = note_dir(s, dir, known, mtime_of(&st), retry, error);
+    free(disk.items);
+    free(ledger.items);
+    return code;
+}
+
+/* A day's folder; `_ref` folders hold attachments. */
+static bool wanted_folder(const struct dirent *e) {
+    size_t n = strlen(e->d_name);
+    if (e->d_name[0] == '.' || (n > 4 && strcmp(e->d_name + n - 4, "_ref") == 0)) return false;
+    return e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
+}
+
+static int scan_root(struct scan *s, const struct kind *kind, struct litmus_error *error) {
+    DIR *root = opendir(absolute(s, kind->root, NULL));
+    if (root == NULL) return LITMUS_OK;
+    struct lt_buf dir;
+    lt_buf_init(&dir);
+    int code = scan_folder(s, kind, kind->root, error);
+    for (const struct dirent *e; code == LITMUS_OK && (e = readdir(root)) != NULL;) {
+        if (!wanted_folder(e)) continue;
+        const char *path = lt_path_join(&dir, kind->root, e->d_name);
+        code = dir.failed ? no_memory(error) : scan_folder(s, kind, path, error);
+    }
+    lt_buf_release(&dir);
+    closedir(root);
+    return code;
+}
+
+/* Folders that the catalog knows and that are no longer there. */
+static int drop_gone_folders(struct scan *s, struct litmus_error *error) {
+    int code = LITMUS_OK;
+    for (size_t i = 0; code == LITMUS_OK && i < s->dir_count; i++) {
+        struct stat st;
+        const char *dir = s->dirs[i].path;
+        if (s->dirs[i].seen || stat(absolute(s, dir, NULL), &st) == 0) continue;
+        const struct kind *kind = strncmp(dir, "events", 6) == 0 ? &kinds[1] : &kinds[0];
+        struct names none = {.arena = &s->arena}, ledger = {.arena = &s->arena};
+        bool retry = false, go = false;
+        code = load_ledger(s, kind, dir, &ledger, error);
+        if (code == LITMUS_OK) code = compare(s, kind, dir, &none, &ledger, &retry, error);
+        if (code == LITMUS_OK) code = want_write(s, &go, error);
+        if (go) code = lt_store_dir_drop(s->catalog, dir, error);
+        free(ledger.items);
+    }
+    return code;
+}
+
+/* ---- sessions ---- */
+
+/* Which runs of a session were started, and which of them have their file. */
+struct session_look {
+    struct scan *scan;
+    struct lt_arena arena;
+    struct lt_map started, materialized; /* run ids */
+    struct lt_str *ids;                  /* of those started */
+    size_t count, capacity;
+    bool any_open, live, failed;
+};
+
+static bool note_started(struct session_look *look, struct lt_str run_id) {
+    if (lt_map_get(&look->started, run_id, 0) != LT_MAP_NONE) return true;
+    if (look->count == look->capacity) {
+        size_t larger = look->capacity == 0 ? 8 : look->capacity * 2;
+        struct lt_str *grown = lt_arena_grow(&look->arena, look->ids, look->capacity * sizeof *grown, larger * sizeof *grown);
+        if (grown == NULL) return false;
+        look->ids = grown;
+        look->capacity = larger;
+    }
+    struct lt_str own = lt_arena_str(&look->arena, run_id);
+    look->ids[look->count++] = own;
+    return own.p != NULL && lt_map_put(&look->started, own, 0, 1);
+}
+
+static void note_row(struct session_look *look, const struct lt_row *row) {
+    if (row->run_id.p == NULL) return;
+    bool ok = true;
+    if (lt_str_eq(row->event_type, LT_STR("run.started"))) {
+        ok = note_started(look, row->run_id);
+    } else if (lt_str_eq(row->event_type, LT_STR("run.materialized"))) {
+        struct lt_str own = lt_arena_str(&look->arena, row->run_id);
+        ok = own.p != NULL && lt_map_put(&look->materialized, own, 0, 1);
+    }
+    look->failed = look->failed || !ok;
+}
+
+static bool look_into_log(void *self, const char *path) {
+    struct session_look *look = self;
+    const char *whole = absolute(look->scan, path, NULL);
+    if (!lt_log_is_sealed(whole)) {
+        look->any_open = true;
+        look->live = look->live || lt_log_is_live(whole);
+    }
+    struct lt_log_reader *reader = NULL;
+    if (lt_log_reader_open(whole, &reader, NULL) != LITMUS_OK) return true; /* it cannot be read: no run of it */
+    struct lt_row row;
+    enum lt_log_status status;
+    while (!look->failed && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
+        if (status == LT_LOG_EVENT) note_row(look, &row);
+    lt_log_reader_free(reader);
+    return !look->failed;
+}
+
+static bool has_open_runs(const struct session_look *look) {
+    char id[64];
+    for (size_t i = 0; i < look->count; i++) {
+        if (lt_map_get(&look->materialized, look->ids[i], 0) != LT_MAP_NONE || look->ids[i].n >= sizeof id) continue;
+        memcpy(id, look->ids[i].p, look->ids[i].n);
+        id[look->ids[i].n] = '\0';
+        if (!lt_store_has_run(look->scan->catalog, id)) return true;
+    }
+    return false;
+}
+
+static int look_at_session(struct scan *s, const char *session_id, struct litmus_error *error) {
+    struct session_look look = {.scan = s};
+    lt_arena_init(&look.arena);
+    lt_map_init(&look.started);
+    lt_map_init(&look.materialized);
+    int code = lt_catalog_logs(s->catalog, session_id, look_into_log, &look, error);
+    if (code == LITMUS_OK && look.failed) code = no_memory(error);
+    if (code == LITMUS_OK) {
+        struct lt_open_session open = {.live = look.live, .has_runs = has_open_runs(&look)};
+        bool go = false;
+        if (look.any_open || open.has_runs) {
+            size_t n = strlen(session_id);
+            if (n < sizeof open.session_id) memcpy(open.session_id, session_id, n + 1);
+            code = lt_store_open_sessions_add(s->catalog, &open, error);
+        } else {
+            code = want_write(s, &go, error);
+            if (go) code = lt_store_session_settled(s->catalog, session_id, error);
+        }
+    }
+    lt_map_release(&look.started);
+    lt_map_release(&look.materialized);
+    lt_arena_release(&look.arena);
+    return code;
+}
+
+static int look_at_sessions(struct scan *s, struct litmus_error *error) {
+    struct names sessions = {.arena = &s->arena};
+    lt_store_open_sessions_clear(s->catalog);
+    int code = lt_store_sessions_open(s->catalog, add_name, &sessions, error);
+    if (code == LITMUS_OK && sessions.failed) code = no_memory(error);
+    for (size_t i = 0; code == LITMUS_OK && i < sessions.count; i++) code = look_at_session(s, sessions.items[i].text, error);
+    free(sessions.items);
+    return code;
+}
+
+/* ---- all of it ---- */
+
+static bool add_dir(void *self, const struct lt_store_entry *entry) {
+    struct scan *s = self;
+    if (s->dir_count == s->dir_capacity) {
+        size_t larger = s->dir_capacity == 0 ? 64 : s->dir_capacity * 2;
+        struct dir *grown = reallocarray(s->dirs, larger, sizeof *grown);
+        if (grown == NULL) return !(s->arena.failed = true);
+        s->dirs = grown;
+        s->dir_capacity = larger;
+    }
+    struct lt_str path = lt_arena_str(&s->arena, lt_str_of(entry->name));
+    if (path.p == NULL) return false;
+    s->dirs[s->dir_count] = (struct dir){path.p, entry->mtime_ns, false};
+    if (!lt_map_put(&s->dir_by_path, path, 0, (uint32_t)s->dir_count)) return !(s->arena.failed = true);
+    s->dir_count++;
+    return true;
+}
+
+static void scan_init(struct scan *s, struct lt_catalog *catalog) {
+    *s = (struct scan){.catalog = catalog};
+    lt_arena_init(&s->arena);
+    lt_map_init(&s->dir_by_path);
+    lt_buf_init(&s->path);
+}
+
+static void scan_release(struct scan *s) {
+    if (s->writing) lt_store_rollback(s->catalog);
+    free(s->dirs);
+    lt_map_release(&s->dir_by_path);
+    lt_arena_release(&s->arena);
+    lt_buf_release(&s->path);
+}
+
+static int scan_all(struct scan *s, struct litmus_error *error) {
+    int code = lt_store_dirs(s->catalog, add_dir, s, error);
+    if (code == LITMUS_OK && s->arena.failed) code = no_memory(error);
+    for (size_t i = 0; code == LITMUS_OK && i < sizeof kinds / sizeof kinds[0]; i++) code = scan_root(s, &kinds[i], error);
+    if (code == LITMUS_OK) code = drop_gone_folders(s, error);
+    if (code == LITMUS_OK) code = look_at_sessions(s, error);
+    return code == LITMUS_OK ? commit(s, error) : code;
+}
+
+typedef int work_fn(struct scan *s, void *self, struct litmus_error *error);
+
+/* Does the work; a catalog that is damaged is made anew, one that cannot be written goes on in
+ * memory, and the work is done again. */
+static int with_catalog(struct lt_catalog *catalog, work_fn *work, void *self, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    int code = lt_store_follow(catalog, &why);
+    for (int tries = 0; tries < 3; tries++) {
+        struct scan s;
+        scan_init(&s, catalog);
+        if (code == LITMUS_OK) code = work(&s, self, &why);
+        scan_release(&s);
+        if (code == LITMUS_OK || code == LITMUS_EBUSY) return LITMUS_OK; /* busy: what is known must do */
+        if (code == LITMUS_ENOMEM || tries == 2) break;
+        bool damaged = code == LITMUS_EDAMAGED && tries == 0;
+        lt_error_clear(&why);
+        code = damaged ? lt_store_reset(catalog, &why) : lt_store_to_memory(catalog, &why);
+    }
+    return lt_fail(error, code, why.os_errno, "%s", why.text);
+}
+
+static int refresh(struct scan *s, void *self, struct litmus_error *error) {
+    (void)self;
+    return scan_all(s, error);
+}
+
+int lt_catalog_refresh(struct lt_catalog *catalog, struct litmus_error *error) {
+    return with_catalog(catalog, refresh, NULL, error);
+}
+
+struct recheck {
+    const char *const *paths;
+    size_t count;
+    bool changed;
+};
+
+static int recheck_one(struct scan *s, const char *path, bool *changed, struct litmus_error *error) {
+    const char *slash = strrchr(path, '/');
+    struct lt_str dir = lt_arena_str(&s->arena, (struct lt_str){path, slash == NULL ? 0 : (size_t)(slash - path)});
+    struct lt_store_entry known;
+    struct stat st;
+    bool retry = false;
+    if (dir.p == NULL) return no_memory(error);
+    if (slash == NULL || !lt_store_file_get(s->catalog, dir.p, slash + 1, &known)) return LITMUS_OK;
+    if (stat(absolute(s, path, NULL), &st) != 0) {
+        *changed = true;
+        return drop_file(s, &kinds[0], dir.p, slash + 1, error);
+    }
+    if (known.size == (int64_t)st.st_size && known.mtime_ns == mtime_of(&st)) return LITMUS_OK;
+    *changed = true;
+    return take_run_file(s, dir.p, (struct lt_store_entry){slash + 1, st.st_size, mtime_of(&st)}, &retry, error);
+}
+
+static int recheck_all(struct scan *s, void *self, struct litmus_error *error) {
+    struct recheck *r = self;
+    int code = LITMUS_OK;
+    for (size_t i = 0; code == LITMUS_OK && i < r->count; i++) code = recheck_one(s, r->paths[i], &r->changed, error);
+    return code == LITMUS_OK ? commit(s, error) : code;
+}
+
+int lt_catalog_recheck(struct lt_catalog *catalog, const char *const *paths, size_t count, bool *changed, struct litmus_error *error) {
+    struct recheck r = {paths, count, false};
+    int code = with_catalog(catalog, recheck_all, &r, error);
+    *changed = r.changed;
+    return code;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog_sql.h - every SQL text of the catalog. Version 1.
+ *
+ * Changing it: raise LT_CATALOG_VERSION; a catalog of another version is dropped and made anew
+ * from runs/ and events/, so no old text is ever needed.
+ */
+#ifndef LT_QUERY_CATALOG_SQL_H
+#define LT_QUERY_CATALOG_SQL_H
+
+#define LT_CATALOG_VERSION "1"
+#define LT_CATALOG_APPLICATION_ID "1281977683" /* "LitS" */
+
+/* Columns of `runs` after `path`: those of struct lt_summary, by the same names. */
+#define LT_SUMMARY_TEXTS(X)                                                                            \
+    X(run_id) X(session_id) X(slot_id) X(dut_serial) X(dut_part_number) X(dut_lot_number)              \
+    X(product_id) X(station_id) X(station_name) X(station_type) X(station_hostname) X(fixture_id)      \
+    X(test_phase) X(operator_id) X(project_name) X(git_commit) X(outcome) X(stop_reason) X(plan_digest)
+#define LT_SUMMARY_TIMES(X) X(started_at) X(ended_at)
+#define LT_SUMMARY_COUNTS(X)                                                                           \
+    X(total_steps) X(total_measurements) X(passed) X(failed) X(errored) X(skipped) X(done)             \
+    X(terminated) X(aborted) X(never_ran) X(running) X(planned)
+
+#define LT_SQL_TEXT_COLUMN(name) ", " #name " TEXT"
+#define LT_SQL_INT_COLUMN(name) ", " #name " INTEGER"
+#define LT_SQL_NAME(name) ", " #name
+#define LT_SQL_MARK(name) ", ?"
+
+static const char lt_sql_open[] =
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA synchronous = OFF;" /* disposable: what a power loss takes is read again */
+    "PRAGMA trusted_schema = OFF;"
+    "PRAGMA temp_store = MEMORY;";
+
+/* `path` is relative to the data_dir: dir || '/' || name of `files`. */
+static const char lt_sql_schema[] =
+    "CREATE TABLE runs (path TEXT PRIMARY KEY"
+    LT_SUMMARY_TEXTS(LT_SQL_TEXT_COLUMN) LT_SUMMARY_TIMES(LT_SQL_INT_COLUMN) LT_SUMMARY_COUNTS(LT_SQL_INT_COLUMN) ");"
+    "CREATE INDEX runs_by_start ON runs (started_at DESC, run_id);"
+    "CREATE INDEX runs_by_id ON runs (run_id, path);"
+    "CREATE INDEX runs_by_serial ON runs (dut_serial, started_at DESC, run_id);"
+    /* The ledger of files, read or found damaged. */
+    "CREATE TABLE files (dir TEXT, name TEXT, size INTEGER, mtime_ns INTEGER, status TEXT, reason TEXT,"
+    " PRIMARY KEY (dir, name)) WITHOUT ROWID;"
+    "CREATE INDEX files_damaged ON files (dir, name) WHERE status <> 'ok';"
+    /* Folders below runs/ and events/ whose names are all in the ledger as of mtime_ns. */
+    "CREATE TABLE dirs (path TEXT PRIMARY KEY, mtime_ns INTEGER) WITHOUT ROWID;"
+    /* settled: the session has no open log and each of its runs has its file. */
+    "CREATE TABLE logs (dir TEXT, name TEXT, session_id TEXT, settled INTEGER, PRIMARY KEY (dir, name)) WITHOUT ROWID;"
+    "CREATE INDEX logs_by_session ON logs (session_id);"
+    "CREATE INDEX logs_unsettled ON logs (session_id) WHERE settled = 0;"
+    "PRAGMA application_id = " LT_CATALOG_APPLICATION_ID ";"
+    "PRAGMA user_version = " LT_CATALOG_VERSION ";";
+
+static const char lt_sql_drop[] =
+    "DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS files; DROP TABLE IF EXISTS dirs; DROP TABLE IF EXISTS logs;";
+
+#define LT_SQL_RUN_COLUMNS \
+    "path" LT_SUMMARY_TEXTS(LT_SQL_NAME) LT_SUMMARY_TIMES(LT_SQL_NAME) LT_SUMMARY_COUNTS(LT_SQL_NAME)
+/* Of two files of one run the first by path counts. */
+#define LT_SQL_FIRST_FILE "NOT EXISTS (SELECT 1 FROM runs o WHERE o.run_id = runs.run_id AND o.path < runs.path)"
+
+/* Prepared once a catalog when first needed. */
+#define LT_CATALOG_STATEMENTS(X)                                                                                      \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                                       \
+    X(COMMIT, "COMMIT")                                                                                               \
+    X(ROLLBACK, "ROLLBACK")                                                                                           \
+    X(DIRS, "SELECT path, mtime_ns FROM dirs")                                                                        \
+    X(DIR_PUT, "INSERT OR REPLACE INTO dirs VALUES (?, ?)")                                                           \
+    X(DIR_DROP, "DELETE FROM dirs WHERE path = ?")                                                                    \
+    X(FILES, "SELECT name, size, mtime_ns FROM files WHERE dir = ?")                                                  \
+    X(FILE_GET, "SELECT size, mtime_ns FROM files WHERE dir = ? AND name = ?")                                        \
+    X(FILE_PUT, "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)")                                             \
+    X(FILE_DROP, "DELETE FROM files WHERE dir = ? AND name = ?")                                                      \
+    X(FILES_DAMAGED, "SELECT dir || '/' || name, reason FROM files WHERE status <> 'ok' ORDER BY dir, name")          \
+    X(RUN_PUT, "INSERT OR REPLACE INTO runs VALUES (?" LT_SUMMARY_TEXTS(LT_SQL_MARK) LT_SUMMARY_TIMES(LT_SQL_MARK)    \
+        LT_SUMMARY_COUNTS(LT_SQL_MARK) ")")                                                                           \
+    X(RUN_DROP, "DELETE FROM runs WHERE path = ?")                                                                    \
+    X(RUN_PATH, "SELECT path FROM runs WHERE run_id = ? ORDER BY path LIMIT 1")                                       \
+    X(RUN_IDS, "SELECT " LT_SQL_RUN_COLUMNS " FROM runs WHERE run_id >= ?1 AND run_id < ?1 || '~'"                     \
+        " AND " LT_SQL_FIRST_FILE " ORDER BY run_id LIMIT ?2")                                                        \
+    X(RUN_NEAR, "SELECT " LT_SQL_RUN_COLUMNS " FROM runs WHERE run_id IN ("                                           \
+        "SELECT * FROM (SELECT DISTINCT run_id FROM runs WHERE run_id >= ?1 ORDER BY run_id LIMIT ?2) UNION "         \
+        "SELECT * FROM (SELECT DISTINCT run_id FROM runs WHERE run_id < ?1 ORDER BY run_id DESC LIMIT ?2))"           \
+        " AND " LT_SQL_FIRST_FILE " ORDER BY run_id")                                                                 \
+    X(LOGS_OF_DIR, "SELECT name FROM logs WHERE dir = ?")                                                             \
+    X(LOG_PUT, "INSERT OR IGNORE INTO logs VALUES (?, ?, ?, 0)")                                                      \
+    X(LOG_DROP, "DELETE FROM logs WHERE dir = ? AND name = ?")                                                        \
+    X(LOGS, "SELECT dir || '/' || name FROM logs ORDER BY dir, name")                                                 \
+    X(LOGS_OF_SESSION, "SELECT dir || '/' || name FROM logs WHERE session_id = ? ORDER BY dir, name")                 \
+    X(SESSIONS_OPEN, "SELECT DISTINCT session_id FROM logs WHERE settled = 0")                                        \
+    X(SESSION_SETTLED, "UPDATE logs SET settled = 1 WHERE session_id = ?")
+
+#endif

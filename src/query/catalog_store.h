@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog_store.h - what the scan of folders needs of the catalog's tables; no SQLite shows.
+ *
+ * Folders are named relative to the data_dir ("runs/2026-05-16"); a file by its folder and name.
+ * Codes of all functions: EBUSY (another process held the lock too long), EDAMAGED (lt_store_reset
+ * helps), ENOSPC, EPERM, EIO (lt_store_to_memory helps), ENOMEM.
+ */
+#ifndef LT_QUERY_CATALOG_STORE_H
+#define LT_QUERY_CATALOG_STORE_H
+
+#include "query/catalog.h"
+
+const char *lt_store_data_dir(const struct lt_catalog *catalog);
+/* Follows a catalog file that was removed or replaced under our feet. */
+int lt_store_follow(struct lt_catalog *catalog, struct litmus_error *error);
+int lt_store_reset(struct lt_catalog *catalog, struct litmus_error *error);     /* removes the file, makes it anew */
+int lt_store_to_memory(struct lt_catalog *catalog, struct litmus_error *error); /* goes on without the file */
+bool lt_store_in_memory(const struct lt_catalog *catalog);
+
+int lt_store_begin(struct lt_catalog *catalog, struct litmus_error *error);
+int lt_store_commit(struct lt_catalog *catalog, struct litmus_error *error);
+void lt_store_rollback(struct lt_catalog *catalog);
+
+/* A row of the ledger; what does not apply is 0. */
+struct lt_store_entry {
+    const char *name; /* borrowed for the call */
+    int64_t size, mtime_ns;
+};
+typedef bool lt_store_entry_fn(void *self, const struct lt_store_entry *entry); /* false: stop */
+
+int lt_store_dirs(struct lt_catalog *catalog, lt_store_entry_fn *each, void *self, struct litmus_error *error);
+int lt_store_dir_put(struct lt_catalog *catalog, const char *dir, int64_t mtime_ns, struct litmus_error *error);
+int lt_store_dir_drop(struct lt_catalog *catalog, const char *dir, struct litmus_error *error);
+
+int lt_store_files(struct lt_catalog *catalog, const char *dir, lt_store_entry_fn *each, void *self, struct litmus_error *error);
+bool lt_store_file_get(struct lt_catalog *catalog, const char *dir, const char *name, struct lt_store_entry *out);
+/* `reason` NULL: the file is good. */
+int lt_store_file_put(struct lt_catalog *catalog, const char *dir, const struct lt_store_entry *file, const char *reason,
+                      struct litmus_error *error);
+int lt_store_file_drop(struct lt_catalog *catalog, const char *dir, const char *name, struct litmus_error *error);
+int lt_store_run_put(struct lt_catalog *catalog, const struct lt_summary *run, struct litmus_error *error);
+int lt_store_run_drop(struct lt_catalog *catalog, const char *path, struct litmus_error *error);
+bool lt_store_has_run(struct lt_catalog *catalog, const char *run_id);
+
+int lt_store_logs(struct lt_catalog *catalog, const char *dir, lt_store_entry_fn *each, void *self, struct litmus_error *error);
+int lt_store_log_put(struct lt_catalog *catalog, const char *dir, const char *name, const char *session_id, struct litmus_error *error);
+int lt_store_log_drop(struct lt_catalog *catalog, const char *dir, const char *name, struct litmus_error *error);
+int lt_store_sessions_open(struct lt_catalog *catalog, lt_store_entry_fn *each, void *self, struct litmus_error *error);
+int lt_store_session_settled(struct lt_catalog *catalog, const char *session_id, struct litmus_error *error);
+
+/* The list behind lt_catalog_open_sessions, which the scan makes. */
+void lt_store_open_sessions_clear(struct lt_catalog *catalog);
+int lt_store_open_sessions_add(struct lt_catalog *catalog, const struct lt_open_session *session, struct litmus_error *error);
+
+#endif
