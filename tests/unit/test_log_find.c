@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log_helper.h"
+
+#define OTHER "22345678-1234-4123-8123-123456789abc"
+
+static void touch(const char *dir, const char *name) {
+    char path[768];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    store_file(path, "", 0);
+}
+
+static void make_dir(const char *dir, const char *name) {
+    char path[768];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(mkdir(path, 0777), 0);
+}
+
+static void test_find(void **state) {
+    (void)state;
+    char dir[256];
+    make_temp(dir);
+    make_dir(dir, "events");
+    make_dir(dir, "events/2026-05-17");
+    make_dir(dir, "events/2026-05-16");
+    make_dir(dir, "events/2026-05-16/" SESSION "_ref");
+    touch(dir, "events/2026-05-17/" SESSION "-12.arrow");
+    touch(dir, "events/2026-05-16/" SESSION "-7.arrow");
+    touch(dir, "events/2026-05-16/" SESSION "-7-2.arrow");
+    touch(dir, "events/2026-05-16/" SESSION ".arrow"); /* the older form */
+    touch(dir, "events/2026-05-16/" OTHER "-7.arrow");
+    touch(dir, "events/2026-05-16/my-session-7.arrow");
+    touch(dir, "events/2026-05-16/" SESSION "-7.arrow.torn-680");
+    touch(dir, "events/2026-05-16/." SESSION "-7.arrow");
+    touch(dir, "events/2026-05-16/.arrow");
+    touch(dir, "events/stray.arrow");
+    struct litmus_error error = {0};
+    struct lt_log_list list;
+    assert_ok(lt_log_find(dir, NULL, &list, &error), error);
+    assert_int_equal(list.count, 6);
+    for (size_t i = 0; i < list.count; i++) {
+        assert_int_equal(list.files[i].path[0], '/');
+        if (i > 0) assert_true(strcmp(list.files[i - 1].path, list.files[i].path) < 0);
+        bool of_session = strstr(list.files[i].path, SESSION) != NULL;
+        if (of_session) assert_string_equal(list.files[i].session, SESSION);
+        if (strstr(list.files[i].path, "my-session") != NULL) assert_string_equal(list.files[i].session, "");
+    }
+    lt_log_list_release(&list);
+    assert_ok(lt_log_find(dir, SESSION, &list, &error), error);
+    assert_int_equal(list.count, 4);
+    lt_log_list_release(&list);
+    assert_ok(lt_log_find(dir, "my-session", &list, &error), error);
+    assert_int_equal(list.count, 1);
+    assert_string_equal(list.files[0].session, "my-session");
+    lt_log_list_release(&list);
+    assert_ok(lt_log_find(dir, "my", &list, &error), error);
+    assert_int_equal(list.count, 0);
+    lt_log_list_release(&list);
+}
+
+static void test_missing_folder(void **state) {
+    (void)state;
+    char dir[256], none[300];
+    make_temp(dir);
+    struct litmus_error error = {0};
+    struct lt_log_list list;
+    assert_ok(lt_log_find(dir, NULL, &list, &error), error);
+    assert_int_equal(list.count, 0);
+    snprintf(none, sizeof none, "%s/none", dir);
+    assert_ok(lt_log_find(none, NULL, &list, &error), error);
+    assert_int_equal(list.count, 0);
+    lt_log_list_release(&list);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_missing_folder),
+    };
+    return cmocka_run_group_tests_name("log_find", tests, NULL, NULL);
+}
