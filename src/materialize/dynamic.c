@@ -149,7 +149,7 @@ static void put_as_text(struct lt_build *build, const struct lt_value *v) {
             snprintf(text, sizeof text, "%.*g", digits, v->d);
             if (strtod(text, NULL) == v->d) break;
         }
-        if (strpbrk(text, ".en") == NULL) strcat(text, ".0");
+        if (strpbrk(text, ".en") == NULL) snprintf(text + strlen(text), sizeof text - strlen(text), ".0");
         break;
     default: lt_put_str(build, v->s); return; /* text, or JSON text; NULL: null */
     }

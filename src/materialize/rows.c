@@ -32,7 +32,7 @@ struct column {
 #define MEAS(f) {FROM_MEAS, offsetof(struct lt_measurement, f), OR_NULL}
 #define OWNER(f) {FROM_OWNER, offsetof(struct lt_step, f), OR_NULL}
 #define OWNER_OR(f, value) {FROM_OWNER, offsetof(struct lt_step, f), OR_##value}
-#define COLUMN(name, type, run, step, measurement) {#name, LT_COLUMN_##type, run, step, measurement},
+#define COLUMN(name, type, run, step, measurement, meaning) {#name, LT_COLUMN_##type, run, step, measurement},
 static const struct column columns[] = {
 #include "model/columns.def"
 };
