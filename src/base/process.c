@@ -15,11 +15,22 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
 
 /* ---- locks ---- */
+/* Tries for some milliseconds: lt_lock_is_held of another process holds the lock for an instant. */
+static int try_lock(int fd) {
+    const struct timespec pause = {.tv_nsec = 2 * 1000 * 1000};
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || i == 10) return -1;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
 int lt_lock_take(const char *path, bool foreign, int *fd, struct litmus_error *error) {
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (file < 0) return lt_fail_os(error, errno, "open lock", path);
@@ -28,7 +39,7 @@ int lt_lock_take(const char *path, bool foreign, int *fd, struct litmus_error *e
     if (fstat(file, &st) != 0) code = lt_fail_os(error, errno, "look at lock", path);
     else if (!S_ISREG(st.st_mode)) code = lt_fail(error, LITMUS_EINVAL, 0, "the lock %s is not a plain file: remove it", path);
     else if (st.st_uid != geteuid() && !foreign) code = lt_fail(error, LITMUS_EPERM, 0, "the lock %s belongs to user %ld, not to us: run as that user, or remove it", path, (long)st.st_uid);
-    else if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+    else if (try_lock(file) != 0) {
         if (errno == EWOULDBLOCK) code = lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "another process holds %s", path);
         else code = lt_fail_os(error, errno, "lock", path);
     }

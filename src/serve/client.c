@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How others talk to the daemon. Nothing here waits without a bound, and nothing depends on an
+ * answer: who gets none does the work itself.
+ */
+#define _GNU_SOURCE
+#include "serve/daemon.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/process.h"
+#include "serve/hands.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <yyjson.h>
+
+enum { ANSWER_BYTES_MAX = 64 * 1024, ASK_MS = 5000, STOP_MS = 60 * 1000 };
+
+static int connect_to(const char *data_dir) {
+    return lt_socket_connect(data_dir, "daemon.sock");
+}
+
+/* Waits for the descriptor; false when the time is up. */
+static bool ready(int fd, short events, int64_t until_us) {
+    for (;;) {
+        int64_t left = until_us - lt_monotonic_us();
+        struct pollfd poll_fd = {.fd = fd, .events = events};
+        int n = poll(&poll_fd, 1, left <= 0 ? 0 : (int)((left + 999) / 1000));
+        if (n > 0) return true;
+        if (n == 0 || errno != EINTR) return false;
+    }
+}
+
+static bool say(int fd, const char *line, int64_t until_us) {
+    for (size_t left = strlen(line); left > 0;) {
+        ssize_t put = send(fd, line, left, MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0 && (errno != EAGAIN || !ready(fd, POLLOUT, until_us))) return false;
+        if (put > 0) {
+            line += put;
+            left -= (size_t)put;
+        }
+    }
+    return true;
+}
+
+/* One line of answer, without its end. */
+static bool hear(int fd, struct lt_buf *line, int64_t until_us) {
+    while (line->n < ANSWER_BYTES_MAX) {
+        if (!lt_buf_reserve(line, 4096)) return false;
+        ssize_t got = recv(fd, line->p + line->n, 4096, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && (errno != EAGAIN || !ready(fd, POLLIN, until_us))) return false;
+        if (got == 0) return false;
+        if (got < 0) continue;
+        line->n += (size_t)got;
+        char *end = memchr(line->p, '\n', line->n);
+        if (end == NULL) continue;
+        line->n = (size_t)(end - line->p);
+        return true;
+    }
+    return false;
+}
+
+/* Asks one question; false: nobody answers in time. */
+static bool ask(const char *data_dir, const char *question, struct lt_buf *line, int timeout_ms) {
+    int64_t until = lt_monotonic_us() + (int64_t)timeout_ms * 1000;
+    int fd = connect_to(data_dir);
+    if (fd < 0) return false;
+    bool answered = say(fd, question, until) && hear(fd, line, until);
+    close(fd);
+    return answered;
+}
+
+int lt_daemon_spawn(const char *exe, const char *data_dir, struct litmus_error *error) {
+    int fd = connect_to(data_dir);
+    if (fd >= 0) {
+        close(fd);
+        return LITMUS_OK;
+    }
+    static const char *const without[] = {"LITMUS_RECORDING", NULL};
+    char *folder = realpath(data_dir, NULL); /* the daemon's folder is / */
+    if (folder == NULL) return lt_fail_os(error, errno, "find", data_dir);
+    if (exe == NULL) exe = "litmus";
+    char *arguments[] = {(char *)exe, (char *)"daemon", (char *)"--data-dir", folder, NULL};
+    int code = lt_spawn_detached(exe, arguments, without, error);
+    free(folder);
+    return code;
+}
+
+static void lock_path(const char *data_dir, struct lt_buf *path) {
+    lt_buf_addf(path, "%s/daemon.lock", data_dir);
+}
+
+static int64_t number(yyjson_val *root, const char *key) {
+    return yyjson_get_sint(yyjson_obj_get(root, key));
+}
+
+int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct litmus_error *error) {
+    struct lt_buf line, path;
+    lt_buf_init(&line);
+    lt_buf_init(&path);
+    lock_path(data_dir, &path);
+    *out = (struct lt_daemon_status){0};
+    int code = path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
+    yyjson_doc *doc = NULL;
+    if (code == LITMUS_OK && ask(data_dir, "status\n", &line, ASK_MS)) {
+        doc = yyjson_read(line.p, line.n, 0);
+        yyjson_val *root = yyjson_doc_get_root(doc);
+        const char *version = yyjson_get_str(yyjson_obj_get(root, "version"));
+        out->running = true;
+        out->pid = (long)number(root, "pid");
+        out->uptime_us = number(root, "uptime_us");
+        out->runs_in_flight = number(root, "runs_in_flight");
+        out->materialized = number(root, "materialized");
+        out->logs_watched = number(root, "logs_watched");
+        out->failed = number(root, "failed");
+        snprintf(out->version, sizeof out->version, "%s", version == NULL ? "" : version);
+    } else if (code == LITMUS_OK && lt_lock_is_held(lt_buf_cstr(&path))) { /* just coming, or hung */
+        out->running = true;
+        out->pid = lt_hands_pid(lt_buf_cstr(&path));
+    }
+    yyjson_doc_free(doc);
+    lt_buf_release(&path);
+    lt_buf_release(&line);
+    return code;
+}
+
+int lt_daemon_stop(const char *data_dir, struct litmus_error *error) {
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    struct lt_buf line, path;
+    lt_buf_init(&line);
+    lt_buf_init(&path);
+    lock_path(data_dir, &path);
+    int64_t until = lt_monotonic_us() + (int64_t)STOP_MS * 1000;
+    int code = path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
+    bool asked = false;
+    while (code == LITMUS_OK && lt_lock_is_held(lt_buf_cstr(&path))) {
+        lt_buf_clear(&line);
+        if (!asked) asked = ask(data_dir, "stop\n", &line, ASK_MS);
+        if (lt_monotonic_us() >= until)
+            code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s (pid %ld) does not leave: end that process if it hangs", data_dir, lt_hands_pid(lt_buf_cstr(&path)));
+        nanosleep(&pause, NULL);
+    }
+    lt_buf_release(&path);
+    lt_buf_release(&line);
+    return code;
+}
+
+bool lt_daemon_wait_run(const char *data_dir, const char *session_id, const char *run_id, int timeout_ms) {
+    struct lt_buf line, question;
+    lt_buf_init(&line);
+    lt_buf_init(&question);
+    lt_buf_addf(&question, "wait %s %s\n", session_id, run_id);
+    bool done = !question.failed && ask(data_dir, lt_buf_cstr(&question), &line, timeout_ms) && line.n >= 4 && memcmp(line.p, "done", 4) == 0;
+    lt_buf_release(&question);
+    lt_buf_release(&line);
+    return done;
+}
