@@ -72,6 +72,15 @@ def body_outcome(exc: BaseException | None) -> str:
     return "errored"
 
 
+def reported_outcome(report) -> str:
+    """Like body_outcome, for a report that came from another process without its exception."""
+    message = getattr(getattr(report.longrepr, "reprcrash", None), "message", None)
+    if not message:
+        return "failed"
+    name = one_line(message).split(":")[0]
+    return "failed" if name in ("AssertionError", "Failed") or name.startswith("assert ") else "errored"
+
+
 def _base_names(exc: BaseException) -> set:
     return {base.__name__ for base in type(exc).__mro__}
 

@@ -887,7 +887,9 @@ class Items:
             else:
                 execution.add("skipped", when, words)
         elif outcome in ("failed", "rerun"):
-            verdict = _verdict.body_outcome(exc) if when == "call" else "errored"
+            verdict = "errored"
+            if when == "call":
+                verdict = _verdict.reported_outcome(report) if call is None else _verdict.body_outcome(exc)
             execution.add(verdict, when, _verdict.failure(report, exc))
             if self.worker:
                 report.litmus_outcome = verdict
@@ -963,7 +965,7 @@ class Items:
     def end_unreported(self) -> None:
         """The item is executed again, or the next one is, and no teardown was reported."""
         execution = self.current
-        if not execution.started and not execution.calls:
+        if not execution.started and not execution.calls and execution.outcome is None:
             self.current = None
             return
         if execution.outcome is None and execution.passed_over is None:
@@ -996,11 +998,8 @@ class Items:
         execution = self.current
         if execution is None:
             return
-        if not execution.started:
-            self.current = None
-            return
-        if "teardown" in execution.calls:  # complete, only its report is missing
-            self.end_unreported()
+        if not execution.started or "teardown" in execution.calls:
+            self.end_unreported()  # complete, or never begun
             return
         part = self.part
         outcome = part.external if part.external in ("terminated", "errored") else "terminated"

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What litmus raises. Every class is a LitmusError, and where Python has a word for the case
+(ValueError, LookupError, OSError) also that, so that code that knows nothing of litmus catches it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AmbiguousRunId",
+    "Busy",
+    "ConfigError",
+    "DataUnavailable",
+    "EventError",
+    "FormatVersionError",
+    "InvalidArgument",
+    "LitmusError",
+    "OutOfMemory",
+    "RunNotFound",
+    "StateError",
+    "StorageError",
+    "from_code",
+]
+
+
+class LitmusError(Exception):
+    """Base of every error of litmus. `str()` is one line that names the file and the remedy.
+
+    Attributes:
+        code: name of the core's error code, e.g. "ENOSPC" (`litmus.h`, LITMUS_CODES).
+        errno: errno of the failing call of the operating system, or None.
+    """
+
+    code: str = ""
+    errno: int | None = None
+
+    def __init__(self, text: str = "", *, code: str | None = None, errno: int | None = None):
+        super().__init__(text)
+        self.text = text
+        if code is not None:
+            self.code = code
+        if errno is not None:
+            self.errno = errno
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class EventError(LitmusError, ValueError):
+    """An event breaks its declaration; the text names the field."""
+
+    code = "EEVENT"
+
+
+class InvalidArgument(LitmusError, ValueError):
+    """An argument is not usable."""
+
+    code = "EINVAL"
+
+
+class RunNotFound(LitmusError, LookupError):
+    """No run has that id; the text gives near matches."""
+
+    code = "ENOENT"
+
+
+class AmbiguousRunId(LitmusError, LookupError):
+    """A prefix fits several runs; the text names the candidates."""
+
+    code = "EAMBIGUOUS"
+
+
+class StorageError(LitmusError, OSError):
+    """The operating system refused or failed: disk full, no permission, read error, not there."""
+
+    code = "EIO"
+
+
+class DataUnavailable(LitmusError):
+    """A run's file cannot be read.
+
+    Attributes:
+        file_path: the file.
+        status: why: "missing", "damaged", or the status that the catalog noted ("quarantined").
+    """
+
+    code = "EDAMAGED"
+
+    def __init__(self, file_path: str, status: str = "missing", text: str = "", *, code: str | None = None, errno: int | None = None):
+        super().__init__(text or f"{file_path}: {status}", code=code or ("ENOENT" if status == "missing" else None), errno=errno)
+        self.file_path = file_path
+        self.status = status
+
+
+class ConfigError(LitmusError):
+    """litmus.yaml cannot be used; the text names file, line and remedy."""
+
+    code = "ECONFIG"
+
+
+class FormatVersionError(LitmusError):
+    """Written by a newer version of litmus."""
+
+    code = "EVERSION"
+
+
+class Busy(LitmusError):
+    """Held by another process."""
+
+    code = "EBUSY"
+
+
+class StateError(LitmusError, RuntimeError):
+    """Called out of order, e.g. an event for a session that is closed."""
+
+    code = "ESTATE"
+
+
+class OutOfMemory(LitmusError, MemoryError):
+    """The core got no memory."""
+
+    code = "ENOMEM"
+
+
+_CLASSES: dict[str, type[LitmusError]] = {
+    "EINVAL": InvalidArgument,
+    "EEVENT": EventError,
+    "EIO": StorageError,
+    "ENOSPC": StorageError,
+    "EPERM": StorageError,
+    "ENOENT": StorageError,
+    "EDAMAGED": DataUnavailable,
+    "EVERSION": FormatVersionError,
+    "EBUSY": Busy,
+    "EAMBIGUOUS": AmbiguousRunId,
+    "ENOMEM": OutOfMemory,
+    "ECONFIG": ConfigError,
+    "ESTATE": StateError,
+}
+
+
+def from_code(code: int, os_errno: int, text: str, subject: str = "", file_path: str | None = None) -> LitmusError:
+    """The exception for an error of the core. The extension calls this for every failure.
+
+    Args:
+        code: number of the code (`_litmus.codes` has the names).
+        os_errno: errno of the failing call, 0 if none.
+        text: what failed, where and what to do.
+        subject: "run" when a run was looked for.
+        file_path: the file that it is about, if it is about one.
+    """
+    from litmus import _litmus
+
+    name = next((name for name, number in _litmus.codes.items() if number == code), "unknown")
+    if name == "ENOENT" and subject == "run":
+        return RunNotFound(text, code=name, errno=os_errno or None)
+    found = _CLASSES.get(name, LitmusError)
+    if found is DataUnavailable:
+        return DataUnavailable(file_path or "", "damaged", text, code=name, errno=os_errno or None)
+    return found(text, code=name, errno=os_errno or None)
