@@ -411,7 +411,7 @@ static bool take_text(void *self, sqlite3_stmt *row) {
     return false;
 }
 
-bool lt_store_has_run(struct lt_catalog *c, const char *run_id) {
+bool lt_catalog_has_run(struct lt_catalog *c, const char *run_id) {
     struct lt_buf path;
     lt_buf_init(&path);
     bool has = run(c, SQL_RUN_PATH, take_text, &path, NULL, "t", run_id) == LITMUS_OK && path.n > 0;

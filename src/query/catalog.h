@@ -60,6 +60,7 @@ int lt_catalog_ids(struct lt_catalog *catalog, const char *prefix, bool near, in
                    struct litmus_error *error);
 /* Has this run a file that still is as the ledger says? One stat, no folder is read. */
 bool lt_catalog_is_current(struct lt_catalog *catalog, const char *run_id);
+bool lt_catalog_has_run(struct lt_catalog *catalog, const char *run_id);
 /* Reads these files (relative paths) again where size or time stamp differ from the ledger: a file
  * changed in place leaves no trace in its folder. *changed tells that one was. */
 int lt_catalog_recheck(struct lt_catalog *catalog, const char *const *paths, size_t count, bool *changed,
@@ -73,7 +74,7 @@ int lt_catalog_damaged(struct lt_catalog *catalog, lt_damaged_fn *each, void *se
 struct lt_open_session {
     char session_id[64];
     bool live;     /* a producer holds one of its logs */
-    bool has_runs; /* a run of it was started and has neither a file nor run.materialized */
+    bool has_runs; /* a run of it was started and has neither a file nor run.materialized; or may be: it lives */
 };
 const struct lt_open_session *lt_catalog_open_sessions(const struct lt_catalog *catalog, size_t *count);
 /* Logs known at the last refresh, relative to the data_dir, of one session (NULL: all), by path. */

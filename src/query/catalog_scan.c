@@ -362,15 +362,19 @@ static void note_row(struct session_look *look, const struct lt_row *row) {
     look->failed = look->failed || !ok;
 }
 
-static bool look_into_log(void *self, const char *path) {
+static bool look_at_log(void *self, const char *path) {
     struct session_look *look = self;
     const char *whole = absolute(look->scan, path, NULL);
-    if (!lt_log_is_sealed(whole)) {
-        look->any_open = true;
-        look->live = look->live || lt_log_is_live(whole);
-    }
+    if (lt_log_is_sealed(whole)) return true;
+    look->any_open = true;
+    look->live = lt_log_is_live(whole);
+    return !look->live;
+}
+
+static bool read_log(void *self, const char *path) {
+    struct session_look *look = self;
     struct lt_log_reader *reader = NULL;
-    if (lt_log_reader_open(whole, &reader, NULL) != LITMUS_OK) return true; /* it cannot be read: no run of it */
+    if (lt_log_reader_open(absolute(look->scan, path, NULL), &reader, NULL) != LITMUS_OK) return true; /* no run in there */
     struct lt_row row;
     enum lt_log_status status;
     while (!look->failed && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
@@ -385,7 +389,7 @@ static bool has_open_runs(const struct session_look *look) {
         if (lt_map_get(&look->materialized, look->ids[i], 0) != LT_MAP_NONE || look->ids[i].n >= sizeof id) continue;
         memcpy(id, look->ids[i].p, look->ids[i].n);
         id[look->ids[i].n] = '\0';
-        if (!lt_store_has_run(look->scan->catalog, id)) return true;
+        if (!lt_catalog_has_run(look->scan->catalog, id)) return true;
     }
     return false;
 }
@@ -395,10 +399,12 @@ static int look_at_session(struct scan *s, const char *session_id, struct litmus
     lt_arena_init(&look.arena);
     lt_map_init(&look.started);
     lt_map_init(&look.materialized);
-    int code = lt_catalog_logs(s->catalog, session_id, look_into_log, &look, error);
+    int code = lt_catalog_logs(s->catalog, session_id, look_at_log, &look, error);
+    /* While its producer lives a session stays open whatever is in it. */
+    if (code == LITMUS_OK && !look.live) code = lt_catalog_logs(s->catalog, session_id, read_log, &look, error);
     if (code == LITMUS_OK && look.failed) code = no_memory(error);
     if (code == LITMUS_OK) {
-        struct lt_open_session open = {.live = look.live, .has_runs = has_open_runs(&look)};
+        struct lt_open_session open = {.live = look.live, .has_runs = look.live || has_open_runs(&look)};
         bool go = false;
         if (look.any_open || open.has_runs) {
             size_t n = strlen(session_id);

@@ -41,7 +41,6 @@ int lt_store_file_put(struct lt_catalog *catalog, const char *dir, const struct 
 int lt_store_file_drop(struct lt_catalog *catalog, const char *dir, const char *name, struct litmus_error *error);
 int lt_store_run_put(struct lt_catalog *catalog, const struct lt_summary *run, struct litmus_error *error);
 int lt_store_run_drop(struct lt_catalog *catalog, const char *path, struct litmus_error *error);
-bool lt_store_has_run(struct lt_catalog *catalog, const char *run_id);
 
 int lt_store_logs(struct lt_catalog *catalog, const char *dir, lt_store_entry_fn *each, void *self, struct litmus_error *error);
 int lt_store_log_put(struct lt_catalog *catalog, const char *dir, const char *name, const char *session_id, struct litmus_error *error);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "materialize/table.h"
+#include "model/event.h"
 
 struct lt_query;
 
@@ -57,5 +58,23 @@ struct lt_event_filter {
 /* Events as rows: id, event_type, occurred_at, received_at, session_id, run_id, json; received_at
  * ascending (ties: order of the log); an id once. */
 int lt_query_events(struct lt_query *query, const struct lt_event_filter *filter, struct lt_table *out, struct litmus_error *error);
+
+
+/* Events as they come, from logs that others are writing. */
+struct lt_follow;
+/* `filter` is borrowed until lt_follow_free; its since and limit are not used. What is on record now
+ * is passed over. */
+int lt_follow_open(struct lt_query *query, const struct lt_event_filter *filter, struct lt_follow **out, struct litmus_error *error);
+void lt_follow_free(struct lt_follow *follow);
+/* Gives what came since the last call; never waits. The row is borrowed for the call. */
+int lt_follow_poll(struct lt_follow *follow, void (*each)(void *self, const struct lt_row *row), void *self, struct litmus_error *error);
+
+/* Sessions whose producers are gone and that are not finished: lt_materialize_session is for them.
+ * Refreshes first. */
+int lt_query_unfinished(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
+/* Files that are left out of every listing because they cannot be read. */
+int lt_query_damaged(struct lt_query *query, bool (*each)(void *self, const char *path, const char *reason), void *self,
+                     struct litmus_error *error);
+const char *lt_query_data_dir(const struct lt_query *query);
 
 #endif

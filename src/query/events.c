@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Events from the logs: filtered, in the order in which they were received, each id once.
+ */
+#include "query/event_match.h"
+#include "query/query_internal.h"
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/map.h"
+#include "log/log.h"
+#include "materialize/build.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* ---- the filter ---- */
+
+static bool is_text(const char *wanted, struct lt_str value) {
+    return wanted == NULL || lt_str_eq(lt_str_of(wanted), value);
+}
+
+static bool is_member(yyjson_val *root, const char *name, struct lt_str wanted) {
+    yyjson_val *v = yyjson_obj_get(root, name);
+    return yyjson_is_str(v) && lt_str_eq((struct lt_str){yyjson_get_str(v), yyjson_get_len(v)}, wanted);
+}
+
+static bool has_role(struct lt_str json, struct lt_str role) {
+    yyjson_doc *doc = yyjson_read(json.p, json.n, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc), *channel = yyjson_obj_get(root, "channel_id");
+    bool fits = is_member(root, "role", role) || is_member(root, "instrument_role", role);
+    if (!fits && yyjson_is_str(channel)) {
+        const char *id = yyjson_get_str(channel);
+        fits = yyjson_get_len(channel) > role.n && memcmp(id, role.p, role.n) == 0 && id[role.n] == '.';
+    }
+    yyjson_doc_free(doc);
+    return fits;
+}
+
+bool lt_event_matches(const struct lt_event_filter *f, const struct lt_row *row) {
+    return is_text(f->session_id, row->session_id) && is_text(f->run_id, row->run_id) && is_text(f->event_type, row->event_type) &&
+           (f->role == NULL || has_role(row->json, lt_str_of(f->role)));
+}
+
+/* ---- logs to read ---- */
+
+struct log {
+    const char *path; /* absolute */
+    int64_t mtime_us;
+    uint32_t number; /* in the order of the paths */
+};
+struct event {
+    struct lt_row row; /* its text is one block of the arena */
+    uint32_t log;
+    int64_t sequence;
+};
+struct search {
+    const struct lt_event_filter *filter;
+    const struct lt_query *query;
+    struct lt_arena paths;
+    struct log *logs;
+    size_t log_count, log_capacity;
+    struct lt_arena arena; /* of the events */
+    struct event *events;
+    size_t count, capacity;
+    bool failed;
+};
+
+enum { SINCE_GRAIN_US = 2000000 }; /* file times are coarser than received_at, and may be another clock's */
+
+static bool is_since(const struct lt_event_filter *f) {
+    return f->since != LT_TIME_NONE && f->since != 0;
+}
+
+static bool add_log(void *self, const char *relative) {
+    struct search *s = self;
+    struct stat st;
+    struct lt_buf path;
+    lt_buf_init(&path);
+    const char *text = lt_path_join(&path, s->query->data_dir, relative);
+    bool there = !path.failed && stat(text, &st) == 0;
+    int64_t mtime_us = there ? (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 : 0;
+    bool old = is_since(s->filter) && mtime_us + SINCE_GRAIN_US < s->filter->since;
+    if (there && !old && s->log_count == s->log_capacity) {
+        size_t larger = s->log_capacity == 0 ? 64 : s->log_capacity * 2;
+        struct log *grown = reallocarray(s->logs, larger, sizeof *grown);
+        s->failed = grown == NULL;
+        if (grown != NULL) {
+            s->logs = grown;
+            s->log_capacity = larger;
+        }
+    }
+    if (there && !old && !s->failed) {
+        struct lt_str own = lt_arena_str(&s->paths, (struct lt_str){path.p, path.n});
+        s->failed = own.p == NULL;
+        s->logs[s->log_count] = (struct log){own.p, mtime_us, (uint32_t)s->log_count};
+        s->log_count++;
+    }
+    s->failed = s->failed || path.failed;
+    lt_buf_release(&path);
+    return !s->failed;
+}
+
+static int latest_first(const void *a, const void *b) {
+    const struct log *x = a, *y = b;
+    if (x->mtime_us != y->mtime_us) return x->mtime_us > y->mtime_us ? -1 : 1;
+    return x->number < y->number ? 1 : -1;
+}
+
+/* ---- events ---- */
+
+static int by_received(const void *a, const void *b) {
+    const struct event *x = a, *y = b;
+    if (x->row.received_at != y->row.received_at) return x->row.received_at < y->row.received_at ? -1 : 1;
+    if (x->log != y->log) return x->log < y->log ? -1 : 1;
+    return (x->sequence > y->sequence) - (x->sequence < y->sequence);
+}
+
+/* Of an id that is there twice (a log copied beside itself) the first one stays. */
+static bool drop_doubles(struct search *s) {
+    struct lt_map seen;
+    lt_map_init(&seen);
+    size_t kept = 0;
+    bool ok = true;
+    for (size_t i = 0; ok && i < s->count; i++) {
+        if (lt_map_get(&seen, s->events[i].row.id, 0) != LT_MAP_NONE) continue;
+        ok = lt_map_put(&seen, s->events[i].row.id, 0, 1);
+        s->events[kept++] = s->events[i];
+    }
+    s->count = kept;
+    lt_map_release(&seen);
+    return ok;
+}
+
+/* Sorts, drops doubles, and of what is more than the limit the oldest. */
+static bool settle(struct search *s) {
+    if (s->count > 1) qsort(s->events, s->count, sizeof *s->events, by_received);
+    if (!drop_doubles(s)) return false;
+    if (s->filter->limit <= 0 || (uint64_t)s->filter->limit >= s->count) return true;
+    size_t over = s->count - (size_t)s->filter->limit;
+    memmove(s->events, s->events + over, (s->count - over) * sizeof *s->events);
+    s->count -= over;
+    return true;
+}
+
+/* With a limit, memory stays in proportion to it: what can no longer be shown goes, text included. */
+static bool compact(struct search *s) {
+    if (!settle(s)) return false;
+    struct lt_arena fresh;
+    lt_arena_init(&fresh);
+    for (size_t i = 0; i < s->count; i++) {
+        struct lt_row *r = &s->events[i].row;
+        struct lt_str *texts[] = {&r->id, &r->event_type, &r->session_id, &r->run_id, &r->json};
+        for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) *texts[t] = lt_arena_str(&fresh, *texts[t]);
+    }
+    lt_arena_release(&s->arena);
+    s->arena = fresh;
+    return !fresh.failed;
+}
+
+static bool add_event(struct search *s, const struct lt_row *row, uint32_t log, int64_t sequence) {
+    bool full = s->filter->limit > 0 && s->count > 1024 && s->count / 4 > (uint64_t)s->filter->limit;
+    if (full && !compact(s)) return false;
+    if (s->count == s->capacity) {
+        size_t larger = s->capacity == 0 ? 256 : s->capacity * 2;
+        struct event *grown = reallocarray(s->events, larger, sizeof *grown);
+        if (grown == NULL) return false;
+        s->events = grown;
+        s->capacity = larger;
+    }
+    struct event *e = &s->events[s->count++];
+    *e = (struct event){.row = *row, .log = log, .sequence = sequence};
+    e->row.id = lt_arena_str(&s->arena, row->id);
+    e->row.event_type = lt_arena_str(&s->arena, row->event_type);
+    e->row.session_id = lt_arena_str(&s->arena, row->session_id);
+    e->row.run_id = lt_arena_str(&s->arena, row->run_id);
+    e->row.json = lt_arena_str(&s->arena, row->json);
+    return !s->arena.failed;
+}
+
+/* A log that cannot be read, or its damaged parts, hide nothing of the others. */
+static bool read_log(struct search *s, const struct log *log) {
+    struct lt_log_reader *reader = NULL;
+    struct lt_row row;
+    bool ok = true;
+    if (lt_log_reader_open(log->path, &reader, NULL) != LITMUS_OK) return true;
+    enum lt_log_status status;
+    while (ok && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
+        if (status != LT_LOG_EVENT || (is_since(s->filter) && row.received_at < s->filter->since)) continue;
+        if (lt_event_matches(s->filter, &row)) ok = add_event(s, &row, log->number, lt_log_reader_rows(reader));
+    }
+    lt_log_reader_free(reader);
+    return ok;
+}
+
+/* With a limit the newest logs are read first, until none left can hold a newer event. */
+static bool read_logs(struct search *s) {
+    bool limited = s->filter->limit > 0;
+    if (limited && s->log_count > 1) qsort(s->logs, s->log_count, sizeof *s->logs, latest_first);
+    for (size_t i = 0; i < s->log_count; i++) {
+        if (limited && s->count >= (uint64_t)s->filter->limit) {
+            if (!settle(s)) return false;
+            if (s->count >= (uint64_t)s->filter->limit && s->logs[i].mtime_us + SINCE_GRAIN_US < s->events[0].row.received_at) break;
+        }
+        if (!read_log(s, &s->logs[i])) return false;
+    }
+    return settle(s);
+}
+
+static void put_time(struct lt_build *b, int64_t us) {
+    if (us == LT_TIME_NONE) lt_put_null(b);
+    else lt_put_int(b, us);
+}
+
+static int events_table(const struct search *s, struct lt_table *out, struct litmus_error *error) {
+    struct lt_build b;
+    lt_build_start(&b, out, 7, (int64_t)s->count);
+#define EACH for (size_t i = 0; i < s->count; i++)
+#define TEXT(field) lt_build_column(&b, #field, LT_COLUMN_STR); EACH lt_put_str(&b, s->events[i].row.field);
+#define TIME(field) lt_build_column(&b, #field, LT_COLUMN_TIME); EACH put_time(&b, s->events[i].row.field);
+    TEXT(id)
+    TEXT(event_type)
+    TIME(occurred_at)
+    TIME(received_at)
+    TEXT(session_id)
+    TEXT(run_id)
+    TEXT(json)
+    return lt_build_finish(&b, error);
+}
+
+/* A run's events are in the logs of its session. */
+static const char *session_of(struct lt_query *q, const struct lt_event_filter *filter, struct lt_run_ref *ref) {
+    if (filter->session_id != NULL || filter->run_id == NULL) return filter->session_id;
+    bool found = lt_query_find(q, filter->run_id, ref, NULL) == LITMUS_OK && strcmp(ref->run_id, filter->run_id) == 0;
+    return found && ref->session_id[0] != '\0' ? ref->session_id : NULL;
+}
+
+int lt_query_events(struct lt_query *q, const struct lt_event_filter *filter, struct lt_table *out, struct litmus_error *error) {
+    struct search s = {.filter = filter, .query = q};
+    struct lt_run_ref ref;
+    lt_table_init(out);
+    lt_arena_init(&s.paths);
+    lt_arena_init(&s.arena);
+    int code = lt_catalog_refresh(q->catalog, error);
+    if (code == LITMUS_OK) code = lt_catalog_logs(q->catalog, session_of(q, filter, &ref), add_log, &s, error);
+    if (code == LITMUS_OK && (s.failed || !read_logs(&s))) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the events");
+    if (code == LITMUS_OK) code = events_table(&s, out, error);
+    free(s.logs);
+    free(s.events);
+    lt_arena_release(&s.paths);
+    lt_arena_release(&s.arena);
+    return code;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Events as they come: one reader an open log, kept where it is between calls.
+ */
+#include "query/event_match.h"
+#include "query/query_internal.h"
+
+#include "base/io.h"
+#include "base/map.h"
+#include "log/log.h"
+
+#include <stdlib.h>
+
+struct follow_log {
+    const char *path; /* relative */
+    struct lt_log_reader *reader; /* NULL: not open (yet, or not any more) */
+    bool done;        /* sealed, or cannot be read */
+};
+struct lt_follow {
+    struct lt_query *query;
+    const struct lt_event_filter *filter;
+    struct lt_arena arena;
+    struct lt_map by_path;
+    struct follow_log *logs;
+    size_t count, capacity;
+    bool failed;
+};
+
+static bool note_log(void *self, const char *path) {
+    struct lt_follow *f = self;
+    if (lt_map_get(&f->by_path, lt_str_of(path), 0) != LT_MAP_NONE) return true;
+    if (f->count == f->capacity) {
+        size_t larger = f->capacity == 0 ? 64 : f->capacity * 2;
+        struct follow_log *grown = reallocarray(f->logs, larger, sizeof *grown);
+        if (grown == NULL) return !(f->failed = true);
+        f->logs = grown;
+        f->capacity = larger;
+    }
+    struct lt_str own = lt_arena_str(&f->arena, lt_str_of(path));
+    f->failed = own.p == NULL || !lt_map_put(&f->by_path, own, 0, (uint32_t)f->count);
+    if (!f->failed) f->logs[f->count++] = (struct follow_log){.path = own.p};
+    return !f->failed;
+}
+
+/* New logs since the last look. */
+static int look(struct lt_follow *f, struct litmus_error *error) {
+    int code = lt_catalog_refresh(f->query->catalog, error);
+    if (code == LITMUS_OK) code = lt_catalog_logs(f->query->catalog, f->filter->session_id, note_log, f, error);
+    return code == LITMUS_OK && f->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory following the logs") : code;
+}
+
+typedef void row_fn(void *self, const struct lt_row *row);
+
+static void read_on(struct lt_follow *f, struct follow_log *log, row_fn *each, void *self) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    if (log->reader == NULL && lt_log_reader_open(lt_path_join(&path, f->query->data_dir, log->path), &log->reader, NULL) != LITMUS_OK) log->reader = NULL;
+    lt_buf_release(&path);
+    if (log->reader == NULL) return; /* perhaps the next time */
+    struct lt_row row;
+    enum lt_log_status status;
+    while ((status = lt_log_next(log->reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)
+        if (status == LT_LOG_EVENT && each != NULL && lt_event_matches(f->filter, &row)) each(self, &row);
+    if (status == LT_LOG_SEALED || status == LT_LOG_FAILED) {
+        lt_log_reader_free(log->reader);
+        log->reader = NULL;
+        log->done = true;
+    }
+}
+
+int lt_follow_open(struct lt_query *q, const struct lt_event_filter *filter, struct lt_follow **out, struct litmus_error *error) {
+    *out = NULL;
+    struct lt_follow *f = calloc(1, sizeof *f);
+    if (f == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory following the logs");
+    f->query = q;
+    f->filter = filter;
+    lt_arena_init(&f->arena);
+    lt_map_init(&f->by_path);
+    int code = look(f, error);
+    struct lt_buf path;
+    lt_buf_init(&path);
+    for (size_t i = 0; code == LITMUS_OK && i < f->count; i++) {
+        f->logs[i].done = lt_log_is_sealed(lt_path_join(&path, q->data_dir, f->logs[i].path));
+        if (!f->logs[i].done) read_on(f, &f->logs[i], NULL, NULL);
+    }
+    lt_buf_release(&path);
+    if (code == LITMUS_OK) *out = f;
+    else lt_follow_free(f);
+    return code;
+}
+
+void lt_follow_free(struct lt_follow *f) {
+    if (f == NULL) return;
+    for (size_t i = 0; i < f->count; i++) lt_log_reader_free(f->logs[i].reader);
+    free(f->logs);
+    lt_map_release(&f->by_path);
+    lt_arena_release(&f->arena);
+    free(f);
+}
+
+int lt_follow_poll(struct lt_follow *f, row_fn *each, void *self, struct litmus_error *error) {
+    int code = look(f, error);
+    for (size_t i = 0; code == LITMUS_OK && i < f->count; i++)
+        if (!f->logs[i].done) read_on(f, &f->logs[i], each, self);
+    return code;
+}

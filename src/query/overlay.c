@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs without a file: in flight, or left by a producer that died. They come from the same fold and
+ * the same rows as the files.
+ */
+#include "accumulate/gather.h"
+#include "base/clock.h"
+#include "materialize/rows.h"
+#include "query/query_internal.h"
+
+#include <stdlib.h>
+
+static int no_memory(struct litmus_error *error) {
+    return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the runs in flight");
+}
+
+static struct lt_overlay_run *add_run(struct lt_overlay *o) {
+    if (o->count == o->capacity) {
+        size_t larger = o->capacity == 0 ? 4 : o->capacity * 2;
+        struct lt_overlay_run *grown = reallocarray(o->runs, larger, sizeof *grown);
+        if (grown == NULL) return NULL;
+        o->runs = grown;
+        o->capacity = larger;
+    }
+    struct lt_overlay_run *run = &o->runs[o->count++];
+    *run = (struct lt_overlay_run){.summary = {.live = false}};
+    return run;
+}
+
+static bool has_file(struct lt_query *q, const struct lt_gathered_run *run) {
+    char id[64];
+    if (run->run.run_id.n >= sizeof id) return false;
+    memcpy(id, run->run.run_id.p, run->run.run_id.n);
+    id[run->run.run_id.n] = '\0';
+    return lt_catalog_has_run(q->catalog, id);
+}
+
+static int add_session(struct lt_query *q, const char *session_id, struct lt_overlay *out, struct litmus_error *error) {
+    struct lt_gathering session;
+    struct litmus_error why = {0};
+    int code = lt_gather_session(q->data_dir, session_id, NULL, &session, &why);
+    for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
+        const struct lt_gathered_run *run = session.runs[i];
+        if (!run->run.has_started || run->materialized || has_file(q, run)) continue;
+        struct lt_overlay_run *added = add_run(out);
+        code = added == NULL ? no_memory(error) : lt_rows_build(&run->run, &added->rows, &why);
+        if (code == LITMUS_OK) code = lt_summary_of(&added->rows, LT_STR_NULL, &added->summary, &why);
+        if (code != LITMUS_OK) break;
+        added->summary.live = !run->run.has_ended && run->producer_alive;
+        /* Nobody has written down how it ended: there is no outcome yet. */
+        if (!run->run.has_ended) {
+            added->summary.outcome = LT_STR_NULL;
+            added->summary.ended_at = LT_TIME_NONE;
+        }
+    }
+    lt_gathering_release(&session);
+    /* One session that cannot be read hides no other. */
+    return code == LITMUS_ENOMEM ? lt_fail(error, code, 0, "%s", why.text) : LITMUS_OK;
+}
+
+int lt_overlay_load(struct lt_query *q, struct lt_overlay *out, struct litmus_error *error) {
+    *out = (struct lt_overlay){0};
+    size_t count = 0;
+    const struct lt_open_session *sessions = lt_catalog_open_sessions(q->catalog, &count);
+    int code = LITMUS_OK;
+    for (size_t i = 0; code == LITMUS_OK && i < count; i++)
+        if (sessions[i].has_runs) code = add_session(q, sessions[i].session_id, out, error);
+    return code;
+}
+
+void lt_overlay_release(struct lt_overlay *overlay) {
+    for (size_t i = 0; i < overlay->count; i++) lt_table_release(&overlay->runs[i].rows);
+    free(overlay->runs);
+    *overlay = (struct lt_overlay){0};
+}

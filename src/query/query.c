@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "query/query_internal.h"
+
+#include "accumulate/gather.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "materialize/build.h"
+#include "materialize/parquet.h"
+#include "materialize/rows.h"
+#include "query/catalog_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int lt_query_open(const char *data_dir, struct lt_query **out, struct litmus_error *error) {
+    *out = NULL;
+    struct lt_query *q = calloc(1, sizeof *q);
+    if (q != NULL) q->data_dir = strdup(data_dir);
+    int code = q == NULL || q->data_dir == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory") : lt_catalog_open(data_dir, &q->catalog, error);
+    if (code == LITMUS_OK) *out = q;
+    else lt_query_free(q);
+    return code;
+}
+
+void lt_query_free(struct lt_query *q) {
+    if (q == NULL) return;
+    lt_catalog_free(q->catalog);
+    free(q->data_dir);
+    free(q);
+}
+
+const char *lt_query_data_dir(const struct lt_query *q) {
+    return q->data_dir;
+}
+
+/* ---- summaries ---- */
+
+#define SUMMARY_TEXTS(X)                                                                                    \
+    X(run_id) X(session_id) X(slot_id) X(dut_serial) X(dut_part_number) X(dut_lot_number) X(product_id)     \
+    X(station_id) X(station_name) X(station_type) X(station_hostname) X(fixture_id) X(test_phase)           \
+    X(operator_id) X(project_name) X(git_commit) X(outcome) X(stop_reason) X(plan_digest) X(file_path)
+
+static bool add_summary(void *self, const struct lt_summary *run) {
+    struct lt_summaries *list = self;
+    if (list->count == list->capacity) {
+        size_t larger = list->capacity == 0 ? 64 : list->capacity * 2;
+        struct lt_summary *grown = reallocarray(list->items, larger, sizeof *grown);
+        if (grown == NULL) return !(list->arena.failed = true);
+        list->items = grown;
+        list->capacity = larger;
+    }
+    struct lt_summary *own = &list->items[list->count++];
+    *own = *run;
+#define KEEP(field) own->field = lt_arena_str(&list->arena, run->field);
+    SUMMARY_TEXTS(KEEP)
+#undef KEEP
+    return !list->arena.failed;
+}
+
+static void summaries_clear(struct lt_summaries *list) {
+    lt_arena_release(&list->arena);
+    lt_arena_init(&list->arena);
+    list->count = 0;
+}
+
+void lt_summaries_release(struct lt_summaries *list) {
+    lt_arena_release(&list->arena);
+    free(list->items);
+    *list = (struct lt_summaries){.items = NULL};
+}
+
+/* Newest first; without a time last; ties by id. */
+static int newest_first(const void *a, const void *b) {
+    const struct lt_summary *x = a, *y = b;
+    if (x->started_at != y->started_at) return x->started_at > y->started_at ? -1 : 1; /* none is the least */
+    return lt_str_cmp(x->run_id, y->run_id);
+}
+
+static bool is_text(const char *wanted, struct lt_str value) {
+    return wanted == NULL || lt_str_eq(lt_str_of(wanted), value);
+}
+
+static bool is_open(int64_t bound) {
+    return bound == LT_TIME_NONE || bound == 0;
+}
+
+static bool fits(const struct lt_run_filter *f, const struct lt_summary *r) {
+    return is_text(f->serial, r->dut_serial) && is_text(f->part, r->dut_part_number) && is_text(f->station, r->station_id) &&
+           is_text(f->operator_id, r->operator_id) && is_text(f->phase, r->test_phase) && is_text(f->outcome, r->outcome) &&
+           is_text(f->project, r->project_name) && is_text(f->run_id, r->run_id) && (is_open(f->since) || r->started_at >= f->since) &&
+           (is_open(f->until) || (r->started_at != LT_TIME_NONE && r->started_at < f->until));
+}
+
+enum { RECHECK_MAX = 1000 };
+
+/* Files changed in place leave no trace in their folder, so the few that are shown are looked at. */
+static int recheck(struct lt_query *q, const struct lt_summaries *list, bool *changed, struct litmus_error *error) {
+    *changed = false;
+    if (list->count == 0 || list->count > RECHECK_MAX) return LITMUS_OK;
+    const char **paths = calloc(list->count, sizeof(const char *));
+    if (paths == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the runs");
+    for (size_t i = 0; i < list->count; i++) paths[i] = list->items[i].file_path.p; /* arena text is terminated */
+    int code = lt_catalog_recheck(q->catalog, paths, list->count, changed, error);
+    free(paths);
+    return code;
+}
+
+static int load_finished(struct lt_query *q, const struct lt_run_filter *f, struct lt_summaries *out, struct litmus_error *error) {
+    int code = lt_catalog_runs(q->catalog, f, add_summary, out, error);
+    return code == LITMUS_OK && out->arena.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the runs") : code;
+}
+
+/* A catalog found damaged half-way is made anew, once. */
+static int load_checked(struct lt_query *q, const struct lt_run_filter *f, struct lt_summaries *out, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    bool again = false;
+    int code = load_finished(q, f, out, &why);
+    if (code == LITMUS_OK) code = recheck(q, out, &again, &why);
+    if (code == LITMUS_EDAMAGED) {
+        lt_error_clear(&why);
+        code = lt_store_reset(q->catalog, &why);
+        if (code == LITMUS_OK) code = lt_catalog_refresh(q->catalog, &why);
+        again = code == LITMUS_OK;
+    }
+    if (code == LITMUS_OK && again) {
+        summaries_clear(out);
+        code = load_finished(q, f, out, &why);
+    }
+    return code == LITMUS_OK ? code : lt_fail(error, code, why.os_errno, "%s", why.text);
+}
+
+static int add_overlay(struct lt_query *q, const struct lt_run_filter *f, struct lt_summaries *out, struct litmus_error *error) {
+    struct lt_overlay overlay;
+    size_t finished = out->count;
+    int code = lt_overlay_load(q, &overlay, error);
+    for (size_t i = 0; code == LITMUS_OK && i < overlay.count; i++)
+        if (fits(f, &overlay.runs[i].summary) && !add_summary(out, &overlay.runs[i].summary))
+            code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the runs");
+    lt_overlay_release(&overlay);
+    if (out->count > finished && out->count > 1) qsort(out->items, out->count, sizeof *out->items, newest_first);
+    return code;
+}
+
+int lt_summaries_load(struct lt_query *q, const struct lt_run_filter *filter, struct lt_summaries *out, struct litmus_error *error) {
+    *out = (struct lt_summaries){.items = NULL};
+    lt_arena_init(&out->arena);
+    struct lt_run_filter first = *filter;
+    int64_t offset = filter->offset > 0 ? filter->offset : 0;
+    first.offset = 0;
+    if (filter->limit > 0) first.limit = filter->limit > INT64_MAX - offset ? 0 : filter->limit + offset;
+    int code = lt_catalog_refresh(q->catalog, error);
+    if (code == LITMUS_OK) code = load_checked(q, &first, out, error);
+    if (code == LITMUS_OK && !filter->finished_only) code = add_overlay(q, &first, out, error);
+    if (code != LITMUS_OK) return code;
+    size_t skip = (uint64_t)offset < out->count ? (size_t)offset : out->count;
+    if (skip > 0) memmove(out->items, out->items + skip, (out->count - skip) * sizeof *out->items);
+    out->count -= skip;
+    if (filter->limit > 0 && (uint64_t)filter->limit < out->count) out->count = (size_t)filter->limit;
+    return LITMUS_OK;
+}
+
+/* ---- runs as a table ---- */
+
+#define RUN_COLUMNS(TEXT, TIME, COUNT, PATH, FLAG)                                                                       \
+    TEXT("test_run_id", run_id) TEXT("session_id", session_id) TEXT("slot_id", slot_id) TIME("started_at", started_at)   \
+    TIME("ended_at", ended_at) TEXT("dut_serial", dut_serial) TEXT("dut_part_number", dut_part_number)                   \
+    TEXT("product_id", product_id) TEXT("station_id", station_id) TEXT("station_name", station_name)                     \
+    TEXT("station_type", station_type) TEXT("station_hostname", station_hostname) TEXT("fixture_id", fixture_id)         \
+    TEXT("test_phase", test_phase) TEXT("operator", operator_id) TEXT("outcome", outcome)                                \
+    COUNT("total_measurements", total_measurements) COUNT("total_steps", total_steps)                                    \
+    TEXT("project_name", project_name) PATH("file_path", file_path) COUNT("passed", passed) COUNT("failed", failed)      \
+    COUNT("errored", errored) COUNT("skipped", skipped) COUNT("done", done) COUNT("terminated", terminated)              \
+    COUNT("aborted", aborted) COUNT("never_ran", never_ran) COUNT("running", running) COUNT("planned", planned)          \
+    FLAG("live", live) TEXT("stop_reason", stop_reason)
+#define ONE(name, field) +1
+
+static void put_path(struct lt_build *b, const char *data_dir, struct lt_str relative, struct lt_buf *scratch) {
+    lt_buf_clear(scratch);
+    lt_buf_addf(scratch, "%s/%.*s", data_dir, LT_STR_ARG(relative));
+    lt_put_str(b, relative.p == NULL ? LT_STR_NULL : (struct lt_str){lt_buf_cstr(scratch), scratch->n});
+}
+
+static void put_time(struct lt_build *b, int64_t us) {
+    if (us == LT_TIME_NONE) lt_put_null(b);
+    else lt_put_int(b, us);
+}
+
+static int runs_table(const struct lt_query *q, const struct lt_summaries *list, struct lt_table *out, struct litmus_error *error) {
+    struct lt_build b;
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lt_build_start(&b, out, 0 RUN_COLUMNS(ONE, ONE, ONE, ONE, ONE), (int64_t)list->count);
+#define EACH for (size_t i = 0; i < list->count; i++)
+#define TEXT(name, field) lt_build_column(&b, name, LT_COLUMN_STR); EACH lt_put_str(&b, list->items[i].field);
+#define TIME(name, field) lt_build_column(&b, name, LT_COLUMN_TIME); EACH put_time(&b, list->items[i].field);
+#define COUNT(name, field) lt_build_column(&b, name, LT_COLUMN_INT); EACH lt_put_int(&b, list->items[i].field);
+#define PATH(name, field) lt_build_column(&b, name, LT_COLUMN_STR); EACH put_path(&b, q->data_dir, list->items[i].field, &path);
+#define FLAG(name, field) lt_build_column(&b, name, LT_COLUMN_BOOL); EACH lt_put_int(&b, list->items[i].field);
+    RUN_COLUMNS(TEXT, TIME, COUNT, PATH, FLAG)
+    lt_buf_release(&path);
+    return lt_build_finish(&b, error);
+}
+
+int lt_query_runs(struct lt_query *q, const struct lt_run_filter *filter, struct lt_table *out, struct litmus_error *error) {
+    struct lt_summaries list;
+    lt_table_init(out);
+    int code = lt_summaries_load(q, filter, &list, error);
+    if (code == LITMUS_OK) code = runs_table(q, &list, out, error);
+    lt_summaries_release(&list);
+    return code;
+}
+
+/* ---- rows of one run ---- */
+
+static int live_rows(const struct lt_query *q, const struct lt_run_ref *ref, struct lt_table *out, struct litmus_error *error) {
+    struct lt_gathering session;
+    struct lt_gather_options options = {.run_id = ref->run_id};
+    int code = lt_gather_session(q->data_dir, ref->session_id, &options, &session, error);
+    if (code == LITMUS_OK && session.run_count == 0) code = lt_fail(error, LITMUS_ENOENT, 0, "run %s is no longer there", ref->run_id);
+    if (code == LITMUS_OK) code = lt_rows_build(&session.runs[0]->run, out, error);
+    lt_gathering_release(&session);
+    return code;
+}
+
+int lt_query_rows(struct lt_query *q, const struct lt_run_ref *run, const char *const *columns, size_t column_count, struct lt_table *out,
+                  struct litmus_error *error) {
+    lt_table_init(out);
+    if (run->path[0] != '\0') return lt_parquet_read(run->path, columns, column_count, out, error);
+    int code = live_rows(q, run, out, error);
+    if (code == LITMUS_OK && columns != NULL) code = lt_table_keep(out, columns, column_count, error);
+    return code;
+}
+
+/* ---- what is left to do, what is broken ---- */
+
+int lt_query_unfinished(struct lt_query *q, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error) {
+    int code = lt_catalog_refresh(q->catalog, error);
+    size_t count = 0;
+    const struct lt_open_session *sessions = lt_catalog_open_sessions(q->catalog, &count);
+    for (size_t i = 0; code == LITMUS_OK && i < count; i++)
+        if (!sessions[i].live && sessions[i].session_id[0] != '\0') each(self, sessions[i].session_id);
+    return code;
+}
+
+int lt_query_damaged(struct lt_query *q, bool (*each)(void *self, const char *path, const char *reason), void *self, struct litmus_error *error) {
+    return lt_catalog_damaged(q->catalog, each, self, error);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * query_internal.h - what the parts of the query module share.
+ */
+#ifndef LT_QUERY_QUERY_INTERNAL_H
+#define LT_QUERY_QUERY_INTERNAL_H
+
+#include "base/arena.h"
+#include "query/catalog.h"
+#include "query/query.h"
+
+struct lt_query {
+    char *data_dir;
+    struct lt_catalog *catalog;
+};
+
+/* ---- overlay.c: runs that have no file ---- */
+struct lt_overlay_run {
+    struct lt_table rows;
+    struct lt_summary summary; /* borrows from rows */
+};
+struct lt_overlay {
+    struct lt_overlay_run *runs;
+    size_t count, capacity;
+};
+/* The runs of the open sessions as of the last refresh. Release in every case. */
+int lt_overlay_load(struct lt_query *query, struct lt_overlay *out, struct litmus_error *error);
+void lt_overlay_release(struct lt_overlay *overlay);
+
+/* ---- query.c ---- */
+/* Runs that fit the filter, finished and in flight, newest first; text lives in the arena. */
+struct lt_summaries {
+    struct lt_arena arena;
+    struct lt_summary *items;
+    size_t count, capacity;
+};
+int lt_summaries_load(struct lt_query *query, const struct lt_run_filter *filter, struct lt_summaries *out, struct litmus_error *error);
+void lt_summaries_release(struct lt_summaries *list);
+
+/* ---- take.c: tables from tables ---- */
+/* The rows of `from` by number, with a column file_path behind them. Hands over *out. */
+int lt_table_take(const struct lt_table *from, const int64_t *rows, int64_t count, struct lt_str file_path, struct lt_table *out,
+                  struct litmus_error *error);
+/* Keeps the named columns only. */
+int lt_table_keep(struct lt_table *table, const char *const *columns, size_t column_count, struct litmus_error *error);
+
+#endif
