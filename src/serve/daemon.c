@@ -257,14 +257,13 @@ static bool turn(struct daemon *d) {
     if (now >= d->watch_at) drain_watch(d);
     finish_jobs(d);
     run_timers(d, now);
-    bool more = lt_follow_step(&d->follow, STEP_US);
+    bool listing = list_more(d);
+    (void)lt_follow_step(&d->follow, STEP_US);
     d->check_at = lt_follow_check(&d->follow);
-    more = d->follow.unread_head != NULL || more;
-    more = list_more(d) || more;
     start_jobs(d);
     lt_control_resolve(&d->control);
     start_jobs(d); /* what those who wait asked for */
-    return more;
+    return listing || d->follow.unread_head != NULL;
 }
 
 static int listen_on_socket(struct daemon *d, struct litmus_error *error) {

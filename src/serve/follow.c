@@ -356,8 +356,8 @@ static bool log_read(struct lt_follow *f, struct lt_followed_log *log) {
 
 /* The end was reached: is somebody there to write more? */
 static void at_end(struct lt_followed_log *log) {
-    if (log->sealed || log->broken || log->dead || log->check_at_us != 0) return;
-    if (log->closed || log->found || log->rows == 0) log->check_at_us = 1; /* at once */
+    if (log->sealed || log->broken || log->dead) return;
+    if (log->closed || ((log->found || log->rows == 0) && log->check_at_us == 0)) log->check_at_us = 1; /* at once */
     log->found = false;
 }
 
