@@ -197,11 +197,31 @@ static int merge(struct gather *g, struct litmus_error *error) {
     return code;
 }
 
+/* Is the identity `{session}-{pid}` or `{session}-{pid}-{n}`? */
+static bool is_of_process(const char *identity, const char *session, int64_t pid) {
+    char name[160];
+    int n = snprintf(name, sizeof name, "%s-%lld", session, (long long)pid);
+    return n < (int)sizeof name && strncmp(identity, name, (size_t)n) == 0 && (identity[n] == '\0' || identity[n] == '-');
+}
+
+/* Who executes the run is the process that run.started names (under pytest-xdist the controller,
+ * while a worker wrote the event); where that left no log, whoever wrote the event. */
+static bool producer_alive(const struct gather *g, const struct lt_gathered_run *run) {
+    bool has_log = false;
+    for (size_t i = 0; run->run.pid.set && i < g->out->log_count; i++) {
+        const struct lt_log_tail *log = &g->out->logs[i];
+        if (!is_of_process(log->identity, g->out->session_id, run->run.pid.v)) continue;
+        has_log = true;
+        if (log->end != LT_LOG_SEALED && lt_log_is_live(log->path)) return true;
+    }
+    return !has_log && run->owner_log.p != NULL && lt_log_is_live(run->owner_log.p);
+}
+
 static int settle_all(struct gather *g, struct litmus_error *error) {
     int code = LITMUS_OK;
     for (size_t i = 0; code == LITMUS_OK && i < g->out->run_count; i++) {
         struct lt_gathered_run *run = g->out->runs[i];
-        run->producer_alive = run->owner_log.p != NULL && lt_log_is_live(run->owner_log.p);
+        run->producer_alive = producer_alive(g, run);
         code = lt_run_settle(&run->run, !run->run.has_ended && run->producer_alive, error);
     }
     return code;

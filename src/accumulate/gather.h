@@ -14,7 +14,7 @@
 
 struct lt_gathered_run {
     struct lt_run run;
-    bool producer_alive;         /* the log that holds run.started is held by a live process */
+    bool producer_alive;         /* the process that executes the run holds a log of the session */
     bool materialized;           /* a run.materialized event is in the log */
     struct lt_str destination;   /* its destination (in the run's arena), relative to the data_dir */
     struct lt_str owner_log;     /* path of the log that holds run.started (in the run's arena) */

@@ -193,6 +193,33 @@ static void a_live_producers_run_is_left_alone(void **state) {
     assert_int_equal(lt_own_log_close(&log, &b->error), LITMUS_OK);
 }
 
+/* pytest-xdist: a worker wrote run.started, the controller executes the run. */
+static void the_controller_keeps_the_run_alive(void **state) {
+    struct bench *b = *state;
+    struct lt_own_log controller;
+    lt_own_log_init(&controller, b->dir, SESSION, NULL);
+    say(&controller, "diagnostic.warning", NULL, 0, "{}");
+    pid_t child = fork();
+    if (child == 0) {
+        char payload[64];
+        struct lt_own_log worker;
+        lt_own_log_init(&worker, b->dir, SESSION, NULL);
+        snprintf(payload, sizeof payload, "{\"pid\":%ld}", (long)getppid());
+        say(&worker, "run.started", RUN_A, 0, payload);
+        run_step_a(&worker, RUN_A);
+        _exit(9);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    materialize(b, SESSION);
+    assert_int_equal(b->done_count, 0); /* the worker's death ends nothing */
+    lt_log_writer_free(controller.writer);
+    controller.writer = NULL;
+    assert_int_equal(lt_own_log_close(&controller, &b->error), LITMUS_OK);
+    materialize(b, SESSION);
+    assert_int_equal(b->done_count, 1);
+    assert_string_equal(b->done[0].outcome, "aborted");
+}
+
 static void what_an_orphan_writes_later_changes_nothing(void **state) {
     struct bench *b = *state;
     struct lt_own_log owner, worker;
@@ -258,6 +285,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_finished_run_has_its_file_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_dead_producers_run_is_ended_and_complete, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_live_producers_run_is_left_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_controller_keeps_the_run_alive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_an_orphan_writes_later_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_runs_of_one_second_have_two_files, set_up, tear_down),
         cmocka_unit_test(a_hostile_serial_stays_a_name),
