@@ -38,12 +38,12 @@ static ssize_t fault_write(void *self, int fd, const void *bytes, size_t n) {
     return lt_io_os.write(NULL, fd, bytes, n / 2);
 }
 static int fault_fdatasync(void *self, int fd) {
-    if (!hits(self)) return lt_io_os.fdatasync(NULL, fd);
+    if (!hits(self)) return skip_sync(NULL, fd);
     ((struct faults *)self)->sync_failed = true;
     return -1;
 }
 static int fault_fsync(void *self, int fd) {
-    return hits(self) ? -1 : lt_io_os.fsync(NULL, fd);
+    return hits(self) ? -1 : skip_sync(NULL, fd);
 }
 static int fault_ftruncate(void *self, int fd, int64_t size) {
     if (((struct faults *)self)->stuck) {

@@ -238,7 +238,7 @@ static void test_newer_version(void **state) {
     lt_buf_release(&bytes);
 }
 
-/* Files of other writers lie in the corpus of the fuzz target (tools of its making: FORMAT.md). */
+/* Files of other writers lie in the corpus of the fuzz target (make_corpus.py there makes them). */
 static bool corpus_path(const char *name, char path[PATH_MAX]) {
     const char *root = getenv("LITMUS_SOURCE_ROOT");
     snprintf(path, PATH_MAX, "%s/tests/fuzz/log_reader/corpus/%s", root == NULL ? "." : root, name);

@@ -40,6 +40,7 @@ static void test_cut_at_every_byte(void **state) {
     (void)state;
     struct log_of_five log;
     make_five(&log);
+    struct lt_io io = io_without_sync();
     for (int64_t size = 0; size < (int64_t)log.bytes.n; size++) {
         struct litmus_error error = {0};
         struct lt_log_recovery report, again;
@@ -49,7 +50,7 @@ static void test_cut_at_every_byte(void **state) {
         int64_t end = size < log.offsets[0] ? 0 : log.offsets[whole];
         /* A part of a seal is none; nor are the four bytes with which an event and a seal start alike. */
         bool evidence = size > end && whole < 5 && (end == 0 || size - end > 4);
-        assert_ok(lt_log_recover(NULL, log.path, &report, &error), error);
+        assert_ok(lt_log_recover(&io, log.path, &report, &error), error);
         assert_int_equal(report.end, size == end ? LT_LOG_OPEN : LT_LOG_TORN);
         assert_int_equal(report.rows, whole);
         assert_int_equal(report.torn_bytes, evidence ? size - end : 0);
@@ -67,7 +68,7 @@ static void test_cut_at_every_byte(void **state) {
         if (whole == 5) assert_same_bytes(log.path, log.bytes.p, log.bytes.n);
         struct lt_buf first;
         load_file(log.path, &first);
-        assert_ok(lt_log_recover(NULL, log.path, &again, &error), error);
+        assert_ok(lt_log_recover(&io, log.path, &again, &error), error);
         assert_int_equal(again.end, reading.end);
         assert_int_equal(again.torn_bytes, 0);
         assert_same_bytes(log.path, first.p, first.n);

@@ -417,7 +417,22 @@ static void test_chain_example(void **state) {
     lt_chain_free(chain);
 }
 
-int main(void) {
+/* For tests/test_log_interop.py and make_corpus.py: `write FOLDER COUNT [seal]` prints the path of a
+ * new log, `read FILE` how its reading ended. */
+static int serve_python(int argc, char **argv) {
+    char path[512];
+    if (argc >= 4 && strcmp(argv[1], "write") == 0) {
+        write_log(argv[2], atoi(argv[3]), argc > 4, path);
+        puts(path);
+        return 0;
+    }
+    struct reading reading = read_log(argv[2]);
+    printf("%d %d %d %d\n", (int)reading.end, reading.rows, reading.damages, reading.chain_ok);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 2) return serve_python(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_names_and_lock),
