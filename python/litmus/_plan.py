@@ -15,7 +15,7 @@ import sys
 class Step:
     """A planned item: its entry in the plan, and what the recorder notes while it runs."""
 
-    __slots__ = ("decorated_skip", "entry", "item", "name", "raw_node_id", "runs")
+    __slots__ = ("again", "decorated_skip", "entry", "item", "name", "raw_node_id", "runs")
 
     def __init__(self, item, entry: dict, name: str, decorated_skip: bool):
         self.item = item  # also keeps id(item) from being given to another object
@@ -24,6 +24,7 @@ class Step:
         self.raw_node_id = item.nodeid  # as the reports have it
         self.decorated_skip = decorated_skip  # unittest's decorators: passed over in the body, not by a marker
         self.runs = 0
+        self.again: Step | None = None  # the next place of the same item
 
 
 class _Holder:
@@ -93,6 +94,8 @@ class Plan:
             function, entry = self._add(item)
             entry["vector_count_planned"] = function.count
             step = self._steps[id(item)]
+        elif step.again and step.runs and not getattr(item, "execution_count", 1) > 1:
+            self._steps[id(item)] = step = step.again  # the same object stands in the plan twice
         return step
 
     def by_node_id(self, node_id: str) -> Step | None:
@@ -146,9 +149,12 @@ class Plan:
             "vector_count_planned": 1,
         }
         function.count += 1
-        self._steps[id(item)] = Step(
-            item, entry, function_name or without_parameters(name), function.decorated_skip is not None
-        )
+        step = Step(item, entry, function_name or without_parameters(name), function.decorated_skip is not None)
+        last = self._steps.setdefault(id(item), step)
+        if last is not step:
+            while last.again is not None:
+                last = last.again
+            last.again = step
         return function, entry
 
     def _function(self, holder: _Holder, function_name: str | None, name: str) -> _Function:

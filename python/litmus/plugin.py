@@ -88,6 +88,45 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM, on its way through pytest's orderly end."""
 
 
+class _ForkGuard:
+    """A forked child dies of SIGTERM as if we were not there, from its first moment on.
+
+    Python forgets a signal that reaches a child between fork and the end of its own preparations, if
+    a handler is set; so the signal waits while we put the default action back.
+    """
+
+    handler = None  # ours, while it is set
+    installed = False
+
+    @classmethod
+    def install(cls, handler) -> None:
+        import signal
+        import threading
+
+        cls.handler = handler
+        if cls.installed:
+            return
+        cls.installed = True
+        mine = threading.local()
+
+        def before():
+            mine.mask = None
+            if cls.handler is not None:
+                mine.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+
+        def in_parent():
+            mask = getattr(mine, "mask", None)
+            if mask is not None and signal.SIGTERM not in mask:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+
+        def in_child():
+            if cls.handler is not None and signal.getsignal(signal.SIGTERM) is cls.handler:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            in_parent()
+
+        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
 class _Part:
     """What every part shares: the session, emitting, and what to do when recording fails.
 
@@ -155,13 +194,9 @@ class _Part:
             session.shouldstop = "SIGTERM"  # should a test swallow the exception
             raise _Terminated("SIGTERM")
 
-        def in_child():
-            if signal.getsignal(signal.SIGTERM) is handler:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
         self._handler = handler
+        _ForkGuard.install(handler)
         signal.signal(signal.SIGTERM, handler)
-        os.register_at_fork(after_in_child=in_child)
 
     def release_sigterm(self) -> None:
         """Puts the default action back, if it is still ours that is set."""
@@ -171,6 +206,7 @@ class _Part:
 
             if signal.getsignal(signal.SIGTERM) is handler:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            _ForkGuard.handler = None
 
     # -- recording
 

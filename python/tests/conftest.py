@@ -26,6 +26,9 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 PYTHON = HERE.parent
 
+if importlib.util.find_spec("litmus") is None:  # not installed: the sources, without the core
+    sys.path.insert(0, str(PYTHON))
+
 
 def real_core() -> bool:
     """Whether the extension is there to record with."""
@@ -261,7 +264,7 @@ class Suite:
         return self
 
     def command(self, *args: str) -> list:
-        return [self.python, "-m", "pytest", "-p", "no:cacheprovider", *args]
+        return [self.python, "-m", "pytest", *args]
 
     def run(self, *args: str, env: dict | None = None, timeout: float = 120, **options) -> Record:
         """Runs pytest to its end."""

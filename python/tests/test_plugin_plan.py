@@ -179,7 +179,8 @@ def test_plan(name, suite):
     files, args, want = PLANS[name]
     suite.write(files)
     record = suite.run(*args)
-    assert record.code == 0, record.out + record.err
+    surrogates = name == "ids_of_any_unicode"  # pytest itself cannot set PYTEST_CURRENT_TEST to one: an error of its own
+    assert record.code == int(surrogates), record.out + record.err
     plan = record.plan
     assert all(set(item) == ITEM_KEYS for item in plan)
 
@@ -197,9 +198,9 @@ def test_plan(name, suite):
     (event,) = record.of("test.steps_discovered")
     text = "".join(f"{item['step_path']}\0{item['vector_index']}\n" for item in plan)
     assert event["plan_digest"] == hashlib.sha256(text.encode()).hexdigest()
-    assert record.counts() == {"passed": len(plan)}
+    assert record.counts() == ({"passed": 10, "errored": 1} if surrogates else {"passed": len(plan)})
     record.check_against_pytest()
-    if name not in ("ids_of_any_unicode",):  # lines, there
+    if not surrogates:  # and an id with a line feed is no line
         assert suite.collected(*args) == [item["node_id"] for item in plan]
 
 

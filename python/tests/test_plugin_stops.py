@@ -31,7 +31,7 @@ def outcomes(record) -> list:
         (("-x",), ["passed", "failed", None, None, None], "maxfail", 1),
         (("--maxfail=2",), ["passed", "failed", "errored", None, None], "maxfail", 1),
         (("--maxfail=9",), ["passed", "failed", "errored", "passed", "passed"], None, 1),
-        (("--stepwise", "-p", "cacheprovider"), ["passed", "failed", None, None, None], "maxfail", 2),
+        (("--stepwise",), ["passed", "failed", None, None, None], "maxfail", 2),
         (("-x", "-k", "test_1 or test_3"), ["passed", "errored"], None, 1),  # the last one: nothing was left out
     ],
     ids=["all", "x", "maxfail2", "maxfail9", "stepwise", "x_at_the_end"],
@@ -100,7 +100,7 @@ def test_interrupted_in_a_body(suite, how, words, code):
     assert words in row.message
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("terminated", "interrupted")
     assert record.of("session.ended")[0]["outcome"] == "terminated"
-    assert record.line
+    assert bool(record.line) == (code != 7)  # pytest writes no summary for a code of the user's
     assert (suite.path / "cleaned").exists()
     record.check_order()
     record.check_parquet()
