@@ -81,7 +81,7 @@ static double bench_read(const char *path, bool chain) {
 
 int main(int argc, char **argv) {
     const char *folder = argc > 1 ? argv[1] : "/tmp/log_append";
-    int events = argc > 2 ? atoi(argv[2]) : 100000;
+    int events = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 100000;
     const size_t sizes[] = {350, 700, 1400, 4000};
     mkdir(folder, 0777);
     printf("%8s %8s %10s %10s %6s %12s %12s\n", "json", "bytes", "raw us", "append us", "x", "read ev/s", "+chain ev/s");

@@ -47,7 +47,8 @@ static int add(struct lt_log_list *list, size_t *capacity, const char *folder, c
     if (file->path == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing %s", folder);
     snprintf(file->path, bytes, "%s/%s", folder, name);
     session_of((struct lt_str){name, strlen(name) - (sizeof LT_LOG_SUFFIX - 1)}, file->session);
-    if (file->session[0] == '\0' && session != NULL && strlen(session) < sizeof file->session) strcpy(file->session, session);
+    size_t n = session == NULL ? 0 : strlen(session);
+    if (file->session[0] == '\0' && n < sizeof file->session) memcpy(file->session, session == NULL ? "" : session, n + 1);
     list->count++;
     return LITMUS_OK;
 }

@@ -284,7 +284,8 @@ const char *lt_ipc_decode_schema(struct lt_ipc_decoder *decoder, const unsigned 
     const char *wrong = verify(decoder, message, n, NANOARROW_IPC_MESSAGE_TYPE_SCHEMA);
     if (wrong != NULL) return wrong;
     const unsigned char *table = header_table(message);
-    if (!fields_complete(lt_flat_follow(table, LT_SCHEMA_FIELDS)) || !pairs_complete(lt_flat_follow(table, LT_SCHEMA_METADATA))) return "the schema is incomplete";
+    if (!fields_complete(lt_flat_follow(table, LT_SCHEMA_FIELDS)) || !pairs_complete(lt_flat_follow(table, LT_SCHEMA_METADATA)))
+        return "the schema is incomplete";
     if (ArrowIpcDecoderDecodeHeader(&decoder->arrow, view_of(message, n), &decoder->error) != NANOARROW_OK) return decoder->error.message;
     if (decoder->arrow.endianness != NANOARROW_IPC_ENDIANNESS_LITTLE) return "the file is big-endian";
     struct lt_ipc_schema *schema = calloc(1, sizeof *schema);
@@ -317,7 +318,8 @@ const char *lt_ipc_decode_header(struct lt_ipc_decoder *decoder, const unsigned 
     int64_t bytes = decoder->arrow.body_size_bytes;
     if (bytes < 0 || bytes > LT_LOG_BODY_MAX || bytes % LT_LOG_ALIGN != 0) return "the body length is out of bounds";
     if (!buffers_inside(header_table(message), bytes)) return "a buffer lies outside the body";
-    if (ArrowIpcDecoderDecodeHeader(&decoder->arrow, view_of(message, header_bytes), NULL) != NANOARROW_OK) return "the message header does not fit the columns";
+    if (ArrowIpcDecoderDecodeHeader(&decoder->arrow, view_of(message, header_bytes), NULL) != NANOARROW_OK)
+        return "the message header does not fit the columns";
     *body_bytes = bytes;
     return NULL;
 }
@@ -363,17 +365,20 @@ static bool take_column(const struct ArrowArrayView *view, enum lt_column_kind k
 
 const char *lt_ipc_decode_body(struct lt_ipc_decoder *decoder, const unsigned char *message, struct lt_batch *batch) {
     const unsigned char *body = message + decoder->arrow.header_size_bytes;
-    if (decoder->arrow.codec != NANOARROW_IPC_COMPRESSION_TYPE_NONE && !sizes_bounded(header_table(message), body)) return "a compressed buffer's length is out of bounds";
+    if (decoder->arrow.codec != NANOARROW_IPC_COMPRESSION_TYPE_NONE && !sizes_bounded(header_table(message), body))
+        return "a compressed buffer's length is out of bounds";
     batch->header_bytes = decoder->arrow.header_size_bytes;
     batch->body_bytes = decoder->arrow.body_size_bytes;
     struct ArrowArrayView *view = NULL;
-    if (ArrowIpcDecoderDecodeArrayView(&decoder->arrow, view_of(body, batch->body_bytes), -1, &view, NULL) != NANOARROW_OK) return "the columns cannot be read";
+    if (ArrowIpcDecoderDecodeArrayView(&decoder->arrow, view_of(body, batch->body_bytes), -1, &view, NULL) != NANOARROW_OK)
+        return "the columns cannot be read";
     batch->rows = view->length;
     if (batch->rows < 0 || batch->rows > LT_LOG_ROWS_MAX) return "the number of rows is out of bounds";
     for (int c = 0; c < LT_COLUMN_COUNT; c++) {
         memset(&batch->columns[c], 0, sizeof batch->columns[c]);
         if (decoder->child[c] < 0) continue;
-        if (!take_column(view->children[decoder->child[c]], lt_column_kinds[c], batch->rows, &batch->columns[c])) return "a column is shorter than the batch";
+        if (!take_column(view->children[decoder->child[c]], lt_column_kinds[c], batch->rows, &batch->columns[c]))
+        return "a column is shorter than the batch";
     }
     return NULL;
 }

@@ -85,7 +85,8 @@ static int measure(const struct lt_row *rows, size_t count, struct plan *plan, s
             if (text.p == NULL || text.n == 0) continue;
             /* A reader takes such text for damage, so it must not get in. */
             if (!lt_utf8_valid(text.p, text.n)) return lt_fail(error, LITMUS_EINVAL, 0, "the event's %s is not UTF-8", lt_column_names[c]);
-            if (text.n > (size_t)(LT_LOG_BODY_MAX / 2 - total)) return lt_fail(error, LITMUS_EINVAL, 0, "events of more than %lld bytes cannot be recorded", (long long)(LT_LOG_BODY_MAX / 2));
+            if (text.n > (size_t)(LT_LOG_BODY_MAX / 2 - total))
+                return lt_fail(error, LITMUS_EINVAL, 0, "events of more than %lld bytes cannot be recorded", (long long)(LT_LOG_BODY_MAX / 2));
             plan->text_bytes[c] += (int64_t)text.n;
             total += (int64_t)text.n;
         }
@@ -145,7 +146,8 @@ static unsigned char *put_fixed(unsigned char *at, const struct lt_row *rows, co
 
 int lt_layout_encode(const struct lt_layout *layout, const struct lt_row *rows, size_t count, struct lt_buf *out,
                      int64_t *header_bytes, int64_t *body_bytes, struct litmus_error *error) {
-    if (count == 0 || count > (size_t)LT_LOG_ROWS_MAX) return lt_fail(error, LITMUS_EINVAL, 0, "1 to %lld events can be recorded at once, not %zu", (long long)LT_LOG_ROWS_MAX, count);
+    if (count == 0 || count > (size_t)LT_LOG_ROWS_MAX)
+        return lt_fail(error, LITMUS_EINVAL, 0, "1 to %lld events can be recorded at once, not %zu", (long long)LT_LOG_ROWS_MAX, count);
     struct plan plan;
     int code = measure(rows, count, &plan, error);
     if (code != LITMUS_OK) return code;

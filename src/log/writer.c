@@ -313,7 +313,8 @@ static int check_options(const struct lt_log_options *options, struct litmus_err
     if (options->data_dir == NULL || options->data_dir[0] == '\0') return lt_fail(error, LITMUS_EINVAL, 0, "a log needs a data_dir");
     if (session == NULL || session[0] == '\0' || session[0] == '.' || strlen(session) >= LT_LOG_SESSION_MAX || strchr(session, '/') != NULL ||
         !lt_utf8_valid(session, strlen(session)))
-        return lt_fail(error, LITMUS_EINVAL, 0, "the session id %s is no file name of at most %d bytes", session == NULL ? "(none)" : session, LT_LOG_SESSION_MAX - 1);
+        return lt_fail(error, LITMUS_EINVAL, 0, "the session id %s is no file name of at most %d bytes",
+                       session == NULL ? "(none)" : session, LT_LOG_SESSION_MAX - 1);
     return LITMUS_OK;
 }
 
@@ -325,7 +326,7 @@ static struct lt_log_writer *writer_new(const struct lt_log_options *options) {
     writer->io = options->io == NULL ? &lt_io_os : options->io;
     writer->durability = options->durability;
     writer->group_us = (int64_t)(options->group_ms > 0 ? options->group_ms : 100) * 1000;
-    strcpy(writer->session, options->session_id); /* fits: checked */
+    snprintf(writer->session, sizeof writer->session, "%s", options->session_id); /* fits: checked */
     lt_buf_init(&writer->out);
     writer->data_dir = strdup(options->data_dir);
     writer->chain = lt_chain_new();

@@ -270,8 +270,10 @@ static void test_files_of_other_writers(void **state) {
 
 static void test_utf8(void **state) {
     (void)state;
-    static const char *const good[] = {"", "a", "0123456789abcdef0123456789", "\xc3\xa9", "0123456789abcde\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc3", "\xe0\x9f\x80", "\xed\xa0\x80", "\xf0\x8f\x80\x80", "\xf4\x90\x80\x80", "\xff", "0123456789abcdef\xe2\x82", "0123456789abcde\xe2("};
+    static const char *const good[] = {"", "a", "0123456789abcdef0123456789", "\xc3\xa9",
+        "0123456789abcde\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
+    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc3", "\xe0\x9f\x80", "\xed\xa0\x80",
+        "\xf0\x8f\x80\x80", "\xf4\x90\x80\x80", "\xff", "0123456789abcdef\xe2\x82", "0123456789abcde\xe2("};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(lt_utf8_valid(good[i], strlen(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(lt_utf8_valid(bad[i], strlen(bad[i])));
 }

@@ -45,7 +45,7 @@ static void test_names_and_lock(void **state) {
     struct lt_log_writer *first = open_log(dir, NULL), *second = open_log(dir, NULL);
     snprintf(name, sizeof name, SESSION "-%ld", (long)getpid());
     assert_string_equal(lt_log_writer_identity(first), name);
-    strcat(name, "-2");
+    snprintf(name, sizeof name, SESSION "-%ld-2", (long)getpid());
     assert_string_equal(lt_log_writer_identity(second), name);
     assert_true(lt_log_is_live(lt_log_writer_path(first)));
     assert_false(lt_log_is_sealed(lt_log_writer_path(first)));
@@ -422,7 +422,7 @@ static void test_chain_example(void **state) {
 static int serve_python(int argc, char **argv) {
     char path[512];
     if (argc >= 4 && strcmp(argv[1], "write") == 0) {
-        write_log(argv[2], atoi(argv[3]), argc > 4, path);
+        write_log(argv[2], (int)strtol(argv[3], NULL, 10), argc > 4, path);
         puts(path);
         return 0;
     }
