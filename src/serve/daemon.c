@@ -359,11 +359,13 @@ static int set_up(struct daemon *d, const struct lt_daemon_options *options, str
     return code == LITMUS_OK ? listen_on_socket(d, error) : code;
 }
 
-/* Small when idle: few arenas (they are not given back), large blocks straight from the system. */
+/* Memory goes back when it is quiet (malloc_trim), not at every free: while there is work, taking it
+ * from the system again and again costs more than the work. */
 static void tame_malloc(void) {
-    mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+    mallopt(M_ARENA_MAX, WORKERS + 1);
+    mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
+    mallopt(M_TOP_PAD, 256 * 1024);
 }
 
 static int begin(struct daemon *d, struct litmus_error *error) {
