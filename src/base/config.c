@@ -116,7 +116,10 @@ static int from_file(const char *path, struct lt_buf *out, bool *found, struct l
         const char *value = lt_buf_cstr(&watch.text);
         const char *home = getenv("HOME");
         if (!watch.is_string || watch.text.n == 0 || strlen(value) != watch.text.n) {
-            code = lt_fail(error, LITMUS_ECONFIG, 0, "%s, line %zu: data_dir must be the path of a folder, such as \"data\" (in quotes if it looks like a number); correct or remove the line", path, watch.line);
+            code = lt_fail(error, LITMUS_ECONFIG, 0,
+                           "%s, line %zu: data_dir must be the path of a folder, such as \"data\" (in quotes if it looks like a number); "
+                           "correct or remove the line",
+                           path, watch.line);
         } else if (value[0] == '~' && (value[1] == '/' || value[1] == '\0') && home != NULL && home[0] == '/') {
             path_absolute(out, home, value[1] == '/' ? value + 2 : ".");
             *found = true;
@@ -151,7 +154,8 @@ static int from_environment(struct lt_buf *out, struct litmus_error *error) {
         lt_buf_release(&path);
         return code;
     }
-    return lt_fail(error, LITMUS_ECONFIG, 0, "no data_dir: neither LITMUS_DATA_DIR, LITMUS_HOME nor HOME is set, and no litmus.yaml names one; set LITMUS_DATA_DIR");
+    return lt_fail(error, LITMUS_ECONFIG, 0,
+                   "no data_dir: neither LITMUS_DATA_DIR, LITMUS_HOME nor HOME is set, and no litmus.yaml names one; set LITMUS_DATA_DIR");
 }
 
 int lt_data_dir_find(const char *argument, struct lt_buf *out, struct litmus_error *error) {
@@ -197,9 +201,12 @@ static int check_format(const char *path, struct litmus_error *error) {
         const char *digits = lt_buf_cstr(&text);
         long version = strtol(digits, &end, 10);
         if (end == digits || (*end != '\n' && *end != '\0') || version < 1)
-            code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s holds no format version: write %d into it if this folder is litmus's, or choose another data_dir", path, FORMAT_VERSION);
+            code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s holds no format version: write %d into it if this folder is litmus's, or choose another data_dir",
+                           path, FORMAT_VERSION);
         else if (version > FORMAT_VERSION)
-            code = lt_fail(error, LITMUS_EVERSION, 0, "%s: this data_dir has format %ld, and litmus %s knows formats up to %d: use a newer litmus or another data_dir", path, version, litmus_version(), FORMAT_VERSION);
+            code = lt_fail(error, LITMUS_EVERSION, 0,
+                           "%s: this data_dir has format %ld, and litmus %s knows formats up to %d: use a newer litmus or another data_dir", path, version,
+                           litmus_version(), FORMAT_VERSION);
     }
     lt_buf_release(&text);
     return code;

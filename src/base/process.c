@@ -38,7 +38,8 @@ int lt_lock_take(const char *path, bool foreign, int *fd, struct litmus_error *e
     int code = LITMUS_OK;
     if (fstat(file, &st) != 0) code = lt_fail_os(error, errno, "look at lock", path);
     else if (!S_ISREG(st.st_mode)) code = lt_fail(error, LITMUS_EINVAL, 0, "the lock %s is not a plain file: remove it", path);
-    else if (st.st_uid != geteuid() && !foreign) code = lt_fail(error, LITMUS_EPERM, 0, "the lock %s belongs to user %ld, not to us: run as that user, or remove it", path, (long)st.st_uid);
+    else if (st.st_uid != geteuid() && !foreign)
+        code = lt_fail(error, LITMUS_EPERM, 0, "the lock %s belongs to user %ld, not to us: run as that user, or remove it", path, (long)st.st_uid);
     else if (try_lock(file) != 0) {
         if (errno == EWOULDBLOCK) code = lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "another process holds %s", path);
         else code = lt_fail_os(error, errno, "lock", path);
@@ -65,7 +66,8 @@ int lt_signals_open(void) {
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return -1;
-    signal(SIGPIPE, SIG_IGN);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
@@ -128,7 +130,8 @@ int lt_spawn_detached(const char *exe, char *const arguments[], const char *cons
     while (waited < 0 && errno == EINTR);
     /* ECHILD: the host program ignores SIGCHLD, and the kernel has cleaned up. */
     if (waited == pid && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
-        return lt_fail(error, LITMUS_EIO, 0, "%s did not start (%s %d)", exe, WIFEXITED(status) ? "exit code" : "signal", WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+        return lt_fail(error, LITMUS_EIO, 0, "%s did not start (%s %d)", exe, WIFEXITED(status) ? "exit code" : "signal",
+                       WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     return LITMUS_OK;
 }
 

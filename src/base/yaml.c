@@ -291,7 +291,8 @@ static int on_alias(struct converter *c, const yaml_event_t *event) {
     if (anchor == NULL) return refuse(c, event->start_mark.line, "this alias (`*name`) has no anchor above it");
     if (anchor->end == 0) return refuse(c, event->start_mark.line, "this alias lies inside the node that it stands for");
     size_t n = anchor->end - anchor->start;
-    if (c->json->n - c->base + n > LT_YAML_JSON_BYTES_MAX) return refuse(c, event->start_mark.line, "the document becomes too large here (do its aliases multiply?)");
+    if (c->json->n - c->base + n > LT_YAML_JSON_BYTES_MAX)
+        return refuse(c, event->start_mark.line, "the document becomes too large here (do its aliases multiply?)");
     if (!lt_buf_reserve(c->json, n)) return no_memory(c);
     const char *source = c->json->p + anchor->start; /* reserved: it does not move */
     lt_buf_add(c->json, source, n);
@@ -333,9 +334,10 @@ static int parse_error(struct converter *c) {
     const char *problem = p->problem == NULL ? "this is no YAML" : p->problem;
     /* The reader stage knows no line, only an offset. */
     if (p->error == YAML_READER_ERROR)
-        return lt_fail(c->error, LITMUS_ECONFIG, 0, "%s, line %zu: %s (byte %zu): save the file as UTF-8 text", c->name, p->mark.line + 1, problem, p->problem_offset);
-    return lt_fail(c->error, LITMUS_ECONFIG, 0, "%s, line %zu, column %zu: %s%s%s: correct the YAML", c->name, p->problem_mark.line + 1, p->problem_mark.column + 1,
-                   p->context == NULL ? "" : p->context, p->context == NULL ? "" : ": ", problem);
+        return lt_fail(c->error, LITMUS_ECONFIG, 0, "%s, line %zu: %s (byte %zu): save the file as UTF-8 text", c->name, p->mark.line + 1, problem,
+                       p->problem_offset);
+    return lt_fail(c->error, LITMUS_ECONFIG, 0, "%s, line %zu, column %zu: %s%s%s: correct the YAML", c->name, p->problem_mark.line + 1,
+                   p->problem_mark.column + 1, p->context == NULL ? "" : p->context, p->context == NULL ? "" : ": ", problem);
 }
 
 int lt_yaml_to_json(struct lt_str text, const char *name, struct lt_buf *json, struct lt_yaml_watch *watch, struct litmus_error *error) {

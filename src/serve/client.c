@@ -145,7 +145,8 @@ int lt_daemon_stop(const char *data_dir, struct litmus_error *error) {
         lt_buf_clear(&line);
         if (!asked) asked = ask(data_dir, "stop\n", &line, ASK_MS);
         if (lt_monotonic_us() >= until)
-            code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s (pid %ld) does not leave: end that process if it hangs", data_dir, lt_hands_pid(lt_buf_cstr(&path)));
+            code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s (pid %ld) does not leave: end that process if it hangs", data_dir,
+                           lt_hands_pid(lt_buf_cstr(&path)));
         nanosleep(&pause, NULL);
     }
     lt_buf_release(&path);

@@ -354,7 +354,8 @@ static int set_up(struct daemon *d, const struct lt_daemon_options *options, str
     if (d->dir_fd < 0 || fstat(d->dir_fd, &d->dir_stat) != 0) return lt_fail_os(error, errno, "open", d->data_dir);
     bool foreign = getenv("LITMUS_DAEMON_FOREIGN") != NULL;
     if (d->dir_stat.st_uid != geteuid() && !foreign)
-        return lt_fail(error, LITMUS_EPERM, 0, "%s belongs to user %ld, not to us: run the daemon as that user, or set LITMUS_DAEMON_FOREIGN=1", d->data_dir, (long)d->dir_stat.st_uid);
+        return lt_fail(error, LITMUS_EPERM, 0, "%s belongs to user %ld, not to us: run the daemon as that user, or set LITMUS_DAEMON_FOREIGN=1",
+                       d->data_dir, (long)d->dir_stat.st_uid);
     code = take_lock(d, foreign, error);
     return code == LITMUS_OK ? listen_on_socket(d, error) : code;
 }

@@ -304,6 +304,7 @@ static void log_trouble(struct lt_follow *f, struct lt_followed_log *log, const 
     struct stat st;
     if (lstat(log->path, &st) == 0) lt_journal_say(f->journal, "%s", error->text);
     log->broken = true;
+    log->session->ends++;
     reader_close(f, log);
 }
 
@@ -340,6 +341,7 @@ static bool log_read(struct lt_follow *f, struct lt_followed_log *log) {
             break;
         case LT_LOG_SEALED:
             log->sealed = true;
+            log->session->ends++;
             log->session->changes++;
             reader_close(f, log);
             return false;
@@ -391,6 +393,7 @@ static void log_check(struct lt_follow *f, struct lt_followed_log *log, int64_t 
     log->check_at_us = 0;
     if (lstat(log->path, &st) != 0) { /* deleted under us: there is nothing to write on record */
         log->broken = true;
+        log->session->ends++;
         session_due(f, log->session);
         return;
     }
@@ -408,6 +411,7 @@ static void log_check(struct lt_follow *f, struct lt_followed_log *log, int64_t 
         return;
     }
     log->dead = true;
+    log->session->ends++;
     log->session->changes++;
     log_unread(f, log); /* what came between the last look and the end */
     session_due(f, log->session);
@@ -437,6 +441,7 @@ void lt_follow_tick(struct lt_follow *f) {
         bool there = lstat(log->path, &st) == 0;
         if (!there) {
             log->broken = true;
+            log->session->ends++;
             session_due(f, log->session);
         } else if ((int64_t)st.st_size != log->size && !log->broken) {
             log->unsynced = true;
@@ -451,11 +456,18 @@ static bool log_finished(const struct lt_followed_log *log) {
     return log->sealed || log->broken || log->resolved;
 }
 
+/* Has the run ended, or may it have to be ended? */
+static bool mark_needs(const struct lt_session *session, const struct lt_mark *mark) {
+    if (mark->ended) return true;
+    if (mark->owner != NULL && !log_finished(mark->owner) && !mark->owner->dead) return false;
+    return mark->ends != session->ends;
+}
+
 /* Does the session need to be materialised? */
 static bool session_needs(const struct lt_session *session) {
     if (session->asked) return true;
     for (const struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
-        if (mark->ended || mark->owner == NULL || log_finished(mark->owner)) return true;
+        if (mark_needs(session, mark)) return true;
     }
     for (const struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) {
         if (log->dead && !log_finished(log)) return true;
@@ -463,13 +475,15 @@ static bool session_needs(const struct lt_session *session) {
     return false;
 }
 
-/* Drops the logs of a session that has nothing left to do, and the session with the last one. */
+/* Drops the logs of a session that has nothing left to do, and the session with the last one. While
+ * a run is open they stay, or the next daemon would take them for settled. */
 static void session_tidy(struct lt_follow *f, struct lt_session *session) {
+    if (session->marks != NULL) return;
     for (struct lt_followed_log *log = session->logs, *next; log != NULL; log = next) {
         next = log->next_of_session;
         if (log_finished(log) && !log->unread) log_drop(f, log, !log->broken);
     }
-    if (session->logs == NULL && session->marks == NULL && !session->queued && !session->has_job) session_free(f, session);
+    if (session->logs == NULL && !session->queued && !session->has_job) session_free(f, session);
 }
 
 /* Not now: it failed, and nothing has changed since or it is too soon. */
@@ -495,7 +509,9 @@ static struct lt_job *job_begin(struct lt_follow *f, struct lt_session *session)
     session->asked = false;
     session->job_changes = session->changes;
     for (struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
-        if (mark->ended || mark->owner == NULL || log_finished(mark->owner) || mark->owner->dead) mark->job = job->tag;
+        if (!mark_needs(session, mark)) continue;
+        mark->job = job->tag;
+        mark->ends = session->ends;
     }
     for (struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) log->in_job = log->dead;
     f->job_count++;
@@ -540,11 +556,13 @@ static void session_fail(struct lt_follow *f, struct lt_session *session, const 
 /* The job said it went well: is what it should have done done? */
 static void session_verify(struct lt_follow *f, struct lt_session *session, uint64_t tag) {
     const struct lt_mark *left = NULL;
-    for (struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
-        if (mark->job == tag) left = mark;
-    }
+    bool alive = false;
     for (struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) {
         if (log->in_job && !log->sealed) log->resolved = true; /* it was sealed, or cannot be */
+        if (!log_finished(log)) alive = true;
+    }
+    for (struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
+        if (mark->job == tag && (mark->ended || !alive)) left = mark;
     }
     if (left == NULL) {
         session->failed = false;
@@ -621,7 +639,8 @@ void lt_follow_distrust(struct lt_follow *f, const char *session_id, int times) 
     struct lt_session *session = session_get(f, session_id);
     if (session == NULL) return;
     char text[200];
-    snprintf(text, sizeof text, "%d daemons in a row ended while they worked on it: left alone until its logs change (litmus materialize %s tries it)", times, session_id);
+    snprintf(text, sizeof text, "%d daemons in a row ended while they worked on it: left alone until its logs change (litmus materialize %s tries it)",
+             times, session_id);
     session->distrusted = true;
     session_fail(f, session, text, false);
 }

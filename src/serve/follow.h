@@ -8,6 +8,8 @@
  *  - A session has at most one job, waiting or in hand. What comes meanwhile is looked at after it.
  *  - A session gets a job when a run in it has ended, or when a producer of it is dead: its log is
  *    unsealed, unlocked, and was closed (or seen so twice).
+ *  - A run that has not ended while the log with its run.started has may live on in another process
+ *    (under pytest-xdist): who materialises decides, anew at each end of a log of the session.
  *  - A session that failed is tried again only when its logs changed, or, when the disk was at fault,
  *    after a while; it blocks nobody.
  *  - Readers open at a time are bounded; a closed one goes on where it was.
@@ -29,6 +31,7 @@ enum { LT_FOLLOW_BUCKETS = 1024, LT_FOLLOW_RECENT = 4096 };
 struct lt_mark { /* a run that has started and is not known to be materialised */
     struct lt_mark *next;
     struct lt_followed_log *owner; /* holds run.started; NULL: settled or not seen */
+    uint64_t ends; /* of the session when it was last tried to end the run for its producer */
     bool started, ended;
     uint64_t job;  /* number of the job that should have done it, 0: none yet */
     char id[];
@@ -48,6 +51,7 @@ struct lt_session {
     bool has_job;
     struct lt_session *next_due;
     uint64_t changes, job_changes;
+    uint64_t ends; /* logs that ended, one way or the other */
     /* the latest failure */
     bool failed, again_later;
     uint64_t failed_changes;

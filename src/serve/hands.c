@@ -34,7 +34,7 @@ static void suspect(struct lt_hands *hands, const char *session, int times) {
         if (hands->suspects[i].session[0] == '\0' && free_place < 0) free_place = i;
     }
     if (free_place < 0 || strlen(session) >= sizeof hands->suspects[0].session) return;
-    strcpy(hands->suspects[free_place].session, session); /* fits: checked */
+    snprintf(hands->suspects[free_place].session, sizeof hands->suspects[free_place].session, "%s", session);
     hands->suspects[free_place].times = times;
 }
 
