@@ -162,6 +162,8 @@ class _Part:
             os.environ[_NESTED] = self._environ
         else:
             os.environ.pop(_NESTED, None)
+        if os.getpid() == self.pid:
+            self.close(None)  # should pytest not have come to its sessionfinish
         if self.sigterm and os.getpid() == self.pid and not hasattr(self.config, "workerinput"):
             import signal
 
@@ -323,7 +325,7 @@ class _Part:
             return session.close(outcome) or []
         except Exception as exc:
             self.fail(exc)
-            return []
+            return getattr(exc, "runs", None) or []
 
     def end_run(self, session, steps_outcome: str | None, unfinished: bool) -> None:
         """run.ended, the end of the session, the summary line."""
