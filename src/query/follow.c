@@ -16,7 +16,7 @@ struct follow_log {
     struct lt_log_reader *reader; /* NULL: not open (yet, or not any more) */
     bool done;        /* sealed, or cannot be read */
 };
-struct lt_follow {
+struct lt_event_follow {
     struct lt_query *query;
     const struct lt_event_filter *filter;
     struct lt_arena arena;
@@ -27,7 +27,7 @@ struct lt_follow {
 };
 
 static bool note_log(void *self, const char *path) {
-    struct lt_follow *f = self;
+    struct lt_event_follow *f = self;
     if (lt_map_get(&f->by_path, lt_str_of(path), 0) != LT_MAP_NONE) return true;
     if (f->count == f->capacity) {
         size_t larger = f->capacity == 0 ? 64 : f->capacity * 2;
@@ -43,7 +43,7 @@ static bool note_log(void *self, const char *path) {
 }
 
 /* New logs since the last look. */
-static int look(struct lt_follow *f, struct litmus_error *error) {
+static int look(struct lt_event_follow *f, struct litmus_error *error) {
     int code = lt_catalog_refresh(f->query->catalog, error);
     if (code == LITMUS_OK) code = lt_catalog_logs(f->query->catalog, f->filter->session_id, note_log, f, error);
     return code == LITMUS_OK && f->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory following the logs") : code;
@@ -51,7 +51,7 @@ static int look(struct lt_follow *f, struct litmus_error *error) {
 
 typedef void row_fn(void *self, const struct lt_row *row);
 
-static void read_on(struct lt_follow *f, struct follow_log *log, row_fn *each, void *self) {
+static void read_on(struct lt_event_follow *f, struct follow_log *log, row_fn *each, void *self) {
     struct lt_buf path;
     lt_buf_init(&path);
     if (log->reader == NULL && lt_log_reader_open(lt_path_join(&path, f->query->data_dir, log->path), &log->reader, NULL) != LITMUS_OK) log->reader = NULL;
@@ -68,9 +68,9 @@ static void read_on(struct lt_follow *f, struct follow_log *log, row_fn *each, v
     }
 }
 
-int lt_follow_open(struct lt_query *q, const struct lt_event_filter *filter, struct lt_follow **out, struct litmus_error *error) {
+int lt_event_follow_open(struct lt_query *q, const struct lt_event_filter *filter, struct lt_event_follow **out, struct litmus_error *error) {
     *out = NULL;
-    struct lt_follow *f = calloc(1, sizeof *f);
+    struct lt_event_follow *f = calloc(1, sizeof *f);
     if (f == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory following the logs");
     f->query = q;
     f->filter = filter;
@@ -85,11 +85,11 @@ int lt_follow_open(struct lt_query *q, const struct lt_event_filter *filter, str
     }
     lt_buf_release(&path);
     if (code == LITMUS_OK) *out = f;
-    else lt_follow_free(f);
+    else lt_event_follow_free(f);
     return code;
 }
 
-void lt_follow_free(struct lt_follow *f) {
+void lt_event_follow_free(struct lt_event_follow *f) {
     if (f == NULL) return;
     for (size_t i = 0; i < f->count; i++) lt_log_reader_free(f->logs[i].reader);
     free(f->logs);
@@ -98,7 +98,7 @@ void lt_follow_free(struct lt_follow *f) {
     free(f);
 }
 
-int lt_follow_poll(struct lt_follow *f, row_fn *each, void *self, struct litmus_error *error) {
+int lt_event_follow_poll(struct lt_event_follow *f, row_fn *each, void *self, struct litmus_error *error) {
     int code = look(f, error);
     for (size_t i = 0; code == LITMUS_OK && i < f->count; i++)
         if (!f->logs[i].done) read_on(f, &f->logs[i], each, self);

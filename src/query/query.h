@@ -61,13 +61,13 @@ int lt_query_events(struct lt_query *query, const struct lt_event_filter *filter
 
 
 /* Events as they come, from logs that others are writing. */
-struct lt_follow;
-/* `filter` is borrowed until lt_follow_free; its since and limit are not used. What is on record now
+struct lt_event_follow;
+/* `filter` is borrowed until lt_event_follow_free; its since and limit are not used. What is on record now
  * is passed over. */
-int lt_follow_open(struct lt_query *query, const struct lt_event_filter *filter, struct lt_follow **out, struct litmus_error *error);
-void lt_follow_free(struct lt_follow *follow);
+int lt_event_follow_open(struct lt_query *query, const struct lt_event_filter *filter, struct lt_event_follow **out, struct litmus_error *error);
+void lt_event_follow_free(struct lt_event_follow *follow);
 /* Gives what came since the last call; never waits. The row is borrowed for the call. */
-int lt_follow_poll(struct lt_follow *follow, void (*each)(void *self, const struct lt_row *row), void *self, struct litmus_error *error);
+int lt_event_follow_poll(struct lt_event_follow *follow, void (*each)(void *self, const struct lt_row *row), void *self, struct litmus_error *error);
 
 /* Sessions whose producers are gone and that are not finished: lt_materialize_session is for them.
  * Refreshes first. */
