@@ -266,6 +266,7 @@ static int on_start(struct converter *c, const yaml_event_t *event) {
     code = anchor_open(c, anchor, line, &number);
     if (code != LITMUS_OK) return code;
     watch_value(c, event, c->json->n);
+    c->watched = false; /* what lies inside is not the value itself */
     lt_buf_add_char(c->json, mapping ? '{' : '[');
     c->levels[c->depth++] = (struct level){mapping, mapping, true, c->key_count, number};
     return LITMUS_OK;
