@@ -348,11 +348,9 @@ class _Part:
     def interrupted(self, excinfo) -> None:
         """Why pytest leaves its loop early."""
         exc = excinfo.value
-        from _pytest.main import Session
-
         if isinstance(exc, _Terminated):
             self.external, self.stop_reason = "terminated", "interrupted"
-        elif isinstance(exc, Session.Interrupted):
+        elif type(exc).__name__ == "Interrupted":  # pytest's own, or xdist's
             text = str(exc)
             if "keyboard-interrupt" in text:  # an xdist worker's
                 self.external, self.stop_reason = "terminated", "interrupted"
@@ -398,14 +396,13 @@ class _Part:
 
     def pytest_terminal_summary(self, terminalreporter) -> None:
         try:
+            if self.trouble is None:
+                if self.line is not None:
+                    terminalreporter.write_line(self.line)
+                return
             lost = f" ({self.lost} events lost)" if self.lost else ""
-            if self.trouble is not None:
-                state = "recorded with gaps" if self.line is not None else "not recorded"
-                terminalreporter.write_line(f"litmus: {state}{lost}: {self.trouble}", yellow=True)
-            if self.line is not None and self.trouble is None:
-                terminalreporter.write_line(self.line)
-            elif self.line is not None:
-                terminalreporter.write_line(self.line, yellow=True)
+            state = f"{self.line}  with gaps" if self.line is not None else "litmus: not recorded"
+            terminalreporter.write_line(f"{state}{lost}: {self.trouble}", yellow=True)
         except Exception:
             pass
 
@@ -553,6 +550,7 @@ class Controller(_Part):
         self.passed = self.skipped = False
         self.ordinals: dict = {}
         self.free: list = []
+        self.interrupted_workers: set = set()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node) -> None:
@@ -603,12 +601,13 @@ class Controller(_Part):
                 ordinal = self.ordinals.get(node.gateway.id)
                 if ordinal is not None:
                     self.free.append(ordinal)
-            said = (getattr(node, "workeroutput", None) or {}).get("litmus")
+            said = (getattr(node, "workeroutput", None) or {}).pop("litmus", None)  # it may go down twice
             if said:
                 if self.trouble is None and said["trouble"] is not None:
                     self.trouble = f"{node.gateway.id}: {said['trouble']}"
                 self.lost += said["lost"]
                 if said["external"] == "terminated":
+                    self.interrupted_workers.add(node.gateway.id)
                     self.external, self.stop_reason = "terminated", "interrupted"
         except Exception as exc:
             self.fail(exc)
@@ -637,6 +636,9 @@ class Controller(_Part):
         key = self.key(report)
         if when == "???":  # the worker died in it: its step stays open, and is aborted
             worker = key[1]
+            if worker in self.interrupted_workers:  # which ended its step itself
+                self.worst[key] = "terminated"
+                return
             self.worst[key] = "aborted"
             details = {"node_id": report.nodeid, "worker": worker}
             self.emit(
