@@ -42,22 +42,25 @@ static int check_envelope(const struct litmus_event *event, struct litmus_error 
     return LITMUS_OK;
 }
 
-static void add_member(struct lt_buf *out, const char *name, struct lt_str value) {
-    lt_buf_add_text(out, name);
-    lt_buf_add_char(out, '"');
-    lt_buf_add_str(out, value);
-    lt_buf_add_char(out, '"');
-}
+/* `"name":"value"` with the name's text as a literal. */
+#define ADD_MEMBER(out, name, value)                      \
+    do {                                                  \
+        lt_buf_add((out), name "\"", sizeof(name "\"") - 1); \
+        lt_buf_add_str((out), (value));                   \
+        lt_buf_add_char((out), '"');                      \
+    } while (0)
 
 static void add_envelope(struct lt_buf *out, const struct lt_row *row) {
-    char time[LT_ISO_BYTES];
-    add_member(out, "{\"id\":", row->id);
-    add_member(out, ",\"event_type\":", row->event_type);
-    add_member(out, ",\"occurred_at\":", (struct lt_str){time, lt_time_iso(row->occurred_at, time)});
-    add_member(out, ",\"received_at\":", (struct lt_str){time, lt_time_iso(row->received_at, time)});
-    add_member(out, ",\"session_id\":", row->session_id);
+    char occurred[LT_ISO_BYTES], received[LT_ISO_BYTES];
+    struct lt_str at = {occurred, lt_time_iso(row->occurred_at, occurred)};
+    ADD_MEMBER(out, "{\"id\":", row->id);
+    ADD_MEMBER(out, ",\"event_type\":", row->event_type);
+    ADD_MEMBER(out, ",\"occurred_at\":", at);
+    if (row->received_at != row->occurred_at) at = (struct lt_str){received, lt_time_iso(row->received_at, received)};
+    ADD_MEMBER(out, ",\"received_at\":", at);
+    ADD_MEMBER(out, ",\"session_id\":", row->session_id);
     if (row->run_id.p == NULL) lt_buf_add_text(out, ",\"run_id\":null");
-    else add_member(out, ",\"run_id\":", row->run_id);
+    else ADD_MEMBER(out, ",\"run_id\":", row->run_id);
 }
 
 static int add_payload(struct lt_composer *composer, const struct litmus_event *event, const struct lt_row *row, struct litmus_error *error) {

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 /* First pass over the table: one array of fields a type. */
-#define F(name, type, need, dflt, meaning) {name, LT_FIELD_##type, LT_FIELD_##need, dflt, meaning},
+#define F(name, type, need, dflt, meaning) {name, sizeof(name) - 1, LT_FIELD_##type, LT_FIELD_##need, dflt, meaning},
 #define EVENT(id, type, scope, meaning, ...) static const struct lt_field fields_##id[] = {__VA_ARGS__};
 #include "model/events.def"
 #undef EVENT
@@ -21,7 +21,7 @@
 /* Second pass: the types themselves. */
 #define F(...)
 #define EVENT(id, type, scope, meaning, ...) \
-    [LT_EVENT_##id] = {type, LT_SCOPE_##scope, meaning, fields_##id, sizeof fields_##id / sizeof fields_##id[0]},
+    [LT_EVENT_##id] = {type, sizeof(type) - 1, LT_SCOPE_##scope, meaning, fields_##id, sizeof fields_##id / sizeof fields_##id[0]},
 const struct lt_event_type lt_event_types[LT_EVENT_COUNT] = {
 #include "model/events.def"
 };
@@ -39,13 +39,14 @@ const char *lt_field_type_name(enum lt_field_type type) {
     return type_names[type];
 }
 
+/* Names of one length differ most often at their end: look there first. */
+static bool same_name(const char *name, size_t name_bytes, struct lt_str text) {
+    return name_bytes == text.n && name_bytes > 0 && name[name_bytes - 1] == text.p[text.n - 1] && memcmp(name, text.p, text.n) == 0;
+}
+
 enum lt_event_id lt_event_find(struct lt_str event_type) {
-    for (int i = 0; i < LT_EVENT_COUNT; i++) {
-        const char *name = lt_event_types[i].name;
-        /* the last character differs most often: compare it first */
-        size_t n = event_type.n;
-        if (n > 0 && strncmp(name, event_type.p, n) == 0 && name[n] == '\0') return (enum lt_event_id)i;
-    }
+    for (int i = 0; i < LT_EVENT_COUNT; i++)
+        if (same_name(lt_event_types[i].name, lt_event_types[i].name_bytes, event_type)) return (enum lt_event_id)i;
     return LT_EVENT_UNKNOWN;
 }
 
@@ -89,12 +90,13 @@ static bool value_fits(const struct lt_field *field, yyjson_val *value) {
     return has_type(value, field->type);
 }
 
+/* Looks from *index on, round the table: writers give the fields mostly in its order. */
 static const struct lt_field *field_find(const struct lt_event_type *type, struct lt_str name, size_t *index) {
-    for (size_t i = 0; i < type->field_count; i++) {
-        if (strncmp(type->fields[i].name, name.p, name.n) == 0 && type->fields[i].name[name.n] == '\0') {
-            *index = i;
-            return &type->fields[i];
-        }
+    size_t i = *index < type->field_count ? *index : 0;
+    for (size_t tried = 0; tried < type->field_count; tried++, i = i + 1 < type->field_count ? i + 1 : 0) {
+        if (!same_name(type->fields[i].name, type->fields[i].name_bytes, name)) continue;
+        *index = i;
+        return &type->fields[i];
     }
     return NULL;
 }
@@ -118,7 +120,7 @@ static const char *const envelope[] = {"id", "event_type", "occurred_at", "recei
 
 static bool in_envelope(struct lt_str name) {
     for (size_t i = 0; i < sizeof envelope / sizeof envelope[0]; i++)
-        if (strncmp(envelope[i], name.p, name.n) == 0 && envelope[i][name.n] == '\0') return true;
+        if (lt_str_eq(lt_str_of(envelope[i]), name)) return true;
     return false;
 }
 
@@ -126,14 +128,15 @@ static bool in_envelope(struct lt_str name) {
 typedef uint64_t field_set;
 _Static_assert(sizeof fields_RUN_STARTED / sizeof fields_RUN_STARTED[0] <= 64, "field_set is too small");
 
-static int check_member(const struct lt_event_type *type, struct lt_str name, yyjson_val *value, field_set *seen, struct litmus_error *error) {
-    size_t i = 0;
-    if (in_envelope(name))
-        return lt_fail(error, LITMUS_EEVENT, 0, "event %s: \"%.*s\" belongs to the envelope, not to the payload",
-                       type == NULL ? "" : type->name, (int)name.n, name.p);
+/* `next` is where the search for the field starts; moved behind the field that was found. */
+static int check_member(const struct lt_event_type *type, struct lt_str name, yyjson_val *value, field_set *seen, size_t *next,
+                        struct litmus_error *error) {
+    const struct lt_field *field = type == NULL ? NULL : field_find(type, name, next);
+    if (field == NULL && in_envelope(name))
+        return lt_fail(error, LITMUS_EEVENT, 0, "event %s: \"%.*s\" belongs to the envelope, not to the payload", type == NULL ? "" : type->name, (int)name.n, name.p);
     if (type == NULL) return LITMUS_OK;
-    const struct lt_field *field = field_find(type, name, &i);
     if (field == NULL) return name.n >= 2 && memcmp(name.p, "x_", 2) == 0 ? LITMUS_OK : fail_unknown_field(type, name, error);
+    size_t i = (*next)++;
     if (*seen & ((field_set)1 << i))
         return lt_fail(error, LITMUS_EEVENT, 0, "event %s: field \"%s\" is there twice", type->name, field->name);
     *seen |= (field_set)1 << i;
@@ -168,10 +171,10 @@ static int check_unknown_type(struct lt_str name, struct litmus_error *error) {
 
 static int append_members(const struct lt_event_type *type, yyjson_val *payload, struct lt_str text, struct lt_buf *out,
                           field_set *seen, struct litmus_error *error) {
-    size_t i, max;
+    size_t i, max, next = 0;
     yyjson_val *key, *value;
     yyjson_obj_foreach(payload, i, max, key, value) {
-        int code = check_member(type, str_of(key), value, seen, error);
+        int code = check_member(type, str_of(key), value, seen, &next, error);
         if (code != LITMUS_OK) return code;
         if (text.p != NULL) continue;
         /* no text to splice: write member by member */
@@ -206,7 +209,7 @@ static int append_defaults(const struct lt_event_type *type, field_set seen, str
         if (field->need != LT_FIELD_OPT)
             return lt_fail(error, LITMUS_EEVENT, 0, "event %s: field \"%s\" is missing", type->name, field->name);
         lt_buf_add(out, ",\"", 2);
-        lt_buf_add_text(out, field->name);
+        lt_buf_add(out, field->name, field->name_bytes);
         lt_buf_add(out, "\":", 2);
         lt_buf_add_text(out, field->default_json);
     }
@@ -234,7 +237,7 @@ bool lt_event_readable(enum lt_event_id id, yyjson_val *root, const char **bad_f
     const struct lt_event_type *type = &lt_event_types[id];
     for (size_t i = 0; i < type->field_count; i++) {
         const struct lt_field *field = &type->fields[i];
-        yyjson_val *value = yyjson_obj_get(root, field->name);
+        yyjson_val *value = yyjson_obj_getn(root, field->name, field->name_bytes);
         bool fits = value == NULL ? field->need == LT_FIELD_OPT : value_fits(field, value);
         if (!fits) {
             *bad_field = field->name;

@@ -30,6 +30,7 @@ enum lt_event_id {
 
 struct lt_field {
     const char *name;
+    size_t name_bytes;
     enum lt_field_type type;
     enum lt_field_need need;
     const char *default_json;
@@ -38,6 +39,7 @@ struct lt_field {
 
 struct lt_event_type {
     const char *name;
+    size_t name_bytes;
     enum lt_event_scope scope;
     const char *meaning;
     const struct lt_field *fields;
