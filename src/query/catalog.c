@@ -623,3 +623,8 @@ int lt_catalog_logs(struct lt_catalog *c, const char *session_id, lt_log_path_fn
     if (session_id == NULL) return run(c, SQL_LOGS, give_path, &give, error, "");
     return run(c, SQL_LOGS_OF_SESSION, give_path, &give, error, "t", session_id);
 }
+
+int lt_catalog_sessions(struct lt_catalog *c, lt_log_path_fn *each, void *self, struct litmus_error *error) {
+    struct give_path give = {each, self};
+    return run(c, SQL_SESSIONS, give_path, &give, error, "");
+}

@@ -82,4 +82,7 @@ typedef bool lt_log_path_fn(void *self, const char *path);
 int lt_catalog_logs(struct lt_catalog *catalog, const char *session_id, lt_log_path_fn *each, void *self,
                     struct litmus_error *error);
 
+/* Each session that has a log, by the path of its first one. */
+int lt_catalog_sessions(struct lt_catalog *catalog, lt_log_path_fn *each, void *self, struct litmus_error *error);
+
 #endif

@@ -88,6 +88,7 @@ static const char lt_sql_drop[] =
     X(LOG_DROP, "DELETE FROM logs WHERE dir = ? AND name = ?")                                                        \
     X(LOGS, "SELECT dir || '/' || name FROM logs ORDER BY dir, name")                                                 \
     X(LOGS_OF_SESSION, "SELECT dir || '/' || name FROM logs WHERE session_id = ? ORDER BY dir, name")                 \
+    X(SESSIONS, "SELECT session_id FROM logs GROUP BY session_id ORDER BY min(dir || '/' || name)")                    \
     X(SESSIONS_OPEN, "SELECT DISTINCT session_id FROM logs WHERE settled = 0")                                        \
     X(SESSION_SETTLED, "UPDATE logs SET settled = 1 WHERE session_id = ?")
 

@@ -242,6 +242,28 @@ int lt_query_unfinished(struct lt_query *q, void (*each)(void *self, const char 
     return code;
 }
 
+/* Names are collected first: the caller may well change the catalog meanwhile. */
+struct names {
+    struct lt_buf text; /* each ended by a NUL */
+};
+
+static bool add_name(void *self, const char *name) {
+    struct names *n = self;
+    lt_buf_add(&n->text, name, strlen(name) + 1);
+    return !n->text.failed;
+}
+
+int lt_query_sessions(struct lt_query *q, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error) {
+    struct names names;
+    lt_buf_init(&names.text);
+    int code = lt_catalog_refresh(q->catalog, error);
+    if (code == LITMUS_OK) code = lt_catalog_sessions(q->catalog, add_name, &names, error);
+    if (code == LITMUS_OK && names.text.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the sessions");
+    for (size_t at = 0; code == LITMUS_OK && at < names.text.n; at += strlen(names.text.p + at) + 1) each(self, names.text.p + at);
+    lt_buf_release(&names.text);
+    return code;
+}
+
 int lt_query_damaged(struct lt_query *q, bool (*each)(void *self, const char *path, const char *reason), void *self, struct litmus_error *error) {
     return lt_catalog_damaged(q->catalog, each, self, error);
 }

@@ -72,6 +72,8 @@ int lt_event_follow_poll(struct lt_event_follow *follow, void (*each)(void *self
 /* Sessions whose producers are gone and that are not finished: lt_materialize_session is for them.
  * Refreshes first. */
 int lt_query_unfinished(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
+/* Every session with a log, oldest log first. Refreshes first. */
+int lt_query_sessions(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
 /* Files that are left out of every listing because they cannot be read. */
 int lt_query_damaged(struct lt_query *query, bool (*each)(void *self, const char *path, const char *reason), void *self,
                      struct litmus_error *error);

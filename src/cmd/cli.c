@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the commands share: talk, errors, the query, JSON lines.
+ */
+#include "base/config.h"
+#include "base/clock.h"
+#include "cmd/cmd.h"
+#include "cmd/screen.h"
+#include "materialize/materialize.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- talk ---- */
+
+static void talk(const struct lt_cli *cli, enum lt_color color, const char *format, va_list args) {
+    char text[2048];
+    struct lt_buf line;
+    vsnprintf(text, sizeof text, format, args);
+    lt_buf_init(&line);
+    lt_show_color(&line, cli->err_color, color);
+    lt_buf_add_text(&line, "litmus");
+    if (cli->command != NULL) lt_buf_addf(&line, " %s", cli->command->name);
+    lt_buf_add_char(&line, ':');
+    lt_show_color(&line, cli->err_color, LT_PLAIN);
+    lt_buf_add_char(&line, ' ');
+    lt_show_str(&line, lt_str_of(text));
+    lt_buf_add_char(&line, '\n');
+    fflush(stdout);
+    fputs(lt_buf_cstr(&line), stderr);
+    lt_buf_release(&line);
+}
+
+void lt_say(const struct lt_cli *cli, const char *format, ...) {
+    if (cli->quiet) return;
+    va_list args;
+    va_start(args, format);
+    talk(cli, LT_DIM, format, args);
+    va_end(args);
+}
+
+void lt_complain(const struct lt_cli *cli, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    talk(cli, LT_RED, format, args);
+    va_end(args);
+}
+
+int lt_usage(const struct lt_cli *cli, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    talk(cli, LT_RED, format, args);
+    va_end(args);
+    fprintf(stderr, "see: litmus %s%s-h\n", cli->command == NULL ? "" : cli->command->name, cli->command == NULL ? "" : " ");
+    return EXIT_USAGE;
+}
+
+int lt_cli_fail(const struct lt_cli *cli, const struct litmus_error *error) {
+    static const unsigned char exits[] = {
+        [LITMUS_EINVAL] = EXIT_USAGE,    [LITMUS_EEVENT] = EXIT_USAGE,       [LITMUS_EIO] = EXIT_SYSTEM,     [LITMUS_ENOSPC] = EXIT_SYSTEM,
+        [LITMUS_EPERM] = EXIT_SYSTEM,    [LITMUS_ENOENT] = EXIT_NOT_FOUND,   [LITMUS_EDAMAGED] = EXIT_DATA,  [LITMUS_EVERSION] = EXIT_DATA,
+        [LITMUS_EBUSY] = EXIT_SYSTEM,    [LITMUS_EAMBIGUOUS] = EXIT_NOT_FOUND, [LITMUS_ENOMEM] = EXIT_SYSTEM, [LITMUS_ECONFIG] = EXIT_USAGE,
+        [LITMUS_ESTATE] = EXIT_SYSTEM,
+    };
+    lt_complain(cli, "%s", error->text[0] == '\0' ? litmus_code_name(error->code) : error->text);
+    bool known = error->code > 0 && (size_t)error->code < sizeof exits && exits[error->code] != 0;
+    return known ? exits[error->code] : EXIT_SYSTEM;
+}
+
+/* ---- data ---- */
+
+int lt_cli_data_dir(struct lt_cli *cli) {
+    struct litmus_error error = {0};
+    if (cli->data_dir.n > 0) return EXIT_OK;
+    int code = lt_data_dir_find(cli->data_dir_given, &cli->data_dir, &error);
+    if (code == LITMUS_OK) lt_buf_cstr(&cli->data_dir);
+    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
+}
+
+int lt_cli_query(struct lt_cli *cli) {
+    struct litmus_error error = {0};
+    int exit = lt_cli_data_dir(cli);
+    if (exit != EXIT_OK || cli->query != NULL) return exit;
+    int code = lt_query_open(lt_buf_cstr(&cli->data_dir), &cli->query, &error);
+    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
+}
+
+struct finish_work {
+    struct lt_cli *cli;
+    struct lt_materializer *materializer;
+};
+
+static void finish_session(void *self, const char *session_id) {
+    struct finish_work *work = self;
+    struct litmus_error error = {0};
+    struct lt_cli *cli = work->cli;
+    int code = LITMUS_OK;
+    if (work->materializer == NULL) code = lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &work->materializer, &error);
+    if (code == LITMUS_OK) code = lt_materialize_session(work->materializer, session_id, NULL, NULL, &error);
+    if (code != LITMUS_OK && cli->verbose > 0) lt_say(cli, "session %s is not finished: %s", session_id, error.text);
+}
+
+void lt_cli_finish_work(struct lt_cli *cli) {
+    struct finish_work work = {.cli = cli};
+    (void)lt_query_unfinished(cli->query, finish_session, &work, NULL);
+    lt_materializer_free(work.materializer);
+}
+
+int lt_cli_find(struct lt_cli *cli, const char *ref, struct lt_run_ref *out) {
+    struct litmus_error error = {0};
+    int code = lt_query_find(cli->query, ref, out, &error);
+    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
+}
+
+/* ---- JSON ---- */
+
+bool lt_reader_is_gone(void) {
+    return ferror(stdout) != 0;
+}
+
+/* DEL and the C1 controls may stand in JSON as they are; a terminal would obey them. They occur in
+ * strings only, so that an escape is always in place. */
+static void add_safe(struct lt_buf *out, const char *p, size_t n) {
+    size_t from = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        bool c1 = c == 0xc2 && i + 1 < n && (unsigned char)p[i + 1] < 0xa0 && (unsigned char)p[i + 1] >= 0x80;
+        if (c != 0x7f && !c1) continue;
+        lt_buf_add(out, p + from, i - from);
+        lt_buf_addf(out, "\\u%04x", c1 ? (unsigned char)p[i + 1] : c);
+        i += c1;
+        from = i + 1;
+    }
+    lt_buf_add(out, p + from, n - from);
+}
+
+bool lt_print_json(struct lt_buf *json) {
+    struct lt_buf safe;
+    lt_buf_init(&safe);
+    add_safe(&safe, lt_buf_cstr(json), json->n);
+    lt_buf_add_char(&safe, '\n');
+    if (!safe.failed) fwrite(safe.p, 1, safe.n, stdout);
+    lt_buf_release(&safe);
+    return !lt_reader_is_gone();
+}
+
+void lt_add_json_str(struct lt_str text, struct lt_buf *out) {
+    if (text.p == NULL) {
+        lt_buf_add_text(out, "null");
+        return;
+    }
+    lt_buf_add_char(out, '"');
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c == '"' || c == '\\') lt_buf_addf(out, "\\%c", c);
+        else if (c < 0x20) lt_buf_addf(out, "\\u%04x", c);
+        else lt_buf_add_char(out, (char)c);
+    }
+    lt_buf_add_char(out, '"');
+}
+
+void lt_add_json_row(const struct lt_table *table, int64_t row, struct lt_buf *out) {
+    lt_buf_add_char(out, '{');
+    for (int64_t i = 0; i < lt_table_columns(table); i++) {
+        if (i > 0) lt_buf_add_char(out, ',');
+        lt_add_json_str(lt_str_of(lt_table_name(table, i)), out);
+        lt_buf_add_char(out, ':');
+        lt_table_json(table, i, row, out);
+    }
+    lt_buf_add_char(out, '}');
+}
+
+bool lt_print_json_row(const struct lt_table *table, int64_t row) {
+    struct lt_buf line;
+    lt_buf_init(&line);
+    lt_add_json_row(table, row, &line);
+    bool there = lt_print_json(&line);
+    lt_buf_release(&line);
+    return there;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writes every run file anew from the logs. Each appears whole in place of the old one, so that
+ * readers never see less than there was; files that no log accounts for stay as they are.
+ */
+#include "accumulate/gather.h"
+#include "base/io.h"
+#include "cmd/cmd.h"
+#include "cmd/screen.h"
+#include "materialize/materialize.h"
+
+#include <stdio.h>
+
+struct rebuild {
+    struct lt_cli *cli;
+    struct lt_materializer *materializer;
+    int64_t sessions, same, changed, made, failed;
+    struct lt_buf before, after, path;
+    int exit;
+};
+
+enum { FILE_BYTES_MAX = 1 << 30 };
+
+static void progress(struct rebuild *r) {
+    if (!r->cli->err_terminal || r->cli->quiet || r->sessions % 16 != 0) return;
+    fprintf(stderr, "\r%lld sessions, %lld files\033[K", (long long)r->sessions, (long long)(r->same + r->changed + r->made));
+}
+
+static void tell(struct rebuild *r, const struct lt_run *run, const char *path, const char *what) {
+    struct lt_buf line;
+    lt_buf_init(&line);
+    if (r->cli->json) {
+        lt_buf_add_text(&line, "{\"run_id\":");
+        lt_add_json_str(run->run_id, &line);
+        lt_buf_add_text(&line, ",\"file_path\":");
+        lt_add_json_str(lt_str_of(path), &line);
+        lt_buf_addf(&line, ",\"status\":\"%s\"}", what);
+        lt_print_json(&line);
+    } else {
+        struct lt_str id = run->run_id;
+        if (id.n > 8) id.n = 8;
+        lt_show_str(&line, id);
+        lt_buf_addf(&line, "  %-9s  ", what);
+        lt_show_str(&line, lt_str_of(path));
+        puts(lt_buf_cstr(&line));
+    }
+    lt_buf_release(&line);
+}
+
+static void fail(struct rebuild *r, const struct litmus_error *error) {
+    r->failed++;
+    r->exit = lt_cli_fail(r->cli, error);
+}
+
+static bool is_finished(const struct lt_gathered_run *run) {
+    return run->run.has_started && (run->run.has_ended || !run->producer_alive);
+}
+
+/* The bytes of the file there is now; none when there is none. */
+static bool read_before(struct rebuild *r, struct lt_str relative) {
+    lt_buf_clear(&r->path);
+    lt_buf_clear(&r->before);
+    lt_buf_addf(&r->path, "%s/%.*s", lt_buf_cstr(&r->cli->data_dir), LT_STR_ARG(relative));
+    return relative.p != NULL && lt_io_read_file(lt_buf_cstr(&r->path), FILE_BYTES_MAX, &r->before, NULL) == LITMUS_OK;
+}
+
+static void count(struct rebuild *r, const struct lt_gathered_run *run, const char *path, bool there, bool equal) {
+    int64_t *n = !there ? &r->made : equal ? &r->same : &r->changed;
+    ++*n;
+    if (!there || !equal || r->cli->verbose > 0) tell(r, &run->run, path, !there ? "made" : equal ? "same" : "changed");
+}
+
+static void rebuild_run(struct rebuild *r, struct lt_gathering *session, struct lt_gathered_run *run) {
+    struct lt_materialized done;
+    struct litmus_error error = {0};
+    bool there = read_before(r, run->destination);
+    lt_buf_clear(&r->after);
+    int code = LITMUS_OK;
+    if (r->cli->dry_run) {
+        code = lt_run_encode(&run->run, &r->after, &error);
+    } else {
+        code = lt_materialize_run(r->materializer, session, run, true, &done, &error);
+        if (code == LITMUS_OK) code = lt_io_read_file(done.path, FILE_BYTES_MAX, &r->after, &error);
+    }
+    if (code != LITMUS_OK) {
+        fail(r, &error);
+        return;
+    }
+    bool equal = there && r->before.n == r->after.n && memcmp(r->before.p, r->after.p, r->after.n) == 0;
+    count(r, run, r->cli->dry_run ? lt_buf_cstr(&r->path) : done.path, there, equal);
+}
+
+static void on_finished(void *self, const struct lt_materialized *done) {
+    struct rebuild *r = self;
+    if (done->already) return;
+    struct lt_run run = {.run_id = lt_str_of(done->run_id)};
+    r->made++;
+    tell(r, &run, done->path, "made");
+}
+
+static void rebuild_session(void *self, const char *session_id) {
+    struct rebuild *r = self;
+    struct lt_gathering session;
+    struct litmus_error error = {0};
+    bool unfinished = false;
+    int code = lt_gather_session(lt_buf_cstr(&r->cli->data_dir), session_id, NULL, &session, &error);
+    for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
+        if (session.runs[i]->materialized) rebuild_run(r, &session, session.runs[i]);
+        else unfinished = unfinished || is_finished(session.runs[i]);
+    }
+    if (code == LITMUS_OK && session.damaged > 0) lt_say(r->cli, "session %s: %zu damaged places passed over; litmus verify names them", session_id, session.damaged);
+    lt_gathering_release(&session);
+    if (code == LITMUS_OK && unfinished && !r->cli->dry_run) code = lt_materialize_session(r->materializer, session_id, on_finished, r, &error);
+    if (code != LITMUS_OK) fail(r, &error);
+    r->sessions++;
+    progress(r);
+}
+
+int lt_cmd_rebuild(struct lt_cli *cli) {
+    struct rebuild r = {.cli = cli, .exit = EXIT_OK};
+    struct litmus_error error = {0};
+    int exit = lt_cli_query(cli);
+    if (exit != EXIT_OK) return exit;
+    int code = lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &r.materializer, &error);
+    if (code == LITMUS_OK) code = lt_query_sessions(cli->query, rebuild_session, &r, &error);
+    if (code != LITMUS_OK) r.exit = lt_cli_fail(cli, &error);
+    if (cli->err_terminal && !cli->quiet) fputs("\r\033[K", stderr);
+    lt_say(cli, "%s%lld sessions: %lld files as they were, %lld changed, %lld made, %lld failed", cli->dry_run ? "would do " : "", (long long)r.sessions,
+           (long long)r.same, (long long)r.changed, (long long)r.made, (long long)r.failed);
+    lt_materializer_free(r.materializer);
+    lt_buf_release(&r.before);
+    lt_buf_release(&r.after);
+    lt_buf_release(&r.path);
+    return r.exit;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * litmus: one row a command.
+ */
+#include "cmd/cmd.h"
+#include "model/suggest.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define RUN_FILTERS (OPT(SINCE) | OPT(UNTIL) | OPT(SERIAL) | OPT(PART) | OPT(STATION) | OPT(OPERATOR) | OPT(PHASE) | OPT(OUTCOME) | OPT(PROJECT))
+
+const struct lt_command lt_commands[] = {
+    {"runs", lt_cmd_runs, "", 0, 0, RUN_FILTERS | OPT(JSON) | OPT(LIMIT) | OPT(UTC), NULL, "list runs, newest first",
+     "Lists runs, newest first, those in flight included. RAN is how many of the planned steps ran; NEVER RAN how many did not.\n"
+     "A run whose producer died is finished on the way, if that can be done. Shows 50 unless --limit says otherwise.",
+     "litmus runs --since 7d --outcome failed\nlitmus runs --serial SN1042 --limit 0\nlitmus runs --json | jq -r .file_path"},
+    {"show", lt_cmd_show, "[RUN]", 0, 1, OPT(MEASUREMENTS) | OPT(JSON) | OPT(UTC), "run", "one run: its plan, what came of it, what never ran and why",
+     "Shows a run (the last one if none is named): who and what was tested, the plan as a tree by file and class with the outcome of\n"
+     "each step, and the sum. A step that never ran says why. In a run in flight it says \"not yet\".",
+     "litmus show\nlitmus show 3f2a -m\nlitmus show @2 --json | jq '.steps[] | select(.step_outcome == null)'"},
+    {"events", lt_cmd_events, "", 0, 0, OPT(SESSION) | OPT(RUN) | OPT(TYPE) | OPT(ROLE) | OPT(SINCE) | OPT(LIMIT) | OPT(FOLLOW) | OPT(JSON) | OPT(TYPES) | OPT(UTC), NULL,
+     "events, as they were recorded",
+     "Lists events in the order in which they were received: the latest 100, or all of a run, a session or since a time, unless --limit\n"
+     "says otherwise. --types prints the table of event types instead.",
+     "litmus events --run last\nlitmus events --type test.measurement --since 1h --json\nlitmus events --follow\nlitmus events --types --type test.step_ended"},
+    {"gate", lt_cmd_gate, "RUN", 1, 1, OPT(ALLOW) | OPT(JSON), "run", "succeed only if every planned step has a passing verdict",
+     "Exits with 0 if every planned step of the run passed (or is done, having nothing to judge), else lists those that did not and exits\n"
+     "with 1. A step that was skipped, or never ran, is accepted only with --allow: skipped, or its reason (skip_marker, maxfail,\n"
+     "interrupted, crash, instrument_error, collection_error, unknown). A run that planned nothing, is still going on, or that was\n"
+     "aborted, terminated or errored outside its steps does not pass.",
+     "litmus gate last\nlitmus gate 3f2a --allow skipped --allow skip_marker"},
+    {"materialize", lt_cmd_materialize, "[SESSION]", 0, 1, OPT(ALL) | OPT(JSON), NULL, "write the run files that are still missing",
+     "Finishes what the daemon would finish: seals the logs of producers that are gone, ends their open runs as aborted, and writes the\n"
+     "file of each ended run that has none. Without an argument it looks for what is unfinished; a session is named by its id, the\n"
+     "first characters of it, or one of its runs.",
+     "litmus materialize\nlitmus materialize --all -v"},
+    {"rebuild", lt_cmd_rebuild, "", 0, 0, OPT(DRY_RUN) | OPT(JSON), NULL, "write every run file anew from the logs",
+     "Writes the Parquet file of each run again from its log, under its old name and with the same bytes, and names those that changed.\n"
+     "Files that no log accounts for are left alone.",
+     "litmus rebuild --dry-run\nrm -r runs catalog.sqlite; litmus rebuild -d ."},
+    {"verify", lt_cmd_verify, "[RUN]", 0, 1, OPT(ALL) | OPT(JSON), "run", "prove that what is on record is what was recorded",
+     "Checks the hash chain of each log of the run's session, and that the run's file is byte for byte what its log folds to. Names what\n"
+     "differs by file, byte and event, and then exits with 1. Without a run it checks the last one; --all checks everything.",
+     "litmus verify last\nlitmus verify --all"},
+    {"daemon", lt_cmd_daemon, "[run|status|stop]", 0, 1, OPT(FOREGROUND) | OPT(IDLE) | OPT(JSON), "run status stop", "the runs daemon: run it, ask it, stop it",
+     "The daemon writes a run's file when the run ends, also when its producer dies. The first producer starts it; it leaves when idle.\n"
+     "status exits with 3 when none is running.",
+     "litmus daemon status\nlitmus daemon --foreground"},
+    {"completion", lt_cmd_completion, "SHELL", 1, 1, 0, "bash zsh fish", "print a completion script for bash, zsh or fish",
+     "Prints the completion script of a shell.", "source <(litmus completion bash)\nlitmus completion fish > ~/.config/fish/completions/litmus.fish"},
+    {"help", lt_cmd_help, "[COMMAND]", 0, 1, OPT(MAN), NULL, "show help", "Shows what the commands do, or more of one command.", "litmus help gate\nlitmus help gate --man | man -l -"},
+    {"version", lt_cmd_version, "", 0, 0, OPT(JSON), NULL, "show the version", "Shows the version of litmus.", NULL},
+};
+const size_t lt_command_count = sizeof lt_commands / sizeof lt_commands[0];
+
+const struct lt_command *lt_command_find(const char *name) {
+    for (size_t i = 0; i < lt_command_count; i++)
+        if (strcmp(lt_commands[i].name, name) == 0) return &lt_commands[i];
+    return NULL;
+}
+
+static bool is_set(const char *variable) {
+    const char *value = getenv(variable);
+    return value != NULL && value[0] != '\0';
+}
+
+static bool speaks_utf8(void) {
+    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        if (!is_set(variables[i])) continue;
+        const char *value = getenv(variables[i]);
+        return strstr(value, "UTF-8") != NULL || strstr(value, "utf8") != NULL || strstr(value, "UTF8") != NULL || strstr(value, "utf-8") != NULL;
+    }
+    return false;
+}
+
+static void look_at_screen(struct lt_cli *cli) {
+    bool colors = !is_set("NO_COLOR") && !(is_set("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
+    cli->err_terminal = isatty(STDERR_FILENO) != 0;
+    cli->color = colors && isatty(STDOUT_FILENO) != 0;
+    cli->err_color = colors && cli->err_terminal;
+    cli->utf8 = speaks_utf8();
+}
+
+static int unknown_command(const struct lt_cli *cli, const char *name) {
+    const char *nearest = NULL;
+    for (size_t i = 0; i < lt_command_count; i++) nearest = lt_nearer(lt_str_of(name), nearest, lt_commands[i].name);
+    if (nearest != NULL) return lt_usage(cli, "no command \"%s\"; did you mean %s?", name, nearest);
+    return lt_usage(cli, "no command \"%s\"", name);
+}
+
+static int run_command(struct lt_cli *cli, const struct lt_command *command, int argc, char **argv) {
+    int exit = lt_cli_parse(cli, command, argc, argv);
+    if (cli->no_color) cli->color = cli->err_color = false;
+    if (exit == EXIT_OK && cli->help) lt_help_command(command, cli->color);
+    else if (exit == EXIT_OK) exit = command->run(cli);
+    lt_query_free(cli->query);
+    lt_buf_release(&cli->data_dir);
+    return exit;
+}
+
+/* A reader that has seen enough (| head) is no failure; a full disk is. */
+static int close_stdout(const struct lt_cli *cli, int exit) {
+    errno = 0;
+    bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
+    if (!failed || errno == EPIPE || errno == 0) return exit;
+    struct litmus_error error = {0};
+    lt_fail_os(&error, errno, "write to", "standard output");
+    return lt_cli_fail(cli, &error);
+}
+
+int main(int argc, char **argv) {
+    struct lt_cli cli = {.limit = -1};
+    signal(SIGPIPE, SIG_IGN);
+    look_at_screen(&cli);
+    const char *name = argc > 1 ? argv[1] : "help";
+    if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0) name = "help";
+    if (strcmp(name, "-V") == 0 || strcmp(name, "--version") == 0) name = "version";
+    const struct lt_command *command = lt_command_find(name);
+    int exit = command == NULL ? unknown_command(&cli, name) : run_command(&cli, command, argc > 1 ? argc - 2 : 0, argv + (argc > 1 ? 2 : 1));
+    return close_stdout(&cli, exit);
+}
