@@ -214,6 +214,23 @@ class Record:
         theirs = {key: row["vector_outcome"] for key, row in zip(keys, steps)}
         clean = {(path.encode("utf-8", "backslashreplace").decode(), index): v for (path, index), v in mine.items()}
         assert clean == theirs
+        ids = {event.get("id") for event in self.events}
+        for row in steps:
+            if row["vector_outcome"] is None:
+                assert row["never_ran_reason"], row
+                assert row["never_ran_cause"] in ids, row
+            else:
+                assert row["never_ran_reason"] is None, row
+        (run,) = [row for row in self.parquet if row["record_type"] == "run"]
+        assert run["run_outcome"] == self.run_ended["outcome"]
+        assert run["stop_reason"] == self.run_ended["stop_reason"]
+        assert f" {len(self.plan)} planned" in self.line or not self.line
+        never_ran = sum(row["vector_outcome"] is None for row in steps)
+        assert (f" {never_ran} never ran" in self.line) == bool(never_ran) or not self.line
+
+    def reasons(self) -> set:
+        """Why steps never ran, by the Parquet file; empty with the stand-in."""
+        return {row["never_ran_reason"] for row in self.parquet or [] if row["record_type"] == "step"} - {None}
 
 
 class Suite:

@@ -508,6 +508,7 @@ def test_collection_error(suite, files, planned):
     assert record.run_ended["stop_reason"] == "collection error"
     (event,) = record.of("diagnostic.error")
     assert "test_b.py" in event["message"]
+    assert record.reasons() <= {"collection_error"}
     record.check_against_pytest()
 
 

@@ -43,6 +43,7 @@ def test_maxfail(suite, args, want, reason, code):
     assert outcomes(record) == want
     assert record.run_ended["stop_reason"] == reason
     assert record.run_ended["outcome"] == ("errored" if "errored" in want else "failed")
+    assert record.reasons() <= {reason}
     record.check_against_pytest()
 
 
@@ -100,6 +101,7 @@ def test_interrupted_in_a_body(suite, how, words, code):
     assert words in row.message
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("terminated", "interrupted")
     assert record.of("session.ended")[0]["outcome"] == "terminated"
+    assert record.reasons() <= {"interrupted"}
     assert bool(record.line) == (code != 7)  # pytest writes no summary for a code of the user's
     assert (suite.path / "cleaned").exists()
     record.check_order()
