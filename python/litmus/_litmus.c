@@ -7,9 +7,12 @@
 
 #include "base/config.h"
 #include "model/event.h"
+#include "serve/daemon.h"
 
 #include "ext_json.c"
 #include "ext_session.c"
+#include "ext_table.c"
+#include "ext_query.c"
 
 /* ---- functions of the module ---- */
 
@@ -63,6 +66,31 @@ static PyObject *module_data_dir(PyObject *module, PyObject *args, PyObject *kwa
     return value;
 }
 
+static const char start_daemon_doc[] =
+    "start_daemon($module, data_dir=None, exe=None)\n--\n\n"
+    "Starts the runs daemon of a data directory unless one runs; returns at once. exe: path of the\n"
+    "litmus program; None: found on PATH. Raises StorageError and others when it cannot be started.";
+
+static PyObject *module_start_daemon(PyObject *module, PyObject *args, PyObject *kwargs) {
+    static const char *const names[] = {"data_dir", "exe", NULL};
+    (void)module;
+    PyObject *data_dir = NULL, *exe = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&O&:start_daemon", EXT_NAMES(names), ext_optional_path, &data_dir, ext_optional_path, &exe)) return NULL;
+    struct litmus_error error = {0};
+    struct lt_buf dir;
+    lt_buf_init(&dir);
+    int code;
+    Py_BEGIN_ALLOW_THREADS
+    code = lt_data_dir_find(ext_path_text(data_dir), &dir, &error);
+    if (code == LITMUS_OK) code = lt_daemon_spawn(ext_path_text(exe), lt_buf_cstr(&dir), &error);
+    Py_END_ALLOW_THREADS
+    lt_buf_release(&dir);
+    Py_XDECREF(data_dir);
+    Py_XDECREF(exe);
+    if (code != LITMUS_OK) return ext_raise(&error, EXT_ANYTHING, NULL);
+    Py_RETURN_NONE;
+}
+
 /* ---- the event table ---- */
 
 static PyObject *field_dict(const struct lt_field *field) {
@@ -113,6 +141,8 @@ static PyObject *module_event_types(PyObject *module, PyObject *unused) {
 static PyMethodDef module_functions[] = {
     {"config", (PyCFunction)(void (*)(void))module_config, METH_VARARGS | METH_KEYWORDS, config_doc},
     {"data_dir", (PyCFunction)(void (*)(void))module_data_dir, METH_VARARGS | METH_KEYWORDS, data_dir_doc},
+    {"read_parquet", module_read_parquet, METH_VARARGS, read_parquet_doc},
+    {"start_daemon", (PyCFunction)(void (*)(void))module_start_daemon, METH_VARARGS | METH_KEYWORDS, start_daemon_doc},
     {"event_types", module_event_types, METH_NOARGS, event_types_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -135,6 +165,8 @@ static PyObject *code_numbers(void) {
 static int module_exec(PyObject *module) {
     return module_add(module, "version", ext_text(litmus_version())) || module_add(module, "codes", code_numbers())
                 || module_add(module, "Session", PyType_FromSpec(&session_spec))
+                || module_add(module, "Table", PyType_FromSpec(&table_spec)) || module_add(module, "Query", PyType_FromSpec(&query_spec))
+                || module_add(module, "Follow", PyType_FromSpec(&follow_spec))
         ? -1
         : 0;
 }
