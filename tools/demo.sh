@@ -7,25 +7,26 @@ bin=$PWD/.venv/bin
 demo=$PWD/build/demo
 rm -rf "$demo"
 mkdir -p "$demo"
-cp examples/bench_suite/*.py examples/bench_suite/litmus.yaml "$demo/"
+cp examples/bench_suite/*.py examples/bench_suite/*.ini examples/bench_suite/litmus.yaml "$demo/"
 cd "$demo"
 unset LITMUS_DATA_DIR
+export PATH=$bin:$PATH
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*" | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }; }
 run() { say "\$ $*"; "$@"; }
 
 say "A bench suite that stops at its first failure:"
 status=0
-run env PATH="$bin:$PATH" pytest -q -x --no-header -p no:cacheprovider --litmus-dut-serial SN-0042 --litmus-station bench-1 || status=$?
+run pytest -q -x --no-header -p no:cacheprovider --litmus-dut-serial SN-0042 --litmus-station bench-1 || status=$?
 [ "$status" -eq 1 ] || { echo "demo: pytest should have failed with 1, it ended with $status" >&2; exit 1; }
 
 say "The whole plan is on record, with what never ran and why:"
-run "$bin/litmus" show last --measurements
-run "$bin/litmus" runs
+run litmus show last --measurements
+run litmus runs
 say "A gate for a pipeline (exit 1 unless every planned step has a passing verdict):"
-run "$bin/litmus" gate last --allow skip_marker || echo "(exit $?)"
+run litmus gate last --allow skip_marker || echo "(exit $?)"
 say "The same with plain SQL on the Parquet files, no server:"
-run "$bin/python" - <<'PY'
+run python - <<'PY'
 import duckdb
 print(duckdb.sql("""
     SELECT step_name, vector_index, step_outcome, never_ran_reason
@@ -33,6 +34,6 @@ print(duckdb.sql("""
     WHERE record_type = 'step' ORDER BY step_index, vector_index"""))
 PY
 say "And nothing is lost when a process dies: a C test executive, killed in its fourth of ten steps:"
-"$OLDPWD/build/dev/example_test_executive" "$demo/data" --die || echo "(killed)"
-"$bin/litmus" materialize --all >/dev/null
-run "$bin/litmus" show last
+{ "$OLDPWD/build/dev/example_test_executive" "$demo/data" --die; } 2>/dev/null || echo "(killed)"
+litmus materialize --all >/dev/null
+run litmus show last
