@@ -3,21 +3,11 @@
  * log_append.c - what an append costs over a raw write(2) of the same bytes, in the same run on the
  * same folder, and how fast a log is read. Usage: log_append [folder] [events]
  */
-#include "base/clock.h"
+#include "bench.h"
+
 #include "log/log.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
-static double now_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
 
 static void die(const char *what, const struct litmus_error *error) {
     fprintf(stderr, "log_append: %s: %s\n", what, error == NULL ? "failed" : error->text);
@@ -33,14 +23,14 @@ static double bench_append(const char *folder, int events, size_t json_bytes, ch
     if (json == NULL) die("memory", NULL);
     memset(json, 'x', json_bytes);
     if (lt_log_create(&options, &writer, &error) != LITMUS_OK) die("create", &error);
-    double start = now_us();
+    double start = bench_now_us();
     for (int i = 0; i < events; i++) {
         struct lt_row row = {.id = LT_STR("87654321-1234-4123-8123-123456789abc"), .event_type = LT_STR("test.measurement"),
             .occurred_at = 1700000000000000 + i, .session_id = lt_str_of(options.session_id),
             .run_id = LT_STR("aaaaaaaa-1234-4123-8123-123456789abc"), .json = {json, json_bytes - (size_t)(i % 8)}};
         if (lt_log_append(writer, &row, 1, &error) != LITMUS_OK) die("append", &error);
     }
-    double us = (now_us() - start) / events;
+    double us = (bench_now_us() - start) / events;
     *path = strdup(lt_log_writer_path(writer));
     if (lt_log_seal(writer, &error) != LITMUS_OK) die("seal", &error);
     lt_log_writer_free(writer);
@@ -54,10 +44,10 @@ static double bench_raw(const char *folder, int events, size_t bytes) {
     char *block = calloc(1, bytes);
     int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0 || block == NULL) die("raw", NULL);
-    double start = now_us();
+    double start = bench_now_us();
     for (int i = 0; i < events; i++)
         if (write(fd, block, bytes) != (ssize_t)bytes) die("raw write", NULL);
-    double us = (now_us() - start) / events;
+    double us = (bench_now_us() - start) / events;
     close(fd);
     unlink(path);
     free(block);
@@ -70,10 +60,10 @@ static double bench_read(const char *path, bool chain) {
     if (lt_log_reader_open(path, &reader, &error) != LITMUS_OK) die("open", &error);
     if (chain) lt_log_reader_check_chain(reader);
     struct lt_row row;
-    double start = now_us();
+    double start = bench_now_us();
     enum lt_log_status status;
     while ((status = lt_log_next(reader, &row, &error)) == LT_LOG_EVENT) continue;
-    double us = (now_us() - start) / (double)lt_log_reader_rows(reader);
+    double us = (bench_now_us() - start) / (double)lt_log_reader_rows(reader);
     if (status != LT_LOG_SEALED || !lt_log_reader_chain_ok(reader)) die("read", &error);
     lt_log_reader_free(reader);
     return us;
