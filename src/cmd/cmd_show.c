@@ -144,9 +144,13 @@ static void load_causes(struct show *s) {
     lt_table_release(&events);
 }
 
+/* Without the file's name where both are in the same file. */
 static struct lt_str cause_of(const struct show *s, int64_t row) {
     uint32_t number = lt_map_get(&s->causes, lt_view_str(&s->view, s->view.never_ran_cause, row), 0);
-    return number == LT_MAP_NONE ? LT_STR_NULL : s->cause_names[number];
+    if (number == LT_MAP_NONE) return LT_STR_NULL;
+    struct lt_str name = s->cause_names[number], file = lt_view_str(&s->view, s->view.step_file, row);
+    bool inside = file.n > 0 && name.n > file.n + 2 && memcmp(name.p, file.p, file.n) == 0 && memcmp(name.p + file.n, "::", 2) == 0;
+    return inside ? (struct lt_str){name.p + file.n + 2, name.n - file.n - 2} : name;
 }
 
 /* ---- measurements ---- */

@@ -3,9 +3,7 @@
 
 #include "base/clock.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 /* ---- characters ---- */
@@ -133,12 +131,7 @@ void lt_show_duration(struct lt_buf *out, int64_t us) {
 }
 
 void lt_show_number(struct lt_buf *out, double value) {
-    char text[40];
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (!isfinite(value) || strtod(text, NULL) == value) break;
-    }
-    lt_buf_add_text(out, text);
+    lt_buf_addf(out, "%.10g", value); /* --json has every digit */
 }
 
 struct lt_outcome_look lt_outcome_look(struct lt_str outcome, bool live, bool started, bool utf8) {

@@ -431,8 +431,8 @@ int lt_store_log_drop(struct lt_catalog *c, const char *dir, const char *name, s
 int lt_store_sessions_open(struct lt_catalog *c, lt_store_entry_fn *each, void *self, struct litmus_error *error) {
     return run(c, SQL_SESSIONS_OPEN, GIVE(each, self), error, "");
 }
-int lt_store_session_settled(struct lt_catalog *c, const char *session_id, struct litmus_error *error) {
-    return run(c, SQL_SESSION_SETTLED, NULL, NULL, error, "t", session_id);
+int lt_store_log_settled(struct lt_catalog *c, const char *dir, const char *name, int64_t mtime_us, struct litmus_error *error) {
+    return run(c, SQL_LOG_SETTLED, NULL, NULL, error, "tti", dir, name, mtime_us);
 }
 
 void lt_store_open_sessions_clear(struct lt_catalog *c) {
@@ -613,18 +613,28 @@ int lt_catalog_damaged(struct lt_catalog *c, lt_damaged_fn *each, void *self, st
 struct give_path {
     lt_log_path_fn *each;
     void *self;
+    bool stopped;
 };
 static bool give_path(void *self, sqlite3_stmt *row) {
     struct give_path *give = self;
-    return give->each(give->self, column_text(row, 0));
+    give->stopped = !give->each(give->self, column_text(row, 0), column_time(row, 1));
+    return !give->stopped;
 }
-int lt_catalog_logs(struct lt_catalog *c, const char *session_id, lt_log_path_fn *each, void *self, struct litmus_error *error) {
-    struct give_path give = {each, self};
-    if (session_id == NULL) return run(c, SQL_LOGS, give_path, &give, error, "");
-    return run(c, SQL_LOGS_OF_SESSION, give_path, &give, error, "t", session_id);
+int lt_catalog_logs(struct lt_catalog *c, const char *session_id, int64_t since, lt_log_path_fn *each, void *self, struct litmus_error *error) {
+    struct give_path give = {each, self, false};
+    if (session_id != NULL) return run(c, SQL_LOGS_OF_SESSION, give_path, &give, error, "t", session_id);
+    int code = run(c, SQL_LOGS_OPEN, give_path, &give, error, "");
+    return code == LITMUS_OK && !give.stopped ? run(c, SQL_LOGS, give_path, &give, error, "i", since) : code;
 }
 
-int lt_catalog_sessions(struct lt_catalog *c, lt_log_path_fn *each, void *self, struct litmus_error *error) {
-    struct give_path give = {each, self};
-    return run(c, SQL_SESSIONS, give_path, &give, error, "");
+struct give_name {
+    lt_name_fn *each;
+    void *self;
+};
+static bool give_name(void *self, sqlite3_stmt *row) {
+    struct give_name *give = self;
+    return give->each(give->self, column_text(row, 0));
+}
+int lt_catalog_sessions(struct lt_catalog *c, lt_name_fn *each, void *self, struct litmus_error *error) {
+    return run(c, SQL_SESSIONS, give_name, &(struct give_name){each, self}, error, "");
 }

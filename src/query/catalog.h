@@ -77,12 +77,14 @@ struct lt_open_session {
     bool has_runs; /* a run of it was started and has neither a file nor run.materialized; or may be: it lives */
 };
 const struct lt_open_session *lt_catalog_open_sessions(const struct lt_catalog *catalog, size_t *count);
-/* Logs known at the last refresh, relative to the data_dir, of one session (NULL: all), by path. */
-typedef bool lt_log_path_fn(void *self, const char *path);
-int lt_catalog_logs(struct lt_catalog *catalog, const char *session_id, lt_log_path_fn *each, void *self,
+/* Logs known at the last refresh, relative to the data_dir. `mtime_us`: no event of it is later;
+ * LT_TIME_NONE: it may still grow. false stops. Of one session: by path. Of all (session_id NULL):
+ * those that may grow, then the latest first; those with no event from `since` on are left out. */
+typedef bool lt_log_path_fn(void *self, const char *path, int64_t mtime_us);
+int lt_catalog_logs(struct lt_catalog *catalog, const char *session_id, int64_t since, lt_log_path_fn *each, void *self,
                     struct litmus_error *error);
-
+typedef bool lt_name_fn(void *self, const char *name);
 /* Each session that has a log, by the path of its first one. */
-int lt_catalog_sessions(struct lt_catalog *catalog, lt_log_path_fn *each, void *self, struct litmus_error *error);
+int lt_catalog_sessions(struct lt_catalog *catalog, lt_name_fn *each, void *self, struct litmus_error *error);
 
 #endif

@@ -362,8 +362,9 @@ static void note_row(struct session_look *look, const struct lt_row *row) {
     look->failed = look->failed || !ok;
 }
 
-static bool look_at_log(void *self, const char *path) {
+static bool look_at_log(void *self, const char *path, int64_t mtime_us) {
     struct session_look *look = self;
+    (void)mtime_us;
     const char *whole = absolute(look->scan, path, NULL);
     if (lt_log_is_sealed(whole)) return true;
     look->any_open = true;
@@ -371,8 +372,9 @@ static bool look_at_log(void *self, const char *path) {
     return !look->live;
 }
 
-static bool read_log(void *self, const char *path) {
+static bool read_log(void *self, const char *path, int64_t mtime_us) {
     struct session_look *look = self;
+    (void)mtime_us;
     struct lt_log_reader *reader = NULL;
     if (lt_log_reader_open(absolute(look->scan, path, NULL), &reader, NULL) != LITMUS_OK) return true; /* no run in there */
     struct lt_row row;
@@ -394,25 +396,45 @@ static bool has_open_runs(const struct session_look *look) {
     return false;
 }
 
+static bool note_name(void *self, const char *path, int64_t mtime_us) {
+    return add_name(self, &(struct lt_store_entry){.name = path, .mtime_ns = mtime_us});
+}
+
+/* Nothing will be added to these logs: their time stamps are the time of their last events. */
+static int settle_logs(struct scan *s, const char *session_id, struct litmus_error *error) {
+    struct names logs = {.arena = &s->arena};
+    int code = lt_catalog_logs(s->catalog, session_id, 0, note_name, &logs, error);
+    for (size_t i = 0; code == LITMUS_OK && i < logs.count; i++) {
+        struct stat st;
+        bool go;
+        const char *path = logs.items[i].text, *slash = strrchr(path, '/');
+        if (slash == NULL || stat(absolute(s, path, NULL), &st) != 0) continue;
+        struct lt_str dir = lt_arena_str(&s->arena, (struct lt_str){path, (size_t)(slash - path)});
+        if (dir.p == NULL) code = no_memory(error);
+        else code = want_write(s, &go, error);
+        if (code == LITMUS_OK && go) code = lt_store_log_settled(s->catalog, dir.p, slash + 1, mtime_of(&st) / 1000, error);
+    }
+    free(logs.items);
+    return code == LITMUS_OK && logs.failed ? no_memory(error) : code;
+}
+
 static int look_at_session(struct scan *s, const char *session_id, struct litmus_error *error) {
     struct session_look look = {.scan = s};
     lt_arena_init(&look.arena);
     lt_map_init(&look.started);
     lt_map_init(&look.materialized);
-    int code = lt_catalog_logs(s->catalog, session_id, look_at_log, &look, error);
+    int code = lt_catalog_logs(s->catalog, session_id, 0, look_at_log, &look, error);
     /* While its producer lives a session stays open whatever is in it. */
-    if (code == LITMUS_OK && !look.live) code = lt_catalog_logs(s->catalog, session_id, read_log, &look, error);
+    if (code == LITMUS_OK && !look.live) code = lt_catalog_logs(s->catalog, session_id, 0, read_log, &look, error);
     if (code == LITMUS_OK && look.failed) code = no_memory(error);
     if (code == LITMUS_OK) {
         struct lt_open_session open = {.live = look.live, .has_runs = look.live || has_open_runs(&look)};
-        bool go = false;
         if (look.any_open || open.has_runs) {
             size_t n = strlen(session_id);
             if (n < sizeof open.session_id) memcpy(open.session_id, session_id, n + 1);
             code = lt_store_open_sessions_add(s->catalog, &open, error);
         } else {
-            code = want_write(s, &go, error);
-            if (go) code = lt_store_session_settled(s->catalog, session_id, error);
+            code = settle_logs(s, session_id, error);
         }
     }
     lt_map_release(&look.started);

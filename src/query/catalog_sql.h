@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalog_sql.h - every SQL text of the catalog. Version 1.
+ * catalog_sql.h - every SQL text of the catalog. Version 2.
  *
  * Changing it: raise LT_CATALOG_VERSION; a catalog of another version is dropped and made anew
  * from runs/ and events/, so no old text is ever needed.
@@ -8,7 +8,7 @@
 #ifndef LT_QUERY_CATALOG_SQL_H
 #define LT_QUERY_CATALOG_SQL_H
 
-#define LT_CATALOG_VERSION "1"
+#define LT_CATALOG_VERSION "2"
 #define LT_CATALOG_APPLICATION_ID "1281977683" /* "LitS" */
 
 /* Columns of `runs` after `path`: those of struct lt_summary, by the same names. */
@@ -39,16 +39,21 @@ static const char lt_sql_schema[] =
     "CREATE INDEX runs_by_start ON runs (started_at DESC, run_id);"
     "CREATE INDEX runs_by_id ON runs (run_id, path);"
     "CREATE INDEX runs_by_serial ON runs (dut_serial, started_at DESC, run_id);"
+    "CREATE INDEX runs_by_outcome ON runs (outcome, started_at DESC, run_id);"
+    "CREATE INDEX runs_by_station ON runs (station_id, started_at DESC, run_id);"
+    "CREATE INDEX runs_by_project ON runs (project_name, started_at DESC, run_id);"
     /* The ledger of files, read or found damaged. */
     "CREATE TABLE files (dir TEXT, name TEXT, size INTEGER, mtime_ns INTEGER, status TEXT, reason TEXT,"
     " PRIMARY KEY (dir, name)) WITHOUT ROWID;"
     "CREATE INDEX files_damaged ON files (dir, name) WHERE status <> 'ok';"
     /* Folders below runs/ and events/ whose names are all in the ledger as of mtime_ns. */
     "CREATE TABLE dirs (path TEXT PRIMARY KEY, mtime_ns INTEGER) WITHOUT ROWID;"
-    /* settled: the session has no open log and each of its runs has its file. */
-    "CREATE TABLE logs (dir TEXT, name TEXT, session_id TEXT, settled INTEGER, PRIMARY KEY (dir, name)) WITHOUT ROWID;"
+    /* mtime_us is set once the log is settled: its session has no open log and each of its runs has
+     * its file. No event in it is later than that. */
+    "CREATE TABLE logs (dir TEXT, name TEXT, session_id TEXT, mtime_us INTEGER, PRIMARY KEY (dir, name)) WITHOUT ROWID;"
     "CREATE INDEX logs_by_session ON logs (session_id);"
-    "CREATE INDEX logs_unsettled ON logs (session_id) WHERE settled = 0;"
+    "CREATE INDEX logs_unsettled ON logs (session_id) WHERE mtime_us IS NULL;"
+    "CREATE INDEX logs_by_mtime ON logs (mtime_us);"
     "PRAGMA application_id = " LT_CATALOG_APPLICATION_ID ";"
     "PRAGMA user_version = " LT_CATALOG_VERSION ";";
 
@@ -84,12 +89,13 @@ static const char lt_sql_drop[] =
         "SELECT * FROM (SELECT DISTINCT run_id FROM runs WHERE run_id < ?1 ORDER BY run_id DESC LIMIT ?2))"           \
         " AND " LT_SQL_FIRST_FILE " ORDER BY run_id")                                                                 \
     X(LOGS_OF_DIR, "SELECT name FROM logs WHERE dir = ?")                                                             \
-    X(LOG_PUT, "INSERT OR IGNORE INTO logs VALUES (?, ?, ?, 0)")                                                      \
+    X(LOG_PUT, "INSERT OR IGNORE INTO logs VALUES (?, ?, ?, NULL)")                                                      \
     X(LOG_DROP, "DELETE FROM logs WHERE dir = ? AND name = ?")                                                        \
-    X(LOGS, "SELECT dir || '/' || name FROM logs ORDER BY dir, name")                                                 \
-    X(LOGS_OF_SESSION, "SELECT dir || '/' || name FROM logs WHERE session_id = ? ORDER BY dir, name")                 \
+    X(LOGS_OPEN, "SELECT dir || '/' || name, mtime_us FROM logs WHERE mtime_us IS NULL")                              \
+    X(LOGS, "SELECT dir || '/' || name, mtime_us FROM logs WHERE mtime_us >= ? ORDER BY mtime_us DESC")               \
+    X(LOGS_OF_SESSION, "SELECT dir || '/' || name, mtime_us FROM logs WHERE session_id = ? ORDER BY dir, name")                 \
     X(SESSIONS, "SELECT session_id FROM logs GROUP BY session_id ORDER BY min(dir || '/' || name)")                    \
-    X(SESSIONS_OPEN, "SELECT DISTINCT session_id FROM logs WHERE settled = 0")                                        \
-    X(SESSION_SETTLED, "UPDATE logs SET settled = 1 WHERE session_id = ?")
+    X(SESSIONS_OPEN, "SELECT DISTINCT session_id FROM logs WHERE mtime_us IS NULL")                                        \
+    X(LOG_SETTLED, "UPDATE logs SET mtime_us = ?3 WHERE dir = ?1 AND name = ?2")
 
 #endif

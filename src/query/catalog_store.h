@@ -46,7 +46,7 @@ int lt_store_logs(struct lt_catalog *catalog, const char *dir, lt_store_entry_fn
 int lt_store_log_put(struct lt_catalog *catalog, const char *dir, const char *name, const char *session_id, struct litmus_error *error);
 int lt_store_log_drop(struct lt_catalog *catalog, const char *dir, const char *name, struct litmus_error *error);
 int lt_store_sessions_open(struct lt_catalog *catalog, lt_store_entry_fn *each, void *self, struct litmus_error *error);
-int lt_store_session_settled(struct lt_catalog *catalog, const char *session_id, struct litmus_error *error);
+int lt_store_log_settled(struct lt_catalog *catalog, const char *dir, const char *name, int64_t mtime_us, struct litmus_error *error);
 
 /* The list behind lt_catalog_open_sessions, which the scan makes. */
 void lt_store_open_sessions_clear(struct lt_catalog *catalog);

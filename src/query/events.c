@@ -12,7 +12,6 @@
 #include "materialize/build.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
 /* ---- the filter ---- */
 
@@ -42,27 +41,22 @@ bool lt_event_matches(const struct lt_event_filter *f, const struct lt_row *row)
            (f->role == NULL || has_role(row->json, lt_str_of(f->role)));
 }
 
-/* ---- logs to read ---- */
+/* ---- events ---- */
 
-struct log {
-    const char *path; /* absolute */
-    int64_t mtime_us;
-    uint32_t number; /* in the order of the paths */
-};
 struct event {
-    struct lt_row row; /* its text is one block of the arena */
-    uint32_t log;
+    struct lt_row row;    /* its text is in the arena */
+    const char *log;      /* path: ties keep the order of the logs */
     int64_t sequence;
 };
 struct search {
     const struct lt_event_filter *filter;
-    const struct lt_query *query;
+    struct lt_query *query;
     struct lt_arena paths;
-    struct log *logs;
-    size_t log_count, log_capacity;
     struct lt_arena arena; /* of the events */
     struct event *events;
     size_t count, capacity;
+    size_t settled;        /* count after the last sort */
+    int64_t oldest;        /* with a limit: nothing received before this can be shown; LT_TIME_NONE: anything */
     bool failed;
 };
 
@@ -72,48 +66,11 @@ static bool is_since(const struct lt_event_filter *f) {
     return f->since != LT_TIME_NONE && f->since != 0;
 }
 
-static bool add_log(void *self, const char *relative) {
-    struct search *s = self;
-    struct stat st;
-    struct lt_buf path;
-    lt_buf_init(&path);
-    const char *text = lt_path_join(&path, s->query->data_dir, relative);
-    bool there = !path.failed && stat(text, &st) == 0;
-    int64_t mtime_us = there ? (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 : 0;
-    bool old = is_since(s->filter) && mtime_us + SINCE_GRAIN_US < s->filter->since;
-    if (there && !old && s->log_count == s->log_capacity) {
-        size_t larger = s->log_capacity == 0 ? 64 : s->log_capacity * 2;
-        struct log *grown = reallocarray(s->logs, larger, sizeof *grown);
-        s->failed = grown == NULL;
-        if (grown != NULL) {
-            s->logs = grown;
-            s->log_capacity = larger;
-        }
-    }
-    if (there && !old && !s->failed) {
-        struct lt_str own = lt_arena_str(&s->paths, (struct lt_str){path.p, path.n});
-        s->failed = own.p == NULL;
-        s->logs[s->log_count] = (struct log){own.p, mtime_us, (uint32_t)s->log_count};
-        s->log_count++;
-    }
-    s->failed = s->failed || path.failed;
-    lt_buf_release(&path);
-    return !s->failed;
-}
-
-static int latest_first(const void *a, const void *b) {
-    const struct log *x = a, *y = b;
-    if (x->mtime_us != y->mtime_us) return x->mtime_us > y->mtime_us ? -1 : 1;
-    return x->number < y->number ? 1 : -1;
-}
-
-/* ---- events ---- */
-
 static int by_received(const void *a, const void *b) {
     const struct event *x = a, *y = b;
     if (x->row.received_at != y->row.received_at) return x->row.received_at < y->row.received_at ? -1 : 1;
-    if (x->log != y->log) return x->log < y->log ? -1 : 1;
-    return (x->sequence > y->sequence) - (x->sequence < y->sequence);
+    int order = strcmp(x->log, y->log);
+    return order != 0 ? order : (x->sequence > y->sequence) - (x->sequence < y->sequence);
 }
 
 /* Of an id that is there twice (a log copied beside itself) the first one stays. */
@@ -158,9 +115,19 @@ static bool compact(struct search *s) {
     return !fresh.failed;
 }
 
-static bool add_event(struct search *s, const struct lt_row *row, uint32_t log, int64_t sequence) {
-    bool full = s->filter->limit > 0 && s->count > 1024 && s->count / 4 > (uint64_t)s->filter->limit;
-    if (full && !compact(s)) return false;
+/* With a limit, sorts from time to time and learns from when on events still matter. */
+static bool keep_to_limit(struct search *s) {
+    uint64_t limit = (uint64_t)s->filter->limit;
+    if (s->filter->limit <= 0 || s->count < limit || (s->settled >= limit && s->count - s->settled < limit / 2 + 1024)) return true;
+    if (!compact(s)) return false;
+    s->settled = s->count;
+    if (s->count >= limit) s->oldest = s->events[0].row.received_at;
+    return true;
+}
+
+static bool add_event(struct search *s, const struct lt_row *row, const char *log, int64_t sequence) {
+    if (s->oldest != LT_TIME_NONE && row->received_at < s->oldest) return true;
+    if (!keep_to_limit(s)) return false;
     if (s->count == s->capacity) {
         size_t larger = s->capacity == 0 ? 256 : s->capacity * 2;
         struct event *grown = reallocarray(s->events, larger, sizeof *grown);
@@ -179,32 +146,32 @@ static bool add_event(struct search *s, const struct lt_row *row, uint32_t log, 
 }
 
 /* A log that cannot be read, or its damaged parts, hide nothing of the others. */
-static bool read_log(struct search *s, const struct log *log) {
+static bool read_log(struct search *s, const char *path) {
     struct lt_log_reader *reader = NULL;
     struct lt_row row;
     bool ok = true;
-    if (lt_log_reader_open(log->path, &reader, NULL) != LITMUS_OK) return true;
+    if (lt_log_reader_open(path, &reader, NULL) != LITMUS_OK) return true;
     enum lt_log_status status;
     while (ok && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
         if (status != LT_LOG_EVENT || (is_since(s->filter) && row.received_at < s->filter->since)) continue;
-        if (lt_event_matches(s->filter, &row)) ok = add_event(s, &row, log->number, lt_log_reader_rows(reader));
+        if (lt_event_matches(s->filter, &row)) ok = add_event(s, &row, path, lt_log_reader_rows(reader));
     }
     lt_log_reader_free(reader);
     return ok;
 }
 
-/* With a limit the newest logs are read first, until none left can hold a newer event. */
-static bool read_logs(struct search *s) {
-    bool limited = s->filter->limit > 0;
-    if (limited && s->log_count > 1) qsort(s->logs, s->log_count, sizeof *s->logs, latest_first);
-    for (size_t i = 0; i < s->log_count; i++) {
-        if (limited && s->count >= (uint64_t)s->filter->limit) {
-            if (!settle(s)) return false;
-            if (s->count >= (uint64_t)s->filter->limit && s->logs[i].mtime_us + SINCE_GRAIN_US < s->events[0].row.received_at) break;
-        }
-        if (!read_log(s, &s->logs[i])) return false;
-    }
-    return settle(s);
+/* With a limit the latest logs come first; it ends where none left can hold a newer event. */
+static bool take_log(void *self, const char *relative, int64_t mtime_us) {
+    struct search *s = self;
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lt_path_join(&path, s->query->data_dir, relative);
+    struct lt_str own = path.failed ? LT_STR_NULL : lt_arena_str(&s->paths, (struct lt_str){path.p, path.n});
+    lt_buf_release(&path);
+    s->failed = own.p == NULL || !keep_to_limit(s);
+    bool late = mtime_us == LT_TIME_NONE || s->oldest == LT_TIME_NONE || mtime_us + SINCE_GRAIN_US >= s->oldest;
+    if (!s->failed && late) s->failed = !read_log(s, own.p);
+    return !s->failed && (late || s->filter->session_id != NULL);
 }
 
 static void put_time(struct lt_build *b, int64_t us) {
@@ -236,16 +203,16 @@ static const char *session_of(struct lt_query *q, const struct lt_event_filter *
 }
 
 int lt_query_events(struct lt_query *q, const struct lt_event_filter *filter, struct lt_table *out, struct litmus_error *error) {
-    struct search s = {.filter = filter, .query = q};
+    struct search s = {.filter = filter, .query = q, .oldest = LT_TIME_NONE};
     struct lt_run_ref ref;
     lt_table_init(out);
     lt_arena_init(&s.paths);
     lt_arena_init(&s.arena);
+    int64_t since = is_since(filter) ? filter->since - SINCE_GRAIN_US : 0;
     int code = lt_catalog_refresh(q->catalog, error);
-    if (code == LITMUS_OK) code = lt_catalog_logs(q->catalog, session_of(q, filter, &ref), add_log, &s, error);
-    if (code == LITMUS_OK && (s.failed || !read_logs(&s))) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the events");
+    if (code == LITMUS_OK) code = lt_catalog_logs(q->catalog, session_of(q, filter, &ref), since, take_log, &s, error);
+    if (code == LITMUS_OK && (s.failed || !settle(&s))) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the events");
     if (code == LITMUS_OK) code = events_table(&s, out, error);
-    free(s.logs);
     free(s.events);
     lt_arena_release(&s.paths);
     lt_arena_release(&s.arena);

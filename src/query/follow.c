@@ -5,11 +5,15 @@
 #include "query/event_match.h"
 #include "query/query_internal.h"
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "log/log.h"
 
 #include <stdlib.h>
+
+/* A log that was settled longer ago than this is not looked at: it does not change. */
+#define LOOK_BACK_US ((int64_t)60 * 1000 * 1000)
 
 struct follow_log {
     const char *path; /* relative */
@@ -23,11 +27,13 @@ struct lt_event_follow {
     struct lt_map by_path;
     struct follow_log *logs;
     size_t count, capacity;
+    int64_t since; /* of older logs nothing can come */
     bool failed;
 };
 
-static bool note_log(void *self, const char *path) {
+static bool note_log(void *self, const char *path, int64_t mtime_us) {
     struct lt_event_follow *f = self;
+    (void)mtime_us;
     if (lt_map_get(&f->by_path, lt_str_of(path), 0) != LT_MAP_NONE) return true;
     if (f->count == f->capacity) {
         size_t larger = f->capacity == 0 ? 64 : f->capacity * 2;
@@ -45,7 +51,7 @@ static bool note_log(void *self, const char *path) {
 /* New logs since the last look. */
 static int look(struct lt_event_follow *f, struct litmus_error *error) {
     int code = lt_catalog_refresh(f->query->catalog, error);
-    if (code == LITMUS_OK) code = lt_catalog_logs(f->query->catalog, f->filter->session_id, note_log, f, error);
+    if (code == LITMUS_OK) code = lt_catalog_logs(f->query->catalog, f->filter->session_id, f->since, note_log, f, error);
     return code == LITMUS_OK && f->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory following the logs") : code;
 }
 
@@ -74,6 +80,7 @@ int lt_event_follow_open(struct lt_query *q, const struct lt_event_filter *filte
     if (f == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory following the logs");
     f->query = q;
     f->filter = filter;
+    f->since = lt_now_us() - LOOK_BACK_US;
     lt_arena_init(&f->arena);
     lt_map_init(&f->by_path);
     int code = look(f, error);
