@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Channels: sampled signals of a session. What is here lists them; samples are not written yet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from litmus.data._common import Store
+from litmus.data.event_store import EventStore
+
+__all__ = ["ChannelStore"]
+
+
+class ChannelStore(Store):
+    """The channels of one data directory.
+
+    Args:
+        data_dir: the data directory; None: LITMUS_DATA_DIR, litmus.yaml, LITMUS_HOME, XDG.
+    """
+
+    def __init__(self, data_dir: str | os.PathLike | None = None):
+        self._events = EventStore(data_dir, daemon=False)
+
+    @property
+    def data_dir(self) -> str:
+        """The data directory in force, an absolute path."""
+        return self._events.data_dir
+
+    def channels(self, session_id: str | None = None) -> list[dict[str, Any]]:
+        """The channels that were opened (`channel.started`), oldest first; [] when there are none.
+
+        Args:
+            session_id: of this session only; None: of all.
+
+        Returns:
+            Dicts with channel_id, session_id, run_id, units, instrument_role, method, resource,
+            started_at (ISO 8601 text), closed_at (None while open) and uri.
+        """
+        closed = {
+            (event["session_id"], event["channel_id"]): event["occurred_at"]
+            for event in self._events.events(session_id=session_id, event_type="channel.closed")
+        }
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for event in self._events.events(session_id=session_id, event_type="channel.started"):
+            key = (event["session_id"], event["channel_id"])
+            if key in found:
+                continue
+            found[key] = {
+                "channel_id": event["channel_id"],
+                "session_id": event["session_id"],
+                "run_id": event.get("run_id"),
+                "units": event.get("units"),
+                "instrument_role": event.get("instrument_role"),
+                "method": event.get("method"),
+                "resource": event.get("resource"),
+                "started_at": event["occurred_at"],
+                "closed_at": closed.get(key),
+                "uri": f"channel://{event['channel_id']}?session={event['session_id']}",
+            }
+        return list(found.values())
+
+    def files(self) -> list[Path]:
+        """The files below `channels/`, by path; [] when there are none."""
+        return sorted(path for path in Path(self.data_dir, "channels").rglob("*") if path.is_file() and not path.name.startswith("."))
+
+    def close(self) -> None:
+        """Gives everything back; a second call does nothing."""
+        self._events.close()
