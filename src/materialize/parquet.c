@@ -112,36 +112,6 @@ static int fail_file(struct litmus_error *error, const char *path, const char *w
                    why[0] == '\0' ? "no reason given" : why);
 }
 
-static bool wanted(const char *name, const char *const *columns, size_t count) {
-    if (columns == NULL) return true;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(name, columns[i]) == 0) return true;
-    return false;
-}
-
-/* Drops the children that were not asked for. */
-static void project(struct ArrowSchema *schema, struct ArrowArray *array, const char *const *columns, size_t count) {
-    int64_t kept = 0;
-    for (int64_t i = 0; i < schema->n_children; i++) {
-        const char *name = schema->children[i]->name;
-        bool keep = wanted(name == NULL ? "" : name, columns, count);
-        if (keep) {
-            struct ArrowSchema *s = schema->children[kept];
-            struct ArrowArray *a = array->children[kept];
-            schema->children[kept] = schema->children[i];
-            array->children[kept] = array->children[i];
-            schema->children[i] = s;
-            array->children[i] = a;
-            kept++;
-        }
-    }
-    for (int64_t i = kept; i < schema->n_children; i++) {
-        if (schema->children[i]->release != NULL) schema->children[i]->release(schema->children[i]);
-        if (array->children[i]->release != NULL) array->children[i]->release(array->children[i]);
-    }
-    schema->n_children = array->n_children = kept;
-}
-
 static int view_set(struct lt_table *table, const char *path, struct litmus_error *error) {
     struct ArrowError why = {{0}};
     if (ArrowArrayViewInitFromSchema(&table->view, &table->schema, &why) != NANOARROW_OK ||
@@ -156,8 +126,8 @@ static int read_group(carquet_reader_t *reader, int32_t group, const char *path,
     carquet_error_t why = CARQUET_ERROR_INIT;
     lt_table_init(out);
     if (carquet_reader_read_arrow(reader, group, &out->schema, &out->array, &why) != CARQUET_OK) return fail_file(error, path, why.message);
-    if (columns != NULL) project(&out->schema, &out->array, columns, column_count);
-    return view_set(out, path, error);
+    int code = view_set(out, path, error);
+    return code == LITMUS_OK && columns != NULL ? lt_table_keep(out, columns, column_count, error) : code;
 }
 
 /* ---- files of several row groups: their rows one below the other ---- */

@@ -37,6 +37,48 @@ int64_t lt_table_find(const struct lt_table *table, const char *name) {
     return -1;
 }
 
+static bool wanted(const char *name, const char *const *columns, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name == NULL ? "" : name, columns[i]) == 0) return true;
+    return false;
+}
+
+/* The kept columns move to a table of their own; what is left goes with the old one. A child may not
+ * just be cut off its parent: only the parent's owner knows how to free it. */
+static int move_columns(struct lt_table *from, struct lt_table *to, const char *const *columns, size_t count) {
+    int64_t kept = 0, at = 0;
+    for (int64_t i = 0; i < from->schema.n_children; i++) kept += wanted(from->schema.children[i]->name, columns, count);
+    ArrowSchemaInit(&to->schema);
+    int rc = ArrowSchemaSetTypeStruct(&to->schema, kept);
+    if (rc == NANOARROW_OK) rc = ArrowArrayInitFromType(&to->array, NANOARROW_TYPE_STRUCT);
+    if (rc == NANOARROW_OK) rc = ArrowArrayAllocateChildren(&to->array, kept);
+    for (int64_t i = 0; rc == NANOARROW_OK && i < from->schema.n_children; i++) {
+        if (!wanted(from->schema.children[i]->name, columns, count)) continue;
+        if (to->schema.children[at]->release != NULL) ArrowSchemaRelease(to->schema.children[at]);
+        ArrowSchemaMove(from->schema.children[i], to->schema.children[at]);
+        ArrowArrayMove(from->array.children[i], to->array.children[at]);
+        ArrowSchemaInit(from->schema.children[i]); /* so that it has a name to compare and a release to call */
+        at++;
+    }
+    to->array.length = from->array.length;
+    to->array.null_count = 0;
+    return rc;
+}
+
+int lt_table_keep(struct lt_table *table, const char *const *columns, size_t column_count, struct litmus_error *error) {
+    struct lt_table kept;
+    lt_table_init(&kept);
+    int rc = move_columns(table, &kept, columns, column_count);
+    lt_table_release(table);
+    *table = kept;
+    if (rc == NANOARROW_OK) rc = ArrowArrayFinishBuilding(&table->array, NANOARROW_VALIDATION_LEVEL_NONE, NULL);
+    if (rc == NANOARROW_OK) rc = ArrowArrayViewInitFromSchema(&table->view, &table->schema, NULL);
+    if (rc == NANOARROW_OK) rc = ArrowArrayViewSetArray(&table->view, &table->array, NULL);
+    if (rc == NANOARROW_OK) return LITMUS_OK;
+    lt_table_release(table);
+    return lt_fail(error, LITMUS_ENOMEM, rc, "out of memory choosing columns");
+}
+
 static const struct ArrowArrayView *cell_column(const struct lt_table *table, int64_t column, int64_t row) {
     if (column < 0 || column >= table->array.n_children || row < 0 || row >= table->array.length) return NULL;
     return table->view.children[column];

@@ -30,6 +30,9 @@ int64_t lt_table_columns(const struct lt_table *table);
 const char *lt_table_name(const struct lt_table *table, int64_t column);
 int64_t lt_table_find(const struct lt_table *table, const char *name); /* -1: no such column */
 
+/* Drops every column that is not named. On failure the table is released. */
+int lt_table_keep(struct lt_table *table, const char *const *columns, size_t column_count, struct litmus_error *error);
+
 /* Cells. A column number of -1 reads as NULL everywhere. */
 bool lt_table_is_null(const struct lt_table *table, int64_t column, int64_t row);
 struct lt_str lt_table_str(const struct lt_table *table, int64_t column, int64_t row);            /* borrowed; NULL if null or no utf8 */

@@ -41,7 +41,5 @@ void lt_summaries_release(struct lt_summaries *list);
 /* The rows of `from` by number, with a column file_path behind them. Hands over *out. */
 int lt_table_take(const struct lt_table *from, const int64_t *rows, int64_t count, struct lt_str file_path, struct lt_table *out,
                   struct litmus_error *error);
-/* Keeps the named columns only. */
-int lt_table_keep(struct lt_table *table, const char *const *columns, size_t column_count, struct litmus_error *error);
 
 #endif

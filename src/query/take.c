@@ -101,33 +101,3 @@ int lt_table_take(const struct lt_table *from, const int64_t *rows, int64_t coun
     int rc = take_all(from, rows, count, file_path, out);
     return rc == NANOARROW_OK ? LITMUS_OK : fail(rc, out, error);
 }
-
-static bool is_wanted(const char *name, const char *const *columns, size_t column_count) {
-    for (size_t i = 0; i < column_count; i++)
-        if (strcmp(name, columns[i]) == 0) return true;
-    return false;
-}
-
-int lt_table_keep(struct lt_table *table, const char *const *columns, size_t column_count, struct litmus_error *error) {
-    struct lt_table kept;
-    int64_t wanted = 0, at = 0, rows = lt_table_rows(table);
-    for (int64_t i = 0; i < lt_table_columns(table); i++) wanted += is_wanted(lt_table_name(table, i), columns, column_count);
-    int rc = begin(&kept, wanted);
-    for (int64_t i = 0; rc == NANOARROW_OK && i < lt_table_columns(table); i++) {
-        if (!is_wanted(lt_table_name(table, i), columns, column_count)) continue;
-        ArrowSchemaMove(table->schema.children[i], kept.schema.children[at]);
-        ArrowArrayMove(table->array.children[i], kept.array.children[at]);
-        /* What was moved away must still have a name to be compared and a release to be called. */
-        ArrowSchemaInit(table->schema.children[i]);
-        at++;
-    }
-    if (rc == NANOARROW_OK) rc = finish(&kept, rows);
-    lt_table_release(table);
-    if (rc != NANOARROW_OK) return fail(rc, &kept, error);
-    *table = kept;
-    /* The view points into the array's struct, which has just moved. */
-    ArrowArrayViewReset(&table->view);
-    rc = ArrowArrayViewInitFromSchema(&table->view, &table->schema, NULL);
-    if (rc == NANOARROW_OK) rc = ArrowArrayViewSetArray(&table->view, &table->array, NULL);
-    return rc == NANOARROW_OK ? LITMUS_OK : fail(rc, table, error);
-}
