@@ -108,10 +108,23 @@ void lt_cli_finish_work(struct lt_cli *cli) {
     lt_materializer_free(work.materializer);
 }
 
+static bool tell_damaged(void *self, const char *path, const char *reason) {
+    (void)path; /* the reason names it */
+    lt_say(self, "left out: %s", reason);
+    return true;
+}
+
+void lt_tell_damaged(struct lt_cli *cli) {
+    (void)lt_query_damaged(cli->query, tell_damaged, cli, NULL);
+}
+
 int lt_cli_find(struct lt_cli *cli, const char *ref, struct lt_run_ref *out) {
     struct litmus_error error = {0};
     int code = lt_query_find(cli->query, ref, out, &error);
-    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
+    if (code == LITMUS_OK) return EXIT_OK;
+    int exit = lt_cli_fail(cli, &error);
+    if (code == LITMUS_ENOENT) lt_tell_damaged(cli); /* it may be one of these */
+    return exit;
 }
 
 /* ---- JSON ---- */

@@ -67,11 +67,6 @@ static void print_table(const struct lt_cli *cli, const struct lt_table *t, int6
     lt_grid_release(&g);
 }
 
-static bool tell_damaged(void *self, const char *path, const char *reason) {
-    lt_say(self, "left out: %s: %s", path, reason);
-    return true;
-}
-
 static int usable_outcome(const struct lt_cli *cli) {
     if (cli->outcome == NULL || strcmp(lt_outcome_look(lt_str_of(cli->outcome), false, false, false).word, cli->outcome) == 0) return EXIT_OK;
     return lt_usage(cli, "no outcome \"%s\": passed, failed, errored, skipped, done, terminated or aborted", cli->outcome);
@@ -96,7 +91,7 @@ int lt_cmd_runs(struct lt_cli *cli) {
     else if (shown > 0) print_table(cli, &runs, shown);
     if (shown == 0) lt_say(cli, "no run in %s fits", lt_buf_cstr(&cli->data_dir));
     if (rows > shown && cli->err_terminal) lt_say(cli, "there are more than these %lld; --limit 0 shows all", (long long)shown);
-    (void)lt_query_damaged(cli->query, tell_damaged, cli, NULL);
+    lt_tell_damaged(cli);
     lt_table_release(&runs);
     return EXIT_OK;
 }

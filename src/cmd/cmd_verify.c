@@ -4,7 +4,9 @@
  * folds to, byte for byte; what differs is named by file, place and event.
  */
 #include "accumulate/gather.h"
+#include "base/arena.h"
 #include "base/io.h"
+#include "base/map.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
 #include "materialize/materialize.h"
@@ -20,6 +22,8 @@ struct verify {
     int64_t logs, events, files, findings;
     struct lt_buf text; /* of the finding at hand */
     struct lt_buf file, expected, path;
+    struct lt_arena arena;
+    struct lt_map told; /* paths that something was found of */
 };
 
 enum { FILE_BYTES_MAX = 1 << 30 };
@@ -36,6 +40,10 @@ static void finding(struct verify *v, const char *path, int64_t offset, const ch
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     v->findings++;
+    struct lt_str own = lt_arena_str(&v->arena, lt_str_of(path));
+    if (own.p != NULL) (void)lt_map_put(&v->told, own, 0, 1);
+    size_t n = strlen(path);
+    const char *text = n > 0 && strncmp(what, path, n) == 0 && what[n] == ' ' ? what + n + 1 : what; /* named already */
     lt_buf_clear(&v->text);
     if (v->cli->json) {
         lt_buf_add_text(&v->text, "{\"file_path\":");
@@ -43,7 +51,7 @@ static void finding(struct verify *v, const char *path, int64_t offset, const ch
         if (offset >= 0) lt_buf_addf(&v->text, ",\"offset\":%lld", (long long)offset);
         else lt_buf_add_text(&v->text, ",\"offset\":null");
         lt_buf_add_text(&v->text, ",\"finding\":");
-        lt_add_json_str(lt_str_of(what), &v->text);
+        lt_add_json_str(lt_str_of(text), &v->text);
         lt_buf_add_char(&v->text, '}');
         lt_print_json(&v->text);
         return;
@@ -53,7 +61,7 @@ static void finding(struct verify *v, const char *path, int64_t offset, const ch
     lt_show_color(&v->text, v->cli->color, LT_PLAIN);
     if (offset >= 0) lt_buf_addf(&v->text, " at byte %lld", (long long)offset);
     lt_buf_add_text(&v->text, ": ");
-    lt_show_str(&v->text, lt_str_of(what));
+    lt_show_str(&v->text, lt_str_of(text));
     puts(lt_buf_cstr(&v->text));
 }
 
@@ -236,7 +244,9 @@ static bool check_orphan(struct verify *v, const struct lt_table *runs, int64_t 
 }
 
 static bool tell_damaged(void *self, const char *path, const char *reason) {
-    finding(self, path, -1, "%s", reason);
+    struct verify *v = self;
+    const char *whole = lt_path_join(&v->path, lt_buf_cstr(&v->cli->data_dir), path);
+    if (lt_map_get(&v->told, lt_str_of(whole), 0) == LT_MAP_NONE) finding(v, whole, -1, "%s", reason);
     return true;
 }
 
@@ -266,6 +276,8 @@ int lt_cmd_verify(struct lt_cli *cli) {
     struct verify v = {.cli = cli};
     struct litmus_error error = {0};
     struct lt_run_ref ref;
+    lt_arena_init(&v.arena);
+    lt_map_init(&v.told);
     int exit = lt_cli_query(cli);
     if (exit == EXIT_OK && cli->all && cli->argument_count > 0) exit = lt_usage(cli, "either a run or --all");
     if (exit == EXIT_OK && !cli->all) exit = lt_cli_find(cli, cli->argument_count > 0 ? cli->arguments[0] : "last", &ref);
@@ -281,5 +293,7 @@ int lt_cmd_verify(struct lt_cli *cli) {
     lt_buf_release(&v.file);
     lt_buf_release(&v.expected);
     lt_buf_release(&v.path);
+    lt_map_release(&v.told);
+    lt_arena_release(&v.arena);
     return exit;
 }

@@ -26,7 +26,7 @@ static const char *const statement_sql[SQL_COUNT] = {
 #undef STATEMENT_TEXT
 };
 
-enum { BUSY_MS = 3000 };
+enum { BUSY_MS = 1000 }; /* whoever holds the lock longer is stuck; the answer comes without */
 
 struct lt_catalog {
     char *data_dir, *path;

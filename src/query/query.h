@@ -44,7 +44,7 @@ int lt_query_rows(struct lt_query *query, const struct lt_run_ref *run, const ch
                   struct lt_table *out, struct litmus_error *error);
 /* Step dicts of run-schema.md 8.2 (run_id, step_index, step_name, ..., step_outcome, outcome, started_at,
  * ended_at, duration_s, has_measurements, measurement_count, vector_count, retry_count, markers,
- * file_path, then step_message, step_failed_phase, never_ran_reason, never_ran_cause, live). */
+ * file_path, then step_message, step_failed_phase, never_ran_reason, never_ran_cause, vector_outcome, live). */
 int lt_query_steps(struct lt_query *query, const struct lt_run_ref *run, struct lt_table *out, struct litmus_error *error);
 /* Measurement rows: every column of the file, plus file_path; ordered by step_index,
  * measurement_name, vector_index, vector_retry. */
