@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -164,6 +165,24 @@ long lt_files_limit(long files_max) {
     }
     return limit.rlim_cur > (rlim_t)files_max ? files_max : (long)limit.rlim_cur;
 }
+
+/* The sanitizers bring a malloc of their own; to meddle with the one behind it breaks that. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+void lt_memory_tame(int threads) {
+    (void)threads;
+}
+void lt_memory_give_back(void) {}
+#else
+void lt_memory_tame(int threads) {
+    mallopt(M_ARENA_MAX, threads);
+    mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
+    mallopt(M_TOP_PAD, 256 * 1024);
+}
+void lt_memory_give_back(void) {
+    malloc_trim(0);
+}
+#endif
 
 bool lt_program_replaced(void) {
     struct stat st;

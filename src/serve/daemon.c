@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -188,7 +187,7 @@ static void run_timers(struct daemon *d, int64_t now) {
         /* Quiet since the last tick: what the work took goes back to the system. */
         if (d->follow.job_count == 0 && d->follow.activity_us != d->trimmed_activity && now - d->follow.activity_us > TICK_US) {
             d->trimmed_activity = d->follow.activity_us;
-            malloc_trim(0);
+            lt_memory_give_back();
         }
     }
     if (now >= d->sync_at) {
@@ -360,15 +359,6 @@ static int set_up(struct daemon *d, const struct lt_daemon_options *options, str
     return code == LITMUS_OK ? listen_on_socket(d, error) : code;
 }
 
-/* Memory goes back when it is quiet (malloc_trim), not at every free: while there is work, taking it
- * from the system again and again costs more than the work. */
-static void tame_malloc(void) {
-    mallopt(M_ARENA_MAX, WORKERS + 1);
-    mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
-    mallopt(M_TOP_PAD, 256 * 1024);
-}
-
 static int begin(struct daemon *d, struct litmus_error *error) {
     int64_t now = lt_monotonic_us();
     long files = lt_files_limit(FILES_MAX);
@@ -379,8 +369,9 @@ static int begin(struct daemon *d, struct litmus_error *error) {
     d->signal_fd = lt_signals_open();
     if (d->signal_fd < 0) return lt_fail_os(error, errno, "watch for", "signals");
     lt_hands_open(&d->hands, d->lock_fd);
-    d->watch = lt_watch_open();
-    if (d->watch == NULL) lt_journal_say(&d->journal, "the system does not tell of changes (%s): looking every 2 s", strerror(errno));
+    bool polls = getenv("LITMUS_DAEMON_POLL") != NULL; /* for those who know that theirs does not tell */
+    d->watch = polls ? NULL : lt_watch_open();
+    if (d->watch == NULL && !polls) lt_journal_say(&d->journal, "the system does not tell of changes (%s): looking every 2 s", strerror(errno));
     lt_follow_init(&d->follow, &d->folders, &d->journal, files > 128 ? (size_t)files - 96 - LT_CONTROL_CLIENTS / 4 : 16);
     d->control.follow = &d->follow;
     d->control.status = on_status;
@@ -391,7 +382,8 @@ static int begin(struct daemon *d, struct litmus_error *error) {
     if (code == LITMUS_OK) code = lt_pool_new(d->data_dir, WORKERS, on_hand, d, &d->pool, error);
     if (code != LITMUS_OK) return code;
     for (int i = 0; i < LT_HANDS_SUSPECTS; i++) {
-        if (d->hands.suspects[i].times >= LT_HANDS_TIMES_MAX) lt_follow_distrust(&d->follow, d->hands.suspects[i].session, d->hands.suspects[i].times);
+        int times = d->hands.suspects[i].times;
+        if (times >= LT_HANDS_TIMES_MAX) lt_follow_distrust(&d->follow, d->hands.suspects[i].session, times, times < LT_HANDS_TIMES_LAST);
     }
     lt_folders_refresh(&d->folders, SIZE_MAX, false);
     return LITMUS_OK;
@@ -414,7 +406,7 @@ static void end(struct daemon *d) {
 static int work(struct daemon *d, struct litmus_error *error) {
     struct lt_buf path;
     lt_buf_init(&path);
-    tame_malloc();
+    lt_memory_tame(WORKERS + 1);
     lt_journal_open(&d->journal, d->foreground ? NULL : lt_path_join(&path, d->data_dir, "daemon.log"));
     lt_buf_release(&path);
     struct litmus_error why = {0};

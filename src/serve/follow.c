@@ -635,14 +635,14 @@ void lt_follow_poke(struct lt_follow *f, const char *session_id) {
     for (struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) log_unread(f, log);
 }
 
-void lt_follow_distrust(struct lt_follow *f, const char *session_id, int times) {
+void lt_follow_distrust(struct lt_follow *f, const char *session_id, int times, bool again) {
     struct lt_session *session = session_get(f, session_id);
     if (session == NULL) return;
     char text[200];
-    snprintf(text, sizeof text, "%d daemons in a row ended while they worked on it: left alone until its logs change (litmus materialize %s tries it)",
-             times, session_id);
+    snprintf(text, sizeof text, "%d daemons in a row ended while they worked on it: %s", times,
+             again ? "it is tried again when other work is done" : "left alone until its logs change");
     session->distrusted = true;
-    session_fail(f, session, text, false);
+    session_fail(f, session, text, again);
 }
 
 /* ---- the rest ---- */

@@ -127,8 +127,9 @@ enum lt_run_state lt_follow_state(struct lt_follow *follow, const char *session_
 bool lt_follow_ask(struct lt_follow *follow, const char *session_id);
 /* Everything of a session is read anew at the next step. */
 void lt_follow_poke(struct lt_follow *follow, const char *session_id);
-/* A session that killed daemons: listed as failed until its logs change. */
-void lt_follow_distrust(struct lt_follow *follow, const char *session_id, int times);
+/* A session over which daemons ended: listed as failed; tried after a while (`again`), or not until
+ * its logs change. */
+void lt_follow_distrust(struct lt_follow *follow, const char *session_id, int times, bool again);
 
 /* Paths to be synced since the last call; hands over. */
 size_t lt_follow_take_sync(struct lt_follow *follow, char ***paths);

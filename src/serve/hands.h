@@ -2,7 +2,7 @@
  *
  * hands.h - what stands in daemon.lock: who we are, for people; and which sessions are in hand, for
  * the next daemon. A session that was in hand when several daemons in a row ended without a word is
- * suspected of having ended them, and is left alone.
+ * suspected of having ended them: it waits until other work is done, and in the end is left alone.
  *
  * The file is LT_HANDS_RECORDS records of LT_HANDS_BYTES, each one line of text, padded with spaces:
  * "pid N", then for each worker "working SESSION" or "-", then "suspect TIMES SESSION" or "-".
@@ -14,7 +14,8 @@
 #include "base/str.h"
 
 enum { LT_HANDS_WORKERS = 8, LT_HANDS_SUSPECTS = 16, LT_HANDS_BYTES = 96, LT_HANDS_RECORDS = 1 + LT_HANDS_WORKERS + LT_HANDS_SUSPECTS };
-enum { LT_HANDS_TIMES_MAX = 3 }; /* so many daemons may end over a session */
+/* So many daemons may end over a session before it has to wait, and before it is not tried again. */
+enum { LT_HANDS_TIMES_MAX = 3, LT_HANDS_TIMES_LAST = 10 };
 
 struct lt_hands {
     int fd; /* borrowed: the lock file */

@@ -2,10 +2,10 @@
 #include "serve/pool.h"
 
 #include "base/clock.h"
+#include "base/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,7 +153,7 @@ static void *worker_main(void *self) {
         else {
             lt_materializer_free(worker->materializer);
             worker->materializer = NULL;
-            malloc_trim(0);
+            lt_memory_give_back();
         }
         pthread_mutex_lock(&pool->mutex);
         if (job == NULL) continue;
