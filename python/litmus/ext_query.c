@@ -234,7 +234,8 @@ static PyObject *query_find(PyObject *object, PyObject *args) {
     if (code != LITMUS_OK) return ext_raise(&error, EXT_A_RUN, NULL);
     PyObject *dict = PyDict_New();
     if (dict != NULL
-        && (ext_set(dict, "run_id", ext_text(run.run_id)) || ext_set(dict, "path", run.path[0] == '\0' ? table_or_none(NULL) : PyUnicode_DecodeFSDefault(run.path))
+        && (ext_set(dict, "run_id", ext_text(run.run_id))
+            || ext_set(dict, "path", run.path[0] == '\0' ? table_or_none(NULL) : PyUnicode_DecodeFSDefault(run.path))
             || ext_set(dict, "session_id", ext_text(run.session_id)) || ext_set(dict, "live", PyBool_FromLong(run.live))))
         Py_CLEAR(dict);
     return dict;
@@ -327,7 +328,9 @@ static PyObject *query_events(PyObject *object, PyObject *args, PyObject *kwargs
     struct query *self = (struct query *)object;
     struct lt_event_filter f = {.since = LT_TIME_NONE};
     long long limit = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|zzzzO&L:events", EXT_NAMES(names), &f.session_id, &f.run_id, &f.event_type, &f.role, query_time, &f.since, &limit)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|zzzzO&L:events", EXT_NAMES(names), &f.session_id, &f.run_id, &f.event_type, &f.role,
+                                     query_time, &f.since, &limit))
+        return NULL;
     f.limit = limit;
     struct lt_query *core = query_enter(self);
     if (core == NULL) return NULL;
@@ -357,7 +360,8 @@ static PyMethodDef query_methods[] = {
     {"runs", (PyCFunction)(void (*)(void))query_runs, METH_VARARGS | METH_KEYWORDS, query_runs_doc},
     {"find", query_find, METH_VARARGS, query_find_doc},
     {"steps", query_steps, METH_VARARGS, "steps($self, run)\n--\n\nThe step rows of a run as a Table. Raises as find, DataUnavailable."},
-    {"measurements", query_measurements, METH_VARARGS, "measurements($self, run)\n--\n\nThe measurement rows of a run as a Table. Raises as find, DataUnavailable."},
+    {"measurements", query_measurements, METH_VARARGS,
+     "measurements($self, run)\n--\n\nThe measurement rows of a run as a Table. Raises as find, DataUnavailable."},
     {"rows", query_rows, METH_VARARGS, "rows($self, run)\n--\n\nEvery row and column of a run's file as a Table. Raises as find, DataUnavailable."},
     {"damaged", query_damaged, METH_NOARGS, "damaged($self)\n--\n\nFiles that are left out of every listing: a list of (path, reason)."},
     {"events", (PyCFunction)(void (*)(void))query_events, METH_VARARGS | METH_KEYWORDS, query_events_doc},
@@ -402,9 +406,12 @@ static int follow_init(PyObject *object, PyObject *args, PyObject *kwargs) {
         PyErr_SetString(PyExc_RuntimeError, "this Follow was opened before");
         return -1;
     }
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&zzzz:Follow", EXT_NAMES(names), ext_optional_path, &path, &given[0], &given[1], &given[2], &given[3])) return -1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&zzzz:Follow", EXT_NAMES(names), ext_optional_path, &path, &given[0], &given[1],
+                                     &given[2], &given[3]))
+        return -1;
     for (int i = 0; i < 4; i++) self->texts[i] = given[i] == NULL ? NULL : strdup(given[i]);
-    self->filter = (struct lt_event_filter){.session_id = self->texts[0], .run_id = self->texts[1], .event_type = self->texts[2], .role = self->texts[3], .since = LT_TIME_NONE};
+    self->filter = (struct lt_event_filter){
+        .session_id = self->texts[0], .run_id = self->texts[1], .event_type = self->texts[2], .role = self->texts[3], .since = LT_TIME_NONE};
     self->lock = PyThread_allocate_lock();
     struct litmus_error error = {0};
     struct lt_buf dir;

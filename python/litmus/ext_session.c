@@ -181,7 +181,9 @@ static PyObject *session_emit(PyObject *object, PyObject *args, PyObject *kwargs
     struct session *self = (struct session *)object;
     struct litmus_event event = {0};
     PyObject *payload, *occurred_at = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|zOz:emit", EXT_NAMES(names), &event.event_type, &payload, &event.run_id, &occurred_at, &event.id)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|zOz:emit", EXT_NAMES(names), &event.event_type, &payload, &event.run_id,
+                                     &occurred_at, &event.id))
+        return NULL;
     if (payload != Py_None && !PyDict_Check(payload)) {
         PyErr_SetString(PyExc_TypeError, "payload must be a dict or None");
         return NULL;
