@@ -148,7 +148,7 @@ static void a_deep_data_dir_has_a_socket_too(void **state) {
     struct producer p = start_producer(b, WHOLE, 2);
     assert_int_equal(finish_producer(&p), 0);
     assert_int_equal(runs_on_disk(b), 1);
-    assert_int_equal(status_of(b).materialized, 1);
+    assert_soon(status_of(b).materialized == 1); /* the answer may come before the job is booked */
 }
 
 /* ---- starting ---- */
