@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
+#include "base/map.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
 #include "model/event.h"
@@ -164,11 +165,18 @@ static void on_interrupt(int signal_number) {
     interrupted = 1;
 }
 
+/* What is followed, without what the listing had already. */
+struct follower {
+    struct lt_cli *cli;
+    struct lt_map listed; /* ids */
+};
+
 static void on_event(void *self, const struct lt_row *row) {
-    print_event(self, row);
+    struct follower *f = self;
+    if (lt_map_get(&f->listed, row->id, 0) == LT_MAP_NONE) print_event(f->cli, row);
 }
 
-static int follow(struct lt_cli *cli, struct lt_event_follow *f) {
+static int follow(struct follower *to, struct lt_event_follow *f) {
     struct litmus_error error = {0};
     struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &action, NULL);
@@ -177,26 +185,31 @@ static int follow(struct lt_cli *cli, struct lt_event_follow *f) {
     while (code == LITMUS_OK && !interrupted && !lt_reader_is_gone()) {
         fflush(stdout);
         nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
-        code = lt_event_follow_poll(f, on_event, cli, &error);
+        code = lt_event_follow_poll(f, on_event, to, &error);
     }
-    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
+    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(to->cli, &error);
 }
 
 static int list_and_follow(struct lt_cli *cli, const struct lt_event_filter *filter) {
     struct lt_table events;
     struct litmus_error error = {0};
     struct lt_event_follow *f = NULL;
+    struct follower to = {.cli = cli};
     int code = LITMUS_OK, exit = EXIT_OK;
+    lt_map_init(&to.listed);
+    lt_table_init(&events);
     /* Listening starts first, so that nothing falls between the listing and it. */
     if (cli->follow) code = lt_event_follow_open(cli->query, filter, &f, &error);
-    if (code == LITMUS_OK) {
-        code = lt_query_events(cli->query, filter, &events, &error);
-        if (code == LITMUS_OK) print_events(cli, &events);
-        lt_table_release(&events);
-    }
+    if (code == LITMUS_OK) code = lt_query_events(cli->query, filter, &events, &error);
+    if (code == LITMUS_OK) print_events(cli, &events);
+    int64_t id = code == LITMUS_OK ? lt_table_find(&events, "id") : -1;
+    for (int64_t row = 0; f != NULL && code == LITMUS_OK && row < lt_table_rows(&events); row++)
+        if (!lt_map_put(&to.listed, lt_table_str(&events, id, row), 0, 1)) code = lt_fail(&error, LITMUS_ENOMEM, 0, "out of memory following the logs");
     if (code != LITMUS_OK) exit = lt_cli_fail(cli, &error);
-    else if (f != NULL) exit = follow(cli, f);
+    else if (f != NULL) exit = follow(&to, f);
     lt_event_follow_free(f);
+    lt_map_release(&to.listed);
+    lt_table_release(&events); /* which the map's keys borrow from */
     return exit;
 }
 

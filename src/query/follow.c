@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Events as they come: one reader an open log, kept where it is between calls.
+ * Events as they come: one reader an open log, kept where it is between calls. What several logs
+ * bring in one call is given in the order in which it was received.
  */
 #include "query/event_match.h"
 #include "query/query_internal.h"
@@ -20,6 +21,10 @@ struct follow_log {
     struct lt_log_reader *reader; /* NULL: not open (yet, or not any more) */
     bool done;        /* sealed, or cannot be read */
 };
+struct pending {
+    struct lt_row row;
+    size_t sequence;
+};
 struct lt_event_follow {
     struct lt_query *query;
     const struct lt_event_filter *filter;
@@ -28,6 +33,9 @@ struct lt_event_follow {
     struct follow_log *logs;
     size_t count, capacity;
     int64_t since; /* of older logs nothing can come */
+    struct lt_arena batch; /* text of the events of one call */
+    struct pending *pending;
+    size_t pending_count, pending_capacity;
     bool failed;
 };
 
@@ -55,9 +63,29 @@ static int look(struct lt_event_follow *f, struct litmus_error *error) {
     return code == LITMUS_OK && f->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory following the logs") : code;
 }
 
-typedef void row_fn(void *self, const struct lt_row *row);
+static bool keep_row(struct lt_event_follow *f, const struct lt_row *row) {
+    if (f->pending_count == f->pending_capacity) {
+        size_t larger = f->pending_capacity == 0 ? 64 : f->pending_capacity * 2;
+        struct pending *grown = reallocarray(f->pending, larger, sizeof *grown);
+        if (grown == NULL) return false;
+        f->pending = grown;
+        f->pending_capacity = larger;
+    }
+    struct pending *p = &f->pending[f->pending_count];
+    *p = (struct pending){*row, f->pending_count};
+    struct lt_str *texts[] = {&p->row.id, &p->row.event_type, &p->row.session_id, &p->row.run_id, &p->row.json};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) *texts[i] = lt_arena_str(&f->batch, *texts[i]);
+    f->pending_count++;
+    return !f->batch.failed;
+}
 
-static void read_on(struct lt_event_follow *f, struct follow_log *log, row_fn *each, void *self) {
+static int by_received(const void *a, const void *b) {
+    const struct pending *x = a, *y = b;
+    if (x->row.received_at != y->row.received_at) return x->row.received_at < y->row.received_at ? -1 : 1;
+    return (x->sequence > y->sequence) - (x->sequence < y->sequence);
+}
+
+static void read_on(struct lt_event_follow *f, struct follow_log *log, bool keep) {
     struct lt_buf path;
     lt_buf_init(&path);
     if (log->reader == NULL && lt_log_reader_open(lt_path_join(&path, f->query->data_dir, log->path), &log->reader, NULL) != LITMUS_OK) log->reader = NULL;
@@ -66,7 +94,7 @@ static void read_on(struct lt_event_follow *f, struct follow_log *log, row_fn *e
     struct lt_row row;
     enum lt_log_status status;
     while ((status = lt_log_next(log->reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)
-        if (status == LT_LOG_EVENT && each != NULL && lt_event_matches(f->filter, &row)) each(self, &row);
+        if (status == LT_LOG_EVENT && keep && lt_event_matches(f->filter, &row) && !keep_row(f, &row)) f->failed = true;
     if (status == LT_LOG_SEALED || status == LT_LOG_FAILED) {
         lt_log_reader_free(log->reader);
         log->reader = NULL;
@@ -82,13 +110,14 @@ int lt_event_follow_open(struct lt_query *q, const struct lt_event_filter *filte
     f->filter = filter;
     f->since = lt_now_us() - LOOK_BACK_US;
     lt_arena_init(&f->arena);
+    lt_arena_init(&f->batch);
     lt_map_init(&f->by_path);
     int code = look(f, error);
     struct lt_buf path;
     lt_buf_init(&path);
     for (size_t i = 0; code == LITMUS_OK && i < f->count; i++) {
         f->logs[i].done = lt_log_is_sealed(lt_path_join(&path, q->data_dir, f->logs[i].path));
-        if (!f->logs[i].done) read_on(f, &f->logs[i], NULL, NULL);
+        if (!f->logs[i].done) read_on(f, &f->logs[i], false);
     }
     lt_buf_release(&path);
     if (code == LITMUS_OK) *out = f;
@@ -100,14 +129,22 @@ void lt_event_follow_free(struct lt_event_follow *f) {
     if (f == NULL) return;
     for (size_t i = 0; i < f->count; i++) lt_log_reader_free(f->logs[i].reader);
     free(f->logs);
+    free(f->pending);
+    lt_arena_release(&f->batch);
     lt_map_release(&f->by_path);
     lt_arena_release(&f->arena);
     free(f);
 }
 
-int lt_event_follow_poll(struct lt_event_follow *f, row_fn *each, void *self, struct litmus_error *error) {
+int lt_event_follow_poll(struct lt_event_follow *f, void (*each)(void *self, const struct lt_row *row), void *self, struct litmus_error *error) {
     int code = look(f, error);
+    f->pending_count = 0;
     for (size_t i = 0; code == LITMUS_OK && i < f->count; i++)
-        if (!f->logs[i].done) read_on(f, &f->logs[i], each, self);
+        if (!f->logs[i].done) read_on(f, &f->logs[i], true);
+    if (code == LITMUS_OK && f->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory following the logs");
+    if (f->pending_count > 1) qsort(f->pending, f->pending_count, sizeof *f->pending, by_received);
+    for (size_t i = 0; code == LITMUS_OK && i < f->pending_count; i++) each(self, &f->pending[i].row);
+    lt_arena_release(&f->batch);
+    lt_arena_init(&f->batch);
     return code;
 }

@@ -1,0 +1,78 @@
+# bash completion for litmus; made by: litmus completion bash
+_litmus_runs() {
+    echo last; litmus runs --json --limit 30 --quiet 2>/dev/null | sed -n 's/^{"test_run_id":"\([^"]*\)".*/\1/p'
+}
+_litmus() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        words="runs show events gate materialize rebuild verify daemon completion help version"
+        COMPREPLY=($(compgen -W "$words" -- "$current"))
+        return
+    fi
+    case $previous in
+    --data-dir|-d) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    --run|-r) COMPREPLY=($(compgen -W "$(_litmus_runs)" -- "$current")); return ;;
+    --outcome) COMPREPLY=($(compgen -W 'passed failed errored skipped done terminated aborted' -- "$current")); return ;;
+    --allow|-a) COMPREPLY=($(compgen -W 'skipped skip_marker maxfail interrupted crash instrument_error collection_error unknown' -- "$current")); return ;;
+    esac
+    case $command in
+    runs)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since --until --serial --part --station --operator --phase --outcome --project --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    show)
+        case $current in
+        -*) words=' -d --data-dir -j --json -m --measurements --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words="$(_litmus_runs)" ;;
+        esac ;;
+    events)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since -s --session -r --run -t --type --role -f --follow --types --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    gate)
+        case $current in
+        -*) words=' -d --data-dir -j --json -a --allow --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words="$(_litmus_runs)" ;;
+        esac ;;
+    materialize)
+        case $current in
+        -*) words=' -d --data-dir -j --json --all --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    rebuild)
+        case $current in
+        -*) words=' -d --data-dir -j --json --dry-run --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    verify)
+        case $current in
+        -*) words=' -d --data-dir -j --json --all --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words="$(_litmus_runs)" ;;
+        esac ;;
+    daemon)
+        case $current in
+        -*) words=' -d --data-dir -j --json --foreground --idle --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='run status stop' ;;
+        esac ;;
+    completion)
+        case $current in
+        -*) words=' -d --data-dir --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='bash zsh fish' ;;
+        esac ;;
+    help)
+        case $current in
+        -*) words=' -d --data-dir --man --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    version)
+        case $current in
+        -*) words=' -d --data-dir -j --json --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+complete -F _litmus litmus
