@@ -236,9 +236,10 @@ int lt_gather_session(const char *data_dir, const char *session_id, const struct
     struct lt_log_list list = {0};
     lt_arena_init(&g.arena);
     lt_map_init(&g.run_by_id);
-    int code = lt_log_find(data_dir, session_id, &list, error);
-    if (code == LITMUS_OK && list.count == 0) code = lt_fail(error, LITMUS_ENOENT, 0, "no log of session %s in %s/events", session_id, data_dir);
-    if (code == LITMUS_OK) code = open_sources(&g, &list, error);
+    const struct lt_log_list *logs = g.options->logs == NULL ? &list : g.options->logs;
+    int code = g.options->logs == NULL ? lt_log_find(data_dir, session_id, &list, error) : LITMUS_OK;
+    if (code == LITMUS_OK && logs->count == 0) code = lt_fail(error, LITMUS_ENOENT, 0, "no log of session %s in %s/events", session_id, data_dir);
+    if (code == LITMUS_OK) code = open_sources(&g, logs, error);
     if (code == LITMUS_OK) code = find_cuts(&g, error);
     if (code == LITMUS_OK) code = merge(&g, error);
     if (code == LITMUS_OK) code = settle_all(&g, error);

@@ -37,6 +37,7 @@ struct lt_gathering {
 struct lt_gather_options {
     const char *run_id; /* fold this run alone; NULL: every run of the session */
     bool ignore_cuts;   /* take whole files even where run.materialized names rows */
+    const struct lt_log_list *logs; /* the session's logs, when they are known already; NULL: looked for */
 };
 
 /* Reads every log of the session and folds. Runs are settled: live when they have not ended and

@@ -124,13 +124,14 @@ int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error
     return code;
 }
 
-static int write_tmp(const struct lt_io *io, const char *tmp, const void *bytes, size_t n, struct litmus_error *error) {
-    int fd = io->open(io->self, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
-    if (fd < 0) return lt_fail_os(error, errno, "create", tmp);
+int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
+    int fd = io->open(io->self, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
+    if (fd < 0) return lt_fail_os(error, errno, "create", path);
     int code = LITMUS_OK;
-    if (lt_io_write_all(io, fd, bytes, n, NULL) != 0) code = lt_fail_os(error, errno, "write", tmp);
-    if (code == LITMUS_OK && io->fsync(io->self, fd) != 0) code = lt_fail_os(error, errno, "sync", tmp);
-    if (io->close(io->self, fd) != 0 && code == LITMUS_OK) code = lt_fail_os(error, errno, "close", tmp);
+    if (lt_io_write_all(io, fd, bytes, n, NULL) != 0) code = lt_fail_os(error, errno, "write", path);
+    if (code == LITMUS_OK && io->fsync(io->self, fd) != 0) code = lt_fail_os(error, errno, "sync", path);
+    if (io->close(io->self, fd) != 0 && code == LITMUS_OK) code = lt_fail_os(error, errno, "close", path);
+    if (code != LITMUS_OK) io->unlink(io->self, path);
     return code;
 }
 
@@ -145,7 +146,7 @@ int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, s
     lt_buf_addf(&tmp, "%s/.%s.tmp", lt_buf_cstr(&dir), name);
     const char *tmp_path = lt_buf_cstr(&tmp);
     int code = dir.failed || tmp.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path")
-                                        : write_tmp(io, tmp_path, bytes, n, error);
+                                        : lt_io_write_hidden(io, tmp_path, bytes, n, error);
     if (code == LITMUS_OK && io->rename(io->self, tmp_path, path) != 0) code = lt_fail_os(error, errno, "rename to", path);
     if (code == LITMUS_OK) code = lt_io_sync_dir(io, lt_buf_cstr(&dir), error);
     else io->unlink(io->self, tmp_path);

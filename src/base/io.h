@@ -39,6 +39,10 @@ int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error
  * fsync, rename, fsync of the folder. */
 int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n,
                   struct litmus_error *error);
+/* Its first half, for who knows the name only later: writes and syncs a file that nobody looks for.
+ * On failure it is removed. */
+int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n,
+                       struct litmus_error *error);
 
 /* Reading never changes what is on record, so it is not in the table. */
 int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, struct litmus_error *error);

@@ -27,6 +27,7 @@ struct lt_materializer {
     struct lt_catalog *catalog; /* NULL until used, or not to be had: it is disposable */
     bool catalog_tried;
     struct lt_buf bytes; /* of the file being made; kept from run to run */
+    struct lt_buf taken_path, taken_run; /* the name that was looked into last, and whose file it is */
 };
 
 int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error) {
@@ -50,6 +51,8 @@ void lt_materializer_free(struct lt_materializer *m) {
     if (m->lock_fd >= 0) close(m->lock_fd);
     lt_catalog_free(m->catalog);
     lt_buf_release(&m->bytes);
+    lt_buf_release(&m->taken_path);
+    lt_buf_release(&m->taken_run);
     free(m->data_dir);
     free(m);
 }
@@ -64,32 +67,44 @@ static struct lt_str trimmed(struct lt_str s) {
 
 enum { SERIAL_NAME_BYTES_MAX = 150 }; /* the column keeps the whole serial; a file name has 255 bytes at most */
 
+/* Anything that could mean something in a path becomes `_`. */
+static void add_plain(struct lt_buf *out, struct lt_str text, size_t bytes_max) {
+    for (size_t i = 0; i < text.n && i < bytes_max; i++) {
+        char c = text.p[i];
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        lt_buf_add_char(out, plain ? c : '_');
+    }
+}
+
 int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run_id8, struct lt_buf *out) {
     char date[LT_ISO_BYTES], stamp[LT_ISO_BYTES];
     lt_time_date(started_us, date);
     lt_time_stamp(started_us, stamp);
     lt_buf_addf(out, "%s/%s", date, stamp);
-    if (run_id8.n > 0) lt_buf_addf(out, "_%.*s", LT_STR_ARG(run_id8));
+    if (run_id8.n > 0) lt_buf_add_char(out, '_');
+    add_plain(out, run_id8, 8);
     serial = trimmed(serial);
     if (serial.n > 0) lt_buf_add_char(out, '_');
-    for (size_t i = 0; i < serial.n && i < SERIAL_NAME_BYTES_MAX; i++) {
-        char c = serial.p[i];
-        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-        lt_buf_add_char(out, plain ? c : '_');
-    }
+    add_plain(out, serial, SERIAL_NAME_BYTES_MAX);
     lt_buf_add_text(out, ".parquet");
     return out->failed ? LITMUS_ENOMEM : LITMUS_OK;
 }
 
-/* Is there a file of that name, and of another run? */
-static bool taken_by_other(const char *path, struct lt_str run_id) {
+/* Is there a file of that name, and of another run? Runs of one second and serial ask for the same
+ * name again and again: whose it is is remembered. */
+static bool taken_by_other(struct lt_materializer *m, const char *path, struct lt_str run_id) {
     static const char *const columns[] = {"run_id"};
     struct lt_table table;
     if (access(path, F_OK) != 0) return false;
-    if (lt_parquet_read(path, columns, 1, &table, NULL) != LITMUS_OK) return true; /* not ours to overwrite */
-    bool other = !lt_str_eq(lt_table_str(&table, lt_table_find(&table, "run_id"), 0), run_id);
-    lt_table_release(&table);
-    return other;
+    if (strcmp(lt_buf_cstr(&m->taken_path), path) != 0) {
+        if (lt_parquet_read(path, columns, 1, &table, NULL) != LITMUS_OK) return true; /* not ours to overwrite */
+        lt_buf_clear(&m->taken_path);
+        lt_buf_clear(&m->taken_run);
+        lt_buf_add_text(&m->taken_path, path);
+        lt_buf_add_str(&m->taken_run, lt_table_str(&table, lt_table_find(&table, "run_id"), 0));
+        lt_table_release(&table);
+    }
+    return !lt_str_eq((struct lt_str){lt_buf_cstr(&m->taken_run), m->taken_run.n}, run_id);
 }
 
 /* A destination from a log is a path below runs/ or it is not used. */
@@ -101,7 +116,7 @@ static bool destination_usable(struct lt_str d) {
 }
 
 /* Chooses the name below the data_dir ("runs/..."), under the lock of names. */
-static int choose_name(const struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *name, struct litmus_error *error) {
+static int choose_name(struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *name, struct litmus_error *error) {
     if (rebuild && destination_usable(run->destination)) {
         lt_buf_add_str(name, run->destination);
         return LITMUS_OK;
@@ -112,7 +127,7 @@ static int choose_name(const struct lt_materializer *m, const struct lt_gathered
     struct lt_str id8 = {run->run.run_id.p, run->run.run_id.n < 8 ? run->run.run_id.n : 8};
     lt_buf_add_text(name, "runs/");
     lt_run_file_name(started, run->run.dut_serial, LT_STR_NULL, name);
-    if (taken_by_other(lt_path_join(&path, m->data_dir, lt_buf_cstr(name)), run->run.run_id)) {
+    if (taken_by_other(m, lt_path_join(&path, m->data_dir, lt_buf_cstr(name)), run->run.run_id)) {
         lt_buf_clear(name);
         lt_buf_add_text(name, "runs/");
         lt_run_file_name(started, run->run.dut_serial, id8, name);
@@ -180,15 +195,6 @@ static void put_in_catalog(struct lt_materializer *m, const struct lt_table *row
 
 /* ---- one run ---- */
 
-static int publish(struct lt_materializer *m, const char *path, struct litmus_error *error) {
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash != NULL) *slash = '\0';
-    int code = lt_io_mkdirs(m->io, folder, error);
-    return code == LITMUS_OK ? lt_io_publish(m->io, path, m->bytes.p, m->bytes.n, error) : code;
-}
-
 static void describe(const struct lt_gathering *session, const struct lt_own_log *own, const struct lt_materialized *done, struct lt_str name, struct lt_buf *payload) {
     char now[LT_ISO_BYTES];
     lt_time_iso(lt_now_us(), now);
@@ -212,18 +218,52 @@ static int emit_materialized(const struct lt_gathering *session, struct lt_own_l
     return code;
 }
 
-/* Names are given one at a time, so that two runs of one second cannot both find a name free. The
- * second's stamp is what they share: only those wait for each other. */
-static int publish_named(struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *name, struct lt_materialized *done,
-                         struct litmus_error *error) {
+/* Gives the written file its name. Names are given one at a time, so that two runs of one second
+ * cannot both find a name free. The second's stamp is what they share: only those wait. */
+static int give_name(struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, const char *hidden, struct lt_buf *name,
+                     struct lt_materialized *done, struct litmus_error *error) {
     char second[LT_ISO_BYTES];
     lt_time_stamp(run->run.started.v, second);
     lt_range_lock(m->lock_fd, "name", lt_str_of(second));
     int code = choose_name(m, run, rebuild, name, error);
     if (code == LITMUS_OK && snprintf(done->path, sizeof done->path, "%s/%s", m->data_dir, lt_buf_cstr(name)) >= (int)sizeof done->path)
         code = lt_fail(error, LITMUS_EINVAL, 0, "the path of %s is too long: choose a shorter data_dir", m->data_dir);
-    if (code == LITMUS_OK) code = publish(m, done->path, error);
+    if (code == LITMUS_OK && m->io->rename(m->io->self, hidden, done->path) != 0) code = lt_fail_os(error, errno, "rename to", done->path);
     lt_range_unlock(m->lock_fd, "name", lt_str_of(second));
+    if (code != LITMUS_OK) m->io->unlink(m->io->self, hidden);
+    return code;
+}
+
+/* The folder of the run's file: of its date, or of the destination that it had before. */
+static void add_folder(const struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *out) {
+    char date[LT_ISO_BYTES];
+    lt_time_date(run->run.started.v, date);
+    struct lt_str d = run->destination;
+    if (!rebuild || !destination_usable(d)) {
+        lt_buf_addf(out, "%s/runs/%s", m->data_dir, date);
+        return;
+    }
+    while (d.p[d.n - 1] != '/') d.n--;
+    lt_buf_addf(out, "%s/%.*s", m->data_dir, (int)d.n - 1, d.p);
+}
+
+/* Hidden file, fsync, rename, fsync of the folder. No `*.parquet` ever meets half a file. */
+static int publish(struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *name, struct lt_materialized *done,
+                   struct litmus_error *error) {
+    struct lt_buf folder, hidden;
+    lt_buf_init(&folder);
+    lt_buf_init(&hidden);
+    add_folder(m, run, rebuild, &folder);
+    lt_buf_addf(&hidden, "%s/.", lt_buf_cstr(&folder));
+    add_plain(&hidden, run->run.run_id, LT_UUID_BYTES);
+    lt_buf_add_text(&hidden, ".tmp");
+    const char *path = lt_buf_cstr(&hidden);
+    int code = folder.failed || hidden.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_mkdirs(m->io, folder.p, error);
+    if (code == LITMUS_OK) code = lt_io_write_hidden(m->io, path, m->bytes.p, m->bytes.n, error);
+    if (code == LITMUS_OK) code = give_name(m, run, rebuild, path, name, done, error);
+    if (code == LITMUS_OK) code = lt_io_sync_dir(m->io, folder.p, error);
+    lt_buf_release(&folder);
+    lt_buf_release(&hidden);
     return code;
 }
 
@@ -236,7 +276,7 @@ static int materialize(struct lt_materializer *m, const struct lt_gathering *ses
     lt_buf_clear(&m->bytes);
     int code = lt_rows_build(&run->run, &rows, error);
     if (code == LITMUS_OK) code = encode(&run->run, &rows, &m->bytes, error);
-    if (code == LITMUS_OK) code = publish_named(m, run, rebuild, &name, done, error);
+    if (code == LITMUS_OK) code = publish(m, run, rebuild, &name, done, error);
     struct lt_str relative = {name.p, name.n};
     if (code == LITMUS_OK && !rebuild) code = emit_materialized(session, own, done, relative, error);
     if (code == LITMUS_OK) put_in_catalog(m, &rows, done->path, relative);
@@ -270,16 +310,12 @@ static void tell_torn(struct lt_own_log *own, const char *path, const struct lt_
 }
 
 /* Seals the logs whose producers are gone. A log that cannot be sealed (read-only) is still read. */
-static int recover_logs(struct lt_materializer *m, const char *session_id, struct lt_own_log *own, struct litmus_error *error) {
-    struct lt_log_list list = {0};
-    int code = lt_log_find(m->data_dir, session_id, &list, error);
-    for (size_t i = 0; code == LITMUS_OK && i < list.count; i++) {
+static void recover_logs(struct lt_materializer *m, const struct lt_log_list *list, struct lt_own_log *own) {
+    for (size_t i = 0; i < list->count; i++) {
         struct lt_log_recovery report = {0};
-        if (lt_log_is_sealed(list.files[i].path) || lt_log_recover(m->io, list.files[i].path, &report, NULL) != LITMUS_OK) continue;
-        if (report.torn_bytes > 0) tell_torn(own, list.files[i].path, &report);
+        if (lt_log_is_sealed(list->files[i].path) || lt_log_recover(m->io, list->files[i].path, &report, NULL) != LITMUS_OK) continue;
+        if (report.torn_bytes > 0) tell_torn(own, list->files[i].path, &report);
     }
-    lt_log_list_release(&list);
-    return code;
 }
 
 /* The producer died before run.ended: say so, with the time of the run's last event, so that it is
@@ -313,8 +349,14 @@ int lt_materialize_session(struct lt_materializer *m, const char *session_id, vo
     struct lt_gathering session = {0};
     lt_range_lock(m->lock_fd, "session", lt_str_of(session_id));
     lt_own_log_init(&own, m->data_dir, session_id, m->io);
-    int code = recover_logs(m, session_id, &own, error);
-    if (code == LITMUS_OK) code = lt_gather_session(m->data_dir, session_id, NULL, &session, error);
+    struct lt_log_list logs = {0};
+    int code = lt_log_find(m->data_dir, session_id, &logs, error);
+    if (code == LITMUS_OK) {
+        recover_logs(m, &logs, &own);
+        /* a log that recovery opened for its own diagnostics holds no run yet: the list still stands */
+        code = lt_gather_session(m->data_dir, session_id, &(struct lt_gather_options){.logs = &logs}, &session, error);
+    }
+    lt_log_list_release(&logs);
     bool gathered = code == LITMUS_OK;
     for (size_t i = 0; gathered && i < session.run_count; i++) {
         struct lt_gathered_run *run = session.runs[i];

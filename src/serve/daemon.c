@@ -26,7 +26,7 @@
 
 enum {
     IDLE_SECONDS = 60,
-    WORKERS = 2,
+    WORKERS = 4, /* two cores, and a run waits for the disk half of its time */
     FILES_MAX = 4096,
     JOBS_MAX = 128,   /* listings wait while more are to be done */
     UNREAD_MAX = 128,
