@@ -9,6 +9,7 @@ same test collected twice is two vectors and no two items share a row.
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -57,6 +58,15 @@ class Plan:
         self._steps: dict = {}
         self.deselected = deselected
         self.entries: list = []
+        collecting = gc.isenabled()
+        gc.disable()  # a map an item and nothing to free: the collector would walk all of them again and again
+        try:
+            self._build(items, copies, ordinal)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _build(self, items, copies: int, ordinal: int) -> None:
         own = self.entries
         add = self._add
         functions = []

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import needs
+from harness import needs
 
 SUITE = {"test_a.py": "def test_1(): pass\ndef test_2(): assert 0\ndef test_3(): pass"}
 

@@ -11,7 +11,7 @@ import dataclasses
 import sys
 
 import pytest
-from conftest import needs
+from harness import needs
 
 
 @dataclasses.dataclass

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from conftest import needs
+from harness import needs
 
 ITEM_KEYS = {
     "node_id", "name", "file", "module", "class_name", "function", "markers", "step_path", "parent_path", "step_index",

@@ -9,7 +9,7 @@ import signal
 import time
 
 import pytest
-from conftest import needs
+from harness import needs
 
 pytestmark = needs("xdist")
 
