@@ -18,6 +18,9 @@ c_tests() {
         failed+=("C tests ($1, log: build/$1/meson-logs/testlog.txt)")
 }
 
+.venv/bin/python tools/tidy.py || failed+=('house rules')
+.venv/bin/python tools/gen_docs.py --check || failed+=('docs made from the tables')
+
 c_tests asan 'address and undefined behaviour sanitizers'
 if compgen -G 'tests/tsan/test_*.c' >/dev/null; then
     c_tests tsan 'thread sanitizer' --suite tsan

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The house rules as a test: `make lint`, and part of `make test`.
 
-Rules: every C file starts with its licence line; no line over 160 columns; no function over 70
+Rules: every C file starts with its licence line; no line over 180 columns; no function over 70
 lines; banned calls have a better one; no file of ours names a host of a package registry or a path
 of one machine; layers: a stage includes base, model and what lies before it, never what comes after.
 """
@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LINE_MAX = 160
+LINE_MAX = 180
 FUNCTION_MAX = 70
 BANNED = {
     "strcpy": "snprintf or lt_buf_add",
@@ -72,6 +72,8 @@ def check_c(path, found):
             found.append(f"{relative}:{number}: {len(line)} columns, at most {LINE_MAX}")
         code = re.sub(r'"(\\.|[^"\\])*"|/\*.*?\*/|//.*', "", line)
         for name, better in BANNED.items():
+            if name == "system" and relative.parts[0] == "tests":
+                continue  # a test may call rm
             if re.search(rf"(?<![\w>.]){name}\(", code) and not line.lstrip().startswith("*"):
                 found.append(f"{relative}:{number}: {name} is banned, use {better}")
     for name, first, length in functions(lines):

@@ -43,7 +43,8 @@ static void bash(void) {
         const struct lt_command *c = &lt_commands[i];
         printf("    %s)\n        case $current in\n        -*) words='", c->name);
         print_words(c);
-        printf("' ;;\n        *) words=%s%s%s ;;\n        esac ;;\n", wants_runs(c) ? "\"$(_litmus_runs)\"" : "'", wants_runs(c) || c->words == NULL ? "" : c->words, wants_runs(c) ? "" : "'");
+        printf("' ;;\n        *) words=%s%s%s ;;\n        esac ;;\n",
+               wants_runs(c) ? "\"$(_litmus_runs)\"" : "'", wants_runs(c) || c->words == NULL ? "" : c->words, wants_runs(c) ? "" : "'");
     }
     puts("    esac\n    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n}\ncomplete -F _litmus litmus");
 }
@@ -127,5 +128,6 @@ int lt_cmd_completion(struct lt_cli *cli) {
         }
         nearest = lt_nearer(lt_str_of(cli->arguments[0]), nearest, shells[i].name);
     }
-    return nearest == NULL ? lt_usage(cli, "no shell \"%s\": bash, zsh or fish", cli->arguments[0]) : lt_usage(cli, "no shell \"%s\"; did you mean %s?", cli->arguments[0], nearest);
+    return nearest == NULL ? lt_usage(cli, "no shell \"%s\": bash, zsh or fish", cli->arguments[0])
+                           : lt_usage(cli, "no shell \"%s\"; did you mean %s?", cli->arguments[0], nearest);
 }

@@ -52,7 +52,8 @@ const struct lt_command lt_commands[] = {
      "litmus daemon status\nlitmus daemon --foreground"},
     {"completion", lt_cmd_completion, "SHELL", 1, 1, 0, "bash zsh fish", "print a completion script for bash, zsh or fish",
      "Prints the completion script of a shell.", "source <(litmus completion bash)\nlitmus completion fish > ~/.config/fish/completions/litmus.fish"},
-    {"help", lt_cmd_help, "[COMMAND]", 0, 1, OPT(MAN), NULL, "show help", "Shows what the commands do, or more of one command.", "litmus help gate\nlitmus help gate --man | man -l -"},
+    {"help", lt_cmd_help, "[COMMAND]", 0, 1, OPT(MAN), NULL, "show help", "Shows what the commands do, or more of one command.",
+     "litmus help gate\nlitmus help gate --man | man -l -"},
     {"version", lt_cmd_version, "", 0, 0, OPT(JSON), NULL, "show the version", "Shows the version of litmus.", NULL},
 };
 const size_t lt_command_count = sizeof lt_commands / sizeof lt_commands[0];
@@ -115,7 +116,7 @@ static int close_stdout(const struct lt_cli *cli, int exit) {
 
 int main(int argc, char **argv) {
     struct lt_cli cli = {.limit = -1};
-    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     look_at_screen(&cli);
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0) name = "help";

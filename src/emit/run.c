@@ -251,7 +251,8 @@ int litmus_step_end(litmus_run *run, const char *outcome, const char *message, s
     int code = current_step(run, "litmus_step_end", error);
     if (code != LITMUS_OK) return code;
     struct lt_str word = outcome_word(outcome);
-    if (outcome != NULL && word.p == NULL) return lt_fail(error, LITMUS_EINVAL, 0, "\"%.40s\" is no outcome (passed, failed, skipped, errored, terminated, aborted, done)", outcome);
+    if (outcome != NULL && word.p == NULL)
+        return lt_fail(error, LITMUS_EINVAL, 0, "\"%.40s\" is no outcome (passed, failed, skipped, errored, terminated, aborted, done)", outcome);
     if (word.p == NULL) word = run->judged ? run->worst_measured : LT_STR("done");
     else word = lt_outcome_worse(word, run->worst_measured.p == NULL ? word : run->worst_measured);
     struct draft d = draft_new();
