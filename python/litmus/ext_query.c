@@ -55,6 +55,14 @@ static int query_time(PyObject *value, void *out) {
 
 /* ---- the handle ---- */
 
+/* Finds the data_dir and opens it for reading: one that is not there yet is empty, one that is a file
+ * or of a newer format is refused. *dir gets its path. Called without the GIL. */
+static int query_open_core(const char *path, struct lt_buf *dir, struct lt_query **out, struct litmus_error *error) {
+    int code = lt_data_dir_find(path, dir, error);
+    if (code == LITMUS_OK && access(lt_buf_cstr(dir), F_OK) == 0) code = lt_data_dir_open(lt_buf_cstr(dir), error);
+    return code == LITMUS_OK ? lt_query_open(lt_buf_cstr(dir), out, error) : code;
+}
+
 static PyObject *query_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     (void)args, (void)kwargs;
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -76,8 +84,7 @@ static int query_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     lt_buf_init(&dir);
     int code;
     Py_BEGIN_ALLOW_THREADS
-    code = lt_data_dir_find(ext_path_text(path), &dir, &error);
-    if (code == LITMUS_OK) code = lt_query_open(lt_buf_cstr(&dir), &self->core, &error);
+    code = query_open_core(ext_path_text(path), &dir, &self->core, &error);
     Py_END_ALLOW_THREADS
     self->data_dir = strdup(lt_buf_cstr(&dir));
     lt_buf_release(&dir);
@@ -418,8 +425,7 @@ static int follow_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     lt_buf_init(&dir);
     int code;
     Py_BEGIN_ALLOW_THREADS
-    code = lt_data_dir_find(ext_path_text(path), &dir, &error);
-    if (code == LITMUS_OK) code = lt_query_open(lt_buf_cstr(&dir), &self->core, &error);
+    code = query_open_core(ext_path_text(path), &dir, &self->core, &error);
     if (code == LITMUS_OK) code = lt_event_follow_open(self->core, &self->filter, &self->follow, &error);
     Py_END_ALLOW_THREADS
     lt_buf_release(&dir);

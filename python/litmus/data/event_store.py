@@ -28,7 +28,7 @@ from litmus.errors import EventError, InvalidArgument, LitmusError
 __all__ = ["EventStore", "Subscription"]
 
 POLL_SECONDS = 0.05  # how late a new event may be told
-_OVERLAP_US = 60_000_000  # events this much older than a subscription cannot come again
+_OVERLAP_US = 60_000_000  # events this much older than their subscription cannot come again
 
 
 class EventStore(Store):
@@ -236,8 +236,9 @@ class Subscription:
         self._follow = follow
         self._since_us = since_us
         self._stop = threading.Event()
-        self._recent_from_us = time.time_ns() // 1000 - _OVERLAP_US
-        self._told: set[str] = set()  # ids that may come a second time
+        # Ids of past events that may come again as new ones; None once they cannot.
+        self._told: set[str] | None = set()
+        self._told_from_us = time.time_ns() // 1000 - _OVERLAP_US
         self._thread: threading.Thread | None = None
 
     @property
@@ -247,12 +248,10 @@ class Subscription:
 
     def tell(self, event: dict[str, Any]) -> None:
         """Calls the callback unless the event was told before."""
-        received = time_us(event.get("received_at"))
-        if received is None or received >= self._recent_from_us:
-            event_id = event.get("id", "")
-            if event_id in self._told:
+        if self._told is not None and (time_us(event.get("received_at")) or 0) >= self._told_from_us:
+            if event["id"] in self._told:
                 return
-            self._told.add(event_id)
+            self._told.add(event["id"])
         try:
             self._callback(event)
         except Exception:
@@ -264,7 +263,6 @@ class Subscription:
         self._thread.start()
 
     def _run(self) -> None:
-        first = True
         while not self._stop.is_set():
             try:
                 texts = self._follow.poll()
@@ -273,15 +271,11 @@ class Subscription:
                 texts = []
             for text in texts:
                 event = json.loads(text)
-                received = time_us(event.get("received_at")) or 0
                 if self._stop.is_set():
                     return
-                if self._since_us is None or received >= self._since_us:
+                if self._since_us is None or (time_us(event.get("received_at")) or 0) >= self._since_us:
                     self.tell(event)
-            if first:  # what was recorded while the past was read has come by now
-                first = False
-                self._told = set()
-                self._recent_from_us = time.time_ns() // 1000 + 10**18
+            self._told = None  # what was recorded while the past was read has come by now
             self._stop.wait(POLL_SECONDS)
 
     def __call__(self) -> None:
