@@ -173,14 +173,21 @@ void lt_memory_tame(int threads) {
 }
 void lt_memory_give_back(void) {}
 #else
+enum { TRIM_BYTES = 8 * 1024 * 1024 };
 void lt_memory_tame(int threads) {
     mallopt(M_ARENA_MAX, threads);
     mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
     mallopt(M_TOP_PAD, 256 * 1024);
 }
+/* malloc_trim leaves the end of a thread's arena alone; that shrinks at the next large free, if the
+ * threshold lets it. So each thread with memory of its own has to call this. */
 void lt_memory_give_back(void) {
+    mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+    void *volatile large = malloc(256 * 1024);
+    free(large);
     malloc_trim(0);
+    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
 }
 #endif
 

@@ -38,7 +38,8 @@ long lt_files_limit(long files_max);
 /* For a process that stays: memory is taken in large steps and from few arenas, as many as `threads`
  * need. Before any thread starts. */
 void lt_memory_tame(int threads);
-/* Gives back what is free. Costs some milliseconds: when it is quiet. */
+/* Gives back what is free, of the calling thread's above all. Costs some milliseconds: for when it is
+ * quiet. */
 void lt_memory_give_back(void);
 /* Was the running program deleted or replaced since it started (an upgrade)? */
 bool lt_program_replaced(void);

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon as users meet it: the real binary, started by itself, with real producers.
+
+Needs build/dev (`tools/build.sh dev`): the litmus program and the C example, found on PATH as a user's would be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("LITMUS_TEST_BUILD", ROOT / "build" / "dev"))
+LITMUS = BUILD / "litmus"
+EXECUTIVE = BUILD / "example_test_executive"
+
+pytestmark = pytest.mark.skipif(not (LITMUS.exists() and EXECUTIVE.exists()), reason="build/dev is not built")
+
+
+class Bench:
+    def __init__(self, data_dir: pathlib.Path):
+        self.data_dir = data_dir
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith("LITMUS_")}
+        self.env["PATH"] = f"{BUILD}:{self.env['PATH']}"
+        self.env["LITMUS_DAEMON_IDLE"] = "20"  # should a test fail, nothing stays for long
+
+    def litmus(self, *arguments, **more) -> subprocess.CompletedProcess:
+        command = [LITMUS, *arguments, "--data-dir", self.data_dir]
+        return subprocess.run(command, env=self.env | more, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+
+    def executive(self, *arguments, **more) -> subprocess.CompletedProcess:
+        return subprocess.run([EXECUTIVE, self.data_dir, *arguments], env=self.env | more, capture_output=True, text=True, timeout=30)
+
+    def status(self) -> dict:
+        return json.loads(self.litmus("daemon", "status", "--json").stdout)
+
+    def files(self) -> list:
+        return sorted(self.data_dir.glob("runs/*/*.parquet"))
+
+    def wait(self, condition, seconds: float = 10):
+        end = time.monotonic() + seconds
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.005)
+        assert condition()
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path / "data")
+    yield bench
+    if bench.data_dir.exists():
+        bench.litmus("daemon", "stop")
+
+
+def outcomes(path: pathlib.Path) -> list:
+    """(outcome, why it never ran) of each step row, in row order."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = parquet.read_table(path, columns=["record_type", "step_outcome", "never_ran_reason"]).to_pylist()
+    return [(row["step_outcome"], row["never_ran_reason"]) for row in rows if row["record_type"] == "step"]
+
+
+def test_it_starts_by_itself_and_the_file_is_there_on_return(bench):
+    done = bench.executive()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(bench.files()) == 1
+    status = bench.status()
+    assert status["running"] and status["failed"] == 0
+    before = status["pid"]
+    assert bench.executive().returncode == 0
+    assert len(bench.files()) == 2
+    assert bench.status()["pid"] == before  # one daemon for all
+
+
+def test_it_holds_nothing_of_its_starter(bench):
+    # capture_output: a daemon with our pipe would keep this waiting until it is idle
+    start = time.monotonic()
+    assert bench.executive(LITMUS_RECORDING="1").returncode == 0
+    assert time.monotonic() - start < 10
+    pid = bench.status()["pid"]
+    proc = pathlib.Path(f"/proc/{pid}")
+    assert os.readlink(proc / "cwd") == "/"
+    links = {int(entry.name): os.readlink(entry) for entry in (proc / "fd").iterdir()}
+    assert [links[fd] for fd in (0, 1, 2)] == ["/dev/null"] * 3
+    assert not [link for link in links.values() if link.startswith(("pipe:", "/dev/pts", "/dev/tty"))]
+    stat = (proc / "stat").read_text().rpartition(")")[2].split()
+    assert int(stat[3]) not in (os.getsid(0), 0) and int(stat[4]) == 0  # a session of its own, no terminal
+    assert b"LITMUS_RECORDING" not in (proc / "environ").read_bytes()
+
+
+def test_a_killed_producer_is_on_record_within_a_second(bench):
+    bench.executive()
+    for count in range(2, 5):
+        died = bench.executive("--die")
+        assert died.returncode == -signal.SIGKILL
+        bench.wait(lambda: len(bench.files()) == count, seconds=1)  # noqa: B023
+    last = max(bench.files(), key=lambda path: path.stat().st_mtime_ns)
+    assert outcomes(last) == [("passed", None)] * 3 + [("aborted", None)] + [(None, "crash")] * 6
+
+
+def test_a_killed_daemon_is_replaced_and_its_work_done(bench):
+    bench.executive()
+    os.kill(bench.status()["pid"], signal.SIGKILL)
+    bench.wait(lambda: not bench.status()["running"])
+    bench.executive("--die", PATH="/nonexistent")  # nobody notices
+    assert len(bench.files()) == 1
+    assert bench.executive().returncode == 0  # starts the next daemon, which finds the dead one
+    bench.wait(lambda: len(bench.files()) == 3)
+
+
+def test_without_a_daemon_the_producer_does_the_work(bench):
+    assert bench.executive(PATH="/nonexistent").returncode == 0
+    assert len(bench.files()) == 1
+    assert not bench.status()["running"]
+
+
+def test_status_and_stop_have_exit_codes_for_scripts(bench):
+    assert bench.litmus("daemon", "stop").returncode == 0  # none runs: what is wanted is so
+    missing = bench.litmus("daemon", "status")
+    assert missing.returncode != 0 and "not running" in missing.stdout
+    bench.executive()
+    assert bench.litmus("daemon", "status").returncode == 0
+    assert bench.litmus("daemon", "stop").returncode == 0
+    assert not bench.status()["running"]
+    assert not (bench.data_dir / "daemon.sock").exists()
+
+
+def test_of_many_started_at_once_one_stays(bench):
+    bench.data_dir.mkdir()
+    command = [LITMUS, "daemon", "--data-dir", bench.data_dir]
+    starts = [subprocess.Popen(command, env=bench.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(12)]
+    assert [start.wait(timeout=20) for start in starts] == [0] * 12
+    for start in starts:
+        start.stdout.close()
+    assert bench.status()["running"]
+    lines = (bench.data_dir / "daemon.log").read_text().splitlines()
+    assert len([line for line in lines if "at work on" in line]) == 1
+
+
+def test_in_the_foreground_it_speaks_and_obeys(bench):
+    command = [LITMUS, "daemon", "--foreground", "--data-dir", bench.data_dir]
+    with subprocess.Popen(command, env=bench.env, stderr=subprocess.PIPE, text=True) as daemon:
+        assert "at work on" in daemon.stderr.readline()
+        second = bench.litmus("daemon", "--foreground")
+        assert second.returncode != 0 and "litmus daemon stop" in second.stderr
+        assert bench.executive().returncode == 0
+        assert bench.status()["pid"] == daemon.pid
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(timeout=10) == 0
+    assert not (bench.data_dir / "daemon.log").exists()
+
+
+def test_it_leaves_when_idle(bench):
+    bench.executive(LITMUS_DAEMON_IDLE="0.3")
+    pid = bench.status()["pid"]
+    bench.wait(lambda: not bench.status()["running"])
+    bench.wait(lambda: not pathlib.Path(f"/proc/{pid}").exists())
+    assert not (bench.data_dir / "daemon.sock").exists()
+    assert "idle" in (bench.data_dir / "daemon.log").read_text()
+
+
+def test_a_data_dir_that_is_a_file_or_newer_is_refused_by_name(bench):
+    bench.data_dir.write_text("not a folder")
+    answer = bench.litmus("daemon")
+    assert answer.returncode != 0 and str(bench.data_dir) in answer.stderr
+    bench.data_dir.unlink()
+    bench.data_dir.mkdir()
+    (bench.data_dir / "litmus-format").write_text("99\n")
+    answer = bench.litmus("daemon")
+    assert answer.returncode != 0 and "litmus-format" in answer.stderr and "newer" in answer.stderr
+    (bench.data_dir / "litmus-format").unlink()
+
+
+@pytest.mark.skipif(os.environ.get("LITMUS_TEST_BUILD") is not None, reason="sanitizers need memory of their own")
+def test_it_is_small_when_idle(bench):
+    for _ in range(5):
+        bench.executive()
+    pid = bench.status()["pid"]
+    time.sleep(7.5)  # the workers let go of the catalog, free memory goes back
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    (resident,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")]
+    assert resident <= 10 * 1024
+    busy = [int(x) for x in pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]]
+    time.sleep(2)
+    later = [int(x) for x in pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]]
+    assert sum(later) - sum(busy) <= 2  # clock ticks: it does not poll
