@@ -127,8 +127,8 @@ static void close_open_attempts(struct lt_run *run, bool live) {
     }
 }
 
-/* step_outcome: the worst vector of the step_path. */
-static bool roll_up_steps(struct lt_run *run) {
+/* step_outcome: the worst vector of the step_path. While a vector runs, its row shows none yet. */
+static bool roll_up_steps(struct lt_run *run, bool live) {
     struct lt_map worst; /* path -> number of the step row with the worst outcome */
     lt_map_init(&worst);
     bool ok = true;
@@ -139,7 +139,8 @@ static bool roll_up_steps(struct lt_run *run) {
     }
     for (size_t i = 0; ok && i < run->ran_count; i++) {
         struct lt_str outcome = run->steps[lt_map_get(&worst, run->steps[i].path, 0)].vector_outcome;
-        run->steps[i].step_outcome = outcome;
+        bool running = live && !run->steps[i].ended.set;
+        run->steps[i].step_outcome = running ? LT_STR_NULL : outcome;
     }
     lt_map_release(&worst);
     return ok;
@@ -229,7 +230,7 @@ int lt_run_settle(struct lt_run *run, bool live, struct litmus_error *error) {
         add_plan_facts(run);
         close_open_attempts(run, live);
     }
-    ok = ok && roll_up_steps(run) && find_late_owners(run) && judge_vectors(run) && order_rows(run);
+    ok = ok && roll_up_steps(run, live) && find_late_owners(run) && judge_vectors(run) && order_rows(run);
     if (ok && !run->arena.failed) return LITMUS_OK;
     return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory settling run %.*s", LT_STR_ARG(run->run_id));
 }
