@@ -100,6 +100,8 @@ static void header(struct show *s) {
 
 /* ---- causes ---- */
 
+enum { CAUSES_MAX = 1000 }; /* what stopped a run stands near its end */
+
 static bool needs_causes(const struct lt_view *v) {
     for (int64_t row = 0; row < lt_table_rows(&v->rows); row++)
         if (lt_str_eq(lt_view_str(v, v->never_ran_reason, row), LT_STR("maxfail"))) return true;
@@ -122,7 +124,8 @@ static struct lt_str name_of_step(struct show *s, struct lt_str json) {
  * say) the tree just says less. */
 static void load_causes(struct show *s) {
     struct lt_table events;
-    struct lt_event_filter filter = {.session_id = s->view.ref.session_id, .run_id = s->view.ref.run_id, .event_type = "test.step_ended", .since = LT_TIME_NONE};
+    struct lt_event_filter filter = {.session_id = s->view.ref.session_id, .run_id = s->view.ref.run_id, .event_type = "test.step_ended", .since = LT_TIME_NONE,
+                                     .limit = CAUSES_MAX};
     if (filter.session_id[0] == '\0' || !needs_causes(&s->view) || lt_query_events(s->cli->query, &filter, &events, NULL) != LITMUS_OK) return;
     int64_t n = lt_table_rows(&events), id = lt_table_find(&events, "id"), json = lt_table_find(&events, "json");
     s->cause_names = lt_arena_alloc(&s->arena, ((size_t)n + 1) * sizeof *s->cause_names);

@@ -22,6 +22,7 @@ enum {
     GRAIN_NS = 2000000000,
     BATCH_WRITES = 256, /* a transaction is never held for long */
     BATCH_US = 100000,
+    YOUNG_US = 60000000, /* a log gets its schema within this time or never */
 };
 
 struct kind {
@@ -201,8 +202,9 @@ static bool session_of_log(struct scan *s, const char *dir, const char *name, ch
 
 static int take_log(struct scan *s, const char *dir, const char *name, bool *retry, struct litmus_error *error) {
     char session[64];
-    if (!session_of_log(s, dir, name, session)) {
-        *retry = true; /* without its schema yet */
+    struct stat st;
+    if (!session_of_log(s, dir, name, session)) { /* without its schema yet, or none of ours for good */
+        *retry = *retry || (stat(absolute(s, dir, name), &st) == 0 && lt_now_us() - mtime_of(&st) / 1000 < YOUNG_US);
         return LITMUS_OK;
     }
     bool go;

@@ -399,6 +399,45 @@ static void test_follow_gives_each_event_once(void **state) {
     lt_query_free(q);
 }
 
+/* ---- through litmus.h ---- */
+
+static void assert_cell(const litmus_table *t, int64_t row, const char *column, const char *expected) {
+    char text[64];
+    assert_int_equal(litmus_table_text(t, row, litmus_table_find(t, column), text, sizeof text), strlen(expected));
+    assert_string_equal(text, expected);
+}
+
+static void test_read_back_from_c(void **state) {
+    struct bench *b = *state;
+    struct recording r = record_run(b, "A");
+    record_run(b, "B");
+    litmus_table *t;
+    char text[8];
+    must(b, litmus_read(b->dir, LITMUS_LIST_RUNS, NULL, 0, &t, &b->error));
+    assert_int_equal(litmus_table_rows(t), 2);
+    assert_cell(t, 1, "test_run_id", r.run_id);
+    assert_cell(t, 1, "passed", "2");
+    assert_cell(t, 1, "live", "false");
+    int started = litmus_table_find(t, "started_at");
+    assert_int_equal(litmus_table_text(t, 0, started, text, sizeof text), 27); /* the full length of what was cut */
+    assert_int_equal(strlen(text), 7);
+    assert_int_equal(litmus_table_text(t, 0, litmus_table_find(t, "slot_id"), text, sizeof text), -1);
+    assert_int_equal(litmus_table_text(t, 0, -1, text, sizeof text), -1);
+    assert_string_equal(litmus_table_column_name(t, 0), "test_run_id");
+    assert_null(litmus_table_column_name(t, litmus_table_columns(t)));
+    litmus_table_free(t);
+    must(b, litmus_read(b->dir, LITMUS_LIST_STEPS, r.run_id, 0, &t, &b->error));
+    assert_int_equal(litmus_table_rows(t), 2);
+    assert_cell(t, 1, "step_path", "suite/s1");
+    litmus_table_free(t);
+    must(b, litmus_read(b->dir, LITMUS_LIST_MEASUREMENTS, "@2", 0, &t, &b->error));
+    assert_int_equal(litmus_table_rows(t), 4);
+    assert_cell(t, 3, "measurement_value", "1.5");
+    litmus_table_free(t);
+    assert_int_equal(litmus_read(b->dir, LITMUS_LIST_STEPS, "@3", 0, &t, &b->error), LITMUS_ENOENT);
+    assert_null(t);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -413,6 +452,7 @@ int main(void) {
         TEST(test_events_by_role),
         TEST(test_a_copied_log_doubles_nothing),
         TEST(test_follow_gives_each_event_once),
+        TEST(test_read_back_from_c),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
