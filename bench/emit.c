@@ -80,6 +80,7 @@ static void in_turns(litmus_session *session, litmus_run *run, int raw, int roun
         int64_t before = file_bytes(log_path);
         double emit_us = emit_mean_us(session, litmus_run_id(run), payloads, payload_bytes, PAYLOADS, events);
         size_t bytes = (size_t)(file_bytes(log_path) - before) / (size_t)events;
+        if (bytes == 0) bench_die(log_path, "this log does not grow: the folder had one before");
         double raw_us = raw_mean_us(raw, block, bytes, events);
         if (round >= 0) printf("%.3f %.3f %zu\n", emit_us, raw_us, bytes);
     }

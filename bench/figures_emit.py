@@ -16,16 +16,24 @@ PAYLOAD = {
 }  # fmt: skip
 
 
+def _turns(program: str, data_dir, rounds: int, events: int) -> list[list[float]]:
+    lines = support.run(program, data_dir, rounds, events, 700).split("\n")
+    return [[float(word) for word in line.split()] for line in lines if line]
+
+
 def emit(table: support.Table, peers: peers_module.Peers) -> None:
     """From C, 700 bytes of payload, in turns with write(2) of what the log grew by."""
     program = support.program("emit")
     rounds, events = size(40, 15, 3), size(3000, 1500, 200)
-    lines = support.run(program, support.fresh("emit"), rounds, events, 700).split("\n")
-    samples = [[float(word) for word in line.split()] for line in lines if line]
+    samples = _turns(program, support.fresh("emit"), rounds, events)
     ratio = median(a / b for a, b, _ in samples)
     ours, raw = median(a for a, _, _ in samples), median(b for _, b, _ in samples)
     table.add("emit from C, 700-byte payload: over a raw write(2)", ratio, "x", "<=", 2.0, "raw write(2)", 1.0)
     table.add(f"  the same in time ({samples[0][2]:.0f} bytes in the log)", ours, "us", "<=", 2 * raw, "raw write(2)", raw)
+    data_dir = support.fresh("followed")
+    with support.Daemon(data_dir):
+        samples = _turns(program, data_dir, size(10, 5, 2), events)
+        table.add("  with the daemon following: over a raw write(2)", median(a / b for a, b, _ in samples), "x", "<=", None, "raw write(2)", 1.0)
     lines = support.run(support.program("log_append"), support.fresh("append"), size(20000, 8000, 500), size(5, 3, 1)).split("\n")
     for words in (line.split() for line in lines[1:] if line):
         if words[0] == "1400":

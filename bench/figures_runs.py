@@ -56,7 +56,7 @@ def stream(table: support.Table, peers: peers_module.Peers) -> None:
     runs = size(1000, 300, 20)
     for measures, words in ((0, f"{STEPS} steps"), (1, f"{STEPS} steps and measurements")):
         rates = []
-        for _ in range(size(3, 1, 1)):
+        for _ in support.turns(size(3, 1, 1), 15):
             data_dir = support.fresh("stream")
             support.run(*_produce("record", data_dir, runs, measures))
             os.sync()
@@ -157,7 +157,7 @@ def commands(table: support.Table, peers: peers_module.Peers) -> None:
         command = [peers_module.VENV / "bin/testerkit", "runs", "--data-dir", peers.data_dir]
         try:
             support.timed(command, cwd=peers.data_dir, TESTERKIT_HOME=str(peers.data_dir / "home"))
-            theirs = median(support.timed(command, cwd=peers.data_dir, TESTERKIT_HOME=str(peers.data_dir / "home")) * 1e3 for _ in range(3))
+            theirs = median(support.timed(command, cwd=peers.data_dir, TESTERKIT_HOME=str(peers.data_dir / "home"))[0] * 1e3 for _ in range(3))
         except support.CannotMeasure as exc:
             table.note(f"testerkit runs: {exc}")
     beside = f"{peers_module.TESTERKIT} at {peers.ask('runs_there')} runs" if theirs else None

@@ -57,6 +57,8 @@ def main() -> int:
         for key, (title, measure) in FIGURES.items():
             if wanted and key not in wanted:
                 continue
+            if key == "kill":
+                peers.end()  # from here on nobody asks testerkit: its daemons shall not run beside pytest
             table.section(title)
             try:
                 measure(table, peers)

@@ -36,7 +36,7 @@ class Ours:
         if self.store is None:
             from litmus.data.run_store import RunStore
 
-            self.store = RunStore(_data_dir=self.data_dir)
+            self.store = RunStore(data_dir=self.data_dir)
         return self.store
 
     def list_runs(self, times: int) -> float:

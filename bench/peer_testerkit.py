@@ -29,6 +29,7 @@ class Peer:
         self.events = EventStore(_data_dir=data_dir)
         self.runs = RunStore(_data_dir=data_dir)
         self.last = None
+        self.sessions: list = []
         self.serial = 0
 
     def emit(self, events: int, payload: dict) -> float:
@@ -43,6 +44,7 @@ class Peer:
 
     def start(self, steps: int):
         session, run = uuid4(), uuid4()
+        self.sessions.append(str(session))
         self.serial += 1
         names = [f"test_step_{k}" for k in range(steps)]
         emit = self.events.emit
@@ -128,9 +130,9 @@ class Peer:
 
     def bytes_a_step(self, steps: int) -> list:
         """Bytes of log and of Parquet for each step of the runs so far."""
-        logs = [path.stat().st_size for path in (self.data_dir / "events").rglob("*.arrow")]
+        logs = [sum(path.stat().st_size for path in (self.data_dir / "events").rglob(f"{session}*.arrow")) for session in self.sessions]
         files = [path.stat().st_size for path in self.files()]
-        return [sum(size for size in logs if size > 20000) / steps / max(len(files), 1), statistics.median(files) / steps]
+        return [statistics.median(logs) / steps, statistics.median(files) / steps]
 
     def end(self) -> None:
         pids = self.daemons()

@@ -29,6 +29,15 @@ def size(full: int, quick: int, tiny: int) -> int:
     return (full, quick, tiny)[min(QUICK, 2)]
 
 
+def turns(most: int, seconds: float, least: int = 2):
+    """0, 1, 2, ... `most` times, or until so many seconds are over, but `least` times: a busy machine gets fewer."""
+    end = time.monotonic() + seconds
+    for turn in range(most):
+        if turn >= least and time.monotonic() > end:
+            return
+        yield turn
+
+
 class CannotMeasure(Exception):
     """A figure that cannot be had, and why."""
 
@@ -114,8 +123,9 @@ def fresh(name: str) -> pathlib.Path:
 
 
 def clean_environ(**more: str) -> dict:
-    """Our environment without anything that would steer a recorder."""
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("LITMUS_", "PYTEST_", "TESTERKIT_"))}
+    """Our environment without anything that would steer a recorder or an interpreter (PYTHONDONTWRITEBYTECODE
+    alone makes pytest compile every plugin and test anew)."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("LITMUS_", "PYTEST_", "TESTERKIT_", "PYTHON", "COVERAGE_"))}
     environ.update({"PYTHONHASHSEED": "0", "LITMUS_HOME": str(DATA / "home"), **more})
     return environ
 
@@ -183,15 +193,19 @@ def run(*command, cwd=None, timeout=300, **environ) -> str:
     return done.stdout
 
 
-def timed(command, cwd=None, expect=(0,), **environ) -> float:
-    """Seconds of a whole process whose output nobody reads."""
-    start = time.perf_counter()
-    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                          text=True, cwd=cwd, env=clean_environ(**environ), timeout=300)  # fmt: skip
-    seconds = time.perf_counter() - start
-    if done.returncode not in expect:
-        raise CannotMeasure(f"{' '.join(map(str, command[:6]))} gave {done.returncode}: {done.stderr.strip()[-400:]}")
-    return seconds
+def timed(command, cwd=None, expect=(0,), **environ) -> tuple[float, float]:
+    """Seconds of a whole process whose output nobody reads: by the clock, and of processor."""
+    with (DATA / "stderr.txt").open("w+") as words:
+        start = time.perf_counter()
+        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=words,
+                                   cwd=cwd, env=clean_environ(**environ))  # fmt: skip
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode not in expect:
+            words.seek(0)
+            raise CannotMeasure(f"{' '.join(map(str, command[:6]))} gave {process.returncode}: {words.read().strip()[-400:]}")
+    return seconds, used.ru_utime + used.ru_stime
 
 
 class Helper:
