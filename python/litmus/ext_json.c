@@ -33,7 +33,32 @@ static const char json_escapes[256] = {
     ['"'] = '"', ['\\'] = '\\', [0x7f] = 'u',
 };
 
-static void json_utf8(struct lt_buf *out, const char *p, size_t n) {
+/* Text whose whole escaped form has room: byte for byte. */
+static void json_utf8_short(struct lt_buf *out, const char *p, size_t n) {
+    static const char hex[] = "0123456789abcdef";
+    char *to = out->p + out->n;
+    *to++ = '"';
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        char escape = json_escapes[c];
+        if (escape == 0) {
+            *to++ = (char)c;
+            continue;
+        }
+        *to++ = '\\';
+        *to++ = escape;
+        if (escape != 'u') continue;
+        memcpy(to, "00", 2);
+        to[2] = hex[c >> 4];
+        to[3] = hex[c & 15];
+        to += 4;
+    }
+    *to++ = '"';
+    out->n = (size_t)(to - out->p);
+}
+
+/* Long text: what needs no escape is copied in pieces. */
+static void json_utf8_long(struct lt_buf *out, const char *p, size_t n) {
     size_t from = 0;
     lt_buf_add_char(out, '"');
     for (size_t i = 0; i < n; i++) {
@@ -46,6 +71,12 @@ static void json_utf8(struct lt_buf *out, const char *p, size_t n) {
     }
     lt_buf_add(out, p + from, n - from);
     lt_buf_add_char(out, '"');
+}
+
+static void json_utf8(struct lt_buf *out, const char *p, size_t n) {
+    enum { SHORT_BYTES_MAX = 512, ESCAPE_BYTES_MAX = 6 };
+    if (n <= SHORT_BYTES_MAX && lt_buf_reserve(out, ESCAPE_BYTES_MAX * n + 2)) json_utf8_short(out, p, n);
+    else json_utf8_long(out, p, n);
 }
 
 static int json_str(struct json_writer *w, PyObject *text) {
