@@ -13,6 +13,7 @@ import math
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import unittest.mock
@@ -249,6 +250,33 @@ def test_close_tells_of_runs(data_dir):
         "run_id": run_id, "outcome": "failed", "planned": 5, "steps": 5, "measurements": 3, "never_ran": 2,
         "counts": {"passed": 2, "failed": 1}, "materializer": "in-process",
     }  # fmt: skip
+
+
+def test_close_by_the_daemon(data_dir):
+    from litmus import _exe
+
+    program = _exe.find()
+    if program is None:
+        pytest.skip("the litmus program is not installed")
+    run_id = str(uuid.uuid4())
+    session = _litmus.Session(data_dir)
+    try:
+        session.emit("run.started", {}, run_id)
+        session.emit("run.ended", {"outcome": "passed"}, run_id)
+        (run,) = session.close("passed", wait=60)
+        assert (run["run_id"], run["materializer"]) == (run_id, "daemon") and Path(run["path"]).is_file()
+    finally:
+        subprocess.run([program, "daemon", "stop", "--data-dir", data_dir], capture_output=True, timeout=60)
+
+
+def test_close_without_a_daemon_program(data_dir):
+    """A daemon that cannot be started costs nothing but its help."""
+    session = _litmus.Session(data_dir, daemon_exe="/no/such/litmus")
+    run_id = str(uuid.uuid4())
+    session.emit("run.started", {}, run_id)
+    session.emit("run.ended", {"outcome": "passed"}, run_id)
+    (run,) = session.close("passed", wait=5)
+    assert (run["run_id"], run["materializer"]) == (run_id, "in-process")
 
 
 def test_joined_session(data_dir):
