@@ -173,10 +173,10 @@ void lt_memory_tame(int threads) {
 }
 void lt_memory_give_back(void) {}
 #else
-enum { TRIM_BYTES = 8 * 1024 * 1024 };
+enum { TRIM_BYTES = 4 * 1024 * 1024 };
 void lt_memory_tame(int threads) {
     mallopt(M_ARENA_MAX, threads);
-    mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+    mallopt(M_MMAP_THRESHOLD, 2 * 1024 * 1024);
     mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
     mallopt(M_TOP_PAD, 256 * 1024);
 }

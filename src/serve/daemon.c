@@ -56,7 +56,7 @@ struct daemon {
     struct lt_hands hands;
     struct lt_control control;
     int64_t watch_at, tick_at, sync_at, save_at, check_at;
-    int64_t trimmed_activity;
+    int64_t active_us; /* when a job or an event came last */
 };
 
 /* ---- what others call back ---- */
@@ -134,7 +134,9 @@ static void drain_watch(struct daemon *d) {
         take_watch_event(d, &event);
         any = true;
     }
-    if (any) d->watch_at = lt_monotonic_us() + COALESCE_US;
+    if (!any) return;
+    d->active_us = lt_monotonic_us();
+    d->watch_at = d->active_us + COALESCE_US;
 }
 
 /* Somebody waits for a run of this session: its logs were written before he asked, so what they say
@@ -152,6 +154,7 @@ static void start_jobs(struct daemon *d) {
 
 static void finish_jobs(struct daemon *d) {
     for (struct lt_job *job; (job = lt_pool_take(d->pool)) != NULL;) {
+        d->active_us = lt_monotonic_us();
         if (job->code == LITMUS_OK) lt_hands_absolve(&d->hands, job->session_id);
         lt_follow_done(&d->follow, job);
     }
@@ -184,11 +187,10 @@ static void run_timers(struct daemon *d, int64_t now) {
         }
         lt_folders_refresh(&d->folders, NEWEST, false);
         lt_follow_tick(&d->follow);
-        /* Quiet since the last tick: what the work took goes back to the system. */
-        if (d->follow.job_count == 0 && d->follow.activity_us != d->trimmed_activity && now - d->follow.activity_us > TICK_US) {
-            d->trimmed_activity = d->follow.activity_us;
-            lt_memory_give_back();
-        }
+        /* It became quiet: what the work took goes back to the system, more of it when the workers and
+         * the readers of quiet logs have let go too. */
+        int64_t quiet_us = now - d->active_us;
+        if (d->follow.job_count == 0 && quiet_us > TICK_US && quiet_us < 8 * TICK_US) lt_memory_give_back();
     }
     if (now >= d->sync_at) {
         d->sync_at = now + SYNC_US;

@@ -15,6 +15,7 @@ enum {
     UNLOCKED_FOR_US = 100 * 1000, /* a log that nobody saw closed must be unlocked so long */
     YOUNG_US = 2 * 1000 * 1000,   /* an empty file may be one that a producer is just making */
     SYNC_AGE_S = 60,              /* a log found sealed may not have been synced if it is younger */
+    SMALL_BYTES = 256 * 1024,     /* a quiet log of this size is closed: to read it over costs less than to hold it */
 };
 #define RETRY_FIRST_US ((int64_t)5 * 1000 * 1000)
 #define RETRY_LAST_US ((int64_t)60 * 1000 * 1000)
@@ -264,6 +265,7 @@ void lt_follow_changed(struct lt_follow *f, struct lt_folder *folder, const char
     struct lt_followed_log *log = *log_slot(f, folder, name);
     if (log == NULL || log->sealed) return;
     log->unsynced = true;
+    if (log->dead) return; /* that is who recovers it: the job tells when it is done */
     if (closed) {
         log->closed = true;
         log->checks = 0;
@@ -382,6 +384,7 @@ bool lt_follow_step(struct lt_follow *f, int64_t budget_us) {
             continue;
         }
         at_end(log);
+        if (log->dead || (log->closed && log->size < SMALL_BYTES)) reader_close(f, log); /* many may end at once */
         session_due(f, log->session);
     }
     return f->unread_head != NULL;
@@ -443,10 +446,10 @@ void lt_follow_tick(struct lt_follow *f) {
             log->broken = true;
             log->session->ends++;
             session_due(f, log->session);
-        } else if ((int64_t)st.st_size != log->size && !log->broken) {
+        } else if ((int64_t)st.st_size != log->size && !log->broken && !log->dead) {
             log->unsynced = true;
             log_unread(f, log);
-        }
+        } else if (log->size < SMALL_BYTES) reader_close(f, log);
         if (there && !log->broken && !log->dead && log->check_at_us == 0) log->check_at_us = 1;
     }
 }

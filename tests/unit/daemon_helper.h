@@ -63,11 +63,12 @@ static inline void nap_ms(int ms) {
 }
 
 /* Waits (10 s at most) until the condition holds. */
-#define assert_soon(condition)                                                   \
-    do {                                                                         \
-        int64_t until_ = lt_monotonic_us() + 10 * 1000 * 1000;                   \
-        while (!(condition) && lt_monotonic_us() < until_) nap_ms(2);            \
-        if (!(condition)) fail_msg("still not after 10 s: %s", #condition);      \
+#define assert_soon(condition)                                                            \
+    do {                                                                                  \
+        int64_t until_ = lt_monotonic_us() + 10 * 1000 * 1000;                            \
+        bool holds_ = false;                                                              \
+        while (!(holds_ = (condition)) && lt_monotonic_us() < until_) nap_ms(2);          \
+        if (!holds_) fail_msg("still not after 10 s: %s", #condition);                    \
     } while (0)
 
 static inline bool exists(const struct bench *b, const char *name) {
@@ -99,7 +100,7 @@ static inline void start_daemon(struct bench *b) {
         if (code != LITMUS_OK) dprintf(STDERR_FILENO, "%s\n", error.text);
         exit(code);
     }
-    assert_soon(exists(b, "daemon.sock") && status_of(b).running);
+    assert_soon(status_of(b).uptime_us > 0); /* it answers */
 }
 
 static inline void kill_daemon(struct bench *b) {
