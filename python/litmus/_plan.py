@@ -56,6 +56,7 @@ class Plan:
         self._grouped = grouped
         self._file_type, self._class_type, self._module_type = _types()
         self._steps: dict = {}
+        self._by_node_id: dict | None = None
         self.deselected = deselected
         self.entries: list = []
         collecting = gc.isenabled()
@@ -109,11 +110,18 @@ class Plan:
         return step
 
     def by_node_id(self, node_id: str) -> Step | None:
-        """The first step whose reports carry this node id."""
-        for step in self._steps.values():
-            if step.raw_node_id == node_id:
-                return step
-        return None
+        """The step whose reports carry this node id; of several, the first that has not run."""
+        steps = self._by_node_id
+        if steps is None:
+            steps = self._by_node_id = {}
+            for step in self._steps.values():
+                while step is not None:
+                    steps.setdefault(step.raw_node_id, []).append(step)
+                    step = step.again
+        found = steps.get(node_id)
+        if not found:
+            return None
+        return next((step for step in found if not step.runs), found[-1])
 
     def _add(self, item) -> tuple:
         parent = item.parent

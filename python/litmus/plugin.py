@@ -868,8 +868,7 @@ class Items:
         step = execution.step
         entry = step.entry
         item = execution.item
-        callspec = getattr(item, "callspec", None)
-        inputs = execution.inputs = _plain_map(callspec.params) if callspec is not None else {}
+        inputs = execution.inputs = _inputs(item)
         count = getattr(item, "execution_count", None)  # pytest-rerunfailures, over a worker's crash too
         execution.retry = max(step.runs, count - 1) if type(count) is int else step.runs
         if step.runs == 0:
@@ -889,13 +888,9 @@ class Items:
             "class_name": entry["class_name"],
             "function": entry["function"],
         }
-        words = getattr(getattr(item, "obj", None), "__doc__", None)
-        if words is not None and entry["function"] is not None and type(words) is str:
-            from litmus._verdict import one_line
-
-            identity["description"] = one_line(words)
-            self.part.emit("test.step_started", identity, occurred_at)
-            del identity["description"]
+        description = _description(item) if entry["function"] is not None else None
+        if description is not None:
+            self.part.emit("test.step_started", dict(identity, description=description), occurred_at)
         else:
             self.part.emit("test.step_started", identity, occurred_at)
         execution.started = True
@@ -909,7 +904,7 @@ class Items:
         call = execution.calls.get(when)
         excinfo = call.excinfo if call is not None else None
         exc = excinfo.value if excinfo is not None else None
-        if getattr(report, "context", None) is not None and hasattr(report, "_sub_test_description"):
+        if report.__class__ is not self.report_type and getattr(report, "context", None) is not None:  # a subtest's
             if outcome == "failed" and execution.subtest is None:
                 where = _subtest_words(report)
                 execution.subtest = f"subtest {where}: {_verdict.failure(report, exc)}"
@@ -978,13 +973,13 @@ class Items:
             from litmus._verdict import one_line
 
             message = one_line(f"{message}; {execution.notes}" if message else execution.notes)
-        properties = execution.item.user_properties
+        properties = getattr(execution.item, "user_properties", None)
         payload = execution.identity
         payload["outcome"] = payload["vector_outcome"] = outcome
         payload["message"] = message or None
         payload["failed_phase"] = execution.failed_phase
         if properties:
-            payload["outputs"] = _plain_map(dict(pair for pair in properties if len(pair) == 2))
+            payload["outputs"] = _outputs(properties)
         self.current = None
         self.stop_running(execution)
         self.part.emit("test.step_ended", payload, occurred_at)
@@ -1070,7 +1065,8 @@ def _phase(execution: Execution) -> str:
 
 def _subtest_words(report) -> str:
     try:
-        return report._sub_test_description()
+        describe = getattr(report, "_sub_test_description", None) or report.sub_test_description  # pytest-subtests
+        return describe()
     except Exception:
         return ""
 
@@ -1115,6 +1111,36 @@ def _summary(result: dict, config) -> str:
         path = str(path)
         line += "  -> " + (path[len(folder) :] if path.startswith(folder) else path)
     return line
+
+
+def _inputs(item) -> dict:
+    """The parameters of an item; whatever another plugin calls a callspec, a step starts."""
+    try:
+        callspec = getattr(item, "callspec", None)
+        return _plain_map(callspec.params) if callspec is not None else {}
+    except Exception as exc:
+        return {"_error": _text(exc)}
+
+
+def _outputs(properties) -> dict:
+    """user_properties (record_property) as a map, the last of a name; what is no pair is left out."""
+    try:
+        return _plain_map(dict(p for p in properties if isinstance(p, (tuple, list)) and len(p) == 2))
+    except Exception as exc:
+        return {"_error": _text(exc)}
+
+
+def _description(item) -> str | None:
+    """The first line of a test's docstring."""
+    try:
+        words = getattr(getattr(item, "obj", None), "__doc__", None)
+        if type(words) is str and words:
+            from litmus._verdict import one_line
+
+            return one_line(words)
+    except Exception:  # somebody's property
+        pass
+    return None
 
 
 _INT64 = 1 << 63

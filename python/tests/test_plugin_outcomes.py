@@ -450,6 +450,8 @@ CASES = [
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=c.name, marks=needs(*c.needs)) for c in CASES])
 def test_outcomes(case, suite):
+    if case.subtests and pytest.version_tuple < (9,):
+        pytest.skip("subtests are pytest's own, and counted so, from 9 on")
     suite.write({"test_a.py": case.body, **case.files})
     record = suite.run(*case.args)
     rows = {row["node_id"]: row for row in record.rows}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections
 import os
+import shutil
 import signal
 import time
 
@@ -294,3 +295,23 @@ def test_reports_on_the_controller_are_as_ever(suite):
     record = suite.run("-n", "2")
     assert "INTERNALERROR" not in record.out
     record.check_against_pytest()
+
+
+def test_the_controller_is_killed(suite):
+    """Nothing that was emitted is lost; with a daemon the run gets its end and its file."""
+    suite.write({"test_a.py": SLOW})
+    with_daemon = suite.real and shutil.which("litmus", path=os.path.dirname(suite.python)) is not None
+    if with_daemon:
+        suite.env.pop("LITMUS_NO_DAEMON")
+    process = suite.start("-n", "2")
+    suite.wait_for(lambda events: sum(e["event_type"] == "test.step_started" for e in events) >= 3)
+    os.kill(process.pid, signal.SIGKILL)
+    record = suite.finish(process)
+    assert record.code == -signal.SIGKILL
+    assert len(record.plan) == 8
+    if with_daemon:
+        suite.wait_for(lambda events: suite.rows() is not None)
+        steps = [row for row in suite.rows() if row["record_type"] == "step"]
+        assert len(steps) == 8
+        (run,) = [row for row in suite.rows() if row["record_type"] == "run"]
+        assert (run["run_outcome"], run["stop_reason"]) == ("aborted", "crash")
