@@ -29,7 +29,7 @@ def emit(table: support.Table, peers: peers_module.Peers) -> None:
     ratio = median(a / b for a, b, _ in samples)
     ours, raw = median(a for a, _, _ in samples), median(b for _, b, _ in samples)
     table.add("emit from C, 700-byte payload: over a raw write(2)", ratio, "x", "<=", 2.0, "raw write(2)", 1.0)
-    table.add(f"  the same in time ({samples[0][2]:.0f} bytes in the log)", ours, "us", "<=", 2 * raw, "raw write(2)", raw)
+    table.add(f"  the same in time ({samples[0][2]:.0f} bytes in the log)", ours, "us", "<=", None, "raw write(2)", raw)
     data_dir = support.fresh("followed")
     with support.Daemon(data_dir):
         samples = _turns(program, data_dir, size(10, 5, 2), events)

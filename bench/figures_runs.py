@@ -53,7 +53,7 @@ def latency(table: support.Table, peers: peers_module.Peers) -> None:
 
 def stream(table: support.Table, peers: peers_module.Peers) -> None:
     """Finished runs that the daemon finds, and runs that producers make while it works; all synced."""
-    runs = size(1000, 300, 20)
+    runs = size(1000, 200, 20)
     for measures, words in ((0, f"{STEPS} steps"), (1, f"{STEPS} steps and measurements")):
         rates = []
         for _ in support.turns(size(3, 1, 1), 15):
@@ -149,15 +149,17 @@ def finished_runs(runs: int, measures: int = 1) -> pathlib.Path:
 
 def commands(table: support.Table, peers: peers_module.Peers) -> None:
     """Whole processes, from fork to exit, at so many runs."""
-    runs, times = size(1000, 300, 20), size(30, 15, 3)
+    runs, times = size(1000, 200, 20), size(30, 15, 3)
     data_dir, litmus = finished_runs(runs), support.litmus_program()
     support.run(litmus, "runs", "--data-dir", data_dir)
     theirs = None
     if peers.testerkit and peers.ask("runs_there"):
         command = [peers_module.VENV / "bin/testerkit", "runs", "--data-dir", peers.data_dir]
+        environ = {"cwd": peers.data_dir, "TESTERKIT_HOME": str(peers.data_dir / "home")}
         try:
-            support.timed(command, cwd=peers.data_dir, TESTERKIT_HOME=str(peers.data_dir / "home"))
-            theirs = median(support.timed(command, cwd=peers.data_dir, TESTERKIT_HOME=str(peers.data_dir / "home"))[0] * 1e3 for _ in range(3))
+            with peers.running():
+                support.timed(command, **environ)
+                theirs = median(support.timed(command, **environ)[0] * 1e3 for _ in range(3))
         except support.CannotMeasure as exc:
             table.note(f"testerkit runs: {exc}")
     beside = f"{peers_module.TESTERKIT} at {peers.ask('runs_there')} runs" if theirs else None
@@ -175,7 +177,7 @@ def commands(table: support.Table, peers: peers_module.Peers) -> None:
 
 def read(table: support.Table, peers: peers_module.Peers) -> None:
     """RunStore from Python."""
-    runs = size(1000, 300, 20)
+    runs = size(1000, 200, 20)
     ours = support.Helper(support.PYTHON, support.BENCH / "ours.py", finished_runs(runs))
     mine: dict = {"list_runs": [], "get_steps": []}
     theirs: dict = {"list_runs": [], "get_steps": []}
@@ -200,7 +202,7 @@ def sizes(table: support.Table, peers: peers_module.Peers) -> None:
     """Bytes on disk."""
     theirs = peers.ask("bytes_a_step", steps=STEPS) or [None, None]
     for measures, words in ((0, "step"), (1, "step with a measurement")):
-        data_dir = finished_runs(size(1000, 300, 20) if measures else size(50, 20, 5), measures)
+        data_dir = finished_runs(size(1000, 200, 20) if measures else size(50, 20, 5), measures)
         files = support.run_files(data_dir)
         logs = [path.stat().st_size for path in (data_dir / "events").rglob("*.arrow")]
         log = sum(size for size in logs if size > 20000) / len(files) / STEPS

@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -46,6 +47,7 @@ def main() -> int:
     if unknown:
         print(f"bench: no such figure: {', '.join(unknown)} (there are: {' '.join(FIGURES)})", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     shutil.rmtree(support.DATA, ignore_errors=True)
     support.DATA.mkdir(parents=True)
     began = time.monotonic()

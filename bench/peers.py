@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import support
 
@@ -37,6 +40,7 @@ class Peers:
         self.testerkit = self.wanted and self._there(next(iter(VENV.glob("lib/*/site-packages/testerkit-0.6.0.dist-info")), VENV / "none"),
                                                      PINS[0], self._install_testerkit)  # fmt: skip
         self._helper = None
+        self._pids: list[int] = []
         self.data_dir = support.DATA / "testerkit"
 
     def _there(self, sign: pathlib.Path, name: str, install) -> bool:
@@ -74,20 +78,38 @@ class Peers:
         helper = self.testerkit_helper()
         if helper is None:
             return None
+        self._signal(signal.SIGCONT)
         try:
-            return helper.ask(do, **arguments)
+            answer = helper.ask(do, **arguments)
+            self._pids = [*helper.ask("daemons"), helper.process.pid]
+            time.sleep(0.2)  # what it still has in hand
+            self._signal(signal.SIGSTOP)
+            return answer
         except support.CannotMeasure as exc:
             self.table.note(f"testerkit: {exc}")
             if helper.process.poll() is not None:
                 self.testerkit, self._helper = False, None
             return None
 
+    @contextlib.contextmanager
+    def running(self):
+        """Lets testerkit's daemons run for a command of its own."""
+        self._signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGSTOP)
+
+    def _signal(self, number: int) -> None:
+        """Stops its processes between its turns, so that what they do in the background is not in ours."""
+        for pid in self._pids:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
     def end(self) -> None:
         if self._helper is not None:
-            if self._helper.process.poll() is None:
-                try:
-                    self._helper.ask("daemons")
-                except support.CannotMeasure:
-                    pass
+            self._signal(signal.SIGCONT)
             self._helper.end()
             self._helper = None
