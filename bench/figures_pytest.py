@@ -84,7 +84,10 @@ def cost(table: support.Table, peers: peers_module.Peers) -> None:
     theirs = trial.extra("reportlog", 0)
     table.add("cost of a session of one test over plain pytest", trial.extra("litmus", 0) * 1e3, "ms", "<=", None, peer,
               None if theirs is None else theirs * 1e3)  # fmt: skip
-    for tests, rounds, seconds in ((size(1000, 1000, 100), size(20, 3, 1), 50), (size(20000, 2500, 200), size(5, 1, 1), 100)):
+    suites = [(size(1000, 1000, 100), size(20, 4, 1), 50)]
+    if support.QUICK == 0:
+        suites.append((20000, 5, 100))
+    for tests, rounds, seconds in suites:
         trial = Trial(tests, peers.reportlog)
         trial.rounds(rounds, seconds)
         plain = median(seconds for seconds, _ in trial.samples["plain"]) / tests * 1e6

@@ -82,7 +82,7 @@ class Peers:
         try:
             answer = helper.ask(do, **arguments)
             self._pids = [*helper.ask("daemons"), helper.process.pid]
-            time.sleep(0.2)  # what it still has in hand
+            time.sleep(support.size(20, 5, 5) / 100)  # what it still has in hand
             self._signal(signal.SIGSTOP)
             return answer
         except support.CannotMeasure as exc:
