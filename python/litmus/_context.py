@@ -9,17 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-# option (and LITMUS_ variable, and litmus.yaml key) -> field of run.started
-FIELDS = (
-    ("dut_serial", "dut_serial", "serial number of the device under test"),
-    ("dut_part_number", "dut_part_number", "part number of the device under test"),
-    ("dut_revision", "dut_revision", "revision of the device under test"),
-    ("lot", "dut_lot_number", "lot of the device under test"),
-    ("operator", "operator_id", "who runs the tests"),
-    ("station", "station_id", "where the tests run"),
-    ("phase", "test_phase", "development, validation, production, ..."),
-    ("project", "project_name", "project (default: name of the root directory)"),
-)
+from litmus.plugin import FIELDS
 
 # further keys that litmus.yaml may give as they are
 CONFIG_ONLY = (
@@ -32,16 +22,6 @@ SESSION_FIELDS = (
 )  # fmt: skip
 
 LOCKFILES = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.lock", "requirements.txt")
-
-
-def truthy(text: str | None) -> bool:
-    """Whether the text of an environment variable means yes."""
-    return (text or "").strip().lower() not in ("", "0", "false", "no", "off")
-
-
-def flag(option, name: str) -> bool:
-    """A switch: the option --litmus-NAME, else the variable LITMUS_NAME."""
-    return bool(getattr(option, "litmus_" + name, False)) or truthy(os.environ.get("LITMUS_" + name.upper()))
 
 
 def run_payload(config, settings: dict) -> dict:

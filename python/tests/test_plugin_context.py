@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from litmus import _context
+from litmus import _context, plugin
 
 OPTIONS = [
     ("dut-serial", "dut_serial"),
@@ -137,4 +137,4 @@ def test_git_unborn_broken_absent(repository, tmp_path):
 
 @pytest.mark.parametrize("text, want", [(None, False), ("", False), ("0", False), ("no", False), ("False", False), ("1", True), ("yes", True)])
 def test_truthy(text, want):
-    assert _context.truthy(text) is want
+    assert plugin.truthy(text) is want
