@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/yaml.h"
 
+#include "base/json_text.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -50,25 +52,6 @@ static int refuse(struct converter *c, size_t line, const char *what) {
 
 static int no_memory(struct converter *c) {
     return lt_fail(c->error, LITMUS_ENOMEM, 0, "out of memory reading %s", c->name);
-}
-
-static void add_string(struct lt_buf *out, const char *p, size_t n) {
-    lt_buf_add_char(out, '"');
-    size_t plain = 0; /* bytes before i that can go out as they are */
-    for (size_t i = 0; i < n; i++) {
-        unsigned char b = (unsigned char)p[i];
-        if (b >= 0x20 && b != '"' && b != '\\') continue;
-        lt_buf_add(out, p + plain, i - plain);
-        plain = i + 1;
-        if (b == '"' || b == '\\') {
-            lt_buf_add_char(out, '\\');
-            lt_buf_add_char(out, (char)b);
-        } else if (b == '\n') lt_buf_add_text(out, "\\n");
-        else if (b == '\t') lt_buf_add_text(out, "\\t");
-        else lt_buf_addf(out, "\\u%04x", b);
-    }
-    lt_buf_add(out, p + plain, n - plain);
-    lt_buf_add_char(out, '"');
 }
 
 static size_t count_digits(const char *p) {
@@ -175,7 +158,7 @@ static int add_key(struct converter *c, const yaml_event_t *event) {
     size_t n = event->data.scalar.length, line = event->start_mark.line;
     struct level *level = &c->levels[c->depth - 1];
     size_t start = c->json->n;
-    add_string(c->json, text, n);
+    lt_json_str(c->json, (struct lt_str){text, n});
     if (c->json->failed) return no_memory(c);
     struct key key = {start, c->json->n - start, c->depth};
     for (size_t i = level->keys_first; i < c->key_count; i++) {
@@ -247,7 +230,7 @@ static int on_scalar(struct converter *c, const yaml_event_t *event) {
     bool typed = tag == NULL ? plain : strcmp(tag, "!") != 0 && strcmp(tag, YAML_STR_TAG) != 0;
     size_t start = c->json->n;
     if (!typed || !(add_word(c->json, text) || add_based(c->json, text) || add_decimal(c->json, text)))
-        add_string(c->json, text, n);
+        lt_json_str(c->json, (struct lt_str){text, n});
     watch_value(c, event, start);
     anchor_close(c, number);
     after_value(c);

@@ -2,6 +2,7 @@
  *
  * What the commands share: talk, errors, the query, JSON lines.
  */
+#include "base/json_text.h"
 #include "base/config.h"
 #include "base/clock.h"
 #include "cmd/cmd.h"
@@ -164,14 +165,7 @@ void lt_add_json_str(struct lt_str text, struct lt_buf *out) {
         lt_buf_add_text(out, "null");
         return;
     }
-    lt_buf_add_char(out, '"');
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        if (c == '"' || c == '\\') lt_buf_addf(out, "\\%c", c);
-        else if (c < 0x20) lt_buf_addf(out, "\\u%04x", c);
-        else lt_buf_add_char(out, (char)c);
-    }
-    lt_buf_add_char(out, '"');
+    lt_json_str(out, text);
 }
 
 void lt_add_json_row(const struct lt_table *table, int64_t row, struct lt_buf *out) {

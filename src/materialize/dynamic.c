@@ -6,6 +6,7 @@
 #include "materialize/dynamic.h"
 
 #include "accumulate/values.h"
+#include "base/json_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,16 +141,12 @@ void lt_dynamic_release(struct lt_dynamic *d) {
 
 /* In a column of mixed kinds strings stay and everything else becomes its JSON text. */
 static void put_as_text(struct lt_build *build, const struct lt_value *v) {
-    char text[40];
+    char text[LT_REAL_BYTES];
     switch (v->kind) {
     case LT_VALUE_BOOL: lt_put_str(build, v->i ? LT_STR("true") : LT_STR("false")); return;
     case LT_VALUE_INT: snprintf(text, sizeof text, "%lld", (long long)v->i); break;
     case LT_VALUE_REAL:
-        for (int digits = 15; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "%.*g", digits, v->d);
-            if (strtod(text, NULL) == v->d) break;
-        }
-        if (strpbrk(text, ".en") == NULL) snprintf(text + strlen(text), sizeof text - strlen(text), ".0");
+        lt_real_text(v->d, text);
         break;
     default: lt_put_str(build, v->s); return; /* text, or JSON text; NULL: null */
     }

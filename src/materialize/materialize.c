@@ -7,6 +7,7 @@
 #include "materialize/materialize.h"
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "materialize/own_log.h"
 #include "materialize/parquet.h"
 #include "materialize/range_lock.h"
@@ -195,15 +196,21 @@ static void put_in_catalog(struct lt_materializer *m, const struct lt_table *row
 
 /* ---- one run ---- */
 
+/* An identity is what a file says of itself: any text. */
+static void add_log_rows(struct lt_buf *payload, bool first, const char *identity, int64_t rows) {
+    if (!first) lt_buf_add_char(payload, ',');
+    lt_json_str(payload, lt_str_of(identity));
+    lt_buf_addf(payload, ":%lld", (long long)rows);
+}
+
 static void describe(const struct lt_gathering *session, const struct lt_own_log *own, const struct lt_materialized *done, struct lt_str name, struct lt_buf *payload) {
     char now[LT_ISO_BYTES];
     lt_time_iso(lt_now_us(), now);
-    lt_buf_addf(payload, "{\"materializer\":\"parquet\",\"destination\":\"%.*s\",\"materialized_at\":\"%s\",", LT_STR_ARG(name), now);
-    lt_buf_addf(payload, "\"row_counts\":{\"run\":1,\"step\":%lld,\"measurement\":%lld},\"log_rows\":{", (long long)done->steps, (long long)done->measurements);
-    for (size_t i = 0; i < session->log_count; i++)
-        lt_buf_addf(payload, "%s\"%s\":%lld", i == 0 ? "" : ",", session->logs[i].identity, (long long)session->logs[i].rows);
-    if (own->writer != NULL)
-        lt_buf_addf(payload, "%s\"%s\":%lld", session->log_count == 0 ? "" : ",", lt_log_writer_identity(own->writer), (long long)lt_log_writer_rows(own->writer));
+    lt_buf_addf(payload, "{\"materializer\":\"parquet\",\"materialized_at\":\"%s\",\"destination\":", now);
+    lt_json_str(payload, name);
+    lt_buf_addf(payload, ",\"row_counts\":{\"run\":1,\"step\":%lld,\"measurement\":%lld},\"log_rows\":{", (long long)done->steps, (long long)done->measurements);
+    for (size_t i = 0; i < session->log_count; i++) add_log_rows(payload, i == 0, session->logs[i].identity, session->logs[i].rows);
+    if (own->writer != NULL) add_log_rows(payload, session->log_count == 0, lt_log_writer_identity(own->writer), lt_log_writer_rows(own->writer));
     lt_buf_add_text(payload, "}}");
 }
 
@@ -302,8 +309,11 @@ static void tell_torn(struct lt_own_log *own, const char *path, const struct lt_
     lt_buf_init(&payload);
     const char *name = strrchr(path, '/'), *evidence = strrchr(r->evidence, '/');
     lt_buf_addf(&payload, "{\"source\":\"recovery\",\"message\":\"the producer's log ended inside an event: the torn bytes are kept beside it\",\"details\":{");
-    lt_buf_addf(&payload, "\"log\":\"%s\",\"offset\":%lld,\"bytes\":%lld,\"evidence\":\"%s\"}}", name == NULL ? path : name + 1, (long long)r->torn_offset,
-                (long long)r->torn_bytes, evidence == NULL ? r->evidence : evidence + 1);
+    lt_buf_add_text(&payload, "\"log\":");
+    lt_json_str(&payload, lt_str_of(name == NULL ? path : name + 1));
+    lt_buf_addf(&payload, ",\"offset\":%lld,\"bytes\":%lld,\"evidence\":", (long long)r->torn_offset, (long long)r->torn_bytes);
+    lt_json_str(&payload, lt_str_of(evidence == NULL ? r->evidence : evidence + 1));
+    lt_buf_add_text(&payload, "}}");
     struct litmus_event event = {.event_type = "diagnostic.warning", .payload = lt_buf_cstr(&payload), .payload_bytes = payload.n};
     if (!payload.failed) (void)!lt_own_log_emit(own, &event, NULL, NULL); /* the evidence itself is safe already */
     lt_buf_release(&payload);

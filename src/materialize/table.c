@@ -2,10 +2,9 @@
 #include "materialize/table.h"
 
 #include "base/clock.h"
+#include "base/json_text.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 void lt_table_init(struct lt_table *table) {
     memset(table, 0, sizeof *table);
@@ -120,31 +119,9 @@ bool lt_table_real(const struct lt_table *table, int64_t column, int64_t row, do
     return true;
 }
 
-static void add_json_text(struct lt_buf *out, struct lt_str s) {
-    lt_buf_add_char(out, '"');
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c == '"' || c == '\\') lt_buf_addf(out, "\\%c", c);
-        else if (c == '\n') lt_buf_add_text(out, "\\n");
-        else if (c < 0x20 || c == 0x7f) lt_buf_addf(out, "\\u%04x", c);
-        else lt_buf_add_char(out, (char)c);
-    }
-    lt_buf_add_char(out, '"');
-}
-
-/* The shortest text that reads back as the same number. */
 static void add_json_real(struct lt_buf *out, double value) {
-    if (!isfinite(value)) {
-        lt_buf_add_text(out, "null");
-        return;
-    }
-    char text[40];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
-    lt_buf_add_text(out, text);
-    if (strpbrk(text, ".en") == NULL) lt_buf_add_text(out, ".0");
+    char text[LT_REAL_BYTES];
+    lt_buf_add_text(out, isfinite(value) ? lt_real_text(value, text) : "null");
 }
 
 static void add_json_value(const struct ArrowSchema *schema, const struct ArrowArrayView *view, int64_t row, struct lt_buf *out);
@@ -165,7 +142,7 @@ static void add_json_value(const struct ArrowSchema *schema, const struct ArrowA
         lt_buf_add_text(out, "null");
     } else if (is_text(view)) {
         struct ArrowStringView s = ArrowArrayViewGetStringUnsafe(view, row);
-        add_json_text(out, (struct lt_str){s.data, (size_t)s.size_bytes});
+        lt_json_str(out, (struct lt_str){s.data, (size_t)s.size_bytes});
     } else if (view->storage_type == NANOARROW_TYPE_BOOL) {
         lt_buf_add_text(out, ArrowArrayViewGetIntUnsafe(view, row) ? "true" : "false");
     } else if (schema->format != NULL && strncmp(schema->format, "tsu", 3) == 0) {
