@@ -115,6 +115,12 @@ class _Part:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(self.pid, signal.SIGTERM)
 
+    def start_items(self, session, plan) -> None:
+        """The plan is on record: from here on the items' own hooks run."""
+        self.items = Items(self, plan)
+        self.config.pluginmanager.register(self.items, "litmus-items")
+        self.catch_sigterm(session)
+
     def catch_sigterm(self, session) -> None:
         """Turns SIGTERM into an orderly end, if nobody else handles it. The process still dies of it."""
         import signal
@@ -377,9 +383,7 @@ class Recorder(_Part):
             self.external = "errored"
         plan = load("_plan").Plan(session.items, self.deselected)
         self.start_run(payload, plan)
-        self.items = Items(self, plan)
-        self.config.pluginmanager.register(self.items, "litmus-items")
-        self.catch_sigterm(session)
+        self.start_items(session, plan)
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_sessionfinish(self, session):
@@ -443,9 +447,7 @@ class Worker(_Part):
 
                 self.start_run(json.loads(shared["payload"]), plan)
                 claim.write(b"1")
-        self.items = Items(self, plan)
-        self.config.pluginmanager.register(self.items, "litmus-items")
-        self.catch_sigterm(session)
+        self.start_items(session, plan)
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_sessionfinish(self, session):
