@@ -182,7 +182,7 @@ static int take_row(struct gather *g, const struct source *s, struct litmus_erro
     struct lt_gathered_run *run = run_of(g, row);
     if (run == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for run %.*s", LT_STR_ARG(row->run_id));
     const struct cut *cut = cut_of(g, row->run_id);
-    if (cut != NULL && cut->rows != NULL && !g->options->ignore_cuts && g->out->logs[s->number].rows > cut->rows[s->number]) return LITMUS_OK;
+    if (cut != NULL && cut->rows != NULL && g->out->logs[s->number].rows > cut->rows[s->number]) return LITMUS_OK;
     if (is_type(row, "run.started") && run->owner_log.p == NULL)
         run->owner_log = lt_arena_str(&run->run.arena, lt_str_of(g->out->logs[s->number].path));
     return lt_run_fold(&run->run, row, s->number, error);

@@ -36,7 +36,6 @@ struct lt_gathering {
 
 struct lt_gather_options {
     const char *run_id; /* fold this run alone; NULL: every run of the session */
-    bool ignore_cuts;   /* take whole files even where run.materialized names rows */
     const struct lt_log_list *logs; /* the session's logs, when they are known already; NULL: looked for */
 };
 

@@ -103,7 +103,6 @@ static bool take_item(struct lt_arena *arena, struct lt_plan_item *item, yyjson_
     item->markers = lt_get_str(arena, value, "markers");
     item->step_path = lt_get_str(arena, value, "step_path");
     item->parent_path = lt_get_str(arena, value, "parent_path");
-    item->skip_reason = lt_get_str(arena, value, "skip_reason");
     item->step_index = lt_get_int(value, "step_index");
     item->vector_index = lt_get_int(value, "vector_index");
     item->vector_count = lt_get_int(value, "vector_count_planned");

@@ -46,7 +46,7 @@ struct lt_values {
 };
 
 struct lt_plan_item {
-    struct lt_str node_id, name, file, module, class_name, function, markers, step_path, parent_path, skip_reason;
+    struct lt_str node_id, name, file, module, class_name, function, markers, step_path, parent_path;
     struct lt_int step_index, vector_index, vector_count;
     bool by_node; /* a seed item, without path or vector: it counts as run by its node_id */
 };

@@ -36,11 +36,6 @@ void lt_fork_wiped_free(void *p, size_t n) {
     if (p != NULL) munmap(p, n);
 }
 
-int lt_cpu_count(void) {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : (int)n;
-}
-
 const char *lt_program_name(void) {
     const char *name = program_invocation_short_name;
     return name == NULL || name[0] == '\0' ? "unknown" : name;

@@ -15,7 +15,6 @@ void lt_random(void *bytes, size_t n);
  * pthread_mutex_t is an unlocked one on the systems that have this. */
 void *lt_fork_wiped_new(size_t n);
 void lt_fork_wiped_free(void *p, size_t n);
-int lt_cpu_count(void);
 /* Base name of the running program, "unknown" if there is none. Static storage. */
 const char *lt_program_name(void);
 

@@ -16,10 +16,6 @@ struct lt_str lt_outcome_worse(struct lt_str a, struct lt_str b) {
     return lt_outcome_severity(b) > lt_outcome_severity(a) ? b : a;
 }
 
-bool lt_outcome_valid(struct lt_str outcome) {
-    return lt_outcome_severity(outcome) > 0;
-}
-
 enum bound { NONE, OPEN, CLOSED };
 
 /* One row a comparator: how it uses low and high, or the nominal. */

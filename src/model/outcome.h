@@ -21,7 +21,6 @@
 int lt_outcome_severity(struct lt_str outcome);
 /* The more severe; a tie keeps `a`; NULL loses against everything. */
 struct lt_str lt_outcome_worse(struct lt_str a, struct lt_str b);
-bool lt_outcome_valid(struct lt_str outcome);
 
 /* Judges a value against a limit (run-schema.md, 5). `value` NAN: errored. All three of low, high,
  * nominal NAN: no limit, done. comparator NULL: GELE. Static text. */

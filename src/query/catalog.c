@@ -289,10 +289,6 @@ const char *lt_store_data_dir(const struct lt_catalog *c) {
     return c->data_dir;
 }
 
-bool lt_store_in_memory(const struct lt_catalog *c) {
-    return c->in_memory;
-}
-
 int lt_store_reset(struct lt_catalog *c, struct litmus_error *error) {
     close_db(c);
     if (!c->in_memory) remove_file(c);

@@ -16,7 +16,6 @@ const char *lt_store_data_dir(const struct lt_catalog *catalog);
 int lt_store_follow(struct lt_catalog *catalog, struct litmus_error *error);
 int lt_store_reset(struct lt_catalog *catalog, struct litmus_error *error);     /* removes the file, makes it anew */
 int lt_store_to_memory(struct lt_catalog *catalog, struct litmus_error *error); /* goes on without the file */
-bool lt_store_in_memory(const struct lt_catalog *catalog);
 
 int lt_store_begin(struct lt_catalog *catalog, struct litmus_error *error);
 int lt_store_commit(struct lt_catalog *catalog, struct litmus_error *error);

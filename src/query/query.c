@@ -29,10 +29,6 @@ void lt_query_free(struct lt_query *q) {
     free(q);
 }
 
-const char *lt_query_data_dir(const struct lt_query *q) {
-    return q->data_dir;
-}
-
 /* ---- summaries ---- */
 
 #define SUMMARY_TEXTS(X)                                                                                    \

@@ -77,6 +77,5 @@ int lt_query_sessions(struct lt_query *query, void (*each)(void *self, const cha
 /* Files that are left out of every listing because they cannot be read. */
 int lt_query_damaged(struct lt_query *query, bool (*each)(void *self, const char *path, const char *reason), void *self,
                      struct litmus_error *error);
-const char *lt_query_data_dir(const struct lt_query *query);
 
 #endif

@@ -41,7 +41,6 @@ struct lt_pool {
     int fd; /* eventfd: a job is done, or a sync failed */
     bool stop;
     struct queue urgent, later, done;
-    size_t load;
     struct worker workers[WORKERS_MAX];
     int worker_count;
     void (*on_hand)(void *self, int worker, const char *session_id);
@@ -158,7 +157,6 @@ static void *worker_main(void *self) {
         pthread_mutex_lock(&pool->mutex);
         if (job == NULL) continue;
         queue_put(&pool->done, job);
-        pool->load--;
         ring(pool);
     }
     pthread_mutex_unlock(&pool->mutex);
@@ -310,7 +308,6 @@ int lt_pool_fd(const struct lt_pool *pool) {
 void lt_pool_put(struct lt_pool *pool, struct lt_job *job) {
     pthread_mutex_lock(&pool->mutex);
     queue_put(job->urgent ? &pool->urgent : &pool->later, job);
-    pool->load++;
     pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -324,11 +321,4 @@ struct lt_job *lt_pool_take(struct lt_pool *pool) {
     if (pool->done.head != NULL) ring(pool);
     pthread_mutex_unlock(&pool->mutex);
     return job;
-}
-
-size_t lt_pool_load(struct lt_pool *pool) {
-    pthread_mutex_lock(&pool->mutex);
-    size_t load = pool->load;
-    pthread_mutex_unlock(&pool->mutex);
-    return load;
 }

@@ -45,7 +45,6 @@ void lt_pool_free(struct lt_pool *pool);
 int lt_pool_fd(const struct lt_pool *pool); /* readable when lt_pool_take has something */
 void lt_pool_put(struct lt_pool *pool, struct lt_job *job);
 struct lt_job *lt_pool_take(struct lt_pool *pool); /* a finished job, NULL if none */
-size_t lt_pool_load(struct lt_pool *pool);          /* jobs waiting or in hand */
 
 /* Files (or folders) to be synced by the sync thread; takes both the array and the texts. */
 void lt_pool_sync(struct lt_pool *pool, char **paths, size_t count);
