@@ -36,7 +36,7 @@ LAYERS = {
     "model": {"base"},
     "log": {"base", "model"},
     "accumulate": {"base", "model", "log"},
-    "materialize": {"base", "model", "log", "accumulate", "query/catalog.h"},
+    "materialize": {"base", "model", "log", "accumulate", "query/catalog.h", "query/catalog_queue.h"},
     "query": {"base", "model", "log", "accumulate", "materialize"},
     "serve": {"base", "model", "log", "accumulate", "materialize", "query"},
     "emit": {"base", "model", "log", "materialize", "serve/daemon.h"},

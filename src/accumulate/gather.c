@@ -4,6 +4,7 @@
  */
 #include "accumulate/gather.h"
 
+#include "accumulate/merge.h"
 #include "accumulate/values.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@
 struct source {
     struct lt_log_reader *reader;
     struct lt_row head;
+    struct lt_merge_key key; /* the latest of the file */
     bool has_head;
     uint32_t number;
 };
@@ -46,8 +48,10 @@ static int advance(struct gather *g, struct source *s, struct litmus_error *erro
         }
         if (status == LT_LOG_FAILED) return error != NULL && error->code != LITMUS_OK ? error->code : LITMUS_EIO;
         s->has_head = status == LT_LOG_EVENT;
-        if (!s->has_head) tail->end = status;
-        else tail->rows++;
+        if (s->has_head) {
+            s->key = lt_merge_pass(s->key, &s->head);
+            tail->rows++;
+        } else tail->end = status;
         return LITMUS_OK;
     }
 }
@@ -56,6 +60,7 @@ static int open_source(struct gather *g, const char *path, struct litmus_error *
     struct source *s = &g->sources[g->source_count];
     struct lt_log_tail *tail = &g->out->logs[g->source_count];
     s->number = (uint32_t)g->source_count;
+    s->key = LT_MERGE_FIRST;
     int code = lt_log_reader_open(path, &s->reader, error);
     if (code != LITMUS_OK) return code;
     g->source_count++;
@@ -140,16 +145,12 @@ static const struct cut *cut_of(const struct gather *g, struct lt_str run_id) {
 
 /* ---- merge ---- */
 
-/* The file whose head comes first; files are in the order of their names, so a tie keeps that. An
- * end of a run loses a tie: nothing of the run may come behind it. */
+/* The file whose head comes first; files are in the order of their names, so a tie keeps that. */
 static struct source *earliest(struct gather *g) {
     struct source *first = NULL;
     for (size_t i = 0; i < g->source_count; i++) {
         struct source *s = &g->sources[i];
-        if (!s->has_head) continue;
-        bool before = first == NULL || s->head.occurred_at < first->head.occurred_at ||
-                      (s->head.occurred_at == first->head.occurred_at && is_type(&first->head, "run.ended") && !is_type(&s->head, "run.ended"));
-        if (before) first = s;
+        if (s->has_head && (first == NULL || lt_merge_before(s->key, first->key))) first = s;
     }
     return first;
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <nanoarrow/nanoarrow.h>
 #include <nanoarrow/nanoarrow_ipc.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 static_assert(sizeof(struct lt_ipc_block) == sizeof(struct ArrowIpcFileBlock), "blocks are passed on as they are");
@@ -177,7 +178,7 @@ static int encode_one_row(struct ArrowSchema *schema, struct ArrowArray *array, 
     return code;
 }
 
-bool lt_ipc_layout(struct lt_layout *layout) {
+static bool make_layout(struct lt_layout *layout) {
     struct ArrowSchema schema = {.release = NULL};
     struct ArrowArray array = {.release = NULL};
     struct ArrowArrayView view;
@@ -188,6 +189,23 @@ bool lt_ipc_layout(struct lt_layout *layout) {
     if (array.release != NULL) ArrowArrayRelease(&array);
     if (schema.release != NULL) ArrowSchemaRelease(&schema);
     return ok;
+}
+
+/* It is the same for every log, and asking the library for it costs as much as reading a small log. */
+static struct {
+    pthread_once_t once;
+    struct lt_layout layout;
+    bool ok;
+} known_layout = {.once = PTHREAD_ONCE_INIT};
+
+static void know_layout(void) {
+    known_layout.ok = make_layout(&known_layout.layout);
+}
+
+bool lt_ipc_layout(struct lt_layout *layout) {
+    if (pthread_once(&known_layout.once, know_layout) != 0 || !known_layout.ok) return make_layout(layout);
+    *layout = known_layout.layout;
+    return true;
 }
 
 /* ---- decoding ---- */

@@ -64,6 +64,11 @@ struct lt_log_damage lt_log_reader_damage(const struct lt_log_reader *reader);
 int64_t lt_log_reader_offset(const struct lt_log_reader *reader);     /* first byte not yet consumed */
 int64_t lt_log_reader_row_offset(const struct lt_log_reader *reader); /* file offset of the last event's message */
 int64_t lt_log_reader_rows(const struct lt_log_reader *reader);       /* events given so far */
+int64_t lt_log_reader_message_row(const struct lt_log_reader *reader); /* those before the last event's message */
+/* Goes on at `offset`, where a message began (lt_log_reader_row_offset) or is to begin for an earlier
+ * reader of the same file, which had given `rows` events before it. After it the footer is not held
+ * against the events, and the chain must not be asked for. Errors: EDAMAGED (no log, or shorter), EIO, ENOMEM. */
+int lt_log_reader_seek(struct lt_log_reader *reader, int64_t offset, int64_t rows, struct litmus_error *error);
 const char *lt_log_reader_identity(const struct lt_log_reader *reader); /* from the schema's metadata */
 const char *lt_log_reader_session(const struct lt_log_reader *reader);
 /* false from the first row on whose chain does not follow from the one before, from the first damage

@@ -20,7 +20,9 @@ struct lt_log_reader {
     bool ours; /* the schema message is the one that this version writes: batches fit the layout */
     /* where we are */
     int64_t offset; /* first byte not consumed */
+    int64_t schema_end;
     bool sealed;
+    bool sought; /* what came before was not read: the footer cannot be judged */
     struct lt_batch batch;
     int64_t batch_next; /* row of the batch to give next */
     int64_t row_offset;
@@ -168,7 +170,7 @@ static enum lt_log_status start(struct lt_log_reader *reader, struct litmus_erro
     if (reader->window.os_errno != 0) return fail_read(reader, error);
     if (have < prefix_end + length) return LT_LOG_TORN;
     enum lt_log_status status = take_schema(reader, bytes + LT_LOG_START_BYTES, LT_LOG_PREFIX_BYTES + length, error);
-    if (status == LT_LOG_EVENT) reader->offset = prefix_end + length;
+    if (status == LT_LOG_EVENT) reader->offset = reader->schema_end = prefix_end + length;
     return status;
 }
 
@@ -278,6 +280,7 @@ static const char *check_footer(struct lt_log_reader *reader, int64_t size) {
         struct lt_ipc_block block = lt_ipc_block_at(listed, i);
         hash = mix_block(hash, &block);
     }
+    if (reader->sought) return NULL;
     if (count != reader->block_count || hash != reader->blocks_hash) return "the footer lists other events than there are";
     if (reader->ours && reader->chain != NULL && !seal_is_ours(reader, bytes, n, listed, count)) reader->chain_ok = false;
     return NULL;
@@ -405,6 +408,22 @@ enum lt_log_status lt_log_next(struct lt_log_reader *reader, struct lt_row *row,
     return LT_LOG_EVENT;
 }
 
+int lt_log_reader_seek(struct lt_log_reader *reader, int64_t offset, int64_t rows, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    if (reader->offset == 0 && start(reader, &why) != LT_LOG_EVENT) {
+        if (why.code != LITMUS_OK) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
+        return lt_fail(error, LITMUS_EDAMAGED, 0, "%s ends inside its schema", reader->path);
+    }
+    if (offset % LT_LOG_ALIGN != 0 || offset < reader->schema_end)
+        return lt_fail(error, LITMUS_EDAMAGED, 0, "no event of %s can be at %lld", reader->path, (long long)offset);
+    reader->sought = reader->sought || offset != reader->offset;
+    reader->sealed = false;
+    reader->offset = offset;
+    reader->rows = rows;
+    reader->batch.rows = reader->batch_next = 0;
+    return LITMUS_OK;
+}
+
 /* ---- what is known ---- */
 struct lt_log_damage lt_log_reader_damage(const struct lt_log_reader *reader) {
     return reader->damage;
@@ -417,6 +436,9 @@ int64_t lt_log_reader_row_offset(const struct lt_log_reader *reader) {
 }
 int64_t lt_log_reader_rows(const struct lt_log_reader *reader) {
     return reader->rows;
+}
+int64_t lt_log_reader_message_row(const struct lt_log_reader *reader) {
+    return reader->rows - reader->batch_next;
 }
 const char *lt_log_reader_identity(const struct lt_log_reader *reader) {
     return reader->identity;

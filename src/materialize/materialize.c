@@ -13,7 +13,7 @@
 #include "materialize/range_lock.h"
 #include "materialize/rows.h"
 #include "model/outcome.h"
-#include "query/catalog.h"
+#include "query/catalog_queue.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +27,7 @@ struct lt_materializer {
     int lock_fd; /* -1: no locking possible */
     struct lt_catalog *catalog; /* NULL until used, or not to be had: it is disposable */
     bool catalog_tried;
+    struct lt_catalog_queue *queue; /* borrowed; NULL: the catalog is our own */
     struct lt_buf bytes; /* of the file being made; kept from run to run */
     struct lt_buf taken_path, taken_run; /* the name that was looked into last, and whose file it is */
 };
@@ -56,6 +57,10 @@ void lt_materializer_free(struct lt_materializer *m) {
     lt_buf_release(&m->taken_run);
     free(m->data_dir);
     free(m);
+}
+
+void lt_materializer_use_queue(struct lt_materializer *m, struct lt_catalog_queue *queue) {
+    m->queue = queue;
 }
 
 /* ---- the file's name ---- */
@@ -180,18 +185,22 @@ void lt_run_count(const struct lt_run *run, struct lt_materialized *done) {
 
 /* ---- catalog: helpful, never needed ---- */
 
-static void put_in_catalog(struct lt_materializer *m, const struct lt_table *rows, const char *path, struct lt_str name) {
+static void put_in_own_catalog(struct lt_materializer *m, const struct lt_summary *summary, int64_t size, int64_t mtime_ns) {
     if (!m->catalog_tried && lt_catalog_open(m->data_dir, &m->catalog, NULL) != LITMUS_OK) m->catalog = NULL;
     m->catalog_tried = true;
+    if (m->catalog == NULL || lt_catalog_put(m->catalog, summary, size, mtime_ns, NULL) == LITMUS_OK) return;
+    lt_catalog_free(m->catalog); /* taken away or damaged: try anew at the next run */
+    m->catalog = NULL;
+    m->catalog_tried = false;
+}
+
+static void put_in_catalog(struct lt_materializer *m, const struct lt_table *rows, const char *path, struct lt_str name) {
     struct stat st;
     struct lt_summary summary;
-    if (m->catalog == NULL || stat(path, &st) != 0) return;
+    if (stat(path, &st) != 0 || lt_summary_of(rows, name, &summary, NULL) != LITMUS_OK) return;
     int64_t mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    if (lt_summary_of(rows, name, &summary, NULL) == LITMUS_OK && lt_catalog_put(m->catalog, &summary, st.st_size, mtime_ns, NULL) != LITMUS_OK) {
-        lt_catalog_free(m->catalog); /* taken away or damaged: try anew at the next run */
-        m->catalog = NULL;
-        m->catalog_tried = false;
-    }
+    if (m->queue != NULL) lt_catalog_queue_put(m->queue, &summary, st.st_size, mtime_ns);
+    else put_in_own_catalog(m, &summary, st.st_size, mtime_ns);
 }
 
 /* ---- one run ---- */
@@ -296,7 +305,7 @@ int lt_materialize_run(struct lt_materializer *m, struct lt_gathering *session, 
                        struct litmus_error *error) {
     struct lt_own_log own;
     *done = (struct lt_materialized){0};
-    lt_own_log_init(&own, m->data_dir, session->session_id, m->io);
+    lt_own_log_init(&own, m->data_dir, session->session_id, m->io, m->lock_fd);
     int code = materialize(m, session, run, &own, rebuild, done, error);
     int closed = lt_own_log_close(&own, error);
     return code != LITMUS_OK ? code : closed;
@@ -358,7 +367,7 @@ int lt_materialize_session(struct lt_materializer *m, const char *session_id, vo
     struct lt_own_log own;
     struct lt_gathering session = {0};
     lt_range_lock(m->lock_fd, "session", lt_str_of(session_id));
-    lt_own_log_init(&own, m->data_dir, session_id, m->io);
+    lt_own_log_init(&own, m->data_dir, session_id, m->io, m->lock_fd);
     struct lt_log_list logs = {0};
     int code = lt_log_find(m->data_dir, session_id, &logs, error);
     if (code == LITMUS_OK) {
@@ -380,4 +389,47 @@ int lt_materialize_session(struct lt_materializer *m, const char *session_id, vo
     lt_gathering_release(&session);
     lt_range_unlock(m->lock_fd, "session", lt_str_of(session_id));
     return code != LITMUS_OK ? code : closed;
+}
+
+/* ---- a session whose logs are known ---- */
+
+void lt_known_session_free(struct lt_known_session *known) {
+    if (known == NULL) return;
+    for (size_t i = 0; i < known->log_count; i++) free(known->logs[i].path);
+    for (size_t i = 0; i < known->run_count; i++) {
+        free(known->runs[i].run_id);
+        free(known->runs[i].stretches);
+    }
+    free(known->logs);
+    free(known->runs);
+    free(known);
+}
+
+static int materialize_known(struct lt_materializer *m, const char *session_id, const struct lt_known_session *known, size_t number, struct lt_own_log *own,
+                             struct lt_materialized *done, struct litmus_error *error) {
+    struct lt_gathering session;
+    *done = (struct lt_materialized){0};
+    int code = lt_gather_known(session_id, known->logs, known->log_count, &known->runs[number], &session, error);
+    if (code == LITMUS_OK && !(session.runs[0]->run.has_started && session.runs[0]->run.has_ended))
+        code = lt_fail(error, LITMUS_EDAMAGED, 0, "the start or the end of run %s cannot be read", known->runs[number].run_id);
+    if (code == LITMUS_OK) code = materialize(m, &session, session.runs[0], own, false, done, error);
+    lt_gathering_release(&session);
+    return code;
+}
+
+int lt_materialize_known(struct lt_materializer *m, const char *session_id, const struct lt_known_session *known,
+                         void (*on_done)(void *self, const struct lt_materialized *done), void *self, struct litmus_error *error) {
+    struct lt_own_log own;
+    uint64_t number = 0;
+    lt_range_lock(m->lock_fd, "session", lt_str_of(session_id));
+    lt_own_log_init(&own, m->data_dir, session_id, m->io, m->lock_fd);
+    bool as_known = lt_range_number(m->lock_fd, lt_str_of(session_id), &number) && number == known->number;
+    for (size_t i = 0; as_known && i < known->run_count; i++) {
+        struct lt_materialized done;
+        as_known = materialize_known(m, session_id, known, i, &own, &done, NULL) == LITMUS_OK;
+        if (as_known && on_done != NULL) on_done(self, &done);
+    }
+    if (lt_own_log_close(&own, NULL) != LITMUS_OK) as_known = false; /* recovery can still seal it */
+    lt_range_unlock(m->lock_fd, "session", lt_str_of(session_id));
+    return as_known ? LITMUS_OK : lt_materialize_session(m, session_id, on_done, self, error);
 }

@@ -9,7 +9,7 @@
 #ifndef LT_MATERIALIZE_MATERIALIZE_H
 #define LT_MATERIALIZE_MATERIALIZE_H
 
-#include "accumulate/gather.h"
+#include "accumulate/known.h"
 #include "materialize/table.h"
 
 struct lt_counts { /* step rows by outcome word; the last is never ran */
@@ -35,6 +35,9 @@ struct lt_materializer; /* handle: one data_dir; keeps the catalog open */
 
 int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error);
 void lt_materializer_free(struct lt_materializer *m);
+/* Catalog rows go through `queue` (borrowed) instead of a connection of the materializer's own. */
+struct lt_catalog_queue;
+void lt_materializer_use_queue(struct lt_materializer *m, struct lt_catalog_queue *queue);
 
 /* A run that was folded already: writes its file, run.materialized and the catalog row.
  * `rebuild`: the run.materialized event exists; only the file is (re)written under its name. */
@@ -48,6 +51,20 @@ int lt_materialize_run(struct lt_materializer *m, struct lt_gathering *session, 
 int lt_materialize_session(struct lt_materializer *m, const char *session_id,
                            void (*on_done)(void *self, const struct lt_materialized *done), void *self,
                            struct litmus_error *error);
+
+/* What somebody who followed every log of a session knows of runs that have ended. */
+struct lt_known_session {
+    uint64_t number; /* lt_range_number of the session in materialize.lock, from before its logs were last looked for */
+    struct lt_known_log *logs; /* in order of path */
+    size_t log_count;
+    struct lt_known_run *runs; /* ended, and not materialised */
+    size_t run_count;
+};
+void lt_known_session_free(struct lt_known_session *known); /* with all that it points to; NULL accepted */
+/* Does for the known runs what lt_materialize_session does for all, and reads nothing but their rows;
+ * where somebody else was at work, or anything is not as known, it is lt_materialize_session. */
+int lt_materialize_known(struct lt_materializer *m, const char *session_id, const struct lt_known_session *known,
+                         void (*on_done)(void *self, const struct lt_materialized *done), void *self, struct litmus_error *error);
 
 /* File name of a run below runs/, without the clash suffix: "2026-05-16/20260516T143025Z_SN1.parquet". */
 int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run_id8, struct lt_buf *out);

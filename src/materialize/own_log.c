@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "materialize/own_log.h"
 
-void lt_own_log_init(struct lt_own_log *log, const char *data_dir, const char *session_id, const struct lt_io *io) {
-    *log = (struct lt_own_log){.data_dir = data_dir, .session_id = session_id, .io = io};
+#include "materialize/range_lock.h"
+
+void lt_own_log_init(struct lt_own_log *log, const char *data_dir, const char *session_id, const struct lt_io *io, int lock_fd) {
+    *log = (struct lt_own_log){.data_dir = data_dir, .session_id = session_id, .io = io, .lock_fd = lock_fd};
     lt_composer_init(&log->composer, NULL);
 }
 
@@ -10,6 +12,7 @@ int lt_own_log_emit(struct lt_own_log *log, const struct litmus_event *event, st
     struct lt_row own;
     if (row == NULL) row = &own;
     if (log->writer == NULL) {
+        (void)!lt_range_raise(log->lock_fd, lt_str_of(log->session_id)); /* where that fails, nobody relies on it */
         struct lt_log_options options = {.data_dir = log->data_dir, .session_id = log->session_id, .io = log->io};
         int code = lt_log_create(&options, &log->writer, error);
         if (code != LITMUS_OK) return code;

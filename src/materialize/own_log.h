@@ -12,11 +12,12 @@
 struct lt_own_log {
     const char *data_dir, *session_id; /* borrowed */
     const struct lt_io *io;
+    int lock_fd; /* of materialize.lock: others are told there that the session got a log; -1: none */
     struct lt_log_writer *writer; /* NULL until the first event */
     struct lt_composer composer;
 };
 
-void lt_own_log_init(struct lt_own_log *log, const char *data_dir, const char *session_id, const struct lt_io *io);
+void lt_own_log_init(struct lt_own_log *log, const char *data_dir, const char *session_id, const struct lt_io *io, int lock_fd);
 /* Emits one event; *row (may be NULL) gets it, borrowed until the next event. */
 int lt_own_log_emit(struct lt_own_log *log, const struct litmus_event *event, struct lt_row *row, struct litmus_error *error);
 /* Seals what was written, and frees. */

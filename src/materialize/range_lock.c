@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int lt_range_lock_open(const char *path) {
@@ -29,4 +30,23 @@ void lt_range_lock(int fd, const char *space, struct lt_str name) {
 
 void lt_range_unlock(int fd, const char *space, struct lt_str name) {
     set_lock(fd, F_UNLCK, place_of(space, name));
+}
+
+enum { NUMBERS = 8192 };
+
+static off_t number_place(struct lt_str name) {
+    return (off_t)((uint64_t)place_of("number", name) % NUMBERS * sizeof(uint64_t));
+}
+
+bool lt_range_number(int fd, struct lt_str name, uint64_t *number) {
+    struct stat st;
+    *number = 0; /* until it is first raised */
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0 && pread(fd, number, sizeof *number, number_place(name)) >= 0;
+}
+
+bool lt_range_raise(int fd, struct lt_str name) {
+    uint64_t number;
+    if (!lt_range_number(fd, name, &number)) return false;
+    number++;
+    return pwrite(fd, &number, sizeof number, number_place(name)) == (ssize_t)sizeof number;
 }

@@ -15,4 +15,10 @@ int lt_range_lock_open(const char *path);
 void lt_range_lock(int fd, const char *space, struct lt_str name);
 void lt_range_unlock(int fd, const char *space, struct lt_str name);
 
+/* Numbers by name, in the same file: who finds one unchanged knows that nobody raised it meanwhile.
+ * Names may share one: then it only changes more often. Hold the name's lock to raise it, and to
+ * rely on what was read. false: there is no telling (no file, it was removed, it cannot be written). */
+bool lt_range_number(int fd, struct lt_str name, uint64_t *number);
+bool lt_range_raise(int fd, struct lt_str name);
+
 #endif

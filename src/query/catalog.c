@@ -454,35 +454,44 @@ const struct lt_open_session *lt_catalog_open_sessions(const struct lt_catalog *
 
 /* ---- put and ask ---- */
 
-static int put_once(struct lt_catalog *c, const char *dir, const struct lt_store_entry *file, const struct lt_summary *run_summary,
-                    struct litmus_error *error) {
-    int code = lt_store_follow(c, error);
-    if (code == LITMUS_OK) code = lt_store_begin(c, error);
-    if (code != LITMUS_OK) return code;
-    code = lt_store_run_put(c, run_summary, error);
-    if (code == LITMUS_OK) code = lt_store_file_put(c, dir, file, NULL, error);
-    if (code == LITMUS_OK) code = lt_store_commit(c, error);
-    if (code != LITMUS_OK) lt_store_rollback(c);
-    return code;
-}
-
-int lt_catalog_put(struct lt_catalog *c, const struct lt_summary *summary, int64_t size, int64_t mtime_ns, struct litmus_error *error) {
-    struct lt_str path = summary->file_path;
+/* The run and its place in the ledger. Within a transaction. */
+static int put_row(struct lt_catalog *c, const struct lt_catalog_put *row, struct litmus_error *error) {
+    struct lt_str path = row->run.file_path;
     size_t cut = path.p == NULL ? 0 : path.n;
     while (cut > 0 && path.p[cut - 1] != '/') cut--;
     if (cut == 0) return lt_fail(error, LITMUS_EINVAL, 0, "a run without a file has no place in the catalog");
     char *dir = strndup(path.p, cut - 1);
     char *name = strndup(path.p + cut, path.n - cut);
-    struct lt_store_entry file = {.name = name, .size = size, .mtime_ns = mtime_ns};
-    struct litmus_error why = {0};
-    int code = dir == NULL || name == NULL ? LITMUS_ENOMEM : put_once(c, dir, &file, summary, &why);
-    if (code == LITMUS_EDAMAGED && lt_store_reset(c, NULL) == LITMUS_OK) {
-        lt_error_clear(&why);
-        code = put_once(c, dir, &file, summary, &why);
-    }
+    struct lt_store_entry file = {.name = name, .size = row->size, .mtime_ns = row->mtime_ns};
+    int code = dir == NULL || name == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the catalog") : lt_store_run_put(c, &row->run, error);
+    if (code == LITMUS_OK) code = lt_store_file_put(c, dir, &file, NULL, error);
     free(dir);
     free(name);
+    return code;
+}
+
+static int put_once(struct lt_catalog *c, const struct lt_catalog_put *rows, size_t count, struct litmus_error *error) {
+    int code = lt_store_follow(c, error);
+    if (code == LITMUS_OK) code = lt_store_begin(c, error);
+    if (code != LITMUS_OK) return code;
+    for (size_t i = 0; code == LITMUS_OK && i < count; i++) code = put_row(c, &rows[i], error);
+    if (code == LITMUS_OK) code = lt_store_commit(c, error);
+    if (code != LITMUS_OK) lt_store_rollback(c);
+    return code;
+}
+
+int lt_catalog_put_all(struct lt_catalog *c, const struct lt_catalog_put *rows, size_t count, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    int code = put_once(c, rows, count, &why);
+    if (code == LITMUS_EDAMAGED && lt_store_reset(c, NULL) == LITMUS_OK) {
+        lt_error_clear(&why);
+        code = put_once(c, rows, count, &why);
+    }
     return code == LITMUS_OK ? code : lt_fail(error, code, why.os_errno, "%s", why.text);
+}
+
+int lt_catalog_put(struct lt_catalog *c, const struct lt_summary *summary, int64_t size, int64_t mtime_ns, struct litmus_error *error) {
+    return lt_catalog_put_all(c, &(struct lt_catalog_put){*summary, size, mtime_ns}, 1, error);
 }
 
 struct give_summary {

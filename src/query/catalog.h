@@ -41,6 +41,12 @@ int lt_catalog_open(const char *data_dir, struct lt_catalog **out, struct litmus
 void lt_catalog_free(struct lt_catalog *catalog);
 /* Adds or replaces a run (by its file_path, which must be set). `size`, `mtime_ns` of the file as the ledger keeps them. */
 int lt_catalog_put(struct lt_catalog *catalog, const struct lt_summary *run, int64_t size, int64_t mtime_ns, struct litmus_error *error);
+/* The same for many runs, in one transaction: all or none. */
+struct lt_catalog_put {
+    struct lt_summary run;
+    int64_t size, mtime_ns;
+};
+int lt_catalog_put_all(struct lt_catalog *catalog, const struct lt_catalog_put *rows, size_t count, struct litmus_error *error);
 /* Looks for files that were added, changed or removed by hand (only in folders whose time stamp
  * changed) and reads those. Damaged files are remembered as quarantined and left out. */
 int lt_catalog_refresh(struct lt_catalog *catalog, struct litmus_error *error);

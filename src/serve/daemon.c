@@ -11,7 +11,9 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/portable.h"
+#include "base/io.h"
 #include "base/process.h"
+#include "materialize/range_lock.h"
 #include "serve/control.h"
 #include "serve/hands.h"
 
@@ -148,7 +150,9 @@ static void on_look(void *self, const char *session_id) {
     while (lt_follow_step(&d->follow, STEP_US)) continue;
 }
 
+/* What the logs said is read; whatever came before that is on the watch by now. */
 static void start_jobs(struct daemon *d) {
+    if (lt_follow_prepare(&d->follow)) drain_watch(d);
     for (struct lt_job *job; (job = lt_follow_job(&d->follow)) != NULL;) lt_pool_put(d->pool, job);
 }
 
@@ -362,6 +366,7 @@ static int set_up(struct daemon *d, const struct lt_daemon_options *options, str
 }
 
 static int begin(struct daemon *d, struct litmus_error *error) {
+    struct lt_buf path;
     int64_t now = lt_monotonic_us();
     long files = lt_files_limit(FILES_MAX);
     d->started_us = now;
@@ -375,6 +380,9 @@ static int begin(struct daemon *d, struct litmus_error *error) {
     d->watch = polls ? NULL : lt_watch_open();
     if (d->watch == NULL && !polls) lt_journal_say(&d->journal, "the system does not tell of changes (%s): looking every 2 s", strerror(errno));
     lt_follow_init(&d->follow, &d->folders, &d->journal, files > 128 ? (size_t)files - 96 - LT_CONTROL_CLIENTS / 4 : 16);
+    lt_buf_init(&path);
+    d->follow.lock_fd = lt_range_lock_open(lt_path_join(&path, d->data_dir, "materialize.lock"));
+    lt_buf_release(&path);
     d->control.follow = &d->follow;
     d->control.status = on_status;
     d->control.look = on_look;
@@ -399,6 +407,7 @@ static void end(struct daemon *d) {
         lt_pool_free(d->pool);
     }
     if (d->pool != NULL && !d->gone) lt_folders_save(&d->folders);
+    if (d->follow.lock_fd >= 0) close(d->follow.lock_fd);
     lt_follow_release(&d->follow);
     lt_folders_close(&d->folders);
     lt_watch_free(d->watch);
@@ -438,7 +447,7 @@ static void daemon_free(struct daemon *d) {
 int lt_daemon_run(const struct lt_daemon_options *options, struct litmus_error *error) {
     struct daemon *d = calloc(1, sizeof *d);
     if (d == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the daemon");
-    d->dir_fd = d->lock_fd = d->signal_fd = d->control.fd = -1;
+    d->dir_fd = d->lock_fd = d->signal_fd = d->control.fd = d->follow.lock_fd = -1;
     d->foreground = options->foreground;
     d->idle_us = idle_wanted(options);
     if (!options->foreground) lt_close_inherited();

@@ -23,7 +23,7 @@ enum {
 /* A folder's time of change is only as fine as the kernel's tick: what was listed sooner than this
  * after it may have changed again without a trace. */
 #define RACY_NS (2 * SECOND_NS)
-#define CACHE_HEAD "litmus-clean 1\n"
+#define CACHE_HEAD "litmus-clean 2\n"
 
 /* ---- sets of hashes ---- */
 static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n) {
@@ -160,6 +160,7 @@ struct lt_folder *lt_folders_by_watch(struct lt_folders *folders, int watch) {
 void lt_folders_lost(struct lt_folders *folders, struct lt_folder *folder) {
     (void)folders;
     folder->watch = -1;
+    folder->gone = true;
     folder->listed_mtime = folder->clean_mtime = -1; /* should one of that name come back, it is new */
     keys_release(&folder->seen);
     keys_release(&folder->clean);
@@ -187,12 +188,14 @@ void lt_folders_refresh(struct lt_folders *folders, size_t newest, bool force) {
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         if (!name_fits(entry->d_name) || (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)) continue;
         bool there;
-        folder_place(folders, entry->d_name, &there);
-        struct lt_folder *folder = there ? NULL : folder_get(folders, entry->d_name);
-        if (folder == NULL) continue;
+        size_t at = folder_place(folders, entry->d_name, &there);
+        struct lt_folder *folder = there ? folders->items[at] : folder_get(folders, entry->d_name);
+        if (folder == NULL || (there && !folder->gone)) continue;
+        folder->gone = false;
         folder->wanted = folder->unsynced = true;
     }
     closedir(dir);
+    if (force) folders->lost = true;
     for (size_t i = 0; i < folders->count && i < newest; i++) {
         if (i < WATCHED_MAX) folder_check(folders, folders->items[i], force);
         else {
@@ -278,7 +281,10 @@ bool lt_folders_step(struct lt_folders *folders, size_t budget) {
             for (size_t i = 0; i < folders->count && next == NULL; i++) {
                 if (folders->items[i]->wanted) next = folders->items[i];
             }
-            if (next == NULL) return false;
+            if (next == NULL) {
+                folders->lost = false;
+                return false;
+            }
             listing_begin(folders, next);
             budget--;
             if (folders->listing == NULL) continue;
@@ -297,6 +303,18 @@ bool lt_folders_step(struct lt_folders *folders, size_t budget) {
 
 bool lt_folders_listing(const struct lt_folders *folders) {
     return folders->listing != NULL;
+}
+
+bool lt_folders_knows(const struct lt_folders *folders, const char *session_id) {
+    if (folders->watch == NULL || folders->events_watch < 0 || folders->lost) return false;
+    for (size_t i = 0; i < folders->count; i++) {
+        const struct lt_folder *folder = folders->items[i];
+        if (folder->gone) continue;
+        if (i < WATCHED_MAX && folder->watch < 0) return false;
+        if (folder->listed_mtime < 0 && (folder->wanted || folder->clean_mtime < 0)) return false;
+    }
+    /* Names are announced in order: is what is left behind those of the session? */
+    return folders->name_at == folders->name_count || strncmp(folders->names[folders->name_at], session_id, strlen(session_id)) > 0;
 }
 
 void lt_folders_note(struct lt_folders *folders, struct lt_folder *folder, const char *name) {

@@ -35,6 +35,7 @@ struct lt_folder {
     size_t followed;        /* logs that were announced and are not yet settled */
     bool wanted;            /* is to be listed */
     bool unsynced;          /* has new names */
+    bool gone;              /* was deleted or moved away */
 };
 
 struct lt_folders {
@@ -51,6 +52,7 @@ struct lt_folders {
     char **names;
     size_t name_count, name_capacity, name_at;
     bool changed; /* the cache file is behind */
+    bool lost;    /* names may have come of which nobody told: until everything was listed again */
 };
 
 /* Watches events/ (created when missing) and reads the cache. `on_log` hears of each log that needs a look. */
@@ -66,6 +68,10 @@ void lt_folders_refresh(struct lt_folders *folders, size_t newest, bool force);
 bool lt_folders_step(struct lt_folders *folders, size_t budget);
 /* Is the listing between two logs of one session, as far as names tell? */
 bool lt_folders_listing(const struct lt_folders *folders);
+
+/* Was every log of this session that there is announced, but for those that came since the watch was
+ * last asked and those that were settled before? */
+bool lt_folders_knows(const struct lt_folders *folders, const char *session_id);
 
 struct lt_folder *lt_folders_by_watch(struct lt_folders *folders, int watch); /* NULL: none */
 /* A watch said that `name` is there: announces it unless it is known. */

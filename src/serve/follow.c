@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "base/uuid.h"
+#include "materialize/range_lock.h"
+#include "serve/knowledge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,13 +73,18 @@ static void session_due(struct lt_follow *f, struct lt_session *session) {
     f->due_tail = session;
 }
 
+static void mark_free(struct lt_mark *mark) {
+    free(mark->spans);
+    free(mark);
+}
+
 static void session_free(struct lt_follow *f, struct lt_session *session) {
     struct lt_session **at = session_slot(f, session->id);
     *at = session->next;
     if (f->held == session) f->held = NULL;
     for (struct lt_mark *mark = session->marks, *next; mark != NULL; mark = next) {
         next = mark->next;
-        free(mark);
+        mark_free(mark);
     }
     free(session);
     f->session_count--;
@@ -103,7 +110,10 @@ static void mark_drop(struct lt_session *session, struct lt_str run_id) {
     struct lt_mark **at = mark_slot(session, run_id), *mark = *at;
     if (mark == NULL) return;
     *at = mark->next;
-    free(mark);
+    for (struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) {
+        if (log->mark == mark) log->mark = NULL;
+    }
+    mark_free(mark);
 }
 
 /* ---- logs ---- */
@@ -128,6 +138,7 @@ static void age_push(struct lt_follow *f, struct lt_followed_log *log) {
     if (f->oldest == NULL) f->oldest = log;
 }
 
+/* A new reader goes on where this one was, if that is between two messages. */
 static void reader_close(struct lt_follow *f, struct lt_followed_log *log) {
     if (log->reader == NULL) return;
     lt_log_reader_free(log->reader);
@@ -135,8 +146,8 @@ static void reader_close(struct lt_follow *f, struct lt_followed_log *log) {
     f->reader_count--;
 }
 
-/* Keeps the number of open files bounded: the log that was quiet longest is opened again, and read
- * over up to where it was, should it speak. */
+/* Keeps the number of open files bounded: the log that was quiet longest is opened again should it
+ * speak. */
 static void readers_bound(struct lt_follow *f) {
     for (struct lt_followed_log *log = f->oldest; log != NULL && f->reader_count >= f->readers_max; log = log->newer) reader_close(f, log);
 }
@@ -248,6 +259,7 @@ void lt_follow_log(struct lt_follow *f, struct lt_folder *folder, const char *na
     log->name = log->path + strlen(folder->path) + 1;
     log->folder = folder;
     log->size = -1;
+    log->key = log->message_key = LT_MERGE_FIRST;
     log->found = !fresh;
     if (fresh) log->session->fresh = true;
     log->unsynced = fresh || lt_now_us() / 1000000 - st.st_mtim.tv_sec < SYNC_AGE_S;
@@ -278,28 +290,70 @@ static bool is(struct lt_str text, const char *word) {
     return lt_str_eq(text, lt_str_of(word));
 }
 
+/* A stretch that takes in rows of other runs costs their reading; one stretch more, memory. */
+enum { SPANS_MAX = 1024 };
+
+static bool span_extend(struct lt_mark *mark, const struct lt_followed_log *log, int64_t message_row) {
+    struct lt_span *last = mark->span_count == 0 ? NULL : &mark->spans[mark->span_count - 1];
+    if (last == NULL || last->log != log) return false;
+    if (last->at.row + last->at.rows < message_row && mark->span_count < SPANS_MAX) return false;
+    last->at.rows = log->rows - last->at.row;
+    return true;
+}
+
+/* The latest row of the log is one of the run. */
+static void mark_note(struct lt_mark *mark, struct lt_followed_log *log) {
+    int64_t message_row = lt_log_reader_message_row(log->reader);
+    if (mark->blurred || span_extend(mark, log, message_row)) return;
+    if (mark->span_count == mark->span_capacity) {
+        size_t capacity = mark->span_capacity == 0 ? 4 : mark->span_capacity * 2;
+        struct lt_span *spans = realloc(mark->spans, capacity * sizeof *spans);
+        mark->blurred = spans == NULL;
+        if (mark->blurred) return;
+        mark->spans = spans;
+        mark->span_capacity = capacity;
+    }
+    mark->spans[mark->span_count++] = (struct lt_span){
+        log, {.offset = lt_log_reader_row_offset(log->reader), .row = message_row, .rows = log->rows - message_row, .key = log->message_key}};
+}
+
+/* The mark of the row's run; NULL: the run is done, or there is no memory. */
+static struct lt_mark *mark_of_row(struct lt_follow *f, struct lt_followed_log *log, const struct lt_row *row) {
+    if (log->mark != NULL && lt_str_eq(lt_str_of(log->mark->id), row->run_id)) return log->mark;
+    struct lt_mark *mark = *mark_slot(log->session, row->run_id);
+    if (mark == NULL) {
+        uint64_t key = hash(row->run_id.p, row->run_id.n);
+        if (key == log->done_key) return NULL;
+        if (recent_find(f, row->run_id.p, row->run_id.n) >= 0) {
+            log->done_key = key;
+            return NULL;
+        }
+        mark = mark_get(log->session, row->run_id);
+        if (mark == NULL) lt_journal_say(f->journal, "out of memory: a run of session %s is seen late", log->session->id);
+    }
+    return log->mark = mark;
+}
+
 static void note_event(struct lt_follow *f, struct lt_followed_log *log, const struct lt_row *row) {
     struct lt_session *session = log->session;
     session->changes++;
-    if (row->run_id.p == NULL || row->run_id.n == 0 || row->event_type.n < 9 || memcmp(row->event_type.p, "run.", 4) != 0) return;
-    bool started = is(row->event_type, "run.started"), ended = is(row->event_type, "run.ended");
+    if (lt_log_reader_message_row(log->reader) == log->rows - 1) log->message_key = log->key;
+    log->key = lt_merge_pass(log->key, row);
+    if (row->run_id.p == NULL || row->run_id.n == 0) return;
     if (is(row->event_type, "run.materialized")) {
         char id[64];
         snprintf(id, sizeof id, "%.*s", LT_STR_ARG(row->run_id));
         mark_drop(session, row->run_id);
         if (recent_find(f, row->run_id.p, row->run_id.n) < 0) recent_add(f, id, NULL);
-    } else if ((started || ended) && recent_find(f, row->run_id.p, row->run_id.n) < 0) {
-        struct lt_mark *mark = mark_get(session, row->run_id);
-        if (mark == NULL) {
-            lt_journal_say(f->journal, "out of memory: a run of session %s is seen late", session->id);
-            return;
-        }
-        if (started) {
-            mark->started = true;
-            mark->owner = log;
-        }
-        mark->ended = mark->ended || ended;
+        return;
     }
+    struct lt_mark *mark = mark_of_row(f, log, row);
+    if (mark == NULL) return;
+    mark_note(mark, log);
+    if (is(row->event_type, "run.started")) {
+        mark->started = true;
+        mark->owner = log;
+    } else if (is(row->event_type, "run.ended")) mark->ended = true;
 }
 
 static void log_trouble(struct lt_follow *f, struct lt_followed_log *log, const struct litmus_error *error) {
@@ -316,7 +370,8 @@ static bool log_open(struct lt_follow *f, struct lt_followed_log *log) {
     readers_bound(f);
     if (lt_log_reader_open(log->path, &log->reader, &error) == LITMUS_OK) {
         f->reader_count++;
-        return true;
+        if (log->resume_at == 0 || lt_log_reader_seek(log->reader, log->resume_at, log->resume_rows, &error) == LITMUS_OK) return true;
+        reader_close(f, log);
     }
     log->reader = NULL;
     if (error.code == LITMUS_ENOMEM || error.os_errno != 0) { /* the machine's trouble may pass: the tick tries again */
@@ -348,8 +403,13 @@ static bool log_read(struct lt_follow *f, struct lt_followed_log *log) {
             reader_close(f, log);
             return false;
         case LT_LOG_OPEN:
-        case LT_LOG_TORN: return false;
-        case LT_LOG_DAMAGED: break; /* who materialises reports it */
+        case LT_LOG_TORN:
+            log->resume_at = lt_log_reader_offset(log->reader);
+            log->resume_rows = lt_log_reader_rows(log->reader);
+            return false;
+        case LT_LOG_DAMAGED: /* who materialises reports it */
+            log->damaged = true;
+            break;
         case LT_LOG_FAILED:
             log_trouble(f, log, &error);
             return false;
@@ -462,6 +522,7 @@ static bool log_finished(const struct lt_followed_log *log) {
 /* Has the run ended, or may it have to be ended? */
 static bool mark_needs(const struct lt_session *session, const struct lt_mark *mark) {
     if (mark->ended) return true;
+    if (!mark->started) return false;
     if (mark->owner != NULL && !log_finished(mark->owner) && !mark->owner->dead) return false;
     return mark->ends != session->ends;
 }
@@ -508,6 +569,7 @@ static struct lt_job *job_begin(struct lt_follow *f, struct lt_session *session)
     }
     job->tag = ++f->jobs_made;
     job->urgent = session->fresh || session->asked;
+    if (session->number_turn == f->turn && !session->asked && lt_folders_knows(f->folders, session->id)) job->known = lt_knowledge_of(session);
     session->has_job = true;
     session->asked = false;
     session->job_changes = session->changes;
@@ -519,6 +581,17 @@ static struct lt_job *job_begin(struct lt_follow *f, struct lt_session *session)
     for (struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) log->in_job = log->dead;
     f->job_count++;
     return job;
+}
+
+bool lt_follow_prepare(struct lt_follow *f) {
+    bool any = false;
+    f->turn++;
+    for (struct lt_session *session = f->due_head; session != NULL && f->lock_fd >= 0; session = session->next_due) {
+        if (session->has_job || !lt_knowledge_fits(session) || !lt_range_number(f->lock_fd, lt_str_of(session->id), &session->number)) continue;
+        session->number_turn = f->turn;
+        any = true;
+    }
+    return any;
 }
 
 struct lt_job *lt_follow_job(struct lt_follow *f) {
@@ -621,7 +694,7 @@ enum lt_run_state lt_follow_state(struct lt_follow *f, const char *session_id, c
         *text = session->failure;
         return LT_RUN_FAILED;
     }
-    return mark != NULL ? LT_RUN_PENDING : LT_RUN_UNKNOWN;
+    return mark != NULL && (mark->started || mark->ended) ? LT_RUN_PENDING : LT_RUN_UNKNOWN;
 }
 
 bool lt_follow_ask(struct lt_follow *f, const char *session_id) {
@@ -673,7 +746,7 @@ void lt_follow_count(const struct lt_follow *f, struct lt_follow_counts *counts)
     for (size_t i = 0; i < LT_FOLLOW_BUCKETS; i++) {
         for (const struct lt_session *session = f->sessions[i]; session != NULL; session = session->next) {
             if (session->failed) counts->failed++;
-            for (const struct lt_mark *mark = session->marks; mark != NULL && !session->failed; mark = mark->next) counts->runs++;
+            for (const struct lt_mark *mark = session->marks; mark != NULL && !session->failed; mark = mark->next) counts->runs += mark->started || mark->ended;
         }
     }
     for (const struct lt_followed_log *log = f->newest; log != NULL; log = log->older) {
@@ -682,7 +755,7 @@ void lt_follow_count(const struct lt_follow *f, struct lt_follow_counts *counts)
 }
 
 void lt_follow_init(struct lt_follow *f, struct lt_folders *folders, struct lt_journal *journal, size_t readers_max) {
-    *f = (struct lt_follow){.folders = folders, .journal = journal, .readers_max = readers_max < 8 ? 8 : readers_max};
+    *f = (struct lt_follow){.folders = folders, .journal = journal, .readers_max = readers_max < 8 ? 8 : readers_max, .lock_fd = -1};
     f->activity_us = lt_monotonic_us();
 }
 

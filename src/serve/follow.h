@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * follow.h - what the daemon knows of the logs: which are being written, which runs they hold, and
- * which sessions need to be materialised. It looks at event_type and run_id alone; the payloads are
- * read by who materialises.
+ * which sessions need to be materialised. It looks at event_type and run_id alone, and notes
+ * where the rows of each run lie; the payloads are read by who materialises.
  *
  * Always true:
  *  - A session has at most one job, waiting or in hand. What comes meanwhile is looked at after it.
@@ -12,6 +12,8 @@
  *    (under pytest-xdist): who materialises decides, anew at each end of a log of the session.
  *  - A session that failed is tried again only when its logs changed, or, when the disk was at fault,
  *    after a while; it blocks nobody.
+ *  - A job knows the rows of its runs when every log of the session is followed, or was settled: a log
+ *    with rows of a run that is not materialised is never let go. Otherwise who materialises looks.
  *  - Readers open at a time are bounded; a closed one goes on where it was.
  *
  * Calling sequence: 1. lt_follow_init 2. lt_follow_log for each log there is, lt_follow_changed and
@@ -21,6 +23,7 @@
 #ifndef LT_SERVE_FOLLOW_H
 #define LT_SERVE_FOLLOW_H
 
+#include "accumulate/merge.h"
 #include "log/log.h"
 #include "serve/folders.h"
 #include "serve/journal.h"
@@ -28,11 +31,19 @@
 
 enum { LT_FOLLOW_BUCKETS = 1024, LT_FOLLOW_RECENT = 4096 };
 
-struct lt_mark { /* a run that has started and is not known to be materialised */
+struct lt_span { /* where rows of a run lie */
+    struct lt_followed_log *log;
+    struct lt_stretch at;
+};
+
+struct lt_mark { /* a run of which something was seen, and that is not known to be materialised */
     struct lt_mark *next;
     struct lt_followed_log *owner; /* holds run.started; NULL: settled or not seen */
     uint64_t ends; /* of the session when it was last tried to end the run for its producer */
-    bool started, ended;
+    bool started, ended; /* neither: rows of it alone */
+    struct lt_span *spans;
+    size_t span_count, span_capacity;
+    bool blurred; /* out of memory: not all of its rows are in the spans */
     uint64_t job;  /* number of the job that should have done it, 0: none yet */
     char id[];
 };
@@ -52,6 +63,7 @@ struct lt_session {
     struct lt_session *next_due;
     uint64_t changes, job_changes;
     uint64_t ends; /* logs that ended, one way or the other */
+    uint64_t number, number_turn; /* lt_range_number of the session, and when it was read */
     /* the latest failure */
     bool failed, again_later;
     uint64_t failed_changes;
@@ -70,6 +82,12 @@ struct lt_followed_log {
     const char *name; /* the last part of path */
     struct lt_log_reader *reader; /* NULL: not opened yet, closed meanwhile, or finished */
     int64_t rows;     /* noted so far */
+    int64_t resume_at, resume_rows; /* where a new reader goes on; 0: from the start */
+    struct lt_merge_key key, message_key; /* the latest of the rows noted, and of those before the last message */
+    struct lt_mark *mark;      /* of the last row; NULL: none */
+    uint64_t done_key;         /* hash of a run that was found to be done, so that its rows are quickly passed over */
+    uint32_t number;           /* in the list that is being made */
+    bool damaged;
     int64_t size;     /* of the file when it was looked at last */
     bool unread, closed, sealed, dead, resolved, broken, unsynced;
     bool found;       /* by a listing: nobody saw whether it was closed */
@@ -100,6 +118,8 @@ struct lt_follow {
     char **sync;
     size_t sync_count, sync_capacity;
     int64_t materialized, activity_us;
+    int lock_fd; /* of materialize.lock; -1: every job finds out by itself what is to be done */
+    uint64_t turn;
 };
 
 void lt_follow_init(struct lt_follow *follow, struct lt_folders *folders, struct lt_journal *journal, size_t readers_max);
@@ -116,6 +136,8 @@ void lt_follow_tick(struct lt_follow *follow);
 int64_t lt_follow_check(struct lt_follow *follow);
 /* Reads for about `budget_us`. false: nothing left to read. */
 bool lt_follow_step(struct lt_follow *follow, int64_t budget_us);
+/* Call before the watch is asked for the last time before lt_follow_job. false: no need to ask it. */
+bool lt_follow_prepare(struct lt_follow *follow);
 /* The next session to materialise, NULL: none. Hands over. */
 struct lt_job *lt_follow_job(struct lt_follow *follow);
 void lt_follow_done(struct lt_follow *follow, struct lt_job *job); /* takes */

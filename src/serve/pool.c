@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/process.h"
+#include "query/catalog_queue.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,8 @@ struct lt_pool {
     bool stop;
     struct queue urgent, later, done;
     struct worker workers[WORKERS_MAX];
-    int worker_count;
+    int worker_count, busy;
+    struct lt_catalog_queue *catalog; /* NULL: each worker has its own */
     void (*on_hand)(void *self, int worker, const char *session_id);
     void *self;
     pthread_t syncer;
@@ -62,6 +64,7 @@ void lt_job_free(struct lt_job *job) {
     if (job == NULL) return;
     for (size_t i = 0; i < job->run_count; i++) free(job->runs[i].path);
     free(job->runs);
+    lt_known_session_free(job->known);
     free(job);
 }
 
@@ -116,7 +119,10 @@ static void work(struct worker *worker, struct lt_job *job) {
     job->worker = worker->number;
     job->code = LITMUS_OK;
     if (worker->materializer == NULL) job->code = lt_materializer_new(pool->data_dir, NULL, &worker->materializer, &job->error);
-    if (job->code == LITMUS_OK) job->code = lt_materialize_session(worker->materializer, job->session_id, note_done, job, &job->error);
+    if (job->code == LITMUS_OK) lt_materializer_use_queue(worker->materializer, pool->catalog);
+    if (job->code == LITMUS_OK && job->known != NULL)
+        job->code = lt_materialize_known(worker->materializer, job->session_id, job->known, note_done, job, &job->error);
+    else if (job->code == LITMUS_OK) job->code = lt_materialize_session(worker->materializer, job->session_id, note_done, job, &job->error);
     if (job->code != LITMUS_OK) { /* whatever it keeps open may be why: the next job starts afresh */
         lt_materializer_free(worker->materializer);
         worker->materializer = NULL;
@@ -147,6 +153,7 @@ static void *worker_main(void *self) {
     pthread_mutex_lock(&pool->mutex);
     while (!pool->stop) {
         struct lt_job *job = wait_for_job(pool, worker->materializer != NULL);
+        if (job != NULL) pool->busy++;
         pthread_mutex_unlock(&pool->mutex);
         if (job != NULL) work(worker, job);
         else {
@@ -158,6 +165,8 @@ static void *worker_main(void *self) {
         if (job == NULL) continue;
         queue_put(&pool->done, job);
         ring(pool);
+        bool last = --pool->busy == 0 && pool->urgent.head == NULL && pool->later.head == NULL;
+        if (last && pool->catalog != NULL) lt_catalog_queue_hurry(pool->catalog);
     }
     pthread_mutex_unlock(&pool->mutex);
     lt_materializer_free(worker->materializer);
@@ -274,7 +283,8 @@ int lt_pool_new(const char *data_dir, int workers, void (*on_hand)(void *self, i
     int code = LITMUS_OK;
     if (pool->data_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the daemon's threads");
     else if (pool->fd < 0) code = lt_fail_os(error, errno, "make", "an eventfd");
-    else code = start_threads(pool, workers > WORKERS_MAX ? WORKERS_MAX : workers, error);
+    else code = lt_catalog_queue_new(data_dir, &pool->catalog, error);
+    if (code == LITMUS_OK) code = start_threads(pool, workers > WORKERS_MAX ? WORKERS_MAX : workers, error);
     if (code == LITMUS_OK) *out = pool;
     else lt_pool_free(pool);
     return code;
@@ -289,6 +299,7 @@ void lt_pool_free(struct lt_pool *pool) {
     pthread_mutex_unlock(&pool->mutex);
     for (int i = 0; i < pool->worker_count; i++) pthread_join(pool->workers[i].thread, NULL);
     if (pool->syncer_runs) pthread_join(pool->syncer, NULL);
+    lt_catalog_queue_free(pool->catalog);
     queue_drop(&pool->urgent);
     queue_drop(&pool->later);
     queue_drop(&pool->done);

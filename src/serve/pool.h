@@ -24,6 +24,7 @@ struct lt_job {
     char session_id[64];
     uint64_t tag; /* the putter's */
     bool urgent;
+    struct lt_known_session *known; /* owned; NULL: whatever is to be done is to be found out */
     /* filled by the worker */
     int worker;
     struct lt_job_run *runs;

@@ -105,7 +105,7 @@ static void read_bytes(const char *path, struct lt_buf *out) {
 static void a_finished_run_has_its_file_once(void **state) {
     struct bench *b = *state;
     struct lt_own_log log;
-    lt_own_log_init(&log, b->dir, SESSION, NULL);
+    lt_own_log_init(&log, b->dir, SESSION, NULL, -1);
     start_run(&log, RUN_A, "SN1");
     run_step_a(&log, RUN_A);
     say(&log, "run.ended", RUN_A, 4, "{\"outcome\":\"passed\",\"stop_reason\":\"maxfail\"}");
@@ -149,7 +149,7 @@ static void a_dead_producers_run_is_ended_and_complete(void **state) {
     pid_t child = fork();
     if (child == 0) {
         struct lt_own_log log;
-        lt_own_log_init(&log, b->dir, SESSION, NULL);
+        lt_own_log_init(&log, b->dir, SESSION, NULL, -1);
         start_run(&log, RUN_A, "");
         run_step_a(&log, RUN_A);
         say(&log, "test.step_started", RUN_A, 5, STEP("b", ""));
@@ -180,7 +180,7 @@ static void a_dead_producers_run_is_ended_and_complete(void **state) {
 static void a_live_producers_run_is_left_alone(void **state) {
     struct bench *b = *state;
     struct lt_own_log log;
-    lt_own_log_init(&log, b->dir, SESSION, NULL);
+    lt_own_log_init(&log, b->dir, SESSION, NULL, -1);
     start_run(&log, RUN_A, "");
     /* flock belongs to the open file: another process sees it held */
     materialize(b, SESSION);
@@ -197,13 +197,13 @@ static void a_live_producers_run_is_left_alone(void **state) {
 static void the_controller_keeps_the_run_alive(void **state) {
     struct bench *b = *state;
     struct lt_own_log controller;
-    lt_own_log_init(&controller, b->dir, SESSION, NULL);
+    lt_own_log_init(&controller, b->dir, SESSION, NULL, -1);
     say(&controller, "diagnostic.warning", NULL, 0, "{}");
     pid_t child = fork();
     if (child == 0) {
         char payload[64];
         struct lt_own_log worker;
-        lt_own_log_init(&worker, b->dir, SESSION, NULL);
+        lt_own_log_init(&worker, b->dir, SESSION, NULL, -1);
         snprintf(payload, sizeof payload, "{\"pid\":%ld}", (long)getppid());
         say(&worker, "run.started", RUN_A, 0, payload);
         run_step_a(&worker, RUN_A);
@@ -223,8 +223,8 @@ static void the_controller_keeps_the_run_alive(void **state) {
 static void what_an_orphan_writes_later_changes_nothing(void **state) {
     struct bench *b = *state;
     struct lt_own_log owner, worker;
-    lt_own_log_init(&owner, b->dir, SESSION, NULL);
-    lt_own_log_init(&worker, b->dir, SESSION, NULL);
+    lt_own_log_init(&owner, b->dir, SESSION, NULL, -1);
+    lt_own_log_init(&worker, b->dir, SESSION, NULL, -1);
     start_run(&owner, RUN_A, "SN");
     run_step_a(&worker, RUN_A);
     say(&owner, "run.ended", RUN_A, 6, "{\"outcome\":\"passed\"}");
@@ -251,7 +251,7 @@ static void what_an_orphan_writes_later_changes_nothing(void **state) {
 static void two_runs_of_one_second_have_two_files(void **state) {
     struct bench *b = *state;
     struct lt_own_log log;
-    lt_own_log_init(&log, b->dir, SESSION, NULL);
+    lt_own_log_init(&log, b->dir, SESSION, NULL, -1);
     start_run(&log, RUN_A, " S/N\\n1 ");
     start_run(&log, RUN_B, " S/N\\n1 ");
     say(&log, "run.ended", RUN_A, 2, "{}");
