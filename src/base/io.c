@@ -124,6 +124,35 @@ int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error
     return code;
 }
 
+int lt_io_sync_dirs(const struct lt_io *io, const char *folder, const char *top, struct litmus_error *error) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lt_buf_add_text(&path, folder);
+    size_t top_bytes = strlen(top);
+    int code = LITMUS_OK;
+    for (bool above = false; code == LITMUS_OK && !above;) {
+        above = path.n < top_bytes;
+        const char *name = path.n == 0 ? "/" : lt_buf_cstr(&path);
+        if (path.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
+        else if (!above) code = lt_io_sync_dir(io, name, error);
+        else (void)!lt_io_sync_dir(io, name, NULL); /* not ours, and maybe not ours to open */
+        if (path.n == 0) break;
+        while (path.n > 0 && path.p[path.n - 1] != '/') path.n--;
+        while (path.n > 0 && path.p[path.n - 1] == '/') path.n--;
+    }
+    lt_buf_release(&path);
+    return code;
+}
+
+int lt_io_sync_file(const struct lt_io *io, const char *path, struct litmus_error *error) {
+    int fd = io->open(io->self, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0) return errno == ENOENT || errno == ENOTDIR ? LITMUS_OK : lt_fail_os(error, errno, "open", path);
+    int code = LITMUS_OK;
+    if (io->fdatasync(io->self, fd) != 0 && errno != EINVAL && errno != EROFS) code = lt_fail_os(error, errno, "sync", path);
+    io->close(io->self, fd);
+    return code;
+}
+
 int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
     int fd = io->open(io->self, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
     if (fd < 0) return lt_fail_os(error, errno, "create", path);

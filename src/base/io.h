@@ -35,6 +35,11 @@ int lt_io_write_all(const struct lt_io *io, int fd, const void *bytes, size_t n,
 int lt_io_mkdirs(const struct lt_io *io, const char *path, struct litmus_error *error);
 /* fsync of a folder, so that a name in it survives power loss. */
 int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error *error);
+/* The same for `folder` and those above it up to `top`, which is a part of its path, and for the name
+ * of `top` itself (where we may look at what is above it). */
+int lt_io_sync_dirs(const struct lt_io *io, const char *folder, const char *top, struct litmus_error *error);
+/* fdatasync of a file by its name; one that is gone has nothing left to lose. */
+int lt_io_sync_file(const struct lt_io *io, const char *path, struct litmus_error *error);
 /* A file appears whole or not at all: hidden temporary name beside `path` (`.{name}.tmp`), write,
  * fsync, rename, fsync of the folder. */
 int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n,

@@ -5,8 +5,10 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void lt_random(void *bytes, size_t n) {
@@ -34,6 +36,13 @@ void *lt_fork_wiped_new(size_t n) {
 
 void lt_fork_wiped_free(void *p, size_t n) {
     if (p != NULL) munmap(p, n);
+}
+
+bool lt_file_born(const char *path, int64_t *born_us) {
+    struct statx st;
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &st) != 0 || (st.stx_mask & STATX_BTIME) == 0) return false;
+    *born_us = st.stx_btime.tv_sec * INT64_C(1000000) + st.stx_btime.tv_nsec / 1000;
+    return true;
 }
 
 const char *lt_program_name(void) {

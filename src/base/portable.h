@@ -6,7 +6,9 @@
 #ifndef LT_BASE_PORTABLE_H
 #define LT_BASE_PORTABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Fills `n` bytes with random; never fails (falls back to the clock and the process id, which only
  * an early boot without entropy can make happen). */
@@ -15,6 +17,8 @@ void lt_random(void *bytes, size_t n);
  * pthread_mutex_t is an unlocked one on the systems that have this. */
 void *lt_fork_wiped_new(size_t n);
 void lt_fork_wiped_free(void *p, size_t n);
+/* When a file was made, not when it was last written; false: the file system does not say. */
+bool lt_file_born(const char *path, int64_t *born_us);
 /* Base name of the running program, "unknown" if there is none. Static storage. */
 const char *lt_program_name(void);
 

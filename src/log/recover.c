@@ -47,25 +47,63 @@ static int read_tail(const char *path, int64_t offset, struct lt_buf *out, struc
     return code;
 }
 
-/* Keeps the torn bytes as `{path}.torn-{offset}`. */
+enum { EVIDENCE_MAX = 1000 };
+
+/* The name that the torn bytes get, or have already (*there): a recovery that was cut short by a power
+ * loss may find others at the same place than it had found before, and both are evidence. */
+static int name_evidence(const char *path, const struct lt_buf *torn, int64_t offset, struct lt_buf *name, bool *there, struct litmus_error *error) {
+    struct lt_buf bytes;
+    lt_buf_init(&bytes);
+    int code = LITMUS_EBUSY;
+    for (int n = 1; code == LITMUS_EBUSY && n <= EVIDENCE_MAX; n++) {
+        lt_buf_clear(name);
+        lt_buf_addf(name, "%s.torn-%lld", path, (long long)offset);
+        if (n > 1) lt_buf_addf(name, "-%d", n);
+        struct litmus_error why = {0};
+        struct stat st;
+        const char *evidence = lt_buf_cstr(name);
+        lt_buf_clear(&bytes);
+        if (name->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
+        else if (lstat(evidence, &st) != 0) code = errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "look at", evidence);
+        else if ((size_t)st.st_size != torn->n || !S_ISREG(st.st_mode)) continue;
+        else if (lt_io_read_file(evidence, torn->n, &bytes, &why) != LITMUS_OK) code = lt_fail(error, why.code, why.os_errno, "%s", why.text);
+        else if (bytes.n == torn->n && memcmp(bytes.p, torn->p, bytes.n) == 0) {
+            *there = true;
+            code = LITMUS_OK;
+        }
+    }
+    lt_buf_release(&bytes);
+    return code == LITMUS_EBUSY ? lt_fail(error, code, 0, "no free name for the torn end of %s: move its .torn- files away", path) : code;
+}
+
+/* Keeps the torn bytes as `{path}.torn-{offset}[-N]`. */
 static int keep_evidence(const struct lt_io *io, const char *path, const struct lt_buf *torn, struct lt_log_recovery *report,
                          struct litmus_error *error) {
-    struct lt_buf name;
+    struct lt_buf name, folder;
+    bool there = false;
     lt_buf_init(&name);
-    lt_buf_addf(&name, "%s.torn-%lld", path, (long long)report->torn_offset);
-    const char *evidence = lt_buf_cstr(&name);
-    int code = name.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_publish(io, evidence, torn->p, torn->n, error);
+    lt_buf_init(&folder);
+    int code = name_evidence(path, torn, report->torn_offset, &name, &there, error);
+    if (code == LITMUS_OK && !there) code = lt_io_publish(io, name.p, torn->p, torn->n, error);
+    else if (code == LITMUS_OK) { /* whoever wrote it may not have come to this */
+        const char *slash = strrchr(path, '/');
+        if (slash == NULL) lt_buf_add_char(&folder, '.');
+        else lt_buf_add(&folder, path, (size_t)(slash - path));
+        code = lt_io_sync_dir(io, lt_buf_cstr(&folder), error);
+    }
     if (code == LITMUS_OK) {
         report->torn_bytes = (int64_t)torn->n;
-        snprintf(report->evidence, sizeof report->evidence, "%s", evidence);
+        snprintf(report->evidence, sizeof report->evidence, "%s", name.p);
     }
     lt_buf_release(&name);
+    lt_buf_release(&folder);
     return code;
 }
 
+/* On the disk, too, before anything is written there: or the torn bytes could come back in between. */
 static int cut(const struct lt_io *io, int fd, const char *path, int64_t size, struct litmus_error *error) {
-    if (io->ftruncate(io->self, fd, size) == 0) return LITMUS_OK;
-    return lt_fail_os(error, errno, "cut the torn end off", path);
+    if (io->ftruncate(io->self, fd, size) != 0) return lt_fail_os(error, errno, "cut the torn end off", path);
+    return io->fdatasync(io->self, fd) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "sync", path);
 }
 
 static int append_seal(const struct lt_io *io, int fd, const char *path, int64_t size, const struct lt_buf *seal, struct litmus_error *error) {

@@ -107,18 +107,11 @@ static int write_start(struct lt_log_writer *writer, struct litmus_error *error)
     return LITMUS_OK;
 }
 
-/* The file's content and its name in both folders. */
+/* The file's content, and its name in every folder that leads to it. */
 static int sync_new(struct lt_log_writer *writer, const char *folder, struct litmus_error *error) {
     if (writer->durability == LITMUS_DURABILITY_OS) return LITMUS_OK;
     if (writer->io->fdatasync(writer->io->self, writer->fd) != 0) return lt_fail_os(error, errno, "sync", writer->path);
-    int code = lt_io_sync_dir(writer->io, folder, error);
-    if (code != LITMUS_OK) return code;
-    struct lt_buf events;
-    lt_buf_init(&events);
-    lt_path_join(&events, writer->data_dir, "events");
-    code = events.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_sync_dir(writer->io, events.p, error);
-    lt_buf_release(&events);
-    return code;
+    return lt_io_sync_dirs(writer->io, folder, writer->data_dir, error);
 }
 
 /* Opens a file of this process; on failure none is left behind. */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "base/portable.h"
 #include "materialize/own_log.h"
 #include "materialize/parquet.h"
 #include "materialize/range_lock.h"
@@ -21,6 +22,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+struct lt_folder_mark {
+    dev_t device;
+    ino_t inode;
+    int64_t synced_us; /* when its entries were on the disk last; what is older than that needs no more */
+};
+
 struct lt_materializer {
     char *data_dir;
     const struct lt_io *io;
@@ -30,6 +37,7 @@ struct lt_materializer {
     struct lt_catalog_queue *queue; /* borrowed; NULL: the catalog is our own */
     struct lt_buf bytes; /* of the file being made; kept from run to run */
     struct lt_buf taken_path, taken_run; /* the name that was looked into last, and whose file it is */
+    struct lt_folder_mark events, runs; /* what leads to these folders is on the disk */
 };
 
 int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error) {
@@ -250,6 +258,48 @@ static int give_name(struct lt_materializer *m, const struct lt_gathered_run *ru
     return code;
 }
 
+/* A folder, and (once for each: `mark` is of the latest) those that lead to it. */
+static int sync_folder(struct lt_materializer *m, const char *folder, struct lt_folder_mark *mark, struct litmus_error *error) {
+    struct stat st;
+    int64_t now = lt_now_us();
+    if (stat(folder, &st) != 0) return lt_fail_os(error, errno, "sync folder", folder);
+    bool known = st.st_dev == mark->device && st.st_ino == mark->inode;
+    int code = known ? lt_io_sync_dir(m->io, folder, error) : lt_io_sync_dirs(m->io, folder, m->data_dir, error);
+    if (code == LITMUS_OK) *mark = (struct lt_folder_mark){st.st_dev, st.st_ino, now};
+    return code;
+}
+
+/* Was the file made before the folder was synced last? */
+static bool name_is_synced(const struct lt_folder_mark *mark, const char *folder, const char *path) {
+    enum { TICK_US = 20 * 1000 }; /* the kernel's times are that coarse */
+    struct stat st;
+    int64_t born_us;
+    if (mark->inode == 0 || lt_now_us() < mark->synced_us) return false; /* never, or the clock was set back */
+    return stat(folder, &st) == 0 && st.st_dev == mark->device && st.st_ino == mark->inode && lt_file_born(path, &born_us) &&
+           born_us + TICK_US < mark->synced_us;
+}
+
+/* A log's content and its name. */
+static int sync_log(struct lt_materializer *m, const char *path, struct litmus_error *error) {
+    struct lt_buf folder;
+    lt_buf_init(&folder);
+    lt_buf_add(&folder, path, (size_t)(strrchr(path, '/') - path));
+    const char *name = lt_buf_cstr(&folder);
+    int code = folder.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_sync_file(m->io, path, error);
+    if (code == LITMUS_OK && !name_is_synced(&m->events, name, path)) code = sync_folder(m, name, &m->events, error);
+    lt_buf_release(&folder);
+    return code;
+}
+
+/* The log is on the disk before the file that is made from it: a power loss must not leave a file
+ * that no log vouches for, or that says more than its log. `own` NULL: nothing of the run is in it. */
+static int sync_logs(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_own_log *own, struct litmus_error *error) {
+    int code = LITMUS_OK;
+    if (own != NULL && own->writer != NULL) code = sync_log(m, lt_log_writer_path(own->writer), error);
+    for (size_t i = 0; code == LITMUS_OK && i < session->log_count; i++) code = sync_log(m, session->logs[i].path, error);
+    return code;
+}
+
 /* The folder of the run's file: of its date, or of the destination that it had before. */
 static void add_folder(const struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *out) {
     char date[LT_ISO_BYTES];
@@ -277,7 +327,7 @@ static int publish(struct lt_materializer *m, const struct lt_gathered_run *run,
     int code = folder.failed || hidden.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_mkdirs(m->io, folder.p, error);
     if (code == LITMUS_OK) code = lt_io_write_hidden(m->io, path, m->bytes.p, m->bytes.n, error);
     if (code == LITMUS_OK) code = give_name(m, run, rebuild, path, name, done, error);
-    if (code == LITMUS_OK) code = lt_io_sync_dir(m->io, folder.p, error);
+    if (code == LITMUS_OK) code = sync_folder(m, folder.p, &m->runs, error);
     lt_buf_release(&folder);
     lt_buf_release(&hidden);
     return code;
@@ -306,7 +356,8 @@ int lt_materialize_run(struct lt_materializer *m, struct lt_gathering *session, 
     struct lt_own_log own;
     *done = (struct lt_materialized){0};
     lt_own_log_init(&own, m->data_dir, session->session_id, m->io, m->lock_fd);
-    int code = materialize(m, session, run, &own, rebuild, done, error);
+    int code = rebuild ? LITMUS_OK : sync_logs(m, session, &own, error);
+    if (code == LITMUS_OK) code = materialize(m, session, run, &own, rebuild, done, error);
     int closed = lt_own_log_close(&own, error);
     return code != LITMUS_OK ? code : closed;
 }
@@ -352,14 +403,48 @@ static int end_as_aborted(struct lt_own_log *own, struct lt_gathered_run *run, s
 
 static int finish_run(struct lt_materializer *m, struct lt_gathering *session, struct lt_gathered_run *run, struct lt_own_log *own, struct lt_materialized *done,
                       struct litmus_error *error) {
-    if (run->materialized) {
-        done->already = true;
-        lt_run_count(&run->run, done);
-        snprintf(done->path, sizeof done->path, "%s/%.*s", m->data_dir, LT_STR_ARG(run->destination));
-        return LITMUS_OK;
+    if (!run->materialized) return materialize(m, session, run, own, false, done, error);
+    done->already = true;
+    lt_run_count(&run->run, done);
+    snprintf(done->path, sizeof done->path, "%s/%.*s", m->data_dir, LT_STR_ARG(run->destination));
+    return LITMUS_OK;
+}
+
+/* Is there anything to do for the run, or to tell of it? */
+static bool is_due(const struct lt_gathered_run *run) {
+    return run->run.has_started && (run->run.has_ended || !run->producer_alive);
+}
+
+/* Says the end of each run whose producer could not, and brings the logs to the disk: *on_disk. A run
+ * that cannot be ended stays open and blocks no other. */
+static int end_runs(struct lt_materializer *m, const struct lt_gathering *session, struct lt_own_log *own, bool *on_disk, struct litmus_error *error) {
+    int code = LITMUS_OK;
+    bool any = false;
+    for (size_t i = 0; i < session->run_count; i++) {
+        struct lt_gathered_run *run = session->runs[i];
+        if (!is_due(run) || run->materialized) continue;
+        int one = run->run.has_ended ? LITMUS_OK : end_as_aborted(own, run, error);
+        if (one != LITMUS_OK) code = one;
+        else any = true;
     }
-    int code = run->run.has_ended ? LITMUS_OK : end_as_aborted(own, run, error);
-    return code == LITMUS_OK ? materialize(m, session, run, own, false, done, error) : code;
+    int synced = any ? sync_logs(m, session, own, error) : LITMUS_OK;
+    *on_disk = synced == LITMUS_OK;
+    return code != LITMUS_OK ? code : synced;
+}
+
+static int finish_runs(struct lt_materializer *m, struct lt_gathering *session, struct lt_own_log *own, void (*on_done)(void *self, const struct lt_materialized *done),
+                       void *self, struct litmus_error *error) {
+    bool on_disk = false;
+    int code = end_runs(m, session, own, &on_disk, error);
+    for (size_t i = 0; i < session->run_count; i++) {
+        struct lt_gathered_run *run = session->runs[i];
+        struct lt_materialized done = {0};
+        if (!is_due(run) || !(run->materialized || (run->run.has_ended && on_disk))) continue;
+        int one = finish_run(m, session, run, own, &done, error); /* a run that fails blocks no other */
+        if (one == LITMUS_OK && on_done != NULL) on_done(self, &done);
+        if (one != LITMUS_OK) code = one;
+    }
+    return code;
 }
 
 int lt_materialize_session(struct lt_materializer *m, const char *session_id, void (*on_done)(void *self, const struct lt_materialized *done), void *self,
@@ -376,15 +461,7 @@ int lt_materialize_session(struct lt_materializer *m, const char *session_id, vo
         code = lt_gather_session(m->data_dir, session_id, &(struct lt_gather_options){.logs = &logs}, &session, error);
     }
     lt_log_list_release(&logs);
-    bool gathered = code == LITMUS_OK;
-    for (size_t i = 0; gathered && i < session.run_count; i++) {
-        struct lt_gathered_run *run = session.runs[i];
-        struct lt_materialized done = {0};
-        if (!run->run.has_started || (!run->run.has_ended && run->producer_alive)) continue;
-        int one = finish_run(m, &session, run, &own, &done, error); /* a run that fails blocks no other */
-        if (one == LITMUS_OK && on_done != NULL) on_done(self, &done);
-        if (one != LITMUS_OK) code = one;
-    }
+    if (code == LITMUS_OK) code = finish_runs(m, &session, &own, on_done, self, error);
     int closed = lt_own_log_close(&own, error);
     lt_gathering_release(&session);
     lt_range_unlock(m->lock_fd, "session", lt_str_of(session_id));
@@ -412,6 +489,7 @@ static int materialize_known(struct lt_materializer *m, const char *session_id, 
     int code = lt_gather_known(session_id, known->logs, known->log_count, &known->runs[number], &session, error);
     if (code == LITMUS_OK && !(session.runs[0]->run.has_started && session.runs[0]->run.has_ended))
         code = lt_fail(error, LITMUS_EDAMAGED, 0, "the start or the end of run %s cannot be read", known->runs[number].run_id);
+    if (code == LITMUS_OK) code = sync_logs(m, &session, NULL, error);
     if (code == LITMUS_OK) code = materialize(m, &session, session.runs[0], own, false, done, error);
     lt_gathering_release(&session);
     return code;

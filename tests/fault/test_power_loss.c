@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_power_loss.c - the power fails between any two calls of a recorder, a recovery, a materializer,
+ * and the disk keeps of what was not synced what it likes (disk_model.h). Every tree that may be
+ * found then opens, keeps what was promised, shows no half file, and is finished by who comes next.
+ *
+ * LITMUS_SOAK=N tries N times as many random states.
+ */
+#define _GNU_SOURCE
+#include "../unit/log_helper.h"
+#include "disk_model.h"
+
+#include "accumulate/gather.h"
+#include "base/clock.h"
+#include "materialize/materialize.h"
+#include "materialize/own_log.h"
+#include "materialize/parquet.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+
+enum { ALL_MASKS = 5, STATES = 1 << 17 };
+
+struct trial {
+    char base[256]; /* the recorder's data_dir is below it, and the trees */
+    char dir[300];
+    struct disk *disk;
+    struct lt_io io;
+    /* of the state that is looked at */
+    char tree[300], where[200];
+    int promised;
+    uint64_t seen[STATES];
+    int tried;
+    /* for the checks */
+    struct lt_buf torn;
+    int found[8], found_count; /* the numbers of the rows of the first log */
+};
+
+#define expect(t, condition, ...)                                                                 \
+    do {                                                                                          \
+        if (!(condition)) {                                                                       \
+            char text_[1200];                                                                      \
+            snprintf(text_, sizeof text_, __VA_ARGS__);                                           \
+            fail_msg("%s: %s not so: %s (%s)", (t)->where, #condition, text_, (t)->tree);         \
+        }                                                                                         \
+    } while (0)
+
+static int set_up(void **state) {
+    struct trial *t = calloc(1, sizeof *t);
+    make_temp(t->base);
+    snprintf(t->dir, sizeof t->dir, "%s/data", t->base);
+    lt_buf_init(&t->torn);
+    *state = t;
+    return mkdir(t->dir, 0777);
+}
+
+static void begin(struct trial *t) {
+    t->disk = disk_new(t->dir);
+    t->io = disk_io(t->disk);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int tear_down(void **state) {
+    struct trial *t = *state;
+    nftw(t->base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (t->disk != NULL) disk_free(t->disk);
+    lt_buf_release(&t->torn);
+    free(t);
+    return 0;
+}
+
+/* ---- every state ---- */
+static bool seen_before(struct trial *t, uint64_t hash) {
+    hash = (hash ^ (uint64_t)t->promised * 0x9e3779b97f4a7c15u) | 1;
+    size_t i = (hash >> 8) % STATES;
+    while (t->seen[i] != 0 && t->seen[i] != hash) i = (i + 1) % STATES;
+    bool seen = t->seen[i] != 0;
+    t->seen[i] = hash;
+    return seen;
+}
+
+static void try_state(struct trial *t, size_t cut, const struct disk_choice *choice, void (*check)(struct trial *t)) {
+    if (seen_before(t, disk_crash(t->disk, cut, choice, NULL))) return;
+    assert_true(++t->tried < STATES / 2);
+    snprintf(t->where, sizeof t->where, "after call %zu of %zu, content %d, entries %llx, seed %llu", cut, disk_length(t->disk), (int)choice->content,
+             (unsigned long long)choice->entries, (unsigned long long)choice->seed);
+    snprintf(t->tree, sizeof t->tree, "%s/tree", t->base);
+    assert_int_equal(mkdir(t->tree, 0777), 0);
+    disk_crash(t->disk, cut, choice, t->tree);
+    check(t);
+    nftw(t->tree, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void try_masks(struct trial *t, size_t cut, enum disk_content content, int entries, void (*check)(struct trial *t)) {
+    struct disk_choice choice = {.content = content};
+    if (entries <= ALL_MASKS) {
+        for (uint64_t mask = 0; mask < (uint64_t)1 << entries; mask++) {
+            choice.entries = mask;
+            try_state(t, cut, &choice, check);
+        }
+        return;
+    }
+    for (int i = 0; i <= entries; i++) {
+        uint64_t all = ((uint64_t)1 << entries) - 1, one = i == entries ? 0 : (uint64_t)1 << i;
+        uint64_t masks[] = {one, all & ~one, all & (((uint64_t)1 << i) - 1)};
+        for (size_t k = 0; k < sizeof masks / sizeof masks[0]; k++) {
+            choice.entries = masks[k];
+            try_state(t, cut, &choice, check);
+        }
+    }
+}
+
+static void try_all(struct trial *t, int random_states, void (*check)(struct trial *t)) {
+    const char *soak = getenv("LITMUS_SOAK");
+    long times = soak == NULL ? 1 : strtol(soak, NULL, 10);
+    if (times > 0 && times < 10000) random_states *= (int)times;
+    for (size_t cut = 0; cut <= disk_length(t->disk); cut++) {
+        int entries = disk_entries(t->disk, cut);
+        assert_true(entries < 60);
+        t->promised = disk_note_before(t->disk, cut);
+        for (int content = 0; content < DISK_CONTENTS; content++) try_masks(t, cut, (enum disk_content)content, entries, check);
+        for (int i = 1; i <= random_states; i++) {
+            struct disk_choice choice = {.content = DISK_ANY, .seed = (uint64_t)(cut * 1000003 + (size_t)i)};
+            try_state(t, cut, &choice, check);
+        }
+    }
+    print_message("%d different states after %zu calls\n", t->tried, disk_length(t->disk));
+    assert_true(t->tried > (int)disk_length(t->disk));
+}
+
+/* ---- what must hold of every tree ---- */
+static struct lt_log_list logs_of(struct trial *t) {
+    struct lt_log_list list = {0};
+    struct litmus_error error = {0};
+    expect(t, lt_log_find(t->tree, NULL, &list, &error) == LITMUS_OK, "%s", error.text);
+    return list;
+}
+
+/* Rows that can be read of all logs. */
+static int readable_rows(struct trial *t) {
+    struct lt_log_list list = logs_of(t);
+    int rows = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        struct reading reading = read_log(list.files[i].path);
+        rows += reading.rows;
+        if (reading.end == LT_LOG_FAILED) expect(t, reading.code == LITMUS_EDAMAGED, "code %d", reading.code);
+    }
+    lt_log_list_release(&list);
+    return rows;
+}
+
+static void recover_all(struct trial *t, const struct lt_io *io) {
+    struct lt_log_list list = logs_of(t);
+    for (size_t i = 0; i < list.count; i++) {
+        struct lt_log_recovery report;
+        struct litmus_error error = {0};
+        if (lt_log_is_sealed(list.files[i].path)) continue;
+        int code = lt_log_recover(io, list.files[i].path, &report, &error);
+        expect(t, code == LITMUS_OK || code == LITMUS_EDAMAGED, "%s", error.text);
+    }
+    lt_log_list_release(&list);
+}
+
+/* ---- a recorder ---- */
+static void rows_are_there(struct trial *t) {
+    struct lt_io io = io_without_sync();
+    for (int turn = 0; turn < 2; turn++) {
+        struct lt_log_list list = logs_of(t);
+        expect(t, list.count == 1 || t->promised == 0, "%zu logs", list.count);
+        int n = 0;
+        if (list.count == 1) {
+            struct lt_log_reader *reader = NULL;
+            struct litmus_error error = {0};
+            struct lt_row row;
+            expect(t, lt_log_reader_open(list.files[0].path, &reader, &error) == LITMUS_OK, "%s", error.text);
+            lt_log_reader_check_chain(reader);
+            while (n < t->promised && lt_log_next(reader, &row, &error) == LT_LOG_EVENT) assert_row(&row, n++);
+            expect(t, lt_log_reader_chain_ok(reader), "of %d rows", n);
+            lt_log_reader_free(reader);
+        }
+        lt_log_list_release(&list);
+        expect(t, n == t->promised, "%d of %d rows are there%s", n, t->promised, turn == 0 ? "" : " after recovery");
+        recover_all(t, &io);
+    }
+}
+
+/* What is on the disk for sure is noted. */
+static void record(struct trial *t, enum litmus_durability durability, int rows) {
+    struct litmus_error error = {0};
+    struct lt_log_options options = {.data_dir = t->dir, .session_id = SESSION, .durability = durability, .group_ms = 1, .io = &t->io};
+    struct lt_log_writer *writer = NULL;
+    begin(t);
+    assert_ok(lt_log_create(&options, &writer, &error), error);
+    for (int n = 0; n < rows; n++) {
+        char json[64];
+        struct lt_row row = make_row(n, json);
+        if (n % 3 == 2) usleep(1500); /* a group is over */
+        size_t before = disk_length(t->disk);
+        assert_ok(lt_log_append(writer, &row, 1, &error), error);
+        bool synced = disk_length(t->disk) > before + 1;
+        assert_true(durability != LITMUS_DURABILITY_EACH || synced);
+        assert_true(durability != LITMUS_DURABILITY_OS || !synced);
+        if (synced) disk_note(t->disk, n + 1);
+    }
+    assert_ok(lt_log_seal(writer, &error), error);
+    if (durability != LITMUS_DURABILITY_OS) disk_note(t->disk, rows);
+    lt_log_writer_free(writer);
+}
+
+static void each_event_is_there(void **state) {
+    record(*state, LITMUS_DURABILITY_EACH, 4);
+    try_all(*state, 30, rows_are_there);
+}
+
+static void what_a_group_synced_is_there(void **state) {
+    record(*state, LITMUS_DURABILITY_GROUP, 8);
+    try_all(*state, 60, rows_are_there);
+}
+
+static void what_was_never_synced_opens(void **state) {
+    record(*state, LITMUS_DURABILITY_OS, 6);
+    try_all(*state, 60, rows_are_there);
+}
+
+/* ---- recovery ---- */
+static bool holds(const char *folder, const struct lt_buf *bytes) {
+    bool found = false;
+    DIR *dir = opendir(folder);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        char path[900];
+        struct lt_buf file;
+        if (entry->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        load_file(path, &file);
+        found |= file.n >= bytes->n && memcmp(file.p + file.n - bytes->n, bytes->p, bytes->n) == 0;
+        lt_buf_release(&file);
+    }
+    if (dir != NULL) closedir(dir);
+    return found;
+}
+
+static void evidence_is_there(struct trial *t) {
+    struct lt_io io = io_without_sync();
+    t->promised = 4;
+    for (int turn = 0; turn < 2; turn++) {
+        struct lt_log_list list = logs_of(t);
+        expect(t, list.count == 1, "%zu logs", list.count);
+        char folder[600];
+        snprintf(folder, sizeof folder, "%s", list.files[0].path);
+        *strrchr(folder, '/') = '\0';
+        expect(t, holds(folder, &t->torn), "the torn bytes are gone, turn %d", turn);
+        lt_log_list_release(&list);
+        rows_are_there(t);
+        recover_all(t, &io);
+    }
+    expect(t, readable_rows(t) == 4, "%d rows", readable_rows(t));
+}
+
+static void a_recovery_loses_no_evidence(void **state) {
+    struct trial *t = *state;
+    char path[512];
+    struct lt_buf bytes;
+    struct lt_log_recovery report;
+    struct litmus_error error = {0};
+    write_log(t->dir, 5, false, path);
+    load_file(path, &bytes);
+    assert_ok(lt_log_recover(NULL, path, &report, &error), error);
+    store_file(path, bytes.p, bytes.n - 100); /* inside the fifth */
+    struct reading reading = read_log(path);
+    assert_int_equal(reading.rows, 4);
+    struct lt_log_reader *reader = NULL;
+    struct lt_row row;
+    assert_ok(lt_log_reader_open(path, &reader, &error), error);
+    while (lt_log_next(reader, &row, &error) == LT_LOG_EVENT) {}
+    size_t whole = (size_t)lt_log_reader_offset(reader);
+    lt_log_reader_free(reader);
+    lt_buf_add(&t->torn, bytes.p + whole, bytes.n - 100 - whole);
+    lt_buf_release(&bytes);
+    begin(t);
+    assert_ok(lt_log_recover(&t->io, path, &report, &error), error);
+    try_all(t, 200, evidence_is_there);
+}
+
+/* ---- materializing ---- */
+#define RUN_A "aaaaaaaa-1111-4111-8111-111111111111"
+#define RUN_B "bbbbbbbb-2222-4222-8222-222222222222"
+#define T0 INT64_C(1778941800000000) /* 2026-05-16T14:30:00Z */
+#define STEP(name, more) "{\"step_name\":\"" name "\",\"step_index\":0,\"step_path\":\"f/" name "\"" more "}"
+
+static void say(struct lt_own_log *log, const char *type, const char *run, int second, const char *payload) {
+    struct litmus_error error = {0};
+    struct litmus_event event = {.event_type = type, .run_id = run, .payload = payload, .occurred_at_us = T0 + second * INT64_C(1000000)};
+    assert_ok(lt_own_log_emit(log, &event, NULL, &error), error);
+}
+
+static void say_run(struct lt_own_log *log, const char *run, bool ends) {
+    say(log, "run.started", run, 0, "{\"dut_serial\":\"SN1\"}");
+    say(log, "test.steps_discovered", run, 1,
+        "{\"items\":[{\"node_id\":\"a\",\"step_path\":\"f/a\",\"vector_index\":0,\"step_index\":0},"
+        "{\"node_id\":\"b\",\"step_path\":\"f/b\",\"vector_index\":0,\"step_index\":1}]}");
+    say(log, "test.step_started", run, 2, STEP("a", ""));
+    if (!ends) return;
+    say(log, "test.step_ended", run, 3, STEP("a", ",\"vector_outcome\":\"passed\""));
+    say(log, "run.ended", run, 4, "{\"outcome\":\"passed\"}");
+}
+
+static void open_producer(struct trial *t, struct lt_own_log *log, enum litmus_durability durability) {
+    struct litmus_error error = {0};
+    lt_own_log_init(log, t->dir, SESSION, &t->io, -1);
+    struct lt_log_options options = {.data_dir = t->dir, .session_id = SESSION, .durability = durability, .io = &t->io};
+    assert_ok(lt_log_create(&options, &log->writer, &error), error);
+}
+
+static void materialize_in(struct trial *t, const char *dir, const struct lt_io *io, bool must) {
+    struct lt_materializer *m = NULL;
+    struct litmus_error error = {0};
+    assert_ok(lt_materializer_new(dir, io, &m, &error), error);
+    int code = lt_materialize_session(m, SESSION, NULL, NULL, &error);
+    expect(t, code == LITMUS_OK || (!must && code == LITMUS_ENOENT), "%s", error.text);
+    lt_materializer_free(m);
+}
+
+/* Visible files below runs/; each is whole, and is what the log folds to. */
+static int check_files(struct trial *t, const char *folder, const struct lt_gathering *g) {
+    int files = 0;
+    DIR *dir = opendir(folder);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        char path[900];
+        if (entry->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (strstr(entry->d_name, ".parquet") == NULL) {
+            files += check_files(t, path, g);
+            continue;
+        }
+        files++;
+        struct lt_table table;
+        struct litmus_error error = {0};
+        expect(t, lt_parquet_read(path, NULL, 0, &table, &error) == LITMUS_OK, "%s", error.text);
+        struct lt_str run_id = lt_table_str(&table, lt_table_find(&table, "run_id"), 0);
+        const struct lt_gathered_run *run = NULL;
+        for (size_t i = 0; g != NULL && i < g->run_count; i++)
+            if (lt_str_eq(g->runs[i]->run.run_id, run_id)) run = g->runs[i];
+        expect(t, g == NULL || run != NULL, "%s has no log", entry->d_name);
+        struct lt_buf expected, bytes;
+        lt_buf_init(&expected);
+        if (run != NULL) {
+            assert_ok(lt_run_encode(&run->run, &expected, &error), error);
+            load_file(path, &bytes);
+            expect(t, bytes.n == expected.n && memcmp(bytes.p, expected.p, bytes.n) == 0, "%s is not what the log folds to", entry->d_name);
+            lt_buf_release(&bytes);
+        }
+        lt_table_release(&table);
+        lt_buf_release(&expected);
+    }
+    if (dir != NULL) closedir(dir);
+    return files;
+}
+
+/* Runs that the session's logs tell of; each has a file, and there is no other. */
+static int check_runs(struct trial *t) {
+    char runs[400];
+    struct lt_gathering g = {0};
+    struct litmus_error error = {0};
+    int started = 0, code = lt_gather_session(t->tree, SESSION, NULL, &g, &error);
+    expect(t, code == LITMUS_OK || code == LITMUS_ENOENT, "%s", error.text);
+    for (size_t i = 0; i < g.run_count; i++) {
+        const struct lt_gathered_run *run = g.runs[i];
+        if (!run->run.has_started) continue;
+        started++;
+        expect(t, run->materialized, "run %d is not", started);
+        char path[800];
+        snprintf(path, sizeof path, "%s/%.*s", t->tree, LT_STR_ARG(run->destination));
+        expect(t, access(path, F_OK) == 0, "%s is gone", path);
+    }
+    snprintf(runs, sizeof runs, "%s/runs", t->tree);
+    int files = check_files(t, runs, &g);
+    expect(t, files == started, "%d files of %d runs", files, started);
+    lt_gathering_release(&g);
+    return files;
+}
+
+static void runs_are_finished(struct trial *t) {
+    char path[400];
+    struct lt_io io = io_without_sync();
+    snprintf(path, sizeof path, "%s/catalog.sqlite", t->tree);
+    rmdir(path);
+    assert_int_equal(mkdir(path, 0777), 0); /* it is not what is looked at, and slow */
+    snprintf(path, sizeof path, "%s/runs", t->tree);
+    int before = check_files(t, path, NULL); /* nobody has seen half a file */
+    int rows = readable_rows(t);
+    expect(t, rows >= t->promised, "%d of %d rows are there", rows, t->promised);
+    materialize_in(t, t->tree, &io, t->promised > 0);
+    int files = check_runs(t);
+    expect(t, files >= before, "%d files became %d", before, files);
+    expect(t, t->promised < 5 || files >= 1, "%d files", files);
+    materialize_in(t, t->tree, &io, t->promised > 0);
+    expect(t, check_runs(t) == files, "not %d files any more", files);
+    rows = readable_rows(t);
+    expect(t, rows >= t->promised, "%d of %d rows are there after it", rows, t->promised);
+}
+
+static void no_catalog(const struct trial *t) {
+    char path[400];
+    snprintf(path, sizeof path, "%s/catalog.sqlite", t->dir);
+    assert_int_equal(mkdir(path, 0777), 0);
+}
+
+/* The producer synced nothing: what has a file is on record all the same. */
+static void a_file_never_outlives_its_log(void **state) {
+    struct trial *t = *state;
+    struct lt_own_log log;
+    struct litmus_error error = {0};
+    no_catalog(t);
+    begin(t);
+    open_producer(t, &log, LITMUS_DURABILITY_OS);
+    say_run(&log, RUN_A, true);
+    assert_ok(lt_own_log_close(&log, &error), error);
+    materialize_in(t, t->dir, &t->io, true);
+    try_all(t, 12, runs_are_finished);
+}
+
+static void a_dead_producers_runs_are_finished(void **state) {
+    struct trial *t = *state;
+    struct lt_own_log log, worker;
+    no_catalog(t);
+    begin(t);
+    open_producer(t, &log, LITMUS_DURABILITY_EACH);
+    open_producer(t, &worker, LITMUS_DURABILITY_OS);
+    say_run(&log, RUN_A, true);
+    disk_note(t->disk, 5);
+    say_run(&log, RUN_B, false); /* of the same second and serial */
+    disk_note(t->disk, 8);
+    say(&worker, "test.step_started", RUN_B, 3, STEP("b", ""));
+    lt_log_writer_free(log.writer); /* dead: unsealed */
+    lt_log_writer_free(worker.writer);
+    lt_composer_release(&log.composer);
+    lt_composer_release(&worker.composer);
+    materialize_in(t, t->dir, &t->io, true);
+    try_all(t, 12, runs_are_finished);
+}
+
+/* A file for the first run while the producer lives, then a second run that it does not end. */
+static void a_live_producers_runs_are_finished_one_by_one(void **state) {
+    struct trial *t = *state;
+    struct lt_own_log log;
+    no_catalog(t);
+    begin(t);
+    open_producer(t, &log, LITMUS_DURABILITY_OS);
+    say_run(&log, RUN_A, true);
+    materialize_in(t, t->dir, &t->io, true);
+    say_run(&log, RUN_B, false);
+    lt_log_writer_free(log.writer);
+    lt_composer_release(&log.composer);
+    materialize_in(t, t->dir, &t->io, true);
+    try_all(t, 12, runs_are_finished);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_event_is_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_group_synced_is_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_never_synced_opens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_recovery_loses_no_evidence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_never_outlives_its_log, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_dead_producers_runs_are_finished, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_live_producers_runs_are_finished_one_by_one, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("power_loss", tests, NULL, NULL);
+}
