@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,23 +172,33 @@ long lt_files_limit(long files_max) {
 void lt_memory_tame(int threads) {
     (void)threads;
 }
+void lt_memory_at_work(void) {}
 void lt_memory_give_back(void) {}
 #else
-enum { TRIM_BYTES = 4 * 1024 * 1024 };
+enum { TRIM_BYTES = 4 * 1024 * 1024, PAD_BYTES = 256 * 1024, TRIM_BYTES_AT_REST = 64 * 1024 };
+static atomic_bool at_rest;
+
 void lt_memory_tame(int threads) {
     mallopt(M_ARENA_MAX, threads);
     mallopt(M_MMAP_THRESHOLD, 2 * 1024 * 1024);
     mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
-    mallopt(M_TOP_PAD, 256 * 1024);
+    mallopt(M_TOP_PAD, PAD_BYTES);
+}
+void lt_memory_at_work(void) {
+    if (!atomic_exchange(&at_rest, false)) return;
+    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+    mallopt(M_TOP_PAD, PAD_BYTES);
 }
 /* malloc_trim leaves the end of a thread's arena alone; that shrinks at the next large free, if the
- * threshold lets it. So each thread with memory of its own has to call this. */
+ * threshold lets it. So each thread with memory of its own has to call this, and the threshold stays
+ * low: what a thread holds for itself is freed when it ends. */
 void lt_memory_give_back(void) {
-    mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+    atomic_store(&at_rest, true);
+    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES_AT_REST);
+    mallopt(M_TOP_PAD, 0);
     void *volatile large = malloc(256 * 1024);
     free(large);
     malloc_trim(0);
-    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
 }
 #endif
 

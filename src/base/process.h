@@ -41,6 +41,8 @@ void lt_memory_tame(int threads);
 /* Gives back what is free, of the calling thread's above all. Costs some milliseconds: for when it is
  * quiet. */
 void lt_memory_give_back(void);
+/* There is work again: memory is kept from one piece of it to the next. */
+void lt_memory_at_work(void);
 /* Was the running program deleted or replaced since it started (an upgrade)? */
 bool lt_program_replaced(void);
 

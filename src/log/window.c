@@ -19,7 +19,7 @@ void lt_window_release(struct lt_window *window) {
 }
 
 void lt_window_drop(struct lt_window *window) {
-    lt_buf_clear(&window->bytes);
+    lt_buf_release(&window->bytes); /* hundreds of logs may wait for their next event */
     window->os_errno = 0;
 }
 

@@ -53,7 +53,7 @@ static uint64_t state_hash(const char *name, const struct stat *st) {
     return hash_end(hash_bytes(h, numbers, sizeof numbers));
 }
 
-static bool keys_have(const struct lt_keys *keys, uint64_t key) {
+bool lt_keys_have(const struct lt_keys *keys, uint64_t key) {
     if (keys->capacity == 0) return false;
     for (size_t i = key & (keys->capacity - 1);; i = (i + 1) & (keys->capacity - 1)) {
         if (keys->slots[i] == key) return true;
@@ -68,7 +68,7 @@ static void keys_put(struct lt_keys *keys, uint64_t key) {
     keys->slots[i] = key;
 }
 
-static bool keys_add(struct lt_keys *keys, uint64_t key) {
+bool lt_keys_add(struct lt_keys *keys, uint64_t key) {
     if (keys->count * 4 >= keys->capacity * 3) {
         struct lt_keys larger = {.capacity = keys->capacity == 0 ? 64 : keys->capacity * 2};
         larger.slots = calloc(larger.capacity, sizeof *larger.slots);
@@ -83,7 +83,7 @@ static bool keys_add(struct lt_keys *keys, uint64_t key) {
     return true;
 }
 
-static void keys_release(struct lt_keys *keys) {
+void lt_keys_release(struct lt_keys *keys) {
     free(keys->slots);
     *keys = (struct lt_keys){0};
 }
@@ -112,8 +112,8 @@ static size_t folder_place(const struct lt_folders *folders, const char *name, b
 }
 
 static void folder_free(struct lt_folder *folder) {
-    keys_release(&folder->seen);
-    keys_release(&folder->clean);
+    lt_keys_release(&folder->seen);
+    lt_keys_release(&folder->clean);
     free(folder->path);
     free(folder);
 }
@@ -162,8 +162,8 @@ void lt_folders_lost(struct lt_folders *folders, struct lt_folder *folder) {
     folder->watch = -1;
     folder->gone = true;
     folder->listed_mtime = folder->clean_mtime = -1; /* should one of that name come back, it is new */
-    keys_release(&folder->seen);
-    keys_release(&folder->clean);
+    lt_keys_release(&folder->seen);
+    lt_keys_release(&folder->clean);
 }
 
 /* ---- looking ---- */
@@ -255,10 +255,10 @@ static void listing_begin(struct lt_folders *folders, struct lt_folder *folder) 
     bool whole = true;
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         uint64_t key = name_hash(entry->d_name);
-        if (!is_log_name(entry->d_name) || keys_have(&folder->seen, key)) continue;
+        if (!is_log_name(entry->d_name) || lt_keys_have(&folder->seen, key)) continue;
         if (folder->clean.count > 0 && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            keys_have(&folder->clean, state_hash(entry->d_name, &st))) {
-            whole = keys_add(&folder->seen, key) && whole;
+            lt_keys_have(&folder->clean, state_hash(entry->d_name, &st))) {
+            whole = lt_keys_add(&folder->seen, key) && whole;
             continue;
         }
         whole = names_add(folders, entry->d_name) && whole;
@@ -270,7 +270,7 @@ static void listing_begin(struct lt_folders *folders, struct lt_folder *folder) 
 
 static void announce(struct lt_folders *folders, struct lt_folder *folder, const char *name, bool fresh) {
     uint64_t key = name_hash(name);
-    if (keys_have(&folder->seen, key) || !keys_add(&folder->seen, key)) return;
+    if (lt_keys_have(&folder->seen, key) || !lt_keys_add(&folder->seen, key)) return;
     folders->on_log(folders->self, folder, name, fresh);
 }
 
@@ -328,7 +328,7 @@ void lt_folders_settled(struct lt_folders *folders, struct lt_folder *folder, co
     struct stat st;
     if (snprintf(path, sizeof path, "%s/%s", folder->path, name) >= (int)sizeof path) return;
     if (lstat(path, &st) != 0) return;
-    keys_add(&folder->clean, state_hash(name, &st));
+    lt_keys_add(&folder->clean, state_hash(name, &st));
     folders->changed = true;
 }
 
@@ -345,7 +345,7 @@ static void load_line(struct lt_folders *folders, char *line) {
     struct lt_folder *folder = folder_get(folders, name);
     if (folder == NULL) return;
     if (line[0] == 'd') folder->clean_mtime = (int64_t)(number & INT64_MAX);
-    else keys_add(&folder->clean, number);
+    else lt_keys_add(&folder->clean, number);
 }
 
 static void load(struct lt_folders *folders) {
@@ -383,8 +383,8 @@ void lt_folders_save(struct lt_folders *folders) {
         struct lt_folder *folder = folders->items[i];
         if (wholly_clean(folders, i)) {
             folder->clean_mtime = folder->listed_mtime;
-            keys_release(&folder->clean);
-            keys_release(&folder->seen);
+            lt_keys_release(&folder->clean);
+            lt_keys_release(&folder->seen);
         }
         if (folder->clean_mtime >= 0) lt_buf_addf(&text, "d %s %" PRId64 "\n", folder->name, folder->clean_mtime);
         for (size_t k = 0; k < folder->clean.capacity; k++) {

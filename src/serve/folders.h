@@ -18,10 +18,13 @@
 
 #include <sys/stat.h>
 
-struct lt_keys { /* a set of hashes */
+struct lt_keys { /* a set of hashes, none of them 0 */
     uint64_t *slots;
     size_t count, capacity;
 };
+bool lt_keys_have(const struct lt_keys *keys, uint64_t key);
+bool lt_keys_add(struct lt_keys *keys, uint64_t key); /* false: out of memory */
+void lt_keys_release(struct lt_keys *keys);
 
 struct lt_folder {
     char name[32];

@@ -35,6 +35,9 @@ static void recent_add(struct lt_follow *f, const char *run_id, const char *path
     free(f->recent[at].path);
     f->recent[at].key = hash(run_id, strlen(run_id));
     f->recent[at].path = path == NULL ? NULL : strdup(path);
+    size_t old = (at + LT_FOLLOW_RECENT - LT_FOLLOW_PATHS) % LT_FOLLOW_RECENT;
+    free(f->recent[old].path);
+    f->recent[old].path = NULL;
 }
 
 static int recent_find(const struct lt_follow *f, const char *run_id, size_t n) {
@@ -86,6 +89,7 @@ static void session_free(struct lt_follow *f, struct lt_session *session) {
         next = mark->next;
         mark_free(mark);
     }
+    lt_keys_release(&session->done);
     free(session);
     f->session_count--;
 }
@@ -114,6 +118,13 @@ static void mark_drop(struct lt_session *session, struct lt_str run_id) {
         if (log->mark == mark) log->mark = NULL;
     }
     mark_free(mark);
+}
+
+/* Nothing is left to do for the run, and what still comes of it changes nothing. Without memory to
+ * keep that in mind, whoever materialises has to look at the logs. */
+static void run_done(struct lt_session *session, struct lt_str run_id) {
+    mark_drop(session, run_id);
+    if (!lt_keys_add(&session->done, hash(run_id.p, run_id.n))) session->forgetful = true;
 }
 
 /* ---- logs ---- */
@@ -323,11 +334,8 @@ static struct lt_mark *mark_of_row(struct lt_follow *f, struct lt_followed_log *
     struct lt_mark *mark = *mark_slot(log->session, row->run_id);
     if (mark == NULL) {
         uint64_t key = hash(row->run_id.p, row->run_id.n);
-        if (key == log->done_key) return NULL;
-        if (recent_find(f, row->run_id.p, row->run_id.n) >= 0) {
-            log->done_key = key;
-            return NULL;
-        }
+        if (lt_keys_have(&log->session->done, key)) return NULL;
+        if (recent_find(f, row->run_id.p, row->run_id.n) >= 0 && lt_keys_add(&log->session->done, key)) return NULL;
         mark = mark_get(log->session, row->run_id);
         if (mark == NULL) lt_journal_say(f->journal, "out of memory: a run of session %s is seen late", log->session->id);
     }
@@ -343,7 +351,7 @@ static void note_event(struct lt_follow *f, struct lt_followed_log *log, const s
     if (is(row->event_type, "run.materialized")) {
         char id[64];
         snprintf(id, sizeof id, "%.*s", LT_STR_ARG(row->run_id));
-        mark_drop(session, row->run_id);
+        run_done(session, row->run_id);
         if (recent_find(f, row->run_id.p, row->run_id.n) < 0) recent_add(f, id, NULL);
         return;
     }
@@ -398,6 +406,8 @@ static bool log_read(struct lt_follow *f, struct lt_followed_log *log) {
             break;
         case LT_LOG_SEALED:
             log->sealed = true;
+            log->check_at_us = 0;
+            log->dead = false; /* its lock was free because it was done */
             log->session->ends++;
             log->session->changes++;
             reader_close(f, log);
@@ -539,15 +549,15 @@ static bool session_needs(const struct lt_session *session) {
     return false;
 }
 
-/* Drops the logs of a session that has nothing left to do, and the session with the last one. While
- * a run is open they stay, or the next daemon would take them for settled. */
+/* Drops the logs of a session that has nothing left to do, and the session with them: all or none, so
+ * that a settled log tells that its session was finished. */
 static void session_tidy(struct lt_follow *f, struct lt_session *session) {
     if (session->marks != NULL) return;
-    for (struct lt_followed_log *log = session->logs, *next; log != NULL; log = next) {
-        next = log->next_of_session;
-        if (log_finished(log) && !log->unread) log_drop(f, log, !log->broken);
+    for (struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) {
+        if (!log_finished(log) || log->unread) return;
     }
-    if (session->logs == NULL && !session->queued && !session->has_job) session_free(f, session);
+    while (session->logs != NULL) log_drop(f, session->logs, !session->logs->broken);
+    if (!session->queued && !session->has_job) session_free(f, session);
 }
 
 /* Not now: it failed, and nothing has changed since or it is too soon. */
@@ -652,7 +662,7 @@ static void session_verify(struct lt_follow *f, struct lt_session *session, uint
 static void take_runs(struct lt_follow *f, struct lt_session *session, const struct lt_job *job) {
     for (size_t i = 0; i < job->run_count; i++) {
         const struct lt_job_run *run = &job->runs[i];
-        if (session != NULL) mark_drop(session, lt_str_of(run->run_id));
+        if (session != NULL) run_done(session, lt_str_of(run->run_id));
         int at = recent_find(f, run->run_id, strlen(run->run_id));
         if (at < 0) recent_add(f, run->run_id, run->path);
         else if (f->recent[at].path == NULL) f->recent[at].path = strdup(run->path);

@@ -12,8 +12,9 @@
  *    (under pytest-xdist): who materialises decides, anew at each end of a log of the session.
  *  - A session that failed is tried again only when its logs changed, or, when the disk was at fault,
  *    after a while; it blocks nobody.
- *  - A job knows the rows of its runs when every log of the session is followed, or was settled: a log
- *    with rows of a run that is not materialised is never let go. Otherwise who materialises looks.
+ *  - A job knows the rows of its runs when every log of the session is followed, or was settled.
+ *    Logs are let go, and settled, when all of the session's are finished and every run is materialised
+ *    of which they hold rows. Otherwise who materialises looks.
  *  - Readers open at a time are bounded; a closed one goes on where it was.
  *
  * Calling sequence: 1. lt_follow_init 2. lt_follow_log for each log there is, lt_follow_changed and
@@ -29,7 +30,7 @@
 #include "serve/journal.h"
 #include "serve/pool.h"
 
-enum { LT_FOLLOW_BUCKETS = 1024, LT_FOLLOW_RECENT = 4096 };
+enum { LT_FOLLOW_BUCKETS = 1024, LT_FOLLOW_RECENT = 4096, LT_FOLLOW_PATHS = 512 };
 
 struct lt_span { /* where rows of a run lie */
     struct lt_followed_log *log;
@@ -52,6 +53,7 @@ struct lt_session {
     struct lt_session *next; /* in the bucket */
     char id[64];
     struct lt_mark *marks;
+    struct lt_keys done; /* hashes of the runs that are materialised */
     struct lt_followed_log *logs;
     size_t unread;       /* logs that have something to read */
     bool held;           /* more logs of it are just being listed */
@@ -60,6 +62,7 @@ struct lt_session {
     bool distrusted;     /* see lt_follow_distrust */
     bool queued;         /* on the list of those to be looked at */
     bool has_job;
+    bool forgetful;      /* out of memory: `done` lacks some */
     struct lt_session *next_due;
     uint64_t changes, job_changes;
     uint64_t ends; /* logs that ended, one way or the other */
@@ -85,7 +88,6 @@ struct lt_followed_log {
     int64_t resume_at, resume_rows; /* where a new reader goes on; 0: from the start */
     struct lt_merge_key key, message_key; /* the latest of the rows noted, and of those before the last message */
     struct lt_mark *mark;      /* of the last row; NULL: none */
-    uint64_t done_key;         /* hash of a run that was found to be done, so that its rows are quickly passed over */
     uint32_t number;           /* in the list that is being made */
     bool damaged;
     int64_t size;     /* of the file when it was looked at last */
@@ -108,7 +110,7 @@ struct lt_follow {
     struct lt_session *held;
     size_t log_count, session_count, unread_count, reader_count, readers_max, job_count;
     uint64_t jobs_made;
-    /* runs that were materialised lately */
+    /* runs that were materialised lately; the latest with the paths of their files */
     struct {
         uint64_t key;
         char *path;

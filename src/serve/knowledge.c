@@ -6,7 +6,7 @@
 
 bool lt_knowledge_fits(const struct lt_session *session) {
     bool any = false;
-    if (session->failed) return false;
+    if (session->failed || session->forgetful) return false;
     for (const struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) {
         if (log->broken || log->dead || log->damaged) return false;
     }
@@ -21,15 +21,19 @@ static int by_path(const void *a, const void *b) {
     return strcmp((*(struct lt_followed_log *const *)a)->path, (*(struct lt_followed_log *const *)b)->path);
 }
 
-/* The logs in order of path; each learns its number. */
+/* The logs that hold rows of the runs, in order of path; each learns its number. */
 static bool take_logs(const struct lt_session *session, struct lt_known_session *known) {
-    size_t count = 0;
-    for (struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) count++;
+    size_t count = 0, at = 0;
+    for (struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) log->number = 0;
+    for (const struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
+        for (size_t i = 0; mark->ended && i < mark->span_count; i++) count += mark->spans[i].log->number++ == 0;
+    }
     struct lt_followed_log **logs = calloc(count + 1, sizeof(struct lt_followed_log *));
     known->logs = calloc(count + 1, sizeof *known->logs);
     bool ok = logs != NULL && known->logs != NULL;
-    size_t at = 0;
-    for (struct lt_followed_log *log = session->logs; ok && log != NULL; log = log->next_of_session) logs[at++] = log;
+    for (struct lt_followed_log *log = session->logs; ok && log != NULL; log = log->next_of_session) {
+        if (log->number > 0) logs[at++] = log;
+    }
     if (ok) qsort(logs, count, sizeof *logs, by_path);
     for (size_t i = 0; ok && i < count; i++) {
         logs[i]->number = (uint32_t)i;

@@ -27,6 +27,7 @@ struct worker {
     struct lt_pool *pool;
     int number;
     pthread_t thread;
+    bool started, ended; /* started: to be joined; ended: no longer at work */
     struct lt_materializer *materializer;
 };
 struct sync_batch {
@@ -43,7 +44,8 @@ struct lt_pool {
     bool stop;
     struct queue urgent, later, done;
     struct worker workers[WORKERS_MAX];
-    int worker_count, busy;
+    int worker_count, busy, waiting; /* waiting: workers that a signal wakes */
+    size_t queued;
     struct lt_catalog_queue *catalog; /* NULL: each worker has its own */
     void (*on_hand)(void *self, int worker, const char *session_id);
     void *self;
@@ -115,6 +117,7 @@ static void note_done(void *self, const struct lt_materialized *done) {
 static void work(struct worker *worker, struct lt_job *job) {
     struct lt_pool *pool = worker->pool;
     int64_t start = lt_monotonic_us();
+    lt_memory_at_work();
     if (pool->on_hand != NULL) pool->on_hand(pool->self, worker->number, job->session_id);
     job->worker = worker->number;
     job->code = LITMUS_OK;
@@ -140,36 +143,51 @@ static struct lt_job *wait_for_job(struct lt_pool *pool, bool bounded) {
     while (!pool->stop) {
         struct lt_job *job = queue_take(&pool->urgent);
         if (job == NULL) job = queue_take(&pool->later);
-        if (job != NULL) return job;
+        if (job != NULL) {
+            pool->queued--;
+            return job;
+        }
+        int rc = 0;
+        pool->waiting++;
         if (!bounded) pthread_cond_wait(&pool->work, &pool->mutex);
-        else if (pthread_cond_timedwait(&pool->work, &pool->mutex, &until) == ETIMEDOUT) return NULL;
+        else rc = pthread_cond_timedwait(&pool->work, &pool->mutex, &until);
+        pool->waiting--;
+        if (rc == ETIMEDOUT && pool->queued == 0) return NULL;
     }
     return NULL;
+}
+
+/* Lets go of what work takes. The first worker stays. */
+static void rest(struct worker *worker) {
+    lt_materializer_free(worker->materializer);
+    worker->materializer = NULL;
+    lt_memory_give_back();
+}
+
+static void job_done(struct lt_pool *pool, struct lt_job *job) {
+    queue_put(&pool->done, job);
+    ring(pool);
+    if (--pool->busy == 0 && pool->queued == 0) lt_catalog_queue_hurry(pool->catalog);
 }
 
 static void *worker_main(void *self) {
     struct worker *worker = self;
     struct lt_pool *pool = worker->pool;
+    bool stays = worker->number == 0;
     pthread_mutex_lock(&pool->mutex);
     while (!pool->stop) {
-        struct lt_job *job = wait_for_job(pool, worker->materializer != NULL);
+        struct lt_job *job = wait_for_job(pool, !stays || worker->materializer != NULL);
         if (job != NULL) pool->busy++;
+        else if (!stays) break;
         pthread_mutex_unlock(&pool->mutex);
         if (job != NULL) work(worker, job);
-        else {
-            lt_materializer_free(worker->materializer);
-            worker->materializer = NULL;
-            lt_memory_give_back();
-        }
+        else rest(worker);
         pthread_mutex_lock(&pool->mutex);
-        if (job == NULL) continue;
-        queue_put(&pool->done, job);
-        ring(pool);
-        bool last = --pool->busy == 0 && pool->urgent.head == NULL && pool->later.head == NULL;
-        if (last && pool->catalog != NULL) lt_catalog_queue_hurry(pool->catalog);
+        if (job != NULL) job_done(pool, job);
     }
+    worker->ended = true; /* takes no more jobs */
     pthread_mutex_unlock(&pool->mutex);
-    lt_materializer_free(worker->materializer);
+    rest(worker);
     return NULL;
 }
 
@@ -247,21 +265,32 @@ char *lt_pool_sync_trouble(struct lt_pool *pool) {
 }
 
 /* ---- life cycle ---- */
-static int start_threads(struct lt_pool *pool, int workers, struct litmus_error *error) {
+static int thread_start(pthread_t *thread, void *(*main)(void *), void *self) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    int failed = 0;
-    for (int i = 0; i < workers && failed == 0; i++) {
-        pool->workers[i] = (struct worker){.pool = pool, .number = i};
-        failed = pthread_create(&pool->workers[i].thread, &attributes, worker_main, &pool->workers[i]);
-        if (failed == 0) pool->worker_count++;
-    }
+    int failed = pthread_create(thread, &attributes, main, self);
+    pthread_attr_destroy(&attributes);
+    return failed;
+}
+
+/* Starts a worker that is not at work. With the mutex held, or before there are threads. */
+static int worker_start(struct lt_pool *pool, int number) {
+    struct worker *worker = &pool->workers[number];
+    if (worker->started) pthread_join(worker->thread, NULL); /* it needs nothing any more to end */
+    *worker = (struct worker){.pool = pool, .number = number};
+    int failed = thread_start(&worker->thread, worker_main, worker);
+    worker->started = failed == 0;
+    return failed;
+}
+
+static int start_threads(struct lt_pool *pool, int workers, struct litmus_error *error) {
+    int failed = worker_start(pool, 0);
+    pool->worker_count = failed == 0 ? workers : 0;
     if (failed == 0) {
-        failed = pthread_create(&pool->syncer, &attributes, syncer_main, pool);
+        failed = thread_start(&pool->syncer, syncer_main, pool);
         pool->syncer_runs = failed == 0;
     }
-    pthread_attr_destroy(&attributes);
     return failed == 0 ? LITMUS_OK : lt_fail_os(error, failed, "start", "a thread");
 }
 
@@ -297,7 +326,9 @@ void lt_pool_free(struct lt_pool *pool) {
     pthread_cond_broadcast(&pool->work);
     pthread_cond_broadcast(&pool->sync_work);
     pthread_mutex_unlock(&pool->mutex);
-    for (int i = 0; i < pool->worker_count; i++) pthread_join(pool->workers[i].thread, NULL);
+    for (int i = 0; i < pool->worker_count; i++) {
+        if (pool->workers[i].started) pthread_join(pool->workers[i].thread, NULL);
+    }
     if (pool->syncer_runs) pthread_join(pool->syncer, NULL);
     lt_catalog_queue_free(pool->catalog);
     queue_drop(&pool->urgent);
@@ -319,6 +350,12 @@ int lt_pool_fd(const struct lt_pool *pool) {
 void lt_pool_put(struct lt_pool *pool, struct lt_job *job) {
     pthread_mutex_lock(&pool->mutex);
     queue_put(job->urgent ? &pool->urgent : &pool->later, job);
+    pool->queued++;
+    /* One more worker if all have something to do; if it does not start, those that are there do it. */
+    bool enough = pool->queued <= (size_t)pool->waiting;
+    for (int i = 1; i < pool->worker_count && !enough; i++) {
+        if (!pool->workers[i].started || pool->workers[i].ended) enough = worker_start(pool, i) == 0;
+    }
     pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->mutex);
 }

@@ -6,7 +6,8 @@
  *  - A job belongs to its putter, then to the pool, then to who takes it back: never to two.
  *  - Urgent jobs go before others; jobs of one kind go in order.
  *  - Each worker has a materializer of its own, made at its first job and dropped when nothing has
- *    come for a while, so that an idle daemon is small.
+ *    come for a while; then all workers but the first end, too, with what libraries keep for a
+ *    thread. So an idle daemon is small, and a job always finds a worker.
  */
 #ifndef LT_SERVE_POOL_H
 #define LT_SERVE_POOL_H

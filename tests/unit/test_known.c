@@ -274,12 +274,53 @@ static void work_for_a_run_does_not_grow_with_its_session(void **state) {
     assert_int_equal(status_of(b).failed, 0);
 }
 
+static int count_events(const struct bench *b, const char *type) {
+    struct lt_log_list list;
+    struct lt_row row;
+    int count = 0;
+    assert_int_equal(lt_log_find(b->dir, NULL, &list, NULL), LITMUS_OK);
+    for (size_t i = 0; i < list.count; i++) {
+        struct lt_log_reader *reader = NULL;
+        assert_int_equal(lt_log_reader_open(list.files[i].path, &reader, NULL), LITMUS_OK);
+        while (lt_log_next(reader, &row, NULL) == LT_LOG_EVENT) count += lt_str_eq(row.event_type, lt_str_of(type));
+        lt_log_reader_free(reader);
+    }
+    lt_log_list_release(&list);
+    return count;
+}
+
+/* A producer lives through several daemons: one that is killed, one that leaves in order and notes which
+ * logs are settled. What was done of its session stays done once. */
+static void the_next_daemon_does_no_run_again(void **state) {
+    struct bench *b = *state;
+    struct litmus_session_options options = {.data_dir = b->dir, .no_daemon = true};
+    litmus_session *session = NULL;
+    assert_int_equal(litmus_session_open(&options, &session, &b->error), LITMUS_OK);
+    for (int daemons = 1; daemons <= 4; daemons++) {
+        start_daemon(b);
+        for (int i = 0; i < 6; i++) one_more_run(b, session);
+        if (daemons % 2 == 0) kill_daemon(b);
+        else {
+            assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+            assert_int_equal(reap_daemon(b), 0);
+        }
+    }
+    start_daemon(b);
+    assert_int_equal(litmus_session_close(session, NULL, &b->error), LITMUS_OK);
+    assert_soon(status_of(b).logs_watched == 0);
+    assert_int_equal(runs_on_disk(b), 24);
+    assert_int_equal(count_events(b, "run.ended"), 24);
+    assert_int_equal(count_events(b, "run.materialized"), 24);
+    assert_int_equal(status_of(b).failed, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_set_up, bench_tear_down)
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(the_same_bytes_as_from_all_of_the_logs),
         TEST(what_another_did_is_not_done_again),
         TEST(what_is_not_as_known_is_looked_for),
+        TEST(the_next_daemon_does_no_run_again),
         TEST(work_for_a_run_does_not_grow_with_its_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
