@@ -38,24 +38,6 @@ bool lt_buf_reserve(struct lt_buf *buf, size_t more) {
     return true;
 }
 
-void lt_buf_add(struct lt_buf *buf, const void *bytes, size_t n) {
-    if (n == 0 || !lt_buf_reserve(buf, n)) return;
-    memcpy(buf->p + buf->n, bytes, n);
-    buf->n += n;
-}
-
-void lt_buf_add_str(struct lt_buf *buf, struct lt_str s) {
-    lt_buf_add(buf, s.p, s.n);
-}
-
-void lt_buf_add_text(struct lt_buf *buf, const char *text) {
-    lt_buf_add(buf, text, strlen(text));
-}
-
-void lt_buf_add_char(struct lt_buf *buf, char c) {
-    lt_buf_add(buf, &c, 1);
-}
-
 void lt_buf_addf(struct lt_buf *buf, const char *format, ...) {
     va_list args;
     va_start(args, format);

@@ -20,6 +20,7 @@ void lt_random(void *bytes, size_t n) {
         p += got;
         n -= (size_t)got;
     }
+    if (n == 0) return;
     uint64_t seed = (uint64_t)lt_monotonic_us() * 0x9E3779B97F4A7C15u ^ (uint64_t)getpid();
     for (; n > 0; n--, p++) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;

@@ -3,14 +3,9 @@
 
 #include "base/portable.h"
 
-void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]) {
+/* Version 4 out of 16 random bytes. */
+static void uuid_text(unsigned char b[16], char out[LT_UUID_BYTES]) {
     static const char hex[] = "0123456789abcdef";
-    if (pool->left < 16) {
-        lt_random(pool->bytes, sizeof pool->bytes);
-        pool->left = sizeof pool->bytes;
-    }
-    pool->left -= 16;
-    unsigned char *b = pool->bytes + pool->left;
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
     char *p = out;
@@ -22,10 +17,32 @@ void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]) {
     *p = '\0';
 }
 
+static uint64_t rotated(uint64_t x, int by) {
+    return (x << by) | (x >> (64 - by));
+}
+
+/* xoshiro256++ (Blackman and Vigna, 2019): ids have to differ, not to be secret. */
+static uint64_t next_random(uint64_t s[4]) {
+    uint64_t result = rotated(s[0] + s[3], 23) + s[0], t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotated(s[3], 45);
+    return result;
+}
+
+void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]) {
+    if ((pool->state[0] | pool->state[1] | pool->state[2] | pool->state[3]) == 0) lt_random(pool->state, sizeof pool->state);
+    uint64_t words[2] = {next_random(pool->state), next_random(pool->state)};
+    uuid_text((unsigned char *)words, out);
+}
+
 void lt_uuid_new(char out[LT_UUID_BYTES]) {
-    struct lt_uuid_pool pool;
-    pool.left = 0;
-    lt_uuid_next(&pool, out);
+    unsigned char bytes[16];
+    lt_random(bytes, sizeof bytes);
+    uuid_text(bytes, out);
 }
 
 bool lt_uuid_valid(struct lt_str s) {

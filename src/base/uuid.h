@@ -9,11 +9,11 @@
 
 enum { LT_UUID_BYTES = 37 };
 
-/* A pool of random bytes, so that ids do not cost a system call each. All zero: empty. Not for use
- * by two threads at once; in a forked child it must be zeroed, or ids would repeat. */
+/* Where a stream of ids stands: a generator that the system's random bytes start, so that ids do not
+ * cost a system call each. All zero: not started. Not for use by two threads at once; in a forked
+ * child it must be zeroed, or ids would repeat. */
 struct lt_uuid_pool {
-    unsigned char bytes[512];
-    size_t left;
+    uint64_t state[4];
 };
 
 void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]);

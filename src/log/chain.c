@@ -50,9 +50,9 @@ static void add(struct lt_chain *chain, const void *bytes, size_t n) {
 }
 
 static void add64(struct lt_chain *chain, int64_t v) {
-    unsigned char bytes[8];
-    lt_put64(bytes, v);
-    add(chain, bytes, sizeof bytes);
+    if (GATHER_BYTES - chain->gathered < 8) flush(chain);
+    lt_put64(chain->gather + chain->gathered, v);
+    chain->gathered += 8;
 }
 
 static void add_text(struct lt_chain *chain, struct lt_str text) {

@@ -329,21 +329,31 @@ static size_t utf8_step(const unsigned char *p, size_t left) {
     return n;
 }
 
+/* Nearly all text is. */
+static bool is_ascii(const unsigned char *p, size_t n) {
+    uint64_t all = 0, word;
+    size_t i = 0;
+    for (; i + sizeof word <= n; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        all |= word;
+    }
+    for (; i < n; i++) all |= p[i];
+    return (all & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool lt_utf8_valid(const void *bytes, size_t n) {
     const unsigned char *p = bytes;
-    size_t i = 0;
-    while (i < n) {
-        uint64_t a, b;
-        while (i + 16 <= n) { /* ASCII, which is nearly all of it */
-            memcpy(&a, p + i, 8);
-            memcpy(&b, p + i + 8, 8);
-            if (((a | b) & UINT64_C(0x8080808080808080)) != 0) break;
-            i += 16;
+    for (size_t i = 0; i < n;) {
+        size_t block = n - i < 256 ? n - i : 256;
+        if (is_ascii(p + i, block)) {
+            i += block;
+            continue;
         }
-        if (i >= n) break;
-        size_t step = utf8_step(p + i, n - i);
-        if (step == 0) return false;
-        i += step;
+        for (size_t end = i + block; i < end;) {
+            size_t step = utf8_step(p + i, n - i);
+            if (step == 0) return false;
+            i += step;
+        }
     }
     return true;
 }

@@ -216,9 +216,8 @@ static bool reserve_block(struct lt_log_writer *writer) {
 static int append(struct lt_log_writer *writer, struct lt_row *rows, size_t count, struct litmus_error *error) {
     unsigned char last[LT_CHAIN_BYTES];
     memcpy(last, writer->last, sizeof last);
-    int64_t now = lt_now_us();
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].received_at == 0) rows[i].received_at = now;
+        if (rows[i].received_at == 0) rows[i].received_at = lt_now_us();
         lt_chain_next(writer->chain, last, &rows[i], rows[i].chain);
         memcpy(last, rows[i].chain, sizeof last);
     }

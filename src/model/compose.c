@@ -33,9 +33,16 @@ static yyjson_doc *parse(struct lt_composer *composer, const char *text, size_t 
     return yyjson_read_opts((char *)(uintptr_t)text, n, 0, &pool, why);
 }
 
-static int check_envelope(const struct litmus_event *event, struct litmus_error *error) {
+static bool run_id_valid(struct lt_composer *composer, const char *run_id) {
+    if (strcmp(composer->run_id, run_id) == 0) return true;
+    if (!lt_uuid_valid(lt_str_of(run_id))) return false;
+    memcpy(composer->run_id, run_id, LT_UUID_BYTES);
+    return true;
+}
+
+static int check_envelope(struct lt_composer *composer, const struct litmus_event *event, struct litmus_error *error) {
     if (event->event_type == NULL || event->event_type[0] == '\0') return lt_fail(error, LITMUS_EEVENT, 0, "field \"event_type\" is missing");
-    if (event->run_id != NULL && !lt_uuid_valid(lt_str_of(event->run_id)))
+    if (event->run_id != NULL && !run_id_valid(composer, event->run_id))
         return lt_fail(error, LITMUS_EEVENT, 0, "event %s: field \"run_id\" must be a uuid of 36 lower-case characters", event->event_type);
     if (event->id != NULL && !lt_uuid_valid(lt_str_of(event->id)))
         return lt_fail(error, LITMUS_EEVENT, 0, "event %s: field \"id\" must be a uuid of 36 lower-case characters", event->event_type);
@@ -80,7 +87,7 @@ static int add_payload(struct lt_composer *composer, const struct litmus_event *
 
 int lt_compose(struct lt_composer *composer, const char *session_id, const struct litmus_event *event, struct lt_row *row,
                struct litmus_error *error) {
-    int code = check_envelope(event, error);
+    int code = check_envelope(composer, event, error);
     if (code != LITMUS_OK) return code;
     if (event->id == NULL && composer->uuids != NULL) lt_uuid_next(composer->uuids, composer->id);
     else if (event->id == NULL) lt_uuid_new(composer->id);

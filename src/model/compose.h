@@ -14,6 +14,7 @@ struct lt_composer {
     struct lt_uuid_pool *uuids; /* borrowed; NULL: an own one is made for each id */
     struct lt_buf json;
     char id[LT_UUID_BYTES];
+    char run_id[LT_UUID_BYTES]; /* the last one that was found valid: mostly the next event's, too */
     char *parse_memory; /* for the payload's document */
     size_t parse_memory_bytes;
 };

@@ -12,16 +12,19 @@
 #include <stdlib.h>
 
 /* First pass over the table: one array of fields a type. */
-#define F(name, type, need, dflt, meaning) {name, sizeof(name) - 1, LT_FIELD_##type, LT_FIELD_##need, dflt, meaning},
+#define MEMBER_OPT(name, dflt) ",\"" name "\":" dflt
+#define MEMBER_REQ(name, dflt) ""
+#define MEMBER_KEY(name, dflt) ""
+#define F(name, type, need, dflt, meaning) {name, sizeof(name) - 1, LT_FIELD_##type, LT_FIELD_##need, dflt, sizeof(MEMBER_##need(name, dflt)) - 1, meaning},
 #define EVENT(id, type, scope, meaning, ...) static const struct lt_field fields_##id[] = {__VA_ARGS__};
 #include "model/events.def"
 #undef EVENT
 #undef F
 
 /* Second pass: the types themselves. */
-#define F(...)
+#define F(name, type, need, dflt, meaning) MEMBER_##need(name, dflt)
 #define EVENT(id, type, scope, meaning, ...) \
-    [LT_EVENT_##id] = {type, sizeof(type) - 1, LT_SCOPE_##scope, meaning, fields_##id, sizeof fields_##id / sizeof fields_##id[0]},
+    [LT_EVENT_##id] = {type, sizeof(type) - 1, LT_SCOPE_##scope, meaning, fields_##id, sizeof fields_##id / sizeof fields_##id[0], __VA_ARGS__},
 const struct lt_event_type lt_event_types[LT_EVENT_COUNT] = {
 #include "model/events.def"
 };
@@ -202,17 +205,21 @@ static void append_text(struct lt_str text, struct lt_buf *out) {
     lt_buf_add(out, from + 1, (size_t)(to - from) - 2);
 }
 
+/* Fields that are missing side by side, which most are, are one copy. */
 static int append_defaults(const struct lt_event_type *type, field_set seen, struct lt_buf *out, struct litmus_error *error) {
+    const char *member = type->defaults, *first = member; /* first: where the missing ones before `member` begin */
     for (size_t i = 0; i < type->field_count; i++) {
         const struct lt_field *field = &type->fields[i];
-        if (seen & ((field_set)1 << i)) continue;
-        if (field->need != LT_FIELD_OPT)
+        const char *next = member + field->member_bytes;
+        if (seen & ((field_set)1 << i)) {
+            lt_buf_add(out, first, (size_t)(member - first));
+            first = next;
+        } else if (field->need != LT_FIELD_OPT) {
             return lt_fail(error, LITMUS_EEVENT, 0, "event %s: field \"%s\" is missing", type->name, field->name);
-        lt_buf_add(out, ",\"", 2);
-        lt_buf_add(out, field->name, field->name_bytes);
-        lt_buf_add(out, "\":", 2);
-        lt_buf_add_text(out, field->default_json);
+        }
+        member = next;
     }
+    lt_buf_add(out, first, (size_t)(member - first));
     return LITMUS_OK;
 }
 

@@ -34,6 +34,7 @@ struct lt_field {
     enum lt_field_type type;
     enum lt_field_need need;
     const char *default_json;
+    size_t member_bytes; /* of `,"name":default` in the type's defaults; 0 without a default */
     const char *meaning;
 };
 
@@ -44,6 +45,7 @@ struct lt_event_type {
     const char *meaning;
     const struct lt_field *fields;
     size_t field_count;
+    const char *defaults; /* `,"name":default` of every optional field, one after the other */
 };
 
 extern const struct lt_event_type lt_event_types[LT_EVENT_COUNT];
