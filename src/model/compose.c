@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/compose.h"
 
-#include "base/clock.h"
-
 #include <stdlib.h>
 
 enum { EVENT_BYTES_MAX = 1 << 30 }; /* Arrow's utf8 columns end at 2 GiB; one event stays well below */
@@ -57,13 +55,27 @@ static int check_envelope(struct lt_composer *composer, const struct litmus_even
         lt_buf_add_char((out), '"');                      \
     } while (0)
 
-static void add_envelope(struct lt_buf *out, const struct lt_row *row) {
-    char occurred[LT_ISO_BYTES], received[LT_ISO_BYTES];
-    struct lt_str at = {occurred, lt_time_iso(row->occurred_at, occurred)};
+/* lt_time_iso, which within one second differs in the fraction only. Valid until the next call. */
+static struct lt_str iso_text(struct lt_composer *composer, int64_t us) {
+    enum { FRACTION_AT = sizeof "2026-01-01T00:00:00." - 1 };
+    const int64_t year_10000 = INT64_C(253402300800);
+    int64_t second = us / 1000000;
+    if (us <= 0 || second >= year_10000 || second != composer->iso_second || composer->iso[FRACTION_AT - 1] != '.') {
+        composer->iso_second = us <= 0 ? 0 : second;
+        return (struct lt_str){composer->iso, lt_time_iso(us, composer->iso)};
+    }
+    int64_t left = us % 1000000;
+    for (int i = 5; i >= 0; i--, left /= 10) composer->iso[FRACTION_AT + i] = (char)('0' + left % 10);
+    return (struct lt_str){composer->iso, FRACTION_AT + sizeof "000000Z" - 1};
+}
+
+static void add_envelope(struct lt_composer *composer, const struct lt_row *row) {
+    struct lt_buf *out = &composer->json;
+    struct lt_str at = iso_text(composer, row->occurred_at);
     ADD_MEMBER(out, "{\"id\":", row->id);
     ADD_MEMBER(out, ",\"event_type\":", row->event_type);
     ADD_MEMBER(out, ",\"occurred_at\":", at);
-    if (row->received_at != row->occurred_at) at = (struct lt_str){received, lt_time_iso(row->received_at, received)};
+    if (row->received_at != row->occurred_at) at = iso_text(composer, row->received_at);
     ADD_MEMBER(out, ",\"received_at\":", at);
     ADD_MEMBER(out, ",\"session_id\":", row->session_id);
     if (row->run_id.p == NULL) lt_buf_add_text(out, ",\"run_id\":null");
@@ -101,7 +113,7 @@ int lt_compose(struct lt_composer *composer, const char *session_id, const struc
         .run_id = lt_str_of(event->run_id),
     };
     lt_buf_clear(&composer->json);
-    add_envelope(&composer->json, row);
+    add_envelope(composer, row);
     code = add_payload(composer, event, row, error);
     lt_buf_add_char(&composer->json, '}');
     if (code == LITMUS_OK && composer->json.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an event");

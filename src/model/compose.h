@@ -6,6 +6,7 @@
 #ifndef LT_MODEL_COMPOSE_H
 #define LT_MODEL_COMPOSE_H
 
+#include "base/clock.h"
 #include "base/uuid.h"
 #include "model/event.h"
 
@@ -15,6 +16,8 @@ struct lt_composer {
     struct lt_buf json;
     char id[LT_UUID_BYTES];
     char run_id[LT_UUID_BYTES]; /* the last one that was found valid: mostly the next event's, too */
+    int64_t iso_second; /* which second `iso` tells; 0: none yet */
+    char iso[LT_ISO_BYTES];
     char *parse_memory; /* for the payload's document */
     size_t parse_memory_bytes;
 };
