@@ -20,6 +20,29 @@ const char *litmus_version(void) {
     return LITMUS_VERSION;
 }
 
+/* Bytes of the UTF-8 character at `p` (terminated text), 0: it is none. */
+static size_t character_bytes(const unsigned char *p) {
+    if (p[0] < 0x80) return 1;
+    size_t n = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    bool beyond = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f);
+    return beyond ? 0 : n;
+}
+
+/* Names of files and fields are in the text as somebody chose them, and a long text is cut anywhere:
+ * what is no UTF-8, or would make a second line of it, becomes a question mark. */
+static void make_line(char *text) {
+    for (unsigned char *p = (unsigned char *)text; *p != '\0';) {
+        size_t n = character_bytes(p);
+        if (n == 0 || *p < 0x20 || *p == 0x7f) {
+            *p = '?';
+            n = 1;
+        }
+        p += n;
+    }
+}
+
 int lt_fail(struct litmus_error *error, int code, int os_errno, const char *format, ...) {
     if (error != NULL && error->code == LITMUS_OK) {
         error->code = code;
@@ -28,6 +51,7 @@ int lt_fail(struct litmus_error *error, int code, int os_errno, const char *form
         va_start(args, format);
         vsnprintf(error->text, sizeof error->text, format, args);
         va_end(args);
+        make_line(error->text);
     }
     return code;
 }
