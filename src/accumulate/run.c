@@ -214,6 +214,8 @@ static bool take_identity(struct fold *f, struct lt_step *step, bool from_start)
     take_if(arena, &step->parent_path, f->root, "parent_path", replace);
     take_if(arena, &step->node_id, f->root, "node_id", replace);
     take_if(arena, &step->module, f->root, "module", replace);
+    if (step->file_of_plan) step->file = LT_STR_NULL;
+    step->file_of_plan = false;
     take_if(arena, &step->file, f->root, "file", replace);
     take_if(arena, &step->class_name, f->root, "class_name", replace);
     take_if(arena, &step->function, f->root, "function", replace);

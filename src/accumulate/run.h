@@ -67,6 +67,7 @@ struct lt_step {
     bool started_once; /* fed by a step_started: may own measurements */
     bool planned;      /* stands in the plan (false: a sub-step, or no plan) */
     bool ran;          /* false: a never-ran row made by settle */
+    bool file_of_plan; /* no event said the file: settle looks it up each time */
 };
 
 struct lt_measurement {
@@ -77,6 +78,7 @@ struct lt_measurement {
     struct lt_real value, limit_low, limit_high, limit_nominal;
     struct lt_values inputs, outputs, custom;
     uint32_t owner; /* number of the step that owns it, LT_MAP_NONE: none */
+    bool late;      /* its owner started after it: settle looks for it each time */
 };
 
 struct lt_instrument {

@@ -61,10 +61,12 @@ static bool add_never_ran(struct lt_run *run, const struct lt_plan_item *item, i
 }
 
 /* Does the pair have a row that ran? Items with a path and a vector go by that key, others by
- * their node id, as the plan gave them. Marks the row as planned. */
+ * their node id, as the plan gave them; the key still counts when no step said the node id, since
+ * it never has two rows. Marks the row as planned. */
 static bool pair_ran(struct lt_run *run, const struct lt_plan_item *item, int64_t vector) {
-    uint32_t number = lt_map_get(&run->step_by_key, item->step_path, (uint64_t)vector);
+    uint32_t number = LT_MAP_NONE;
     if (item->by_node && item->vector_index.v == vector) number = lt_map_get(&run->step_ran_by_node, item->node_id, 0);
+    if (number == LT_MAP_NONE) number = lt_map_get(&run->step_by_key, item->step_path, (uint64_t)vector);
     if (number == LT_MAP_NONE) return false;
     run->steps[number].planned = true;
     return true;
@@ -112,7 +114,8 @@ static void add_plan_facts(struct lt_run *run) {
         const struct lt_plan_item *item = number == LT_MAP_NONE ? NULL : &run->plan[number];
         step->vector_count = (struct lt_int){item != NULL && item->vector_count.set ? item->vector_count.v : 1, true};
         step->markers = item == NULL ? LT_STR_NULL : item->markers;
-        if (step->file.p == NULL && item != NULL) step->file = item->file;
+        step->file_of_plan = step->file_of_plan || step->file.p == NULL;
+        if (step->file_of_plan) step->file = item == NULL ? LT_STR_NULL : item->file;
     }
 }
 
@@ -153,8 +156,11 @@ static bool find_late_owners(struct lt_run *run) {
     bool ok = true;
     for (size_t i = run->ran_count; ok && i > 0; i--)
         if (run->steps[i - 1].started_once) ok = lt_map_put(&first, run->steps[i - 1].path, 0, (uint32_t)(i - 1));
-    for (size_t i = 0; ok && i < run->measurement_count; i++)
-        if (run->measurements[i].owner == LT_MAP_NONE) run->measurements[i].owner = lt_map_get(&first, run->measurements[i].step_path, 0);
+    for (size_t i = 0; ok && i < run->measurement_count; i++) {
+        struct lt_measurement *m = &run->measurements[i];
+        m->late = m->late || m->owner == LT_MAP_NONE;
+        if (m->late) m->owner = lt_map_get(&first, m->step_path, 0);
+    }
     lt_map_release(&first);
     return ok;
 }
