@@ -3,6 +3,8 @@
 #   make demo    the main job on an example bench suite
 #   make test    every test (PYTEST_ARGS="-k name" for some of the Python ones)
 #   make bench   the figures beside their peers, and build/bench.json
+#   make fuzz    each fuzz target for a while (TARGET=fold SECONDS=600); docs/fuzzing.md
+#   make soak    the crash suite at full size, and build/soak.json (SOAK_MINUTES=30)
 #   make dev     C only, quick: build/dev (also: make asan, make tsan)
 #   make clean   all that was built; make distclean: .venv and fetched sources too
 .PHONY: all setup dev asan tsan demo test bench clean distclean
@@ -43,10 +45,10 @@ endif
 ifneq ($(wildcard tests/fuzz/run),)
 .PHONY: fuzz
 fuzz: setup
-	@tests/fuzz/run
+	@TARGET="$(TARGET)" SECONDS_EACH="$(SECONDS)" .venv/bin/python tests/fuzz/run
 endif
 ifneq ($(wildcard tests/soak/run),)
 .PHONY: soak
 soak: all
-	@tests/soak/run
+	@SOAK_MINUTES="$(SOAK_MINUTES)" .venv/bin/python tests/soak/run
 endif

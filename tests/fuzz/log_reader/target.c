@@ -4,19 +4,9 @@
  * valid UTF-8. The last byte of the input says how the file grows under the reader.
  */
 #define _GNU_SOURCE
+#include "../fuzz.h"
 #include "log/layout.h"
 #include "log/log.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
-
-static void check(bool holds) {
-    if (!holds) abort();
-}
 
 static void check_text(struct lt_str text) {
     check(text.p != NULL || text.n == 0);
@@ -53,23 +43,34 @@ static enum lt_log_status read_on(struct lt_log_reader *reader) {
     }
 }
 
+static enum lt_log_status read_whole(const char *path, int64_t *rows) {
+    struct lt_log_reader *reader = NULL;
+    check(lt_log_reader_open(path, &reader, NULL) == LITMUS_OK);
+    lt_log_reader_check_chain(reader);
+    enum lt_log_status status = read_on(reader);
+    *rows = lt_log_reader_rows(reader);
+    lt_log_reader_free(reader);
+    return status;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
-    int fd = memfd_create("log", MFD_CLOEXEC);
-    if (fd < 0) return 0;
     char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    size_t first = n == 0 ? 0 : n * (bytes[n - 1] % 4) / 4;
+    int fd = fuzz_file(bytes, first, path);
     struct lt_log_reader *reader = NULL;
     check(lt_log_reader_open(path, &reader, NULL) == LITMUS_OK);
     lt_log_reader_check_chain(reader);
     /* A second reading of a file that comes in two parts gives what the first gave, or more. */
-    size_t first = n == 0 ? 0 : n * (bytes[n - 1] % 4) / 4;
-    if (first > 0) {
-        check(write(fd, bytes, first) == (ssize_t)first);
-        read_on(reader);
-    }
-    check(n == first || write(fd, bytes + first, n - first) == (ssize_t)(n - first));
+    if (first > 0) read_on(reader);
+    int64_t early = lt_log_reader_rows(reader);
+    if (n > first) check(write(fd, bytes + first, n - first) == (ssize_t)(n - first));
     enum lt_log_status status = read_on(reader);
+    check(lt_log_reader_rows(reader) >= early);
     if (status == LT_LOG_SEALED) check(lt_log_is_sealed(path));
+    /* Who reads the same bytes twice finds the same. */
+    int64_t rows, again;
+    enum lt_log_status whole = read_whole(path, &rows);
+    check(read_whole(path, &again) == whole && again == rows);
     lt_log_reader_free(reader);
     close(fd);
     return 0;
