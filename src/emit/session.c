@@ -154,14 +154,19 @@ static void tell_if_ours(void *self, const struct lt_materialized *done) {
         if (strcmp(c->session->ended_runs[i], done->run_id) == 0) c->on_done(c->self, done, c->by_daemon);
 }
 
-/* The daemon writes the files; when it cannot or takes too long, so does this process. Then the
- * caller is told of each file, whoever made it. */
+/* The daemon writes the files and tells of them; when it cannot or takes too long, so does this process. */
 static int finish_runs(struct closing *c, int timeout_ms, struct litmus_error *error) {
     litmus_session *session = c->session;
     c->by_daemon = !session->no_daemon;
-    for (size_t i = 0; c->by_daemon && i < session->ended_run_count; i++)
-        c->by_daemon = lt_daemon_wait_run(session->data_dir, session->session_id, session->ended_runs[i], timeout_ms);
-    if (c->by_daemon && c->on_done == NULL) return LITMUS_OK;
+    struct lt_materialized *told = calloc(session->ended_run_count, sizeof *told);
+    bool all_told = told != NULL;
+    for (size_t i = 0; c->by_daemon && i < session->ended_run_count; i++) {
+        c->by_daemon = lt_daemon_wait_run(session->data_dir, session->session_id, session->ended_runs[i], timeout_ms, told == NULL ? NULL : &told[i]);
+        if (all_told && told[i].run_id[0] == '\0') all_told = false;
+    }
+    for (size_t i = 0; c->by_daemon && all_told && i < session->ended_run_count; i++) tell_if_ours(c, &told[i]);
+    free(told);
+    if (c->by_daemon && (all_told || c->on_done == NULL)) return LITMUS_OK;
     struct lt_materializer *m = NULL;
     int code = lt_materializer_new(session->data_dir, NULL, &m, error);
     if (code == LITMUS_OK) code = lt_materialize_session(m, session->session_id, tell_if_ours, c, error);

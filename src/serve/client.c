@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/process.h"
+#include "materialize/done_text.h"
 #include "serve/hands.h"
 
 #include <errno.h>
@@ -154,12 +155,14 @@ int lt_daemon_stop(const char *data_dir, struct litmus_error *error) {
     return code;
 }
 
-bool lt_daemon_wait_run(const char *data_dir, const char *session_id, const char *run_id, int timeout_ms) {
+bool lt_daemon_wait_run(const char *data_dir, const char *session_id, const char *run_id, int timeout_ms, struct lt_materialized *told) {
     struct lt_buf line, question;
     lt_buf_init(&line);
     lt_buf_init(&question);
     lt_buf_addf(&question, "wait %s %s\n", session_id, run_id);
     bool done = !question.failed && ask(data_dir, lt_buf_cstr(&question), &line, timeout_ms) && line.n >= 4 && memcmp(line.p, "done", 4) == 0;
+    bool good = done && told != NULL && line.n > 5 && lt_done_read((struct lt_str){line.p + 5, line.n - 5}, told) && strcmp(told->run_id, run_id) == 0;
+    if (told != NULL && !good) *told = (struct lt_materialized){0};
     lt_buf_release(&question);
     lt_buf_release(&line);
     return done;

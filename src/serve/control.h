@@ -5,8 +5,8 @@
  *
  *   status                    {"pid": ..., ...} one JSON object
  *   stop                      ok (the daemon finishes what is in hand and leaves)
- *   wait SESSION_ID RUN_ID    done PATH, once the run has its file (PATH may be missing), or
- *                             failed TEXT
+ *   wait SESSION_ID RUN_ID    done {"run_id": ...}, once the run has its file (the object
+ *                             may be missing; done_text.h), or failed TEXT
  *   anything else             error TEXT
  *
  * Always true: a peer is of our own user (or root) and is not trusted further: lines, answers and

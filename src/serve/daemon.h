@@ -28,7 +28,9 @@ struct lt_daemon_status {
 int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct litmus_error *error);
 int lt_daemon_stop(const char *data_dir, struct litmus_error *error); /* waits until it is gone */
 /* Waits until the daemon has materialised the run or cannot: true: done. false: no daemon, it
- * failed, or the time is up; the caller does the work itself. */
-bool lt_daemon_wait_run(const char *data_dir, const char *session_id, const char *run_id, int timeout_ms);
+ * failed, or the time is up; the caller does the work itself. *told is what the daemon told of the
+ * run, its run_id "" when it told nothing; NULL: not wanted. */
+struct lt_materialized;
+bool lt_daemon_wait_run(const char *data_dir, const char *session_id, const char *run_id, int timeout_ms, struct lt_materialized *told);
 
 #endif

@@ -30,14 +30,14 @@ static uint64_t hash(const char *text, size_t n) {
 }
 
 /* ---- runs that were materialised lately ---- */
-static void recent_add(struct lt_follow *f, const char *run_id, const char *path) {
+static void recent_add(struct lt_follow *f, const char *run_id, const char *done) {
     size_t at = f->recent_at++ % LT_FOLLOW_RECENT;
-    free(f->recent[at].path);
+    free(f->recent[at].done);
     f->recent[at].key = hash(run_id, strlen(run_id));
-    f->recent[at].path = path == NULL ? NULL : strdup(path);
+    f->recent[at].done = done == NULL ? NULL : strdup(done);
     size_t old = (at + LT_FOLLOW_RECENT - LT_FOLLOW_PATHS) % LT_FOLLOW_RECENT;
-    free(f->recent[old].path);
-    f->recent[old].path = NULL;
+    free(f->recent[old].done);
+    f->recent[old].done = NULL;
 }
 
 static int recent_find(const struct lt_follow *f, const char *run_id, size_t n) {
@@ -664,8 +664,8 @@ static void take_runs(struct lt_follow *f, struct lt_session *session, const str
         const struct lt_job_run *run = &job->runs[i];
         if (session != NULL) run_done(session, lt_str_of(run->run_id));
         int at = recent_find(f, run->run_id, strlen(run->run_id));
-        if (at < 0) recent_add(f, run->run_id, run->path);
-        else if (f->recent[at].path == NULL) f->recent[at].path = strdup(run->path);
+        if (at < 0) recent_add(f, run->run_id, run->done);
+        else if (f->recent[at].done == NULL) f->recent[at].done = strdup(run->done);
         if (!run->already) f->materialized++;
     }
 }
@@ -693,7 +693,7 @@ enum lt_run_state lt_follow_state(struct lt_follow *f, const char *session_id, c
     *text = "";
     int at = recent_find(f, run_id, strlen(run_id));
     if (at >= 0) {
-        if (f->recent[at].path != NULL) *text = f->recent[at].path;
+        if (f->recent[at].done != NULL) *text = f->recent[at].done;
         return LT_RUN_DONE;
     }
     struct lt_session *session = *session_slot(f, session_id);
@@ -774,7 +774,7 @@ void lt_follow_release(struct lt_follow *f) {
     for (size_t i = 0; i < LT_FOLLOW_BUCKETS; i++) {
         while (f->sessions[i] != NULL) session_free(f, f->sessions[i]);
     }
-    for (size_t i = 0; i < LT_FOLLOW_RECENT; i++) free(f->recent[i].path);
+    for (size_t i = 0; i < LT_FOLLOW_RECENT; i++) free(f->recent[i].done);
     for (size_t i = 0; i < f->sync_count; i++) free(f->sync[i]);
     free(f->sync);
     *f = (struct lt_follow){0};

@@ -110,10 +110,10 @@ struct lt_follow {
     struct lt_session *held;
     size_t log_count, session_count, unread_count, reader_count, readers_max, job_count;
     uint64_t jobs_made;
-    /* runs that were materialised lately; the latest with the paths of their files */
+    /* runs that were materialised lately; the latest with what became of them */
     struct {
         uint64_t key;
-        char *path;
+        char *done;
     } recent[LT_FOLLOW_RECENT];
     size_t recent_at;
     /* logs to be synced that are no longer followed */
@@ -145,7 +145,7 @@ struct lt_job *lt_follow_job(struct lt_follow *follow);
 void lt_follow_done(struct lt_follow *follow, struct lt_job *job); /* takes */
 
 enum lt_run_state { LT_RUN_UNKNOWN, LT_RUN_PENDING, LT_RUN_DONE, LT_RUN_FAILED };
-/* What is known of a run. *text: its path or what failed; borrowed until the next call. */
+/* What is known of a run. *text: what became of it (done_text.h; may be empty) or what failed; borrowed until the next call. */
 enum lt_run_state lt_follow_state(struct lt_follow *follow, const char *session_id, const char *run_id, const char **text);
 /* Somebody waits for an unknown run of this session: look at it now. false: out of memory. */
 bool lt_follow_ask(struct lt_follow *follow, const char *session_id);

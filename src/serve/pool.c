@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/process.h"
+#include "materialize/done_text.h"
 #include "query/catalog_queue.h"
 
 #include <errno.h>
@@ -64,7 +65,7 @@ struct lt_job *lt_job_new(const char *session_id) {
 
 void lt_job_free(struct lt_job *job) {
     if (job == NULL) return;
-    for (size_t i = 0; i < job->run_count; i++) free(job->runs[i].path);
+    for (size_t i = 0; i < job->run_count; i++) free(job->runs[i].done);
     free(job->runs);
     lt_known_session_free(job->known);
     free(job);
@@ -109,9 +110,13 @@ static void note_done(void *self, const struct lt_materialized *done) {
     }
     struct lt_job_run *run = &job->runs[job->run_count];
     snprintf(run->run_id, sizeof run->run_id, "%s", done->run_id);
-    run->path = strdup(done->path);
     run->already = done->already;
-    if (run->path != NULL) job->run_count++;
+    struct lt_buf text;
+    lt_buf_init(&text);
+    lt_done_write(done, &text);
+    run->done = strdup(lt_buf_cstr(&text));
+    lt_buf_release(&text);
+    if (run->done != NULL) job->run_count++;
 }
 
 static void work(struct worker *worker, struct lt_job *job) {

@@ -17,7 +17,7 @@
 
 struct lt_job_run {
     char run_id[64];
-    char *path;
+    char *done; /* what became of it (done_text.h) */
     bool already;
 };
 struct lt_job {

@@ -5,6 +5,7 @@
 #include "daemon_helper.h"
 
 #include "log/log.h"
+#include "materialize/materialize.h"
 #include "serve/hands.h"
 
 /* An empty file is the log of one that died while it made it. */
@@ -27,7 +28,13 @@ static void a_finished_run_has_its_file_when_the_producer_returns(void **state) 
         struct producer p = start_producer(b, WHOLE, 4);
         assert_int_equal(finish_producer(&p), 0);
         assert_int_equal(runs_on_disk(b), i);
-        assert_true(lt_daemon_wait_run(b->dir, p.session, p.run, 1000)); /* known, though long done */
+        struct lt_materialized told;
+        assert_true(lt_daemon_wait_run(b->dir, p.session, p.run, 1000, &told)); /* known, though long done */
+        assert_string_equal(told.run_id, p.run);
+        assert_string_equal(told.outcome, "passed");
+        assert_int_equal(told.planned, 4);
+        assert_int_equal(told.counts.passed + told.counts.never_ran, 4);
+        assert_int_equal(access(told.path, R_OK), 0);
     }
     assert_soon(status_of(b).materialized == 3);
     struct lt_daemon_status status = status_of(b);
@@ -53,7 +60,7 @@ static void a_dead_producers_run_is_on_record_within_a_second(void **state) {
         struct producer p = start_producer(b, i % 3 == 0 ? EXITS_AFTER_RUN : DIES, 10);
         finish_producer(&p);
         int64_t died = lt_monotonic_us();
-        assert_true(lt_daemon_wait_run(b->dir, p.session, p.run, 5000));
+        assert_true(lt_daemon_wait_run(b->dir, p.session, p.run, 5000, NULL));
         assert_int_equal(runs_on_disk(b), i + 2);
         assert_true(lt_monotonic_us() - died < 1000 * 1000);
     }
@@ -66,7 +73,7 @@ static void a_session_closed_with_its_run_open_ends_it_as_aborted(void **state) 
     start_daemon(b);
     struct producer p = start_producer(b, LEAVES_OPEN, 3);
     assert_int_equal(finish_producer(&p), 0);
-    assert_true(lt_daemon_wait_run(b->dir, p.session, p.run, 5000));
+    assert_true(lt_daemon_wait_run(b->dir, p.session, p.run, 5000, NULL));
     assert_int_equal(runs_on_disk(b), 1);
 }
 
@@ -80,7 +87,7 @@ static void a_silent_producer_lives_and_keeps_the_daemon(void **state) {
     assert_true(status.running);
     assert_int_equal(status.runs_in_flight, 1);
     assert_int_equal(runs_on_disk(b), 0);
-    assert_false(lt_daemon_wait_run(b->dir, p.session, p.run, 200)); /* bounded */
+    assert_false(lt_daemon_wait_run(b->dir, p.session, p.run, 200, NULL)); /* bounded */
     kill(p.pid, SIGKILL);
     finish_producer(&p);
     assert_soon(runs_on_disk(b) == 1);
@@ -94,10 +101,10 @@ static void what_happened_without_a_daemon_is_done_by_the_next(void **state) {
     finish_producer(&dead);
     finish_producer(&left);
     assert_int_equal(runs_on_disk(b), 0);
-    assert_false(lt_daemon_wait_run(b->dir, dead.session, dead.run, 1000)); /* nobody listens: at once */
+    assert_false(lt_daemon_wait_run(b->dir, dead.session, dead.run, 1000, NULL)); /* nobody listens: at once */
     start_daemon(b);
-    assert_true(lt_daemon_wait_run(b->dir, dead.session, dead.run, 5000));
-    assert_true(lt_daemon_wait_run(b->dir, left.session, left.run, 5000));
+    assert_true(lt_daemon_wait_run(b->dir, dead.session, dead.run, 5000, NULL));
+    assert_true(lt_daemon_wait_run(b->dir, left.session, left.run, 5000, NULL));
     assert_int_equal(runs_on_disk(b), 2);
 }
 
@@ -113,7 +120,7 @@ static void a_killed_daemon_loses_nothing_and_doubles_nothing(void **state) {
         finish_producer(&p[i]);
     }
     if (b->daemon == 0) start_daemon(b);
-    for (int i = 0; i < 30; i++) assert_true(lt_daemon_wait_run(b->dir, p[i].session, p[i].run, 10000));
+    for (int i = 0; i < 30; i++) assert_true(lt_daemon_wait_run(b->dir, p[i].session, p[i].run, 10000, NULL));
     assert_int_equal(runs_on_disk(b), 30);
     assert_soon(sealed_all(b));
     assert_soon(status_of(b).failed == 0); /* one that was in hand too often by chance has to wait a little */
@@ -287,7 +294,7 @@ static void a_session_that_ended_daemons_is_left_alone(void **state) {
     assert_int_equal(finish_producer(&other), 0);
     nap_ms(300);
     assert_int_equal(runs_on_disk(b), 1);
-    assert_true(lt_daemon_wait_run(b->dir, p.session, p.run, 5000)); /* who asks for it gets it tried */
+    assert_true(lt_daemon_wait_run(b->dir, p.session, p.run, 5000, NULL)); /* who asks for it gets it tried */
     assert_int_equal(runs_on_disk(b), 2);
     assert_soon(status_of(b).failed == 0);
     assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
@@ -328,7 +335,7 @@ static void a_run_outlives_the_process_that_started_it(void **state) {
     }
     struct litmus_event event = {.event_type = "run.ended", .run_id = run_id, .payload = "{\"outcome\":\"passed\"}"};
     assert_int_equal(litmus_emit(controller, &event, NULL, &b->error), LITMUS_OK);
-    assert_true(lt_daemon_wait_run(b->dir, litmus_session_id(controller), run_id, 5000));
+    assert_true(lt_daemon_wait_run(b->dir, litmus_session_id(controller), run_id, 5000, NULL));
     assert_int_equal(runs_on_disk(b), 1);
     assert_int_equal(litmus_session_close(controller, NULL, &b->error), LITMUS_OK);
     assert_soon(status_of(b).logs_watched == 0);
