@@ -51,6 +51,32 @@ def latency(table: support.Table, peers: peers_module.Peers) -> None:
             table.add("  the slowest of ten", support.tail(ours, 0.9), "ms", "<=", None)
 
 
+    runs = size(100, 40, 6)
+    with support.Daemon(support.fresh("together")) as daemon:
+        lines = support.run(*_produce("together", daemon.data_dir, runs)).splitlines()
+    last = [float(line.split()[0]) / 1e3 for line in lines[-runs // 5 :]]
+    table.add(f"  the last ones of {runs} runs of {STEPS} steps in one session", median(last), "ms", "<=", 10)
+
+
+def replay(table: support.Table, peers: peers_module.Peers) -> None:
+    """Logs read back: every row held against the chain, folded and settled; one processor."""
+    runs, steps = size(10000, 1000, 50), 32  # 101 events a run
+    data_dir = support.DATA / f"replay-{runs}"
+    if not (data_dir / "made").exists():
+        data_dir = support.fresh(data_dir.name)
+        support.run(support.program("produce"), "record", data_dir, support.litmus_program(), runs, steps, 1)
+        (data_dir / "made").touch()
+    rates, sizes = [], []
+    for _ in support.turns(size(3, 2, 1), 20):
+        events, found, seconds, kilobytes = map(float, support.run(support.program("replay"), data_dir).split())
+        if found != runs:
+            raise support.CannotMeasure(f"{found:.0f} of {runs} runs were replayed")
+        rates.append(events / seconds)
+        sizes.append(kilobytes / 1024)
+    table.add(f"replay of {runs:,} runs, {events:,.0f} events: read, chain, fold", max(rates), "events/s", ">=", 250000)
+    table.add("  its largest resident size", median(sizes), "MB", "<=", None)
+
+
 def stream(table: support.Table, peers: peers_module.Peers) -> None:
     """Finished runs that the daemon finds, and runs that producers make while it works; all synced."""
     runs = size(1000, 200, 20)

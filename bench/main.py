@@ -25,6 +25,7 @@ FIGURES = {
     "python": ("one event, from Python", figures_emit.python),
     "latency": ("a run's end", figures_runs.latency),
     "stream": ("a stream of runs", figures_runs.stream),
+    "replay": ("replay of logs", figures_runs.replay),
     "memory": ("the daemon's memory", figures_runs.memory),
     "commands": ("commands", figures_runs.commands),
     "read": ("reading from Python", figures_runs.read),

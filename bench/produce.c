@@ -9,6 +9,7 @@
  *   produce live    DIR EXE RUNS STEPS MEASURES   whole sessions, one after the other, up to their files
  *   produce hold    DIR EXE RUNS STEPS MEASURES   all runs at once, with every step done: says `held`, goes on
  *                                                 when a line comes, ends them all, says `ended`
+ *   produce together DIR EXE RUNS STEPS MEASURES  latency of RUNS runs, one after the other, in one session
  *   produce serve   DIR EXE 0 STEPS MEASURES      one run as in latency for each line that comes
  */
 #include <litmus.h>
@@ -122,8 +123,7 @@ static void wait_for_file(int fd) {
     }
 }
 
-static void one_latency(const struct task *task, int watch) {
-    litmus_session *session = session_open(task, false);
+static void one_latency(const struct task *task, litmus_session *session, int watch) {
     litmus_run *run = run_steps(task, session);
     usleep(20000); /* the daemon has seen all but the end */
     double start = bench_now_us();
@@ -132,18 +132,30 @@ static void one_latency(const struct task *task, int watch) {
     wait_for_file(watch);
     printf("%.1f %.1f\n", bench_now_us() - start, emitted - start);
     fflush(stdout);
+}
+
+static void one_session(const struct task *task, int watch) {
+    litmus_session *session = session_open(task, false);
+    one_latency(task, session, watch);
     session_close(session, false);
 }
 
 static void latency(const struct task *task) {
     int watch = watch_today(task);
-    for (int i = 0; i < task->runs; i++) one_latency(task, watch);
+    for (int i = 0; i < task->runs; i++) one_session(task, watch);
+}
+
+static void together(const struct task *task) {
+    int watch = watch_today(task);
+    litmus_session *session = session_open(task, false);
+    for (int i = 0; i < task->runs; i++) one_latency(task, session, watch);
+    session_close(session, false);
 }
 
 static void serve(const struct task *task) {
     char line[100];
     int watch = watch_today(task);
-    while (fgets(line, sizeof line, stdin) != NULL) one_latency(task, watch);
+    while (fgets(line, sizeof line, stdin) != NULL) one_session(task, watch);
 }
 
 static void hold(const struct task *task) {
@@ -169,8 +181,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*go)(const struct task *task);
-    } modes[] = {{"record", record}, {"latency", latency}, {"live", live}, {"hold", hold}, {"serve", serve}};
-    if (argc != 7) bench_die("usage", "produce record|latency|live|hold|serve DIR EXE RUNS STEPS MEASURES");
+    } modes[] = {{"record", record}, {"latency", latency}, {"live", live}, {"hold", hold}, {"serve", serve}, {"together", together}};
+    if (argc != 7) bench_die("usage", "produce record|latency|live|hold|serve|together DIR EXE RUNS STEPS MEASURES");
     struct task task = {argv[1], argv[2], argv[3], bench_number(argv[4]), bench_number(argv[5]), bench_number(argv[6])};
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         if (strcmp(modes[i].name, task.mode) != 0) continue;

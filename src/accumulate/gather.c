@@ -63,6 +63,7 @@ static int open_source(struct gather *g, const char *path, struct litmus_error *
     s->key = LT_MERGE_FIRST;
     int code = lt_log_reader_open(path, &s->reader, error);
     if (code != LITMUS_OK) return code;
+    if (g->options->check_chain) lt_log_reader_check_chain(s->reader);
     g->source_count++;
     tail->path = strdup(path);
     g->out->log_count = g->source_count;
@@ -244,7 +245,10 @@ int lt_gather_session(const char *data_dir, const char *session_id, const struct
     if (code == LITMUS_OK) code = find_cuts(&g, error);
     if (code == LITMUS_OK) code = merge(&g, error);
     if (code == LITMUS_OK) code = settle_all(&g, error);
-    for (size_t i = 0; i < g.source_count; i++) lt_log_reader_free(g.sources[i].reader);
+    for (size_t i = 0; i < g.source_count; i++) {
+        out->logs[i].chain_ok = lt_log_reader_chain_ok(g.sources[i].reader);
+        lt_log_reader_free(g.sources[i].reader);
+    }
     free(g.sources);
     lt_map_release(&g.run_by_id);
     lt_arena_release(&g.arena);

@@ -24,6 +24,7 @@ struct lt_log_tail {
     char identity[160];
     int64_t rows;
     enum lt_log_status end;
+    bool chain_ok; /* true also where it was not checked */
 };
 struct lt_gathering {
     char session_id[64];
@@ -37,6 +38,7 @@ struct lt_gathering {
 struct lt_gather_options {
     const char *run_id; /* fold this run alone; NULL: every run of the session */
     const struct lt_log_list *logs; /* the session's logs, when they are known already; NULL: looked for */
+    bool check_chain; /* hold each row against the one before: see chain_ok of the logs */
 };
 
 /* Reads every log of the session and folds. Runs are settled: live when they have not ended and

@@ -16,6 +16,7 @@ struct rebuild {
     struct lt_materializer *materializer;
     int64_t sessions, same, changed, made, failed;
     struct lt_buf before, after, path;
+    struct lt_log_list logs; /* all there were at the start, by session */
     int exit;
 };
 
@@ -103,7 +104,9 @@ static void rebuild_session(void *self, const char *session_id) {
     struct lt_gathering session;
     struct litmus_error error = {0};
     bool unfinished = false;
-    int code = lt_gather_session(lt_buf_cstr(&r->cli->data_dir), session_id, NULL, &session, &error);
+    struct lt_log_list logs = lt_log_list_part(&r->logs, session_id);
+    struct lt_gather_options options = {.logs = logs.count > 0 ? &logs : NULL};
+    int code = lt_gather_session(lt_buf_cstr(&r->cli->data_dir), session_id, &options, &session, &error);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         if (session.runs[i]->materialized) rebuild_run(r, &session, session.runs[i]);
         else unfinished = unfinished || is_finished(session.runs[i]);
@@ -122,12 +125,15 @@ int lt_cmd_rebuild(struct lt_cli *cli) {
     int exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
     int code = lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &r.materializer, &error);
+    if (code == LITMUS_OK) code = lt_log_find(lt_buf_cstr(&cli->data_dir), NULL, &r.logs, &error);
+    lt_log_list_by_session(&r.logs);
     if (code == LITMUS_OK) code = lt_query_sessions(cli->query, rebuild_session, &r, &error);
     if (code != LITMUS_OK) r.exit = lt_cli_fail(cli, &error);
     if (cli->err_terminal && !cli->quiet) fputs("\r\033[K", stderr);
     lt_say(cli, "%s%lld sessions: %lld files as they were, %lld changed, %lld made, %lld failed", cli->dry_run ? "would do " : "", (long long)r.sessions,
            (long long)r.same, (long long)r.changed, (long long)r.made, (long long)r.failed);
     lt_materializer_free(r.materializer);
+    lt_log_list_release(&r.logs);
     lt_buf_release(&r.before);
     lt_buf_release(&r.after);
     lt_buf_release(&r.path);

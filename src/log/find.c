@@ -31,6 +31,7 @@ static void session_of(struct lt_str identity, char out[64]) {
     if (identity.n < UUID_TEXT || (identity.n > UUID_TEXT && identity.p[UUID_TEXT] != '-') || !lt_uuid_valid(id)) return;
     memcpy(out, id.p, id.n);
     out[id.n] = '\0';
+    if (!is_of_session(identity, out)) out[0] = '\0';
 }
 
 static int add(struct lt_log_list *list, size_t *capacity, const char *folder, const char *name, const char *session, struct litmus_error *error) {
@@ -111,4 +112,24 @@ void lt_log_list_release(struct lt_log_list *list) {
     for (size_t i = 0; i < list->count; i++) free(list->files[i].path);
     free(list->files);
     *list = (struct lt_log_list){0};
+}
+
+static int by_session(const void *a, const void *b) {
+    int order = strcmp(((const struct lt_log_file *)a)->session, ((const struct lt_log_file *)b)->session);
+    return order != 0 ? order : by_path(a, b);
+}
+
+void lt_log_list_by_session(struct lt_log_list *list) {
+    if (list->count > 1) qsort(list->files, list->count, sizeof *list->files, by_session);
+}
+
+struct lt_log_list lt_log_list_part(const struct lt_log_list *list, const char *session_id) {
+    size_t low = 0, high = list->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (strcmp(list->files[middle].session, session_id) < 0) low = middle + 1;
+        else high = middle;
+    }
+    while (high < list->count && strcmp(list->files[high].session, session_id) == 0) high++;
+    return (struct lt_log_list){list->files + low, high - low};
 }

@@ -105,6 +105,10 @@ struct lt_log_list {
 /* All logs below events/, or those of one session (NULL: all). A missing folder is an empty list. */
 int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error);
 void lt_log_list_release(struct lt_log_list *list);
+/* For who asks for one session after the other: sorts by session, then path; and the logs of one of
+ * them, borrowed from `list`. None when the session's names do not give it (they then have session ""). */
+void lt_log_list_by_session(struct lt_log_list *list);
+struct lt_log_list lt_log_list_part(const struct lt_log_list *list, const char *session_id);
 
 /* ---- chain (chain.c) ---- */
 /* chain = SHA-256(previous chain, then for each of id, event_type, occurred_at, received_at, session_id,

@@ -6,8 +6,10 @@
 #include "accumulate/gather.h"
 #include "base/clock.h"
 #include "materialize/rows.h"
+#include "log/log.h"
 #include "query/query_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static int no_memory(struct litmus_error *error) {
@@ -35,10 +37,51 @@ static bool has_file(struct lt_query *q, const struct lt_gathered_run *run) {
     return lt_catalog_has_run(q->catalog, id);
 }
 
+/* ---- the logs of a session ---- */
+
+struct paths {
+    const char *data_dir;
+    struct lt_log_list list;
+    size_t capacity;
+    bool failed;
+};
+
+static bool add_path(void *self, const char *path, int64_t mtime_us) {
+    struct paths *p = self;
+    (void)mtime_us;
+    p->failed = true; /* until it is done */
+    if (p->list.count == p->capacity) {
+        size_t larger = p->capacity == 0 ? 4 : p->capacity * 2;
+        struct lt_log_file *grown = reallocarray(p->list.files, larger, sizeof *grown);
+        if (grown == NULL) return false;
+        p->list.files = grown;
+        p->capacity = larger;
+    }
+    size_t bytes = strlen(p->data_dir) + strlen(path) + 2;
+    struct lt_log_file *file = &p->list.files[p->list.count];
+    *file = (struct lt_log_file){.path = malloc(bytes)};
+    if (file->path == NULL) return false;
+    snprintf(file->path, bytes, "%s/%s", p->data_dir, path);
+    p->list.count++;
+    p->failed = false;
+    return true;
+}
+
+int lt_query_gather(struct lt_query *q, const char *session_id, const char *run_id, struct lt_gathering *out, struct litmus_error *error) {
+    struct paths paths = {.data_dir = q->data_dir};
+    bool known = lt_catalog_logs(q->catalog, session_id, 0, add_path, &paths, NULL) == LITMUS_OK && !paths.failed && paths.list.count > 0;
+    struct lt_gather_options options = {.run_id = run_id, .logs = known ? &paths.list : NULL};
+    int code = lt_gather_session(q->data_dir, session_id, &options, out, error);
+    lt_log_list_release(&paths.list);
+    return code;
+}
+
+/* ---- runs without a file ---- */
+
 static int add_session(struct lt_query *q, const char *session_id, struct lt_overlay *out, struct litmus_error *error) {
     struct lt_gathering session;
     struct litmus_error why = {0};
-    int code = lt_gather_session(q->data_dir, session_id, NULL, &session, &why);
+    int code = lt_query_gather(q, session_id, NULL, &session, &why);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         const struct lt_gathered_run *run = session.runs[i];
         if (!run->run.has_started || run->materialized || has_file(q, run)) continue;

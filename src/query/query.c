@@ -208,10 +208,9 @@ int lt_query_runs(struct lt_query *q, const struct lt_run_filter *filter, struct
 
 /* ---- rows of one run ---- */
 
-static int live_rows(const struct lt_query *q, const struct lt_run_ref *ref, struct lt_table *out, struct litmus_error *error) {
+static int live_rows(struct lt_query *q, const struct lt_run_ref *ref, struct lt_table *out, struct litmus_error *error) {
     struct lt_gathering session;
-    struct lt_gather_options options = {.run_id = ref->run_id};
-    int code = lt_gather_session(q->data_dir, ref->session_id, &options, &session, error);
+    int code = lt_query_gather(q, ref->session_id, ref->run_id, &session, error);
     if (code == LITMUS_OK && session.run_count == 0) code = lt_fail(error, LITMUS_ENOENT, 0, "run %s is no longer there", ref->run_id);
     if (code == LITMUS_OK) code = lt_rows_build(&session.runs[0]->run, out, error);
     lt_gathering_release(&session);

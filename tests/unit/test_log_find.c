@@ -44,6 +44,14 @@ static void test_find(void **state) {
         if (of_session) assert_string_equal(list.files[i].session, SESSION);
         if (strstr(list.files[i].path, "my-session") != NULL) assert_string_equal(list.files[i].session, "");
     }
+    lt_log_list_by_session(&list);
+    struct lt_log_list part = lt_log_list_part(&list, SESSION), one;
+    assert_ok(lt_log_find(dir, SESSION, &one, &error), error);
+    assert_int_equal(part.count, one.count); /* the same files in the same order */
+    for (size_t i = 0; i < one.count; i++) assert_string_equal(part.files[i].path, one.files[i].path);
+    lt_log_list_release(&one);
+    assert_int_equal(lt_log_list_part(&list, "my-session").count, 0); /* to be looked for */
+    assert_int_equal(lt_log_list_part(&list, "zzz").count, 0);
     lt_log_list_release(&list);
     assert_ok(lt_log_find(dir, SESSION, &list, &error), error);
     assert_int_equal(list.count, 4);
