@@ -73,10 +73,12 @@ LITMUS_API const char *litmus_version(void);
 typedef struct litmus_session litmus_session; /* handle: one connect-to-disconnect window */
 typedef struct litmus_run litmus_run;         /* handle: one run of a session */
 
+/* What a power loss may take. Nothing else takes what emit acknowledged (docs/durability.md). */
 enum litmus_durability {
-    LITMUS_DURABILITY_OS = 0,    /* survives process death; the daemon syncs within 1 s */
-    LITMUS_DURABILITY_GROUP = 1, /* this process syncs at most `group_ms` after an event */
-    LITMUS_DURABILITY_EACH = 2,  /* fdatasync before each emit returns */
+    LITMUS_DURABILITY_DEFAULT = 0, /* what LITMUS_DURABILITY or litmus.yaml says, else OS */
+    LITMUS_DURABILITY_GROUP = 1,   /* an emit `group_ms` after the last sync syncs all before it, and so does close */
+    LITMUS_DURABILITY_EACH = 2,    /* nothing: emit returns when the event is on the disk */
+    LITMUS_DURABILITY_OS = 3,      /* what the daemon has not synced yet: the last second */
 };
 
 struct litmus_session_options {

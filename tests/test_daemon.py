@@ -119,6 +119,19 @@ def test_without_a_daemon_the_producer_does_the_work(bench):
     assert not bench.status()["running"]
 
 
+def test_a_run_that_cannot_be_written_is_listed(bench):
+    bench.executive()
+    runs = bench.data_dir / "runs"
+    runs.rename(bench.data_dir / "away")
+    runs.write_text("in the way")
+    assert bench.executive().returncode != 0
+    bench.wait(lambda: bench.status()["failed"] == 1)
+    (failure,) = bench.status()["failures"]
+    assert "runs" in failure["error"] and len(failure["session_id"]) == 36
+    text = bench.litmus("daemon", "status").stdout
+    assert f"failed: session {failure['session_id']}: {failure['error']}" in text
+
+
 def test_status_and_stop_have_exit_codes_for_scripts(bench):
     assert bench.litmus("daemon", "stop").returncode == 0  # none runs: what is wanted is so
     missing = bench.litmus("daemon", "status")

@@ -50,7 +50,7 @@ class Session:
         joined: bool = False,
         payload: dict[str, _JSONLike] | None = None,
         daemon: bool = True,
-        durability: Literal["os", "group", "each"] = "os",
+        durability: str | None = None,
         group_ms: int = 100,
         daemon_exe: _Path | None = None,
     ) -> None: ...

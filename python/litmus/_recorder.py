@@ -175,12 +175,9 @@ class _Part:
             option = self.config.option
             payload = arguments.pop("payload", None)
             arguments.setdefault("daemon", not flag(option, "no_daemon"))
-            durability = self.settings().get("durability")
-            if isinstance(durability, str):
-                word, _, number = durability.partition(" ")
-                arguments["durability"] = word
-                if number.split(" ")[0].isdigit():
-                    arguments["group_ms"] = int(number.split(" ")[0])
+            durability = getattr(option, "litmus_durability", None)  # else the core looks: variable, litmus.yaml
+            if durability:
+                arguments["durability"] = durability
             self.session = _litmus.Session(payload=payload, **arguments)
             return True
         except Exception as exc:

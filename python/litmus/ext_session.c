@@ -8,6 +8,7 @@
  *  - A forked child shares no call with its parent's threads: it counts anew, and its close seals
  *    the child's own log and nothing else.
  */
+#include "emit/durability.h"
 #include "emit/session.h"
 #include "ext.h"
 
@@ -26,7 +27,7 @@ struct session {
 };
 
 static const char session_doc[] =
-    "Session(data_dir=None, session_id=None, joined=False, payload=None, daemon=True, durability='os', group_ms=100, daemon_exe=None)\n"
+    "Session(data_dir=None, session_id=None, joined=False, payload=None, daemon=True, durability=None, group_ms=100, daemon_exe=None)\n"
     "--\n\n"
     "A producer's session: opens a log file of its own below data_dir/events.\n\n"
     "data_dir: folder (str or path); None: LITMUS_DATA_DIR, litmus.yaml, LITMUS_HOME, XDG, in that order.\n"
@@ -34,8 +35,9 @@ static const char session_doc[] =
     "joined: another process owns the session: no session.* events, no daemon, close() only seals.\n"
     "payload: dict of fields of session.started.\n"
     "daemon: start the runs daemon if none runs; False: close() writes the runs' files itself.\n"
-    "durability: 'os' (survives the process; the daemon syncs within 1 s), 'group' (synced at most\n"
-    "group_ms milliseconds after an event) or 'each' (synced before emit returns).\n"
+    "durability: what a power loss may take: 'each' (nothing), 'group' or 'group N ms' (what came since the\n"
+    "last sync; there is one every group_ms), 'os' (the last second, which the daemon has not synced yet);\n"
+    "None: LITMUS_DURABILITY, litmus.yaml, 'os', in that order.\n"
     "daemon_exe: path of the litmus program; None: found beside the interpreter.\n\n"
     "Attributes: id, data_dir, log_path, rows (events in this process's log), closed.\n"
     "May be used by many threads. A forked child that emits gets a log file of its own.\n"
@@ -49,15 +51,10 @@ struct session_arguments {
     int joined, daemon, group_ms;
 };
 
-static int session_durability(const char *word, enum litmus_durability *out) {
-    static const char *const words[] = {"os", "group", "each"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(word, words[i]) != 0) continue;
-        *out = (enum litmus_durability)i;
-        return 0;
-    }
+static int session_durability(const struct session_arguments *args, struct litmus_session_options *options) {
+    if (args->durability == NULL || lt_durability_parse(args->durability, &options->durability, &options->group_ms)) return 0;
     struct litmus_error error = {0};
-    lt_fail(&error, LITMUS_EINVAL, 0, "durability \"%.40s\" is none of os, group, each", word);
+    lt_fail(&error, LITMUS_EINVAL, 0, "durability \"%.40s\" is none of os, each, group N ms", args->durability);
     ext_raise(&error, EXT_ANYTHING, NULL);
     return -1;
 }
@@ -81,7 +78,7 @@ static int session_open(struct session *self, struct session_arguments *args) {
         .no_daemon = args->daemon == 0,
         .group_ms = args->group_ms,
     };
-    if (session_durability(args->durability, &options.durability) || session_find_exe(args)) return -1;
+    if (session_durability(args, &options) || session_find_exe(args)) return -1;
     options.daemon_exe = ext_path_text(args->daemon_exe);
     struct lt_buf payload;
     lt_buf_init(&payload);
@@ -114,8 +111,8 @@ static PyObject *session_new_object(PyTypeObject *type, PyObject *args, PyObject
 static int session_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     static const char *const names[] = {"data_dir", "session_id", "joined", "payload", "daemon", "durability", "group_ms", "daemon_exe", NULL};
     struct session *self = (struct session *)object;
-    struct session_arguments a = {.payload = Py_None, .durability = "os", .daemon = 1, .group_ms = 100};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&zpOpsiO&:Session", EXT_NAMES(names), ext_optional_path, &a.data_dir, &a.session_id, &a.joined,
+    struct session_arguments a = {.payload = Py_None, .daemon = 1, .group_ms = 100};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O&zpOpziO&:Session", EXT_NAMES(names), ext_optional_path, &a.data_dir, &a.session_id, &a.joined,
                                      &a.payload, &a.daemon, &a.durability, &a.group_ms, ext_optional_path, &a.daemon_exe))
         return -1;
     int failed = -1;

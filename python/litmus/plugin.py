@@ -37,6 +37,11 @@ def pytest_addoption(parser) -> None:
         "--litmus-required", action="store_true", help="it is an error when the run cannot be recorded (LITMUS_REQUIRED)"
     )
     group.addoption("--litmus-no-daemon", action="store_true", help="do without the runs daemon (LITMUS_NO_DAEMON)")
+    group.addoption(
+        "--litmus-durability",
+        metavar="HOW",
+        help="what a power loss may take: each (nothing), 'group N ms', os (the last second) (LITMUS_DURABILITY, litmus.yaml)",
+    )
     for name, _, help_text in FIELDS:
         group.addoption(f"--litmus-{name.replace('_', '-')}", metavar="TEXT", help=f"{help_text} (LITMUS_{name.upper()})")
 

@@ -67,7 +67,7 @@ def _clean(value):
 
 class Session:
     def __init__(
-        self, data_dir=None, session_id=None, joined=False, payload=None, daemon=True, durability="os", group_ms=100
+        self, data_dir=None, session_id=None, joined=False, payload=None, daemon=True, durability=None, group_ms=100
     ):
         self._fail = os.environ.get("LITMUS_FAKE_FAIL", "")
         if self._fail == "open":

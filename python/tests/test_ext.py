@@ -289,7 +289,7 @@ def test_joined_session(data_dir):
     assert [e["event_type"] for e in events(data_dir)] == ["session.started", "vendor.thing", "session.ended"]
 
 
-@pytest.mark.parametrize("durability", ["os", "group", "each"])
+@pytest.mark.parametrize("durability", ["os", "group", "group 20 ms", "each", None])
 def test_durability(data_dir, durability):
     with _litmus.Session(data_dir, daemon=False, durability=durability, group_ms=1) as session:
         session.emit("vendor.thing", {})

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -114,6 +115,44 @@ int lt_io_mkdirs(const struct lt_io *io, const char *path, struct litmus_error *
     return code;
 }
 
+/* Does the link at `path` stay below `top`? */
+static bool stays_below(const char *top, const char *path) {
+    char *to = realpath(path, NULL), *real = realpath(top, NULL);
+    size_t n = real == NULL ? 0 : strlen(real);
+    bool stays = to != NULL && real != NULL && strncmp(to, real, n) == 0 && (to[n] == '/' || to[n] == '\0' || n == 1);
+    free(to);
+    free(real);
+    return stays;
+}
+
+static int mkdir_below(const struct lt_io *io, const char *top, const char *path, struct litmus_error *error) {
+    struct stat st;
+    bool there = lstat(path, &st) == 0;
+    if (!there && errno != ENOENT) return lt_fail_os(error, errno, "make folder", path);
+    if (!there && io->mkdir(io->self, path, 0777) != 0 && errno != EEXIST) return lt_fail_os(error, errno, "make folder", path);
+    if (!there && lstat(path, &st) != 0) return lt_fail_os(error, errno, "make folder", path);
+    if (S_ISDIR(st.st_mode)) return LITMUS_OK;
+    if (!S_ISLNK(st.st_mode)) return lt_fail_os(error, ENOTDIR, "make folder", path);
+    if (stays_below(top, path)) return LITMUS_OK;
+    return lt_fail(error, LITMUS_EPERM, 0, "%s is a symbolic link out of %s, which is not followed: put a folder there (the data_dir itself may be a link)", path, top);
+}
+
+int lt_io_mkdirs_below(const struct lt_io *io, const char *top, const char *path, struct litmus_error *error) {
+    int code = lt_io_mkdirs(io, top, error);
+    struct lt_buf part;
+    lt_buf_init(&part);
+    for (const char *p = path + strlen(top); code == LITMUS_OK && *p != '\0';) {
+        while (*p == '/') p++;
+        while (*p != '\0' && *p != '/') p++;
+        lt_buf_clear(&part);
+        lt_buf_add(&part, path, (size_t)(p - path));
+        const char *name = lt_buf_cstr(&part);
+        code = part.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : mkdir_below(io, top, name, error);
+    }
+    lt_buf_release(&part);
+    return code;
+}
+
 int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error *error) {
     int fd = io->open(io->self, path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0) return lt_fail_os(error, errno, "open folder", path);
@@ -154,7 +193,8 @@ int lt_io_sync_file(const struct lt_io *io, const char *path, struct litmus_erro
 }
 
 int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
-    int fd = io->open(io->self, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
+    int fd = io->open(io->self, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+    if (fd < 0 && errno == EEXIST && io->unlink(io->self, path) == 0) fd = io->open(io->self, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
     if (fd < 0) return lt_fail_os(error, errno, "create", path);
     int code = LITMUS_OK;
     if (lt_io_write_all(io, fd, bytes, n, NULL) != 0) code = lt_fail_os(error, errno, "write", path);

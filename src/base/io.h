@@ -33,6 +33,9 @@ extern const struct lt_io lt_io_os; /* the real calls; EINTR is retried */
 int lt_io_write_all(const struct lt_io *io, int fd, const void *bytes, size_t n, size_t *done);
 /* Creates the folder and those above it. */
 int lt_io_mkdirs(const struct lt_io *io, const char *path, struct litmus_error *error);
+/* The same for a folder below `top`, which is a part of its path: a symbolic link on the way that leads
+ * out of `top` is not followed (EPERM). `top` itself may be one. */
+int lt_io_mkdirs_below(const struct lt_io *io, const char *top, const char *path, struct litmus_error *error);
 /* fsync of a folder, so that a name in it survives power loss. */
 int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error *error);
 /* The same for `folder` and those above it up to `top`, which is a part of its path, and for the name
@@ -44,7 +47,8 @@ int lt_io_sync_file(const struct lt_io *io, const char *path, struct litmus_erro
  * fsync, rename, fsync of the folder. */
 int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n,
                   struct litmus_error *error);
-/* Its first half, for who knows the name only later: writes and syncs a file that nobody looks for.
+/* Its first half, for who knows the name only later: writes and syncs a file that nobody looks for. The
+ * file is new: what lies there, left by a crash or put there by somebody, is removed and not written to.
  * On failure it is removed. */
 int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n,
                        struct litmus_error *error);

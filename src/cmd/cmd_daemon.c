@@ -21,6 +21,28 @@ static int run_daemon(struct lt_cli *cli) {
     return lt_cli_fail(cli, &error);
 }
 
+static void add_failures_json(const struct lt_daemon_status *s, struct lt_buf *text) {
+    lt_buf_add_text(text, ",\"failures\":[");
+    for (size_t i = 0; i < s->failure_count; i++) {
+        lt_buf_add_text(text, i == 0 ? "{\"session_id\":" : ",{\"session_id\":");
+        lt_add_json_str(lt_str_of(s->failures[i].session_id), text);
+        lt_buf_add_text(text, ",\"error\":");
+        lt_add_json_str(lt_str_of(s->failures[i].text), text);
+        lt_buf_add_char(text, '}');
+    }
+    lt_buf_add_char(text, ']');
+}
+
+static void add_failures(const struct lt_daemon_status *s, struct lt_buf *text) {
+    for (size_t i = 0; i < s->failure_count; i++) {
+        lt_buf_add_text(text, "\nfailed: session ");
+        lt_show_str(text, lt_str_of(s->failures[i].session_id));
+        lt_buf_add_text(text, ": ");
+        lt_show_str(text, lt_str_of(s->failures[i].text));
+    }
+    if (s->failed > (int64_t)s->failure_count) lt_buf_addf(text, "\nand %lld more", (long long)s->failed - (long long)s->failure_count);
+}
+
 static void print_status(const struct lt_cli *cli, const struct lt_daemon_status *s) {
     struct lt_buf text;
     lt_buf_init(&text);
@@ -30,6 +52,7 @@ static void print_status(const struct lt_cli *cli, const struct lt_daemon_status
         lt_buf_addf(&text, ",\"uptime_s\":%.6f,\"runs_in_flight\":%lld,\"logs_watched\":%lld,\"materialized\":%lld,\"failed\":%lld,\"data_dir\":", (double)s->uptime_us / 1e6,
                     (long long)s->runs_in_flight, (long long)s->logs_watched, (long long)s->materialized, (long long)s->failed);
         lt_add_json_str((struct lt_str){cli->data_dir.p, cli->data_dir.n}, &text);
+        add_failures_json(s, &text);
         lt_buf_add_char(&text, '}');
         lt_print_json(&text);
     } else if (s->running) {
@@ -37,6 +60,7 @@ static void print_status(const struct lt_cli *cli, const struct lt_daemon_status
         lt_show_duration(&text, s->uptime_us);
         lt_buf_addf(&text, "\n%lld runs in flight, %lld logs watched, %lld runs materialized, %lld failed", (long long)s->runs_in_flight, (long long)s->logs_watched,
                     (long long)s->materialized, (long long)s->failed);
+        add_failures(s, &text);
         puts(lt_buf_cstr(&text));
     } else {
         puts("not running");

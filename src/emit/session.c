@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/portable.h"
+#include "emit/durability.h"
 #include "serve/daemon.h"
 
 #include <limits.h>
@@ -103,7 +104,8 @@ int litmus_session_open(const struct litmus_session_options *options, litmus_ses
     int code = session_new(options, &session, error);
     if (code == LITMUS_OK) {
         struct lt_log_options log = {.data_dir = session->data_dir, .session_id = session->session_id, .durability = options->durability, .group_ms = options->group_ms};
-        code = lt_log_create(&log, &session->log, error);
+        if (log.durability == LITMUS_DURABILITY_DEFAULT) code = lt_durability_find(&log.durability, &log.group_ms, error);
+        if (code == LITMUS_OK) code = lt_log_create(&log, &session->log, error);
     }
     if (code == LITMUS_OK) code = emit_started(session, options, error);
     if (code != LITMUS_OK) {

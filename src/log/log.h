@@ -21,7 +21,7 @@
 struct lt_log_options {
     const char *data_dir;
     const char *session_id;
-    enum litmus_durability durability;
+    enum litmus_durability durability; /* DEFAULT is OS here */
     int group_ms; /* GROUP: the first append this long after the last sync syncs, and so does seal; 0: 100 */
     const struct lt_io *io; /* NULL: the real calls. Borrowed for the writer's life */
 };

@@ -52,7 +52,7 @@ static int make_folder(struct lt_log_writer *writer, struct lt_buf *folder, stru
     lt_buf_addf(folder, "%s/events/%s", writer->data_dir, date);
     const char *path = lt_buf_cstr(folder);
     if (folder->failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
-    return lt_io_mkdirs(writer->io, path, error);
+    return lt_io_mkdirs_below(writer->io, writer->data_dir, path, error);
 }
 
 /* Opens the first free name of the session and this process; *fd and writer->path, ->identity. */
@@ -198,6 +198,7 @@ static int sync_by_mode(struct lt_log_writer *writer, struct litmus_error *error
         writer->synced_us = now;
         return sync_data(writer, error);
     }
+    case LITMUS_DURABILITY_DEFAULT:
     case LITMUS_DURABILITY_OS: break;
     }
     return LITMUS_OK;
@@ -316,7 +317,7 @@ static struct lt_log_writer *writer_new(const struct lt_log_options *options) {
     pthread_mutex_init(&writer->mutex, NULL);
     writer->fd = -1;
     writer->io = options->io == NULL ? &lt_io_os : options->io;
-    writer->durability = options->durability;
+    writer->durability = options->durability == LITMUS_DURABILITY_DEFAULT ? LITMUS_DURABILITY_OS : options->durability;
     writer->group_us = (int64_t)(options->group_ms > 0 ? options->group_ms : 100) * 1000;
     snprintf(writer->session, sizeof writer->session, "%s", options->session_id); /* fits: checked */
     lt_buf_init(&writer->out);

@@ -324,7 +324,7 @@ static int publish(struct lt_materializer *m, const struct lt_gathered_run *run,
     add_plain(&hidden, run->run.run_id, LT_UUID_BYTES);
     lt_buf_add_text(&hidden, ".tmp");
     const char *path = lt_buf_cstr(&hidden);
-    int code = folder.failed || hidden.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_mkdirs(m->io, folder.p, error);
+    int code = folder.failed || hidden.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_mkdirs_below(m->io, m->data_dir, folder.p, error);
     if (code == LITMUS_OK) code = lt_io_write_hidden(m->io, path, m->bytes.p, m->bytes.n, error);
     if (code == LITMUS_OK) code = give_name(m, run, rebuild, path, name, done, error);
     if (code == LITMUS_OK) code = sync_folder(m, folder.p, &m->runs, error);

@@ -173,6 +173,9 @@ static int make_tables(struct lt_catalog *c, struct litmus_error *error) {
 }
 
 static int open_file(struct lt_catalog *c, struct litmus_error *error) {
+    struct stat link;
+    if (lstat(c->path, &link) == 0 && S_ISLNK(link.st_mode))
+        return lt_fail(error, LITMUS_EDAMAGED, 0, "%s is a symbolic link, and those are not followed out of a data_dir", c->path);
     int rc = sqlite3_open_v2(c->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) return fail_sql(c, rc, error);
     sqlite3_busy_timeout(c->db, BUSY_MS);

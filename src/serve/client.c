@@ -103,6 +103,21 @@ static int64_t number(yyjson_val *root, const char *key) {
     return yyjson_get_sint(yyjson_obj_get(root, key));
 }
 
+static void copy_text(yyjson_val *object, const char *key, char *out, size_t size) {
+    const char *text = yyjson_get_str(yyjson_obj_get(object, key));
+    snprintf(out, size, "%s", text == NULL ? "" : text);
+}
+
+static void read_failures(yyjson_val *list, struct lt_daemon_status *out) {
+    yyjson_val *one;
+    yyjson_arr_iter iter = yyjson_arr_iter_with(list);
+    while (out->failure_count < LT_DAEMON_FAILURES && (one = yyjson_arr_iter_next(&iter)) != NULL) {
+        struct lt_daemon_failure *failure = &out->failures[out->failure_count++];
+        copy_text(one, "session_id", failure->session_id, sizeof failure->session_id);
+        copy_text(one, "error", failure->text, sizeof failure->text);
+    }
+}
+
 int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct litmus_error *error) {
     struct lt_buf line, path;
     lt_buf_init(&line);
@@ -114,7 +129,6 @@ int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct 
     if (code == LITMUS_OK && ask(data_dir, "status\n", &line, ASK_MS)) {
         doc = yyjson_read(line.p, line.n, 0);
         yyjson_val *root = yyjson_doc_get_root(doc);
-        const char *version = yyjson_get_str(yyjson_obj_get(root, "version"));
         out->running = true;
         out->pid = (long)number(root, "pid");
         out->uptime_us = number(root, "uptime_us");
@@ -122,7 +136,8 @@ int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct 
         out->materialized = number(root, "materialized");
         out->logs_watched = number(root, "logs_watched");
         out->failed = number(root, "failed");
-        snprintf(out->version, sizeof out->version, "%s", version == NULL ? "" : version);
+        copy_text(root, "version", out->version, sizeof out->version);
+        read_failures(yyjson_obj_get(root, "failures"), out);
     } else if (code == LITMUS_OK && lt_lock_is_held(lt_buf_cstr(&path))) { /* just coming, or hung */
         out->running = true;
         out->pid = lt_hands_pid(lt_buf_cstr(&path));

@@ -96,7 +96,7 @@ static void on_status(void *self, struct lt_buf *json) {
     size_t shown = 0;
     for (size_t i = 0; i < LT_FOLLOW_BUCKETS; i++) {
         for (const struct lt_session *session = d->follow.sessions[i]; session != NULL; session = session->next) {
-            if (!session->failed || shown == 20) continue;
+            if (!session->failed || shown == LT_DAEMON_FAILURES) continue;
             lt_buf_add_text(json, shown++ == 0 ? "{\"session_id\":" : ",{\"session_id\":");
             add_json_text(json, session->id);
             lt_buf_add_text(json, ",\"error\":");

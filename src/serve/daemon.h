@@ -19,11 +19,18 @@ int lt_daemon_run(const struct lt_daemon_options *options, struct litmus_error *
 /* Starts `exe daemon --data-dir D` detached: no descriptor, pipe or terminal of ours goes along.
  * Returns at once; LITMUS_OK also when one is running. */
 int lt_daemon_spawn(const char *exe, const char *data_dir, struct litmus_error *error);
+enum { LT_DAEMON_FAILURES = 20 }; /* so many are told of */
+struct lt_daemon_failure {
+    char session_id[64];
+    char text[600];
+};
 struct lt_daemon_status {
     bool running;
     long pid;
     int64_t uptime_us, runs_in_flight, materialized, logs_watched, failed;
     char version[32];
+    struct lt_daemon_failure failures[LT_DAEMON_FAILURES]; /* sessions that could not be materialised, and why */
+    size_t failure_count;
 };
 int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct litmus_error *error);
 int lt_daemon_stop(const char *data_dir, struct litmus_error *error); /* waits until it is gone */

@@ -258,7 +258,11 @@ static void a_poisoned_run_blocks_no_other_and_is_listed(void **state) {
     struct producer p = start_producer(b, WHOLE, 2);
     assert_int_equal(finish_producer(&p), 0);
     assert_int_equal(runs_on_disk(b), 1);
-    assert_int_equal(status_of(b).failed, 1);
+    struct lt_daemon_status status = status_of(b);
+    assert_int_equal(status.failed, 1);
+    assert_int_equal(status.failure_count, 1);
+    assert_non_null(strstr(status.failures[0].text, "2001-09-09")); /* what is in the way */
+    assert_int_equal(strlen(status.failures[0].session_id), 36);
     setenv("LITMUS_DAEMON_IDLE", "0.3", 1);
     assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
     reap_daemon(b);
