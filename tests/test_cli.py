@@ -364,7 +364,7 @@ def test_verify_names_a_changed_cell(copy):
 
 
 @pytest.mark.parametrize("arguments, hint", [
-    (["rns"], "did you mean runs"), (["xyzzy"], "no command"), (["runs", "--jsn"], "did you mean --json"), (["runs", "--limit"], "needs a value"),
+    (["rns"], "did you mean runs"), (["rnus"], "did you mean runs"), (["xyzzy"], "no command"), (["runs", "--jsn"], "did you mean --json"), (["runs", "--limit"], "needs a value"),
     (["runs", "--limit", "many"], "takes a number"), (["runs", "--json=1"], "takes no value"), (["runs", "-x"], "no option -x"),
     (["runs", "extra"], "too many"), (["runs", "--since", "yesterday"], "--since takes"), (["runs", "--outcome", "bad"], "no outcome"), (["gate"], "missing"),
     (["completion", "bsh"], "did you mean bash"), (["daemon", "stauts"], "did you mean status"), (["help", "shw"], "did you mean show"),
