@@ -79,7 +79,7 @@ static struct lt_str trimmed(struct lt_str s) {
     return s;
 }
 
-enum { SERIAL_NAME_BYTES_MAX = 150 }; /* the column keeps the whole serial; a file name has 255 bytes at most */
+enum { SERIAL_NAME_BYTES_MAX = 150, RUN_ID_NAME_BYTES_MAX = 36 }; /* the column keeps the whole serial; a file name has 255 bytes at most */
 
 /* Anything that could mean something in a path becomes `_`. */
 static void add_plain(struct lt_buf *out, struct lt_str text, size_t bytes_max) {
@@ -90,13 +90,13 @@ static void add_plain(struct lt_buf *out, struct lt_str text, size_t bytes_max) 
     }
 }
 
-int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run_id8, struct lt_buf *out) {
+int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run_id, struct lt_buf *out) {
     char date[LT_ISO_BYTES], stamp[LT_ISO_BYTES];
     lt_time_date(started_us, date);
     lt_time_stamp(started_us, stamp);
     lt_buf_addf(out, "%s/%s", date, stamp);
-    if (run_id8.n > 0) lt_buf_add_char(out, '_');
-    add_plain(out, run_id8, 8);
+    if (run_id.n > 0) lt_buf_add_char(out, '_');
+    add_plain(out, run_id, RUN_ID_NAME_BYTES_MAX);
     serial = trimmed(serial);
     if (serial.n > 0) lt_buf_add_char(out, '_');
     add_plain(out, serial, SERIAL_NAME_BYTES_MAX);
@@ -123,7 +123,7 @@ static bool taken_by_other(struct lt_materializer *m, const char *path, struct l
 
 /* A destination from a log is a path below runs/ or it is not used. */
 static bool destination_usable(struct lt_str d) {
-    if (d.n < 6 || memcmp(d.p, "runs/", 5) != 0 || memchr(d.p, '\0', d.n) != NULL) return false;
+    if (d.n < sizeof "runs/.parquet" || memcmp(d.p, "runs/", 5) != 0 || memchr(d.p, '\0', d.n) != NULL) return false;
     for (size_t i = 0; i + 1 < d.n; i++)
         if (d.p[i] == '/' && d.p[i + 1] == '.') return false;
     return d.n < 1024 && memcmp(d.p + d.n - 8, ".parquet", 8) == 0;
@@ -138,13 +138,13 @@ static int choose_name(struct lt_materializer *m, const struct lt_gathered_run *
     struct lt_buf path;
     lt_buf_init(&path);
     int64_t started = run->run.started.set ? run->run.started.v : run->run.last_at;
-    struct lt_str id8 = {run->run.run_id.p, run->run.run_id.n < 8 ? run->run.run_id.n : 8};
-    lt_buf_add_text(name, "runs/");
-    lt_run_file_name(started, run->run.dut_serial, LT_STR_NULL, name);
-    if (taken_by_other(m, lt_path_join(&path, m->data_dir, lt_buf_cstr(name)), run->run.run_id)) {
+    struct lt_str id = run->run.run_id;
+    const struct lt_str told[] = {LT_STR_NULL, {id.p, id.n < 8 ? id.n : 8}, id}; /* how much of it the name tells, until it is free */
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
         lt_buf_clear(name);
         lt_buf_add_text(name, "runs/");
-        lt_run_file_name(started, run->run.dut_serial, id8, name);
+        lt_run_file_name(started, run->run.dut_serial, told[i], name);
+        if (!taken_by_other(m, lt_path_join(&path, m->data_dir, lt_buf_cstr(name)), id)) break;
     }
     bool failed = name->failed || path.failed;
     lt_buf_release(&path);

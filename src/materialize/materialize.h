@@ -66,7 +66,8 @@ void lt_known_session_free(struct lt_known_session *known); /* with all that it 
 int lt_materialize_known(struct lt_materializer *m, const char *session_id, const struct lt_known_session *known,
                          void (*on_done)(void *self, const struct lt_materialized *done), void *self, struct litmus_error *error);
 
-/* File name of a run below runs/, without the clash suffix: "2026-05-16/20260516T143025Z_SN1.parquet". */
-int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run_id8, struct lt_buf *out);
+/* File name of a run below runs/: "2026-05-16/20260516T143025Z_SN1.parquet". `run_id`: as much of the id
+ * as is needed to tell it from others ("..Z_1b2c3d4e_SN1.parquet"), or NULL. */
+int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run_id, struct lt_buf *out);
 
 #endif

@@ -21,6 +21,7 @@
 #define SESSION "22222222-2222-4222-8222-222222222222"
 #define RUN_A "aaaaaaaa-1111-4111-8111-111111111111"
 #define RUN_B "aaaaaaaa-2222-4222-8222-222222222222"
+#define RUN_LIKE_B "aaaaaaaa-3333-4333-8333-333333333333" /* the same first eight characters */
 #define T0 INT64_C(1778941800000000) /* 2026-05-16T14:30:00Z */
 
 struct bench {
@@ -248,19 +249,22 @@ static void what_an_orphan_writes_later_changes_nothing(void **state) {
     lt_gathering_release(&g);
 }
 
-static void two_runs_of_one_second_have_two_files(void **state) {
+static void runs_of_one_second_have_a_file_each(void **state) {
     struct bench *b = *state;
     struct lt_own_log log;
     lt_own_log_init(&log, b->dir, SESSION, NULL, -1);
     start_run(&log, RUN_A, " S/N\\n1 ");
     start_run(&log, RUN_B, " S/N\\n1 ");
+    start_run(&log, RUN_LIKE_B, " S/N\\n1 ");
     say(&log, "run.ended", RUN_A, 2, "{}");
     say(&log, "run.ended", RUN_B, 2, "{}");
+    say(&log, "run.ended", RUN_LIKE_B, 2, "{}");
     assert_int_equal(lt_own_log_close(&log, &b->error), LITMUS_OK);
     materialize(b, SESSION);
-    assert_int_equal(b->done_count, 2);
+    assert_int_equal(b->done_count, 3);
     assert_non_null(strstr(b->done[0].path, "/20260516T143000Z_S_N_1.parquet"));
     assert_non_null(strstr(b->done[1].path, "/20260516T143000Z_aaaaaaaa_S_N_1.parquet"));
+    assert_non_null(strstr(b->done[2].path, "/20260516T143000Z_" RUN_LIKE_B "_S_N_1.parquet"));
 }
 
 static void a_hostile_serial_stays_a_name(void **state) {
@@ -287,7 +291,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_live_producers_run_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_controller_keeps_the_run_alive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_an_orphan_writes_later_changes_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(two_runs_of_one_second_have_two_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(runs_of_one_second_have_a_file_each, set_up, tear_down),
         cmocka_unit_test(a_hostile_serial_stays_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
