@@ -38,6 +38,10 @@ COMMANDS = [
     "runs\n-n99999999999999999999", "runs\n--project\np\n--part\nq\n--station\nbench-1\n--operator\nann\n--phase\nproduction\n-d\n/nowhere",
 ]
 
+# what a daemon tells of a run (src/materialize/done_text.c)
+DONE = json.dumps({"run_id": "aaaaaaaa-1234-4123-8123-123456789abc", "path": "/d/runs/x.parquet", "outcome": "passed"} |
+                  dict.fromkeys("planned steps measurements passed failed errored skipped done terminated aborted never_ran".split(), 1))
+
 
 def cases():
     for path in sorted((TESTS / "cases").glob("*/events.jsonl")):
@@ -110,7 +114,7 @@ def main():
     write(folder, "parquet", parquet_seeds())
     write(folder, "config", ((f"config{i}", text) for i, text in enumerate(CONFIGS)))
     write(folder, "arguments", ((f"command{i}", text) for i, text in enumerate(COMMANDS)))
-    write(folder, "control", ((f"lines{i}", text) for i, text in enumerate(["status\n", "wait a b\nstatus\r\n", "stop\n", "wait\n", "x" * 300])))
+    write(folder, "control", ((f"lines{i}", text) for i, text in enumerate(["\x01status\n", "\x02wait a b\nstatus\r\n", "\x40stop\n", "\x81wait\n", "\x01" + "x" * 300, DONE])))
     logs = [(path.name, path.read_bytes()) for path in sorted((TESTS / "fuzz/log_reader/corpus").iterdir())]
     whole = dict(logs)["sealed.arrow"]
     cuts = [(f"cut{n}", whole[:n]) for n in (0, 5, 8, 16, 700, 1300, 2400, len(whole) - 100, len(whole) - 7)]

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "../fuzz.h"
 #include "base/process.h"
+#include "materialize/done_text.h"
 #include "serve/control.h"
 
 #include <errno.h>
@@ -94,9 +95,26 @@ static void check_answers(const struct lt_buf *answers, size_t lines) {
     check(count <= lines + 1); /* one more: the line is too long */
 }
 
+/* The other side: any bytes as what a daemon says of a run. What is understood is said again the same. */
+static void check_done_text(const uint8_t *bytes, size_t n) {
+    struct lt_materialized done, again;
+    struct lt_buf text, text_again;
+    if (!lt_done_read((struct lt_str){(const char *)bytes, n}, &done)) return;
+    lt_buf_init(&text);
+    lt_buf_init(&text_again);
+    lt_done_write(&done, &text);
+    check(memchr(text.p, '\n', text.n) == NULL);
+    check(lt_done_read((struct lt_str){text.p, text.n}, &again));
+    lt_done_write(&again, &text_again);
+    check(text.n == text_again.n && memcmp(text.p, text_again.p, text.n) == 0);
+    lt_buf_release(&text);
+    lt_buf_release(&text_again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     if (listening < 0) set_up();
     if (n < 1) return 0;
+    check_done_text(bytes, n);
     struct lt_control control = {.follow = &follow, .status = give_status, .look = look, .stop = stop};
     struct lt_buf answers;
     size_t part = 1 + bytes[0] % 64 * 8, lines = 0;
