@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events gate materialize rebuild verify daemon completion help version"
+        words="runs show events gate materialize rebuild verify archive daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -51,6 +51,11 @@ _litmus() {
         case $current in
         -*) words=' -d --data-dir -j --json --all --no-color -q --quiet -v --verbose -h --help' ;;
         *) words="$(_litmus_runs)" ;;
+        esac ;;
+    archive)
+        case $current in
+        -*) words=' -d --data-dir -j --json --older-than --dry-run --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
         esac ;;
     daemon)
         case $current in

@@ -38,6 +38,7 @@ LAYERS = {
     "accumulate": {"base", "model", "log"},
     "materialize": {"base", "model", "log", "accumulate", "query/catalog.h", "query/catalog_queue.h"},
     "query": {"base", "model", "log", "accumulate", "materialize"},
+    "retain": {"base", "model", "log", "accumulate", "materialize", "query"},
     "serve": {"base", "model", "log", "accumulate", "materialize", "query"},
     "emit": {"base", "model", "log", "materialize", "serve/daemon.h"},
 }

@@ -34,6 +34,7 @@ enum exit_code {
     X(LIMIT, 'n', "limit", NUMBER, limit, "N", "at most N; 0 for all")                                             \
     X(SINCE, 0, "since", TIME, since, "WHEN", "from WHEN on: 7d, 4h, 30m, 2026-05-16, 2026-05-16T14:30Z")          \
     X(UNTIL, 0, "until", TIME, until, "WHEN", "before WHEN")                                                       \
+    X(OLDER_THAN, 0, "older-than", TIME, older_than, "WHEN", "sessions with no event since WHEN: 30d, 26w, 2026-05-16 (default 30d)") \
     X(SERIAL, 0, "serial", TEXT, serial, "SERIAL", "only this DUT serial")                                         \
     X(PART, 0, "part", TEXT, part, "PART", "only this part number")                                                \
     X(STATION, 0, "station", TEXT, station, "STATION", "only this station id")                                     \
@@ -95,7 +96,7 @@ struct lt_cli {
     const char *session, *run, *type, *role;
     bool json, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
-    int64_t limit, since, until, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
+    int64_t limit, since, until, older_than, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
     struct lt_texts allow;
     bool color, err_color, err_terminal, utf8; /* of the screen */
     struct lt_buf data_dir;                    /* found by lt_cli_query or lt_cli_data_dir */
@@ -150,6 +151,7 @@ int lt_cmd_events(struct lt_cli *cli);
 int lt_cmd_gate(struct lt_cli *cli);
 int lt_cmd_materialize(struct lt_cli *cli);
 int lt_cmd_rebuild(struct lt_cli *cli);
+int lt_cmd_archive(struct lt_cli *cli);
 int lt_cmd_verify(struct lt_cli *cli);
 int lt_cmd_daemon(struct lt_cli *cli);
 int lt_cmd_completion(struct lt_cli *cli);

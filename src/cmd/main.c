@@ -46,6 +46,11 @@ const struct lt_command lt_commands[] = {
      "Checks the hash chain of each log of the run's session, and that the run's file is byte for byte what its log folds to. Names what\n"
      "differs by file, byte and event, and then exits with 1. Without a run it checks the last one; --all checks everything.",
      "litmus verify last\nlitmus verify --all"},
+    {"archive", lt_cmd_archive, "", 0, 0, OPT(OLDER_THAN) | OPT(DRY_RUN) | OPT(JSON), NULL, "write the logs of old sessions again, about ten times smaller",
+     "Writes each sealed log of sessions that are older than 30 days, or than --older-than says, again: the same events with the same\n"
+     "hash chain, compressed. It stays an Arrow file that every command, pyarrow and others open. The new file takes the place of the old one\n"
+     "after it was read back and every field was the same. A session that is in flight, damaged, or has a run without its file is left alone.",
+     "litmus archive --dry-run\nlitmus archive --older-than 90d"},
     {"daemon", lt_cmd_daemon, "[run|status|stop]", 0, 1, OPT(FOREGROUND) | OPT(IDLE) | OPT(JSON), "run status stop", "the runs daemon: run it, ask it, stop it",
      "The daemon writes a run's file when the run ends, also when its producer dies. The first producer starts it; it leaves when idle.\n"
      "status exits with 3 when none is running.",

@@ -123,7 +123,7 @@ int lt_cli_parse(struct lt_cli *cli, const struct lt_command *command, int argc,
     int code = EXIT_OK;
     cli->command = command;
     cli->limit = cli->idle = -1;
-    cli->since = cli->until = LT_TIME_NONE;
+    cli->since = cli->until = cli->older_than = LT_TIME_NONE;
     for (const char *word; code == EXIT_OK && (word = take_word(&rest)) != NULL;) {
         if (options_end || word[0] != '-' || word[1] == '\0') code = take_argument(cli, word);
         else if (strcmp(word, "--") == 0) options_end = true;

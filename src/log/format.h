@@ -22,6 +22,8 @@
 #define LT_META_VERSION "litmus.log_version"
 #define LT_META_IDENTITY "litmus.identity"
 #define LT_META_SESSION "litmus.session_id"
+#define LT_META_ARCHIVED "litmus.archived"             /* "1" in a log that was written again by archive.c */
+#define LT_META_ARCHIVE_SHA256 "litmus.archive_sha256" /* of its bytes before the EOS; in the footer alone */
 
 enum {
     LT_LOG_MAGIC_BYTES = 6,   /* at the end of the file */

@@ -76,6 +76,14 @@ bool lt_ipc_schema_text(const struct lt_ipc_schema *schema, const char *key, cha
     return true;
 }
 
+bool lt_ipc_schema_put(struct lt_ipc_schema *schema, const char *key, const char *value) {
+    struct ArrowBuffer metadata;
+    if (ArrowMetadataBuilderInit(&metadata, schema->arrow.metadata) != NANOARROW_OK) return false;
+    bool ok = add_metadata(&metadata, key, value) == NANOARROW_OK && ArrowSchemaSetMetadata(&schema->arrow, (const char *)metadata.data) == NANOARROW_OK;
+    ArrowBufferReset(&metadata);
+    return ok;
+}
+
 /* ---- encoding ---- */
 /* Takes what the encoder made into `out`; encapsulated with prefix and padding if it is a message. */
 static bool finish(struct ArrowIpcEncoder *encoder, bool message, struct lt_buf *out) {

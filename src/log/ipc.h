@@ -23,6 +23,8 @@ struct lt_ipc_schema;
 /* Of a log that this version writes. NULL: out of memory. */
 struct lt_ipc_schema *lt_ipc_schema_new(const char *identity, const char *session_id);
 void lt_ipc_schema_free(struct lt_ipc_schema *schema);
+/* Adds a metadata value. false: out of memory. */
+bool lt_ipc_schema_put(struct lt_ipc_schema *schema, const char *key, const char *value);
 /* Appends the schema message. false: out of memory. */
 bool lt_ipc_schema_encode(const struct lt_ipc_schema *schema, struct lt_buf *out);
 /* A metadata value into `out` (terminated); false if it is not there or does not fit. */

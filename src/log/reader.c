@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +19,7 @@ struct lt_log_reader {
     /* from the schema */
     struct lt_ipc_schema *schema;
     char identity[LT_LOG_IDENTITY_MAX], session[LT_LOG_SESSION_MAX];
+    bool archived; /* it is the one of archive.c: the footer has the hash of all before it */
     bool ours; /* the schema message is the one that this version writes: batches fit the layout */
     /* where we are */
     int64_t offset; /* first byte not consumed */
@@ -106,13 +109,14 @@ static enum lt_log_status fail_foreign(struct lt_log_reader *reader, const char 
 }
 
 /* ---- the start: magic and schema ---- */
-static bool is_ours(struct lt_log_reader *reader, const unsigned char *message, int64_t n, bool *same_length) {
+static bool is_ours(struct lt_log_reader *reader, bool archived, const unsigned char *message, int64_t n, bool *same_length) {
     struct lt_ipc_schema *schema = lt_ipc_schema_new(reader->identity, reader->session);
     struct lt_buf expected;
     lt_buf_init(&expected);
-    bool ok = schema != NULL && lt_ipc_schema_encode(schema, &expected);
-    *same_length = ok && (int64_t)expected.n == n;
-    ok = *same_length && memcmp(expected.p, message, (size_t)n) == 0;
+    bool ok = schema != NULL && (!archived || lt_ipc_schema_put(schema, LT_META_ARCHIVED, "1")) && lt_ipc_schema_encode(schema, &expected);
+    ok = ok && (int64_t)expected.n == n;
+    if (ok) *same_length = true;
+    ok = ok && memcmp(expected.p, message, (size_t)n) == 0;
     lt_buf_release(&expected);
     lt_ipc_schema_free(schema);
     return ok;
@@ -145,9 +149,10 @@ static enum lt_log_status take_schema(struct lt_log_reader *reader, const unsign
     enum lt_log_status status = check_version(reader, error);
     if (status != LT_LOG_EVENT) return status;
     bool same_length = false, metadata = take_metadata(reader);
-    reader->ours = metadata && is_ours(reader, message, n, &same_length);
+    reader->ours = metadata && is_ours(reader, false, message, n, &same_length);
+    reader->archived = !reader->ours && metadata && is_ours(reader, true, message, n, &same_length);
     /* A bit of ours was changed: ours has all of its metadata, and this length. */
-    if (!reader->ours && (same_length || !metadata)) reader->chain_ok = false;
+    if (!reader->ours && !reader->archived && (same_length || !metadata)) reader->chain_ok = false;
     if (reader->chain != NULL) lt_chain_start(reader->chain, reader->identity, reader->last);
     return LT_LOG_EVENT;
 }
@@ -269,6 +274,41 @@ static bool seal_is_ours(const struct lt_log_reader *reader, const unsigned char
     return same;
 }
 
+/* What an archive's footer has to say of the bytes before it. */
+static bool hash_archive(struct lt_log_reader *reader, int64_t end, char hex[LT_HASH_TEXT]) {
+    enum { PIECE = 256 * 1024 };
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    bool ok = digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1;
+    for (int64_t at = 0; ok && at < end;) {
+        int64_t have, want = end - at < PIECE ? end - at : PIECE;
+        const unsigned char *bytes = lt_window_at(&reader->window, at, want, &have);
+        ok = have >= want && EVP_DigestUpdate(digest, bytes, (size_t)want) == 1;
+        at += want;
+    }
+    ok = ok && lt_digest_text(digest, hex);
+    EVP_MD_CTX_free(digest);
+    return ok;
+}
+
+/* Are the bytes from the EOS on those with which archive.c ends what is before them? */
+static bool archive_is_sealed(struct lt_log_reader *reader, int64_t n, size_t count) {
+    char hex[LT_HASH_TEXT];
+    int64_t have;
+    struct lt_ipc_schema *schema = lt_ipc_schema_new(reader->identity, reader->session);
+    bool ok = schema != NULL && hash_archive(reader, reader->offset, hex) && lt_ipc_schema_put(schema, LT_META_ARCHIVED, "1") &&
+              lt_ipc_schema_put(schema, LT_META_ARCHIVE_SHA256, hex);
+    struct lt_ipc_schema *start = reader->schema;
+    const unsigned char *listed, *bytes = lt_window_at(&reader->window, reader->offset, n, &have);
+    ok = ok && have >= n && lt_ipc_footer(reader->decoder, bytes + LT_LOG_PREFIX_BYTES, n - LT_LOG_PREFIX_BYTES, &listed, &count);
+    if (ok) {
+        reader->schema = schema;
+        ok = seal_is_ours(reader, bytes, n, listed, count);
+        reader->schema = start;
+    }
+    lt_ipc_schema_free(schema);
+    return ok;
+}
+
 /* NULL if the footer lists exactly the batches that were read. */
 static const char *check_footer(struct lt_log_reader *reader, int64_t size) {
     int64_t have, n = size - reader->offset;
@@ -283,6 +323,7 @@ static const char *check_footer(struct lt_log_reader *reader, int64_t size) {
     if (reader->sought) return NULL;
     if (count != reader->block_count || hash != reader->blocks_hash) return "the footer lists other events than there are";
     if (reader->ours && reader->chain != NULL && !seal_is_ours(reader, bytes, n, listed, count)) reader->chain_ok = false;
+    if (reader->archived && reader->chain != NULL && !archive_is_sealed(reader, n, count)) reader->chain_ok = false;
     return NULL;
 }
 
@@ -462,4 +503,14 @@ const struct lt_ipc_block *lt_log_reader_blocks(const struct lt_log_reader *read
 }
 const struct lt_ipc_schema *lt_log_reader_schema(const struct lt_log_reader *reader) {
     return reader->schema;
+}
+enum lt_log_form lt_log_reader_form(const struct lt_log_reader *reader) {
+    return reader->ours ? LT_LOG_FORM_WRITTEN : reader->archived ? LT_LOG_FORM_ARCHIVED : LT_LOG_FORM_OTHER;
+}
+bool lt_digest_text(void *digest, char out[LT_HASH_TEXT]) {
+    unsigned char hash[LT_CHAIN_BYTES];
+    unsigned n = sizeof hash;
+    if (EVP_DigestFinal_ex(digest, hash, &n) != 1) return false;
+    for (size_t i = 0; i < sizeof hash; i++) snprintf(out + 2 * i, 3, "%02x", hash[i]);
+    return true;
 }

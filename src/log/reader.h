@@ -14,4 +14,16 @@ const struct lt_ipc_block *lt_log_reader_blocks(const struct lt_log_reader *read
 /* NULL until the schema was read. Borrowed from the reader. */
 const struct lt_ipc_schema *lt_log_reader_schema(const struct lt_log_reader *reader);
 
+
+enum lt_log_form {
+    LT_LOG_FORM_OTHER,    /* of another writer, or not known yet */
+    LT_LOG_FORM_WRITTEN,  /* as the writer of this version begins it */
+    LT_LOG_FORM_ARCHIVED, /* as archive.c writes it */
+};
+enum lt_log_form lt_log_reader_form(const struct lt_log_reader *reader);
+
+/* SHA-256 as text; ends the digest (an EVP_MD_CTX). false: out of memory. */
+enum { LT_HASH_TEXT = 65 };
+bool lt_digest_text(void *digest, char out[LT_HASH_TEXT]);
+
 #endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "retain/survey.h"
+
+#include "base/clock.h"
+#include "log/reader.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *lt_hindrance_text(enum lt_hindrance hindrance) {
+    switch (hindrance) {
+    case LT_HINDRANCE_YOUNG: return "is too young";
+    case LT_HINDRANCE_IN_FLIGHT: return "is in flight, or was not finished: litmus materialize does that when its producer is gone";
+    case LT_HINDRANCE_UNMATERIALIZED: return "has a run without its file: litmus materialize or litmus rebuild writes it";
+    case LT_HINDRANCE_DAMAGED: return "has a damaged log: litmus verify names the place";
+    case LT_HINDRANCE_NONE: break;
+    }
+    return "can be put away";
+}
+
+static void read_rows(struct lt_survey *out, struct lt_surveyed_log *log, struct lt_log_reader *reader, int64_t limit) {
+    struct lt_row row;
+    unsigned char last[32];
+    enum lt_log_status status;
+    while ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT) {
+        if (row.received_at > out->last_at) out->last_at = row.received_at;
+        memcpy(last, row.chain, sizeof last);
+        log->rows++;
+    }
+    for (size_t i = 0; log->rows > 0 && i < sizeof last; i++) snprintf(log->chain + 2 * i, 3, "%02x", last[i]);
+    snprintf(log->identity, sizeof log->identity, "%s", lt_log_reader_identity(reader));
+    log->archived = lt_log_reader_form(reader) == LT_LOG_FORM_ARCHIVED;
+    if (status == LT_LOG_OPEN || status == LT_LOG_TORN) out->hindrance = LT_HINDRANCE_IN_FLIGHT;
+    else if (status != LT_LOG_SEALED || !lt_log_reader_chain_ok(reader)) out->hindrance = LT_HINDRANCE_DAMAGED;
+    else if (limit != LT_TIME_NONE && out->last_at >= limit) out->hindrance = LT_HINDRANCE_YOUNG;
+}
+
+static int survey_log(struct lt_survey *out, const char *path, int64_t limit, struct litmus_error *error) {
+    struct lt_surveyed_log *log = &out->logs[out->log_count];
+    struct lt_log_reader *reader = NULL;
+    struct stat st;
+    log->path = strdup(path);
+    if (log->path == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+    out->log_count++;
+    if (lstat(path, &st) != 0) return lt_fail_os(error, errno, "look at", path);
+    log->bytes = st.st_size;
+    if (!S_ISREG(st.st_mode)) out->hindrance = LT_HINDRANCE_DAMAGED; /* nothing is done through a link */
+    else if (!lt_log_is_sealed(path) || lt_log_is_live(path)) out->hindrance = LT_HINDRANCE_IN_FLIGHT;
+    if (out->hindrance != LT_HINDRANCE_NONE) return LITMUS_OK;
+    int code = lt_log_reader_open(path, &reader, error);
+    if (code != LITMUS_OK) return code;
+    lt_log_reader_check_chain(reader);
+    read_rows(out, log, reader, limit);
+    lt_log_reader_free(reader);
+    return LITMUS_OK;
+}
+
+static int survey_runs(struct lt_survey *out, const char *data_dir, const struct lt_log_list *logs, struct litmus_error *error) {
+    struct lt_gathering session;
+    int code = lt_gather_session(data_dir, out->session_id, &(struct lt_gather_options){.logs = logs}, &session, error);
+    if (code == LITMUS_OK) out->runs = calloc(session.run_count + 1, sizeof *out->runs);
+    if (code == LITMUS_OK && out->runs == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for session %s", out->session_id);
+    if (session.damaged > 0) out->hindrance = LT_HINDRANCE_DAMAGED;
+    for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
+        const struct lt_gathered_run *run = session.runs[i];
+        if (run->run.has_started && !run->materialized) out->hindrance = LT_HINDRANCE_UNMATERIALIZED;
+        if (!run->materialized) continue;
+        struct lt_surveyed_run *to = &out->runs[out->run_count++];
+        struct lt_buf file;
+        lt_buf_init(&file);
+        lt_buf_addf(&file, "%s/%.*s", data_dir, LT_STR_ARG(run->destination));
+        if (access(lt_buf_cstr(&file), F_OK) != 0) out->hindrance = LT_HINDRANCE_UNMATERIALIZED;
+        lt_buf_release(&file);
+        snprintf(to->run_id, sizeof to->run_id, "%.*s", LT_STR_ARG(run->run.run_id));
+        to->file = strndup(run->destination.p == NULL ? "" : run->destination.p, run->destination.n);
+        if (to->file == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for session %s", out->session_id);
+    }
+    lt_gathering_release(&session);
+    return code;
+}
+
+/* The folder's name is the date on which the log was opened. */
+static bool opened_from(const char *path, int64_t limit) {
+    const char *name = strrchr(path, '/');
+    int64_t day;
+    struct lt_str date = {name - 10, 10};
+    return limit != LT_TIME_NONE && name - path > 10 && lt_time_parse(date, &day) && day >= limit;
+}
+
+int lt_survey_session(const char *data_dir, const char *session_id, int64_t limit, struct lt_survey *out, struct litmus_error *error) {
+    struct lt_log_list logs;
+    *out = (struct lt_survey){.last_at = LT_TIME_NONE};
+    snprintf(out->session_id, sizeof out->session_id, "%s", session_id);
+    int code = lt_log_find(data_dir, session_id, &logs, error);
+    if (code != LITMUS_OK) return code;
+    out->logs = calloc(logs.count + 1, sizeof *out->logs);
+    if (out->logs == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for session %s", session_id);
+    else if (logs.count == 0) code = lt_fail(error, LITMUS_ENOENT, 0, "no log of session %s in %s/events", session_id, data_dir);
+    for (size_t i = 0; i < logs.count; i++)
+        if (opened_from(logs.files[i].path, limit)) out->hindrance = LT_HINDRANCE_YOUNG;
+    for (size_t i = 0; code == LITMUS_OK && out->hindrance == LT_HINDRANCE_NONE && i < logs.count; i++) code = survey_log(out, logs.files[i].path, limit, error);
+    if (code == LITMUS_OK && out->hindrance == LT_HINDRANCE_NONE) code = survey_runs(out, data_dir, &logs, error);
+    lt_log_list_release(&logs);
+    return code;
+}
+
+void lt_survey_release(struct lt_survey *survey) {
+    for (size_t i = 0; i < survey->log_count; i++) free(survey->logs[i].path);
+    for (size_t i = 0; i < survey->run_count; i++) free(survey->runs[i].file);
+    free(survey->logs);
+    free(survey->runs);
+    *survey = (struct lt_survey){0};
+}
