@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-import shutil
 import time
 
 import peers as peers_module
@@ -48,7 +47,7 @@ class Trial:
             return _pytest(self.suite, "-p", "litmus.plugin", "--litmus-data-dir", self.data_dir, PATH=_path())
         finally:
             support.stop_daemon(self.data_dir)
-            shutil.rmtree(self.data_dir, ignore_errors=True)
+            support.away(self.data_dir)
 
     def reportlog(self) -> tuple[float, float]:
         log = support.DATA / "report.jsonl"
@@ -138,7 +137,7 @@ def plan(table: support.Table, peers: peers_module.Peers) -> None:
         environ = {"BENCH_STOPWATCH": str(stopwatch), "PYTHONPATH": str(folder), "PATH": _path()}
         _pytest(folder, "-p", "stopwatch", *words, **environ)
         support.stop_daemon(data_dir)
-        shutil.rmtree(data_dir, ignore_errors=True)
+        support.away(data_dir)
         return float(stopwatch.read_text())
 
     differences = []
