@@ -48,15 +48,21 @@ static int os_ftruncate(void *self, int fd, int64_t size) {
 }
 static int os_rename(void *self, const char *from, const char *to) {
     (void)self;
-    return rename(from, to);
+    int result;
+    RETRY(result, rename(from, to));
+    return result;
 }
 static int os_mkdir(void *self, const char *path, unsigned mode) {
     (void)self;
-    return mkdir(path, (mode_t)mode);
+    int result;
+    RETRY(result, mkdir(path, (mode_t)mode)); /* over a network it may */
+    return result;
 }
 static int os_unlink(void *self, const char *path) {
     (void)self;
-    return unlink(path);
+    int result;
+    RETRY(result, unlink(path));
+    return result;
 }
 static int os_flock(void *self, int fd, int operation) {
     (void)self;

@@ -76,7 +76,7 @@ typedef bool lt_damaged_fn(void *self, const char *path, const char *reason);
 int lt_catalog_damaged(struct lt_catalog *catalog, lt_damaged_fn *each, void *self, struct litmus_error *error);
 
 /* Sessions that had unfinished business at the last refresh: a log without its footer, or a run
- * that was started and has no file. */
+ * that was started and has no file or no run.materialized. */
 struct lt_open_session {
     char session_id[64];
     bool live;     /* a producer holds one of its logs */

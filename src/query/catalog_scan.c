@@ -336,6 +336,7 @@ struct session_look {
     struct lt_str *ids;                  /* of those started */
     size_t count, capacity;
     bool any_open, live, failed;
+    bool unsaid; /* a run was started, and no log says that it is materialised */
 };
 
 static bool note_started(struct session_look *look, struct lt_str run_id) {
@@ -387,10 +388,11 @@ static bool read_log(void *self, const char *path, int64_t mtime_us) {
     return !look->failed;
 }
 
-static bool has_open_runs(const struct session_look *look) {
+static bool has_open_runs(struct session_look *look) {
     char id[64];
     for (size_t i = 0; i < look->count; i++) {
         if (lt_map_get(&look->materialized, look->ids[i], 0) != LT_MAP_NONE || look->ids[i].n >= sizeof id) continue;
+        look->unsaid = true;
         memcpy(id, look->ids[i].p, look->ids[i].n);
         id[look->ids[i].n] = '\0';
         if (!lt_catalog_has_run(look->scan->catalog, id)) return true;
@@ -431,7 +433,7 @@ static int look_at_session(struct scan *s, const char *session_id, struct litmus
     if (code == LITMUS_OK && look.failed) code = no_memory(error);
     if (code == LITMUS_OK) {
         struct lt_open_session open = {.live = look.live, .has_runs = look.live || has_open_runs(&look)};
-        if (look.any_open || open.has_runs) {
+        if (look.any_open || open.has_runs || look.unsaid) { /* a materializer may have died between the file and its word for it */
             size_t n = strlen(session_id);
             if (n < sizeof open.session_id) memcpy(open.session_id, session_id, n + 1);
             code = lt_store_open_sessions_add(s->catalog, &open, error);

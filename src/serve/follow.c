@@ -737,12 +737,20 @@ size_t lt_follow_take_sync(struct lt_follow *f, char ***paths) {
         if (log->unsynced) sync_later(f, log->path);
         log->unsynced = false;
     }
+    bool above = false; /* events/ may be as new as the folder in it */
     for (size_t i = 0; i < f->folders->count; i++) {
         struct lt_folder *folder = f->folders->items[i];
         if (!folder->unsynced) continue;
         folder->unsynced = false;
         sync_later(f, folder->path);
         sync_later(f, f->folders->events);
+        above = true;
+    }
+    char *data_dir = above ? strdup(f->folders->events) : NULL;
+    if (data_dir != NULL) {
+        *strrchr(data_dir, '/') = '\0';
+        sync_later(f, data_dir);
+        free(data_dir);
     }
     size_t count = f->sync_count;
     *paths = f->sync;
