@@ -21,8 +21,10 @@ static uint32_t hash_of(struct lt_str key, uint64_t sub) {
         h = (h ^ word) * 0x9E3779B97F4A7C15u;
         h ^= h >> 32;
     }
-    for (; i < key.n; i++) h = (h ^ (unsigned char)key.p[i]) * 1099511628211u;
-    return (uint32_t)(h ^ (h >> 32));
+    for (word = 0; i < key.n; i++) word = word << 8 | (unsigned char)key.p[i];
+    h = (h ^ word) * 0x9E3779B97F4A7C15u;
+    h = (h ^ (h >> 29)) * 0xBF58476D1CE4E5B9u; /* what only the high bits know, down to the low ones */
+    return (uint32_t)(h >> 32);
 }
 
 void lt_map_init(struct lt_map *map) {

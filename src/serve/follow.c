@@ -692,11 +692,13 @@ void lt_follow_done(struct lt_follow *f, struct lt_job *job) {
 enum lt_run_state lt_follow_state(struct lt_follow *f, const char *session_id, const char *run_id, const char **text) {
     *text = "";
     int at = recent_find(f, run_id, strlen(run_id));
+    struct lt_session *session = *session_slot(f, session_id);
+    /* run.materialized is read from the log before the worker that wrote it has told us all. */
+    if (at >= 0 && f->recent[at].done == NULL && session != NULL && session->has_job) return LT_RUN_PENDING;
     if (at >= 0) {
         if (f->recent[at].done != NULL) *text = f->recent[at].done;
         return LT_RUN_DONE;
     }
-    struct lt_session *session = *session_slot(f, session_id);
     if (session == NULL) return LT_RUN_UNKNOWN;
     if (session->has_job || session->asked || session->unread > 0) return LT_RUN_PENDING;
     const struct lt_mark *mark = *mark_slot(session, lt_str_of(run_id));
