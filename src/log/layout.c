@@ -84,7 +84,8 @@ static int measure(const struct lt_row *rows, size_t count, struct plan *plan, s
             if (text.p == NULL) plan->nulls[c]++;
             if (text.p == NULL || text.n == 0) continue;
             /* A reader takes such text for damage, so it must not get in. */
-            if (!lt_utf8_valid(text.p, text.n)) return lt_fail(error, LITMUS_EINVAL, 0, "the event's %s is not UTF-8", lt_column_names[c]);
+            bool known = c == LT_COLUMN_JSON && rows[i].json_is_utf8;
+            if (!known && !lt_utf8_valid(text.p, text.n)) return lt_fail(error, LITMUS_EINVAL, 0, "the event's %s is not UTF-8", lt_column_names[c]);
             if (text.n > (size_t)(LT_LOG_BODY_MAX / 2 - total))
                 return lt_fail(error, LITMUS_EINVAL, 0, "events of more than %lld bytes cannot be recorded", (long long)(LT_LOG_BODY_MAX / 2));
             plan->text_bytes[c] += (int64_t)text.n;
@@ -309,6 +310,7 @@ void lt_batch_row(const struct lt_batch *batch, int64_t index, struct lt_row *ro
     row->session_id = text_at(batch, LT_COLUMN_SESSION_ID, index);
     row->run_id = text_at(batch, LT_COLUMN_RUN_ID, index);
     row->json = text_at(batch, LT_COLUMN_JSON, index);
+    row->json_is_utf8 = false;
     const struct lt_column *chain = &batch->columns[LT_COLUMN_CHAIN];
     if (is_null(chain, index)) memset(row->chain, 0, sizeof row->chain);
     else memcpy(row->chain, chain->data + LT_CHAIN_BYTES * index, sizeof row->chain);
