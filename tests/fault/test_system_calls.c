@@ -4,7 +4,8 @@
  * which the n-th system call on the data_dir fails or is the last: for every n until none is left.
  * Then comes one without faults, and everything that was acknowledged is on record, once.
  *
- * LITMUS_SOAK=1 tries every error at every call; else they take turns.
+ * LITMUS_SOAK=1 tries every error at every call; else they take turns. Under AddressSanitizer, which makes
+ * each start of a program five times as slow, only every fourth call is struck; `make test` runs both.
  */
 #define _GNU_SOURCE
 #include "base/clock.h"
@@ -206,21 +207,28 @@ static bool strike(struct trial *t, const struct task *task, int at, const char 
     return hit;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+enum { CALL_STEP = 4 };
+#else
+enum { CALL_STEP = 1 };
+#endif
+
 static void strike_all(struct trial *t, const struct task *task) {
     bool soak = getenv("LITMUS_SOAK") != NULL;
     int at = 1;
-    for (bool hit = true; hit; at++) {
+    for (bool hit = true; hit; at += soak ? 1 : CALL_STEP) {
         char how[16];
         assert_true(at < CALLS_MAX);
         hit = strike(t, task, at, "after");
         for (int i = 0; i < ERRORS; i++) {
-            if (!soak && (i != at / task->stride % ERRORS || at % task->stride != 0)) continue;
+            if (!soak && CALL_STEP == 1 && (i != at / task->stride % ERRORS || at % task->stride != 0)) continue;
+            if (!soak && CALL_STEP > 1 && i != at / CALL_STEP % ERRORS) continue;
             snprintf(how, sizeof how, "%d", errors[i]);
             strike(t, task, at, how);
         }
-        if (soak || at % 6 == 0) strike(t, task, at, "short");
+        if (soak || at / CALL_STEP % 6 == 0) strike(t, task, at, "short");
     }
-    print_message("%s: %d calls\n", task->name, at - 2);
+    print_message("%s: about %d calls\n", task->name, at);
     assert_true(at > 20);
 }
 
