@@ -23,7 +23,7 @@ list() {
     done
     list tests/fuzz 2 target.c
     list examples 1 '*.c'
-    list python/litmus 9 '*.py' '*.pyi' py.typed
+    list python/litmus 9 '*.py' '*.pyi' py.typed '*.sql'
     list man 1 '*.[1-9]'
     list completions 1 '*'
     list systemd 1 '*.service' '*.socket'

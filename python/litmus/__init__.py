@@ -12,9 +12,12 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["LimitFailure", "MissingLimitError", "__version__", "record_measurement"]
+__all__ = ["LimitFailure", "MissingLimitError", "__version__", "connect", "record_measurement", "refresh", "scan"]
 
 _LAZY = {
+    "connect": "litmus.sql",
+    "refresh": "litmus.sql",
+    "scan": "litmus.sql",
     "record_measurement": "litmus._measure",
     "LimitFailure": "litmus._measure",
     "MissingLimitError": "litmus._measure",

@@ -13,6 +13,7 @@
 #include "ext.h"
 #include "materialize/parquet.h"
 #include "query/query.h"
+#include "query/sql_setup.h"
 
 #include <unistd.h>
 
@@ -363,7 +364,37 @@ static PyGetSetDef query_attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static const char query_sql_setup_doc[] =
+    "sql_setup($self, scratch, events=False, since=None, memory_limit=None)\n--\n\n"
+    "The SQL that makes a DuckDB session see everything on record. Rows that have no file are written to\n"
+    "the folder `scratch`, which may go once the text was run.";
+
+static PyObject *query_sql_setup(PyObject *object, PyObject *args, PyObject *kwargs) {
+    static const char *const names[] = {"scratch", "events", "since", "memory_limit", NULL};
+    struct query *self = (struct query *)object;
+    struct lt_sql_options options = {.since = LT_TIME_NONE};
+    int events = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|pO&z:sql_setup", EXT_NAMES(names), &options.scratch, &events, query_time, &options.since,
+                                     &options.memory_limit))
+        return NULL;
+    options.events = events != 0;
+    struct lt_query *core = query_enter(self);
+    if (core == NULL) return NULL;
+    struct litmus_error error = {0};
+    struct lt_buf text;
+    lt_buf_init(&text);
+    int code;
+    Py_BEGIN_ALLOW_THREADS
+    code = lt_sql_setup(core, &options, &text, &error);
+    Py_END_ALLOW_THREADS
+    query_leave(self);
+    PyObject *result = code == LITMUS_OK ? PyUnicode_DecodeFSDefaultAndSize(lt_buf_cstr(&text), (Py_ssize_t)text.n) : ext_raise(&error, EXT_ANYTHING, NULL);
+    lt_buf_release(&text);
+    return result;
+}
+
 static PyMethodDef query_methods[] = {
+    {"sql_setup", (PyCFunction)(void (*)(void))query_sql_setup, METH_VARARGS | METH_KEYWORDS, query_sql_setup_doc},
     {"runs", (PyCFunction)(void (*)(void))query_runs, METH_VARARGS | METH_KEYWORDS, query_runs_doc},
     {"find", query_find, METH_VARARGS, query_find_doc},
     {"steps", query_steps, METH_VARARGS, "steps($self, run)\n--\n\nThe step rows of a run as a Table. Raises as find, DataUnavailable."},

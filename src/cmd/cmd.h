@@ -54,6 +54,11 @@ enum exit_code {
     X(DRY_RUN, 0, "dry-run", FLAG, dry_run, NULL, "say what would be done, and do nothing")                        \
     X(FOREGROUND, 0, "foreground", FLAG, foreground, NULL, "stay in the foreground (for systemd, for debugging)")  \
     X(IDLE, 0, "idle", NUMBER, idle, "SECONDS", "leave after so long without work (default 60)")                   \
+    X(COMMAND, 'c', "command", TEXT, sql, "SQL", "run this and leave")                                             \
+    X(FILE, 'f', "file", TEXT, sql_file, "FILE", "run what this file says and leave")                              \
+    X(CSV, 0, "csv", FLAG, csv, NULL, "CSV, with a line of names first")                                           \
+    X(PARQUET, 0, "parquet", TEXT, parquet, "FILE", "write the answer to this Parquet file")                       \
+    X(MEMORY, 0, "memory", TEXT, memory, "SIZE", "at most so much memory: 512MB, 2GB, 50% (also LITMUS_SQL_MEMORY; default 60%)") \
     X(MAN, 0, "man", FLAG, man, NULL, "as a man page")                                                             \
     X(UTC, 0, "utc", FLAG, utc, NULL, "times in UTC, not local time")                                              \
     X(NO_COLOR, 0, "no-color", FLAG, no_color, NULL, "no colours (also: NO_COLOR, or not a terminal)")             \
@@ -93,8 +98,8 @@ struct lt_cli {
     const char *arguments[LT_ARGUMENTS_MAX];
     size_t argument_count;
     const char *data_dir_given, *serial, *part, *station, *operator_id, *phase, *outcome, *project;
-    const char *session, *run, *type, *role;
-    bool json, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
+    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory;
+    bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
     int64_t limit, since, until, older_than, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
     struct lt_texts allow;
@@ -148,6 +153,7 @@ bool lt_reader_is_gone(void); /* of stdout */
 int lt_cmd_runs(struct lt_cli *cli);
 int lt_cmd_show(struct lt_cli *cli);
 int lt_cmd_events(struct lt_cli *cli);
+int lt_cmd_sql(struct lt_cli *cli);
 int lt_cmd_gate(struct lt_cli *cli);
 int lt_cmd_materialize(struct lt_cli *cli);
 int lt_cmd_rebuild(struct lt_cli *cli);

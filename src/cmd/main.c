@@ -27,6 +27,13 @@ const struct lt_command lt_commands[] = {
      "Lists events in the order in which they were received: the latest 100, or all of a run, a session or since a time, unless --limit\n"
      "says otherwise. --types prints the table of event types instead.",
      "litmus events --run last\nlitmus events --type test.measurement --since 1h --json\nlitmus events --follow\nlitmus events --types --type test.step_ended"},
+    {"sql", lt_cmd_sql, "", 0, 0, OPT(COMMAND) | OPT(FILE) | OPT(CSV) | OPT(JSON) | OPT(PARQUET) | OPT(MEMORY) | OPT(SINCE), NULL, "ask in SQL, with your DuckDB",
+     "Opens DuckDB in memory with views over every finished run and every run in flight: runs, steps, attempts, measurements, events, live;\n"
+     "and for analysis unit_runs, yield, step_coverage, step_pareto, flaky_steps, capability. Nothing on record can be changed through them; times are UTC.\n"
+     "The duckdb program is taken from LITMUS_DUCKDB, from beside litmus, or from PATH; without one, the duckdb module of the Python beside litmus\n"
+     "does it. events are loaded when the text names them, or in a shell; --since keeps older ones out.",
+     "litmus sql\nlitmus sql -c \"SELECT step_name, count(*) FROM steps WHERE never_ran GROUP BY ALL\"\n"
+     "litmus sql --csv -c \"FROM yield\"\nlitmus sql -f report.sql --parquet report.parquet"},
     {"gate", lt_cmd_gate, "RUN", 1, 1, OPT(ALLOW) | OPT(JSON), "run", "succeed only if every planned step has a passing verdict",
      "Exits with 0 if every planned step of the run passed (or is done, having nothing to judge), else lists those that did not and exits\n"
      "with 1. A step that was skipped, or never ran, is accepted only with --allow: skipped, or its reason (skip_marker, maxfail,\n"

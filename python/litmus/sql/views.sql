@@ -1,0 +1,96 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Views over litmus_rows (every row of finished files and of runs in flight) and litmus_events.
+-- `litmus sql` and litmus.connect() run this text; it is DuckDB's SQL.
+
+CREATE OR REPLACE TEMP VIEW runs AS
+SELECT run_id, session_id, slot_id, run_started_at AS started_at, run_ended_at AS ended_at, run_outcome AS outcome, live,
+       dut_serial, dut_part_number, dut_revision, dut_lot_number, product_id, product_name, product_revision,
+       station_id, station_name, station_type, station_location, station_hostname, fixture_id, test_phase,
+       operator_id, operator_name, project_name, git_commit, git_branch, git_remote,
+       stop_reason, deselected_count, plan_digest, python_version, litmus_version, env_fingerprint,
+       epoch(run_ended_at - run_started_at) AS duration_s
+FROM litmus_rows WHERE record_type = 'run';
+
+CREATE OR REPLACE TEMP VIEW live AS SELECT * FROM runs WHERE live;
+
+-- never_ran: no verdict and never started. In a run in flight such a step may still come: it is NULL there.
+CREATE OR REPLACE TEMP VIEW steps AS
+SELECT *, CASE WHEN step_outcome IS NULL AND vector_outcome IS NULL AND step_started_at IS NULL
+               THEN CASE WHEN live THEN NULL ELSE true END ELSE false END AS never_ran,
+       epoch(step_ended_at - step_started_at) AS duration_s
+FROM litmus_rows WHERE record_type = 'step';
+
+-- One row per execution of a step; the last one is final.
+CREATE OR REPLACE TEMP VIEW attempts AS
+SELECT run_id, session_id, run_started_at, dut_serial, dut_part_number, station_id, test_phase, live,
+       step_index, step_path, step_name, step_node_id, vector_index,
+       n - 1 AS attempt, n = len(attempt_outcomes) AS is_final, attempt_outcomes[n] AS outcome,
+       attempt_started_at[n] AS started_at, attempt_ended_at[n] AS ended_at,
+       epoch(attempt_ended_at[n] - attempt_started_at[n]) AS duration_s
+FROM (SELECT *, unnest(range(1, len(attempt_outcomes) + 1)) AS n FROM litmus_rows
+      WHERE record_type = 'step' AND len(attempt_outcomes) > 0);
+
+CREATE OR REPLACE TEMP VIEW measurements AS SELECT * FROM litmus_rows WHERE record_type = 'measurement';
+
+CREATE OR REPLACE TEMP VIEW events AS SELECT * FROM litmus_events;
+
+-- ---- Analysis. A unit is a serial; a run without one is in no unit, a run in flight in no figure.
+
+-- The runs that count, each with its place in the history of its unit: over the whole record, before any
+-- filter, so that a window cannot make a retest a first try. Per part number and phase.
+CREATE OR REPLACE TEMP VIEW unit_runs AS
+SELECT *, row_number() OVER unit AS try, count(*) OVER (PARTITION BY dut_part_number, test_phase, dut_serial) AS tries
+FROM runs WHERE NOT live AND coalesce(dut_serial, '') <> ''
+WINDOW unit AS (PARTITION BY dut_part_number, test_phase, dut_serial ORDER BY started_at, run_id);
+
+-- How often each planned step ran, never ran, and what came of it.
+CREATE OR REPLACE TEMP VIEW step_coverage AS
+SELECT dut_part_number, test_phase, step_path, any_value(step_name) AS step_name, count(*) AS planned,
+       count(*) FILTER (WHERE NOT never_ran) AS ran, count(*) FILTER (WHERE never_ran) AS never_ran,
+       count(*) FILTER (WHERE vector_outcome = 'passed') AS passed, count(*) FILTER (WHERE vector_outcome = 'failed') AS failed,
+       count(*) FILTER (WHERE vector_outcome = 'errored') AS errored, count(*) FILTER (WHERE vector_outcome = 'skipped') AS skipped,
+       count(*) FILTER (WHERE NOT never_ran) / count(*) AS coverage,
+       max(run_started_at) FILTER (WHERE NOT never_ran) AS last_ran_at,
+       min(run_started_at) FILTER (WHERE never_ran) AS first_missed_at,
+       mode(never_ran_reason) FILTER (WHERE never_ran) AS usual_reason
+FROM steps WHERE NOT live GROUP BY ALL;
+
+-- Which steps fail, the most frequent first, with their share of all failures and the sum of the shares so far.
+CREATE OR REPLACE TEMP VIEW step_pareto AS
+SELECT *, failures / sum(failures) OVER () AS share,
+       sum(failures) OVER (ORDER BY failures DESC, step_path ROWS UNBOUNDED PRECEDING) / sum(failures) OVER () AS cumulative_share
+FROM (SELECT step_path, any_value(step_name) AS step_name, count(*) FILTER (WHERE vector_outcome IN ('failed', 'errored')) AS failures, count(*) AS planned
+      FROM steps WHERE NOT live GROUP BY step_path)
+WHERE failures > 0 ORDER BY failures DESC, step_path;
+
+-- Failed and passed in one run: flaky. More attempts than one, and no pass: it failed again.
+CREATE OR REPLACE TEMP VIEW flaky_steps AS
+SELECT step_path, count(*) FILTER (WHERE tries > 1) AS retried, count(*) FILTER (WHERE tries > 1 AND bad > 0 AND good > 0) AS flaky, count(*) AS ran
+FROM (SELECT run_id, step_path, vector_index, count(*) AS tries, count(*) FILTER (WHERE outcome IN ('failed', 'errored')) AS bad,
+             count(*) FILTER (WHERE outcome = 'passed') AS good FROM attempts WHERE NOT live GROUP BY ALL)
+GROUP BY step_path HAVING count(*) FILTER (WHERE tries > 1) > 0;
+
+-- Yield by part number and phase. n of d for each figure; what is left out is counted, too.
+-- first pass: units whose first run passed; last pass: whose latest did; final: that passed once at any time.
+CREATE OR REPLACE TEMP VIEW yield AS
+SELECT dut_part_number, test_phase,
+       count(*) FILTER (WHERE try = 1) AS units, count(*) AS runs,
+       count(*) FILTER (WHERE try = 1 AND outcome = 'passed') AS first_passed,
+       count(*) FILTER (WHERE try = tries AND outcome = 'passed') AS last_passed,
+       count(DISTINCT dut_serial) FILTER (WHERE outcome = 'passed') AS ever_passed,
+       first_passed / units AS first_pass_yield, last_passed / units AS last_pass_yield, ever_passed / units AS final_yield,
+       (SELECT count(*) FROM runs r WHERE NOT r.live AND coalesce(r.dut_serial, '') = '' AND r.dut_part_number IS NOT DISTINCT FROM u.dut_part_number
+        AND r.test_phase IS NOT DISTINCT FROM u.test_phase) AS runs_without_serial
+FROM unit_runs u GROUP BY dut_part_number, test_phase;
+
+-- Ppk with the standard deviation of all values (n - 1), the last value of each vector; refused (NULL) below two values.
+-- The interval is Bissell's 95 % one for Ppk. A limit that differs between runs makes a row of its own.
+CREATE OR REPLACE TEMP VIEW capability AS
+SELECT *, CASE WHEN sd > 0 THEN (limit_high - limit_low) / (6 * sd) END AS pp,
+       CASE WHEN sd > 0 THEN least((limit_high - mean) / (3 * sd), (mean - limit_low) / (3 * sd)) END AS ppk,
+       ppk - 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_low,
+       ppk + 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_high
+FROM (SELECT step_path, measurement_name, measurement_units, limit_low, limit_high, count(measurement_value) AS n,
+             count(*) - count(measurement_value) AS without_value, avg(measurement_value) AS mean,
+             CASE WHEN count(measurement_value) > 1 THEN stddev_samp(measurement_value) END AS sd
+      FROM measurements WHERE NOT live AND (limit_low IS NOT NULL OR limit_high IS NOT NULL) GROUP BY ALL);

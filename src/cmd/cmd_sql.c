@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Questions in SQL: a session of the user's DuckDB over what lt_sql_setup says. This process stays until
+ * the session ends, to take its scratch folder away.
+ */
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/portable.h"
+#include "cmd/cmd.h"
+#include "query/sql_setup.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ARGUMENTS_MAX = 16, SQL_BYTES_MAX = 64 << 20 };
+
+struct session {
+    struct lt_cli *cli;
+    char scratch[PATH_MAX], setup[PATH_MAX + 16];
+    char program[PATH_MAX];
+    bool python; /* program is a Python interpreter with the duckdb module */
+    struct lt_buf text;
+};
+
+/* ---- which DuckDB ---- */
+
+static bool is_program(const char *path) {
+    return access(path, X_OK) == 0;
+}
+
+static bool on_path(const char *name, char *out, size_t size) {
+    const char *path = getenv("PATH");
+    while (path != NULL && *path != '\0') {
+        size_t n = strcspn(path, ":");
+        snprintf(out, size, "%.*s/%s", (int)n, path, name);
+        if (n > 0 && is_program(out)) return true;
+        path += n + (path[n] == ':');
+    }
+    return false;
+}
+
+/* The package of the program installs a script that starts it through Python; the program itself is three times as quick. */
+static bool in_environment(const char *bin, char *out, size_t size) {
+    char pattern[PATH_MAX + 64];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/../lib/python3*/site-packages/duckdb_cli/duckdb", bin);
+    bool there = glob(pattern, 0, NULL, &found) == 0 && found.gl_pathc > 0 && is_program(found.gl_pathv[0]);
+    if (there) snprintf(out, size, "%s", found.gl_pathv[0]);
+    globfree(&found);
+    if (there) return true;
+    snprintf(out, size, "%s/duckdb", bin);
+    return is_program(out);
+}
+
+static bool has_module(const char *python) {
+    const char *const arguments[] = {python, "-c", "import duckdb", NULL};
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+        for (int fd = 0; fd < 3 && null >= 0; fd++) dup2(null, fd);
+        execv(python, (char *const *)(uintptr_t)arguments);
+        _exit(127);
+    }
+    int status = 0;
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool own_folder(char *out, size_t size) {
+    ssize_t n = readlink("/proc/self/exe", out, size - 1);
+    if (n <= 0) return false;
+    out[n] = '\0';
+    char *slash = strrchr(out, '/');
+    if (slash != NULL) *slash = '\0';
+    return slash != NULL;
+}
+
+static int find_program(struct session *s) {
+    char bin[PATH_MAX - 16];
+    const char *given = getenv("LITMUS_DUCKDB");
+    if (given != NULL && given[0] != '\0') {
+        snprintf(s->program, sizeof s->program, "%s", given);
+        if (is_program(given)) return EXIT_OK;
+        return lt_usage(s->cli, "LITMUS_DUCKDB names %s, which is no program", given);
+    }
+    bool own = own_folder(bin, sizeof bin);
+    if (own && in_environment(bin, s->program, sizeof s->program)) return EXIT_OK;
+    if (on_path("duckdb", s->program, sizeof s->program)) return EXIT_OK;
+    s->python = true;
+    snprintf(s->program, sizeof s->program, "%s/python3", own ? bin : ".");
+    if (own && is_program(s->program) && has_module(s->program)) return EXIT_OK;
+    if (on_path("python3", s->program, sizeof s->program) && has_module(s->program)) return EXIT_OK;
+    lt_complain(s->cli, "no DuckDB is installed: pip install duckdb-cli (or duckdb), or set LITMUS_DUCKDB to the duckdb program");
+    return EXIT_NOT_FOUND;
+}
+
+/* ---- the text ---- */
+
+static bool is_word(char c) {
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Loading the events costs time, so only who names them pays. A word in a comment counts, too. */
+static bool names_events(const struct lt_buf *text) {
+    for (size_t i = 0; i + 6 <= text->n; i++) {
+        bool starts = i == 0 || !is_word(text->p[i - 1]), ends = i + 6 == text->n || !is_word(text->p[i + 6]);
+        if (starts && ends && strncasecmp(text->p + i, "events", 6) == 0) return true;
+    }
+    return false;
+}
+
+static int read_text(struct session *s) {
+    struct litmus_error error = {0};
+    const struct lt_cli *cli = s->cli;
+    if (cli->sql != NULL && cli->sql_file != NULL) return lt_usage(cli, "-c and -f exclude each other");
+    if (cli->csv + cli->json + (cli->parquet != NULL) > 1) return lt_usage(cli, "--csv, --json and --parquet exclude each other");
+    if (cli->parquet != NULL && cli->sql == NULL && cli->sql_file == NULL) return lt_usage(cli, "--parquet needs -c or -f");
+    if (cli->sql != NULL) lt_buf_add_text(&s->text, cli->sql);
+    if (cli->sql_file != NULL && lt_io_read_file(cli->sql_file, SQL_BYTES_MAX, &s->text, &error) != LITMUS_OK) return lt_cli_fail(cli, &error);
+    while (s->text.n > 0 && (isspace((unsigned char)s->text.p[s->text.n - 1]) || s->text.p[s->text.n - 1] == ';')) s->text.n--;
+    if ((cli->sql != NULL || cli->sql_file != NULL) && s->text.n == 0) return lt_usage(cli, "there is no SQL in it");
+    return EXIT_OK;
+}
+
+/* One query becomes a COPY of it. */
+static void wrap_parquet(struct session *s) {
+    struct lt_buf copy;
+    lt_buf_init(&copy);
+    lt_buf_add_text(&copy, "COPY (");
+    lt_buf_add(&copy, s->text.p, s->text.n);
+    lt_buf_add_text(&copy, "\n) TO '");
+    for (const char *c = s->cli->parquet; *c != '\0'; c++) {
+        if (*c == '\'') lt_buf_add_char(&copy, '\'');
+        lt_buf_add_char(&copy, *c);
+    }
+    lt_buf_add_text(&copy, "' (FORMAT parquet, COMPRESSION zstd)");
+    lt_buf_release(&s->text);
+    s->text = copy;
+}
+
+static int write_setup(struct session *s) {
+    struct lt_buf setup;
+    struct litmus_error error = {0};
+    bool shell = s->cli->sql == NULL && s->cli->sql_file == NULL;
+    struct lt_sql_options options = {.scratch = s->scratch, .events = shell || names_events(&s->text), .since = s->cli->since, .memory_limit = s->cli->memory};
+    lt_buf_init(&setup);
+    int code = lt_sql_setup(s->cli->query, &options, &setup, &error);
+    snprintf(s->setup, sizeof s->setup, "%s/setup.sql", s->scratch);
+    if (code == LITMUS_OK) code = lt_io_write_hidden(&lt_io_os, s->setup, setup.p, setup.n, &error);
+    lt_buf_release(&setup);
+    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(s->cli, &error);
+}
+
+/* ---- the session ---- */
+
+static void arguments_of(struct session *s, const char **out) {
+    const struct lt_cli *cli = s->cli;
+    size_t n = 0;
+    out[n++] = s->program;
+    if (s->python) {
+        out[n++] = "-m";
+        out[n++] = "litmus.sql";
+    }
+    out[n++] = "-init";
+    out[n++] = s->setup;
+    if (cli->csv) out[n++] = "-csv";
+    if (cli->json) out[n++] = "-jsonlines";
+    if (s->text.n > 0) {
+        out[n++] = "-bail";
+        out[n++] = "-c";
+        out[n++] = lt_buf_cstr(&s->text);
+    }
+    out[n] = NULL;
+}
+
+/* Passes on what the session says to stderr, and remembers whether memory was the matter. */
+static bool pass_on(int fd) {
+    char chunk[4096], seen[32 + sizeof chunk];
+    size_t kept = 0;
+    bool memory = false;
+    for (ssize_t n; (n = read(fd, chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR);) {
+        if (n < 0) continue;
+        fwrite(chunk, 1, (size_t)n, stderr);
+        memcpy(seen + kept, chunk, (size_t)n);
+        size_t all = kept + (size_t)n;
+        for (size_t i = 0; i + 13 <= all && !memory; i++) memory = memcmp(seen + i, "Out of Memory", 13) == 0;
+        kept = all < 16 ? all : 16;
+        memmove(seen, seen + all - kept, kept);
+    }
+    return memory;
+}
+
+static int run_session(struct session *s) {
+    const char *arguments[ARGUMENTS_MAX];
+    int ends[2] = {-1, -1}, status = 0;
+    bool watched = s->text.n > 0, memory = false;
+    struct litmus_error error = {0};
+    arguments_of(s, arguments);
+    fflush(stdout);
+    if (watched && pipe(ends) != 0) lt_fail_os(&error, errno, "make", "a pipe");
+    pid_t pid = error.code == 0 ? fork() : -1;
+    if (pid == 0) {
+        if (watched) dup2(ends[1], STDERR_FILENO);
+        for (int i = 0; watched && i < 2; i++) close(ends[i]);
+        signal(SIGPIPE, SIG_DFL);
+        execv(s->program, (char *const *)(uintptr_t)arguments);
+        dprintf(STDERR_FILENO, "cannot start %s: %s\n", s->program, strerror(errno));
+        _exit(127);
+    }
+    if (pid < 0) {
+        if (error.code == 0) lt_fail_os(&error, errno, "start", s->program);
+        return lt_cli_fail(s->cli, &error);
+    }
+    signal(SIGINT, SIG_IGN); /* the session's */
+    if (watched) {
+        close(ends[1]);
+        memory = pass_on(ends[0]);
+        close(ends[0]);
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    if (memory) lt_complain(s->cli, "the query needs more memory than it may have: give it more with --memory 8GB, or narrow it, for example by run_started_at");
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return EXIT_OK;
+    return WIFSIGNALED(status) || WEXITSTATUS(status) == 127 ? EXIT_SYSTEM : EXIT_USAGE;
+}
+
+static void clear_scratch(const struct session *s) {
+    char pattern[PATH_MAX + 4];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/*", s->scratch);
+    if (glob(pattern, 0, NULL, &found) == 0)
+        for (size_t i = 0; i < found.gl_pathc; i++) unlink(found.gl_pathv[i]);
+    globfree(&found);
+    rmdir(s->scratch);
+}
+
+int lt_cmd_sql(struct lt_cli *cli) {
+    struct session s = {.cli = cli};
+    struct litmus_error error = {0};
+    lt_buf_init(&s.text);
+    int exit = read_text(&s);
+    if (exit == EXIT_OK) exit = find_program(&s);
+    if (exit == EXIT_OK) exit = lt_cli_query(cli);
+    if (exit == EXIT_OK) {
+        const char *folder = getenv("TMPDIR");
+        snprintf(s.scratch, sizeof s.scratch, "%.3900s/litmus-sql-XXXXXX", folder == NULL || folder[0] == '\0' ? "/tmp" : folder);
+        if (mkdtemp(s.scratch) == NULL) {
+            lt_fail_os(&error, errno, "make the folder", s.scratch);
+            exit = lt_cli_fail(cli, &error);
+        } else {
+            lt_cli_finish_work(cli);
+            exit = write_setup(&s);
+            if (cli->parquet != NULL) wrap_parquet(&s);
+            if (exit == EXIT_OK) lt_tell_damaged(cli);
+            if (exit == EXIT_OK) exit = run_session(&s);
+            clear_scratch(&s);
+        }
+    }
+    lt_buf_release(&s.text);
+    return exit;
+}

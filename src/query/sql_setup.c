@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The names of files go into the text as list literals: a glob would meet files that the catalog left
+ * out, and a run that lies in two places would count twice.
+ */
+#include "query/sql_setup.h"
+
+#include "base/io.h"
+#include "base/clock.h"
+#include "materialize/parquet.h"
+#include "query/query_internal.h"
+#include "views_sql.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- text ---- */
+
+static void add_quoted(struct lt_buf *out, struct lt_str text) {
+    lt_buf_add_char(out, '\'');
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '\'') lt_buf_add_char(out, '\'');
+        lt_buf_add_char(out, text.p[i]);
+    }
+    lt_buf_add_char(out, '\'');
+}
+
+/* A path in which nothing is a pattern. */
+static void add_path(struct lt_buf *out, const char *dir, struct lt_str name) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    const struct lt_str parts[] = {lt_str_of(dir), LT_STR("/"), name};
+    for (size_t part = 0; part < 3; part++)
+        for (size_t i = 0; i < parts[part].n; i++) {
+            char c = parts[part].p[i];
+            if (c == '*' || c == '?' || c == '[') lt_buf_addf(&path, "[%c]", c);
+            else lt_buf_add_char(&path, c);
+        }
+    add_quoted(out, (struct lt_str){lt_buf_cstr(&path), path.n});
+    out->failed = out->failed || path.failed;
+    lt_buf_release(&path);
+}
+
+/* "512MB", "2GB", "1.5GiB", "80%" */
+static bool is_size(const char *text) {
+    static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "KIB", "MIB", "GIB", "TIB", "%"};
+    char *end;
+    char unit[8] = "";
+    double value = strtod(text, &end);
+    if (end == text || !isdigit((unsigned char)text[0]) || !(value > 0)) return false;
+    while (*end == ' ') end++;
+    for (size_t i = 0; end[i] != '\0'; i++) {
+        if (i == sizeof unit - 1) return false;
+        unit[i] = (char)toupper((unsigned char)end[i]);
+    }
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (strcmp(units[i], unit) == 0) return true;
+    return false;
+}
+
+static int add_settings(const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
+    const char *limit = options->memory_limit != NULL ? options->memory_limit : getenv("LITMUS_SQL_MEMORY");
+    lt_buf_add_text(out, "SET TimeZone = 'UTC';\nSET enable_progress_bar = false;\n");
+    if (limit == NULL || limit[0] == '\0') limit = "60%";
+    if (!is_size(limit)) return lt_fail(error, LITMUS_EINVAL, 0, "\"%s\" is no memory limit: give 512MB, 2GB or 50%%", limit);
+    lt_buf_addf(out, "SET memory_limit = '%s';\n", limit);
+    lt_buf_add_text(out, "SET temp_directory = ");
+    const char *scratch = getenv("TMPDIR");
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s/litmus-sql-spill", scratch == NULL || scratch[0] == '\0' ? "/tmp" : scratch);
+    add_quoted(out, lt_str_of(folder));
+    lt_buf_add_text(out, ";\n");
+    return LITMUS_OK;
+}
+
+/* ---- the columns, so that each is there however old the files are, or without any file ---- */
+
+#define SQL_STR "VARCHAR"
+#define SQL_TIME "TIMESTAMPTZ"
+#define SQL_INT "BIGINT"
+#define SQL_INT32 "INTEGER"
+#define SQL_REAL "DOUBLE"
+#define SQL_STRS "VARCHAR[]"
+#define SQL_TIMES "TIMESTAMPTZ[]"
+#define COLUMN(name, type, run, step, measurement, meaning) "NULL::" SQL_##type " AS " #name ", "
+static const char no_rows[] = "SELECT "
+#include "model/columns.def"
+                              "false AS live WHERE false";
+#undef COLUMN
+
+static const char no_events[] = "CREATE OR REPLACE TEMP TABLE litmus_events AS SELECT NULL::VARCHAR AS id, NULL::VARCHAR AS event_type, "
+                                "NULL::TIMESTAMPTZ AS occurred_at, NULL::TIMESTAMPTZ AS received_at, NULL::VARCHAR AS session_id, "
+                                "NULL::VARCHAR AS run_id, NULL::VARCHAR AS json WHERE false;\n";
+
+/* ---- rows without a file ---- */
+
+static int put_scratch(const struct lt_table *rows, const char *scratch, const char *name, struct litmus_error *error) {
+    struct lt_buf bytes, path;
+    lt_buf_init(&bytes);
+    lt_buf_init(&path);
+    int code = lt_parquet_encode(rows, NULL, 0, &bytes, error);
+    if (code == LITMUS_OK) code = lt_io_write_hidden(&lt_io_os, lt_path_join(&path, scratch, name), bytes.p, bytes.n, error);
+    lt_buf_release(&bytes);
+    lt_buf_release(&path);
+    return code;
+}
+
+/* A run that nobody has ended has no outcome and no end yet. */
+static int add_live(struct lt_query *q, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
+    struct lt_overlay overlay;
+    char name[64];
+    int code = lt_overlay_load(q, &overlay, error);
+    lt_buf_addf(out, "CREATE OR REPLACE TEMP TABLE litmus_live AS %s", no_rows);
+    for (size_t i = 0; code == LITMUS_OK && i < overlay.count; i++) {
+        const struct lt_overlay_run *run = &overlay.runs[i];
+        snprintf(name, sizeof name, "%zu.parquet", i);
+        code = put_scratch(&run->rows, options->scratch, name, error);
+        lt_buf_add_text(out, "\nUNION ALL BY NAME SELECT * ");
+        if (run->summary.outcome.p == NULL) lt_buf_add_text(out, "REPLACE (NULL::VARCHAR AS run_outcome, NULL::TIMESTAMPTZ AS run_ended_at) ");
+        lt_buf_addf(out, ", %s AS live FROM read_parquet(", run->summary.live ? "true" : "false");
+        add_path(out, options->scratch, lt_str_of(name));
+        lt_buf_add_text(out, ")");
+    }
+    lt_buf_add_text(out, ";\n");
+    lt_overlay_release(&overlay);
+    return code;
+}
+
+static int add_events(struct lt_query *q, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
+    struct lt_event_filter filter = {.since = options->since};
+    struct lt_table events;
+    if (!options->events) {
+        lt_buf_add_text(out, no_events);
+        return LITMUS_OK;
+    }
+    int code = lt_query_events(q, &filter, &events, error);
+    if (code == LITMUS_OK && lt_table_rows(&events) == 0) {
+        lt_buf_add_text(out, no_events);
+    } else if (code == LITMUS_OK) {
+        code = put_scratch(&events, options->scratch, "events.parquet", error);
+        lt_buf_add_text(out, "CREATE OR REPLACE TEMP TABLE litmus_events AS SELECT * FROM read_parquet(");
+        add_path(out, options->scratch, LT_STR("events.parquet"));
+        lt_buf_add_text(out, ");\n");
+    }
+    if (code == LITMUS_OK) lt_table_release(&events);
+    return code;
+}
+
+/* ---- rows with a file ---- */
+
+static int add_files(struct lt_query *q, struct lt_buf *out, struct litmus_error *error) {
+    struct lt_summaries runs;
+    struct lt_run_filter filter = {.finished_only = true};
+    int code = lt_summaries_load(q, &filter, &runs, error);
+    lt_buf_addf(out, "CREATE OR REPLACE TEMP VIEW litmus_rows AS %s", no_rows);
+    if (code == LITMUS_OK && runs.count > 0) lt_buf_add_text(out, "\nUNION ALL BY NAME SELECT *, false AS live FROM read_parquet([");
+    for (size_t i = 0; code == LITMUS_OK && i < runs.count; i++) {
+        if (i > 0) lt_buf_add_text(out, ",\n");
+        add_path(out, q->data_dir, runs.items[i].file_path);
+    }
+    if (code == LITMUS_OK && runs.count > 0) lt_buf_add_text(out, "], union_by_name = true, hive_partitioning = false)");
+    lt_buf_add_text(out, "\nUNION ALL BY NAME SELECT * FROM litmus_live;\n");
+    lt_summaries_release(&runs);
+    return code;
+}
+
+int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
+    struct lt_buf files; /* asked for first: it refreshes; said last: it names litmus_live */
+    lt_buf_init(&files);
+    int code = add_settings(options, out, error);
+    if (code == LITMUS_OK) code = add_files(q, &files, error);
+    if (code == LITMUS_OK) code = add_live(q, options, out, error);
+    if (code == LITMUS_OK) code = add_events(q, options, out, error);
+    lt_buf_add(out, files.p, files.n);
+    for (size_t i = 0; i < sizeof views_sql / sizeof views_sql[0]; i++) lt_buf_add_text(out, views_sql[i]);
+    if (code == LITMUS_OK && (out->failed || files.failed)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files");
+    lt_buf_release(&files);
+    return code;
+}
