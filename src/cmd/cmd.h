@@ -58,7 +58,7 @@ enum exit_code {
     X(FILE, 'f', "file", TEXT, sql_file, "FILE", "run what this file says and leave")                              \
     X(CSV, 0, "csv", FLAG, csv, NULL, "CSV, with a line of names first")                                           \
     X(PARQUET, 0, "parquet", TEXT, parquet, "FILE", "write the answer to this Parquet file")                       \
-    X(MEMORY, 0, "memory", TEXT, memory, "SIZE", "at most so much memory: 512MB, 2GB, 50% (also LITMUS_SQL_MEMORY; default 60%)") \
+    X(MEMORY, 0, "memory", TEXT, memory, "SIZE", "at most so much memory: 512MB, 2GB (also LITMUS_SQL_MEMORY; default: 80% of the machine)") \
     X(MAN, 0, "man", FLAG, man, NULL, "as a man page")                                                             \
     X(UTC, 0, "utc", FLAG, utc, NULL, "times in UTC, not local time")                                              \
     X(NO_COLOR, 0, "no-color", FLAG, no_color, NULL, "no colours (also: NO_COLOR, or not a terminal)")             \

@@ -25,7 +25,7 @@ enum { ARGUMENTS_MAX = 16, SQL_BYTES_MAX = 64 << 20 };
 
 struct session {
     struct lt_cli *cli;
-    char scratch[PATH_MAX], setup[PATH_MAX + 16];
+    char scratch[PATH_MAX], setup[PATH_MAX + 16], read[PATH_MAX + 32];
     char program[PATH_MAX];
     bool python; /* program is a Python interpreter with the duckdb module */
     struct lt_buf text;
@@ -157,6 +157,7 @@ static int write_setup(struct session *s) {
     snprintf(s->setup, sizeof s->setup, "%s/setup.sql", s->scratch);
     if (code == LITMUS_OK) code = lt_io_write_hidden(&lt_io_os, s->setup, setup.p, setup.n, &error);
     lt_buf_release(&setup);
+    snprintf(s->read, sizeof s->read, s->python ? "%s" : ".read '%s'", s->setup);
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(s->cli, &error);
 }
 
@@ -170,8 +171,9 @@ static void arguments_of(struct session *s, const char **out) {
         out[n++] = "-m";
         out[n++] = "litmus.sql";
     }
-    out[n++] = "-init";
-    out[n++] = s->setup;
+    if (!s->python) out[n++] = "-no-init"; /* what a user set for other databases */
+    out[n++] = "-cmd";
+    out[n++] = s->read;
     if (cli->csv) out[n++] = "-csv";
     if (cli->json) out[n++] = "-jsonlines";
     if (s->text.n > 0) {
@@ -211,7 +213,7 @@ static int run_session(struct session *s) {
     if (pid == 0) {
         if (watched) dup2(ends[1], STDERR_FILENO);
         for (int i = 0; watched && i < 2; i++) close(ends[i]);
-        signal(SIGPIPE, SIG_DFL);
+        sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
         execv(s->program, (char *const *)(uintptr_t)arguments);
         dprintf(STDERR_FILENO, "cannot start %s: %s\n", s->program, strerror(errno));
         _exit(127);
@@ -220,7 +222,7 @@ static int run_session(struct session *s) {
         if (error.code == 0) lt_fail_os(&error, errno, "start", s->program);
         return lt_cli_fail(s->cli, &error);
     }
-    signal(SIGINT, SIG_IGN); /* the session's */
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* the session's */
     if (watched) {
         close(ends[1]);
         memory = pass_on(ends[0]);

@@ -29,7 +29,8 @@ const struct lt_command lt_commands[] = {
      "litmus events --run last\nlitmus events --type test.measurement --since 1h --json\nlitmus events --follow\nlitmus events --types --type test.step_ended"},
     {"sql", lt_cmd_sql, "", 0, 0, OPT(COMMAND) | OPT(FILE) | OPT(CSV) | OPT(JSON) | OPT(PARQUET) | OPT(MEMORY) | OPT(SINCE), NULL, "ask in SQL, with your DuckDB",
      "Opens DuckDB in memory with views over every finished run and every run in flight: runs, steps, attempts, measurements, events, live;\n"
-     "and for analysis unit_runs, yield, step_coverage, step_pareto, flaky_steps, capability. Nothing on record can be changed through them; times are UTC.\n"
+     "and for analysis unit_runs, yield, step_yield, rolled_yield, step_coverage, step_pareto, flaky_steps, capability, plan_drift. Nothing on\n"
+     "record can be changed through them; times are UTC.\n"
      "The duckdb program is taken from LITMUS_DUCKDB, from beside litmus, or from PATH; without one, the duckdb module of the Python beside litmus\n"
      "does it. events are loaded when the text names them, or in a shell; --since keeps older ones out.",
      "litmus sql\nlitmus sql -c \"SELECT step_name, count(*) FROM steps WHERE never_ran GROUP BY ALL\"\n"

@@ -42,9 +42,9 @@ static void add_path(struct lt_buf *out, const char *dir, struct lt_str name) {
     lt_buf_release(&path);
 }
 
-/* "512MB", "2GB", "1.5GiB", "80%" */
+/* "512MB", "2GB", "1.5GiB" */
 static bool is_size(const char *text) {
-    static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "KIB", "MIB", "GIB", "TIB", "%"};
+    static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "KIB", "MIB", "GIB", "TIB"};
     char *end;
     char unit[8] = "";
     double value = strtod(text, &end);
@@ -62,9 +62,10 @@ static bool is_size(const char *text) {
 static int add_settings(const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
     const char *limit = options->memory_limit != NULL ? options->memory_limit : getenv("LITMUS_SQL_MEMORY");
     lt_buf_add_text(out, "SET TimeZone = 'UTC';\nSET enable_progress_bar = false;\n");
-    if (limit == NULL || limit[0] == '\0') limit = "60%";
-    if (!is_size(limit)) return lt_fail(error, LITMUS_EINVAL, 0, "\"%s\" is no memory limit: give 512MB, 2GB or 50%%", limit);
-    lt_buf_addf(out, "SET memory_limit = '%s';\n", limit);
+    if (limit != NULL && limit[0] != '\0') {
+        if (!is_size(limit)) return lt_fail(error, LITMUS_EINVAL, 0, "\"%s\" is no memory limit: give 512MB or 2GB", limit);
+        lt_buf_addf(out, "SET memory_limit = '%s';\n", limit);
+    }
     lt_buf_add_text(out, "SET temp_directory = ");
     const char *scratch = getenv("TMPDIR");
     char folder[4096];

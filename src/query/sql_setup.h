@@ -14,7 +14,7 @@ struct lt_sql_options {
     const char *scratch;      /* an empty folder for rows that have no file; may be removed once the text was run */
     bool events;              /* with the events; else `events` is a view without rows */
     int64_t since;            /* events received from then on; LT_TIME_NONE: all */
-    const char *memory_limit; /* "2GB"; NULL: 60 % of the machine's, or LITMUS_SQL_MEMORY */
+    const char *memory_limit; /* "2GB"; NULL: LITMUS_SQL_MEMORY, or DuckDB's own: 80 % of the machine's */
 };
 
 /* Appends the SQL to *out. Refreshes the catalog first. Errors: as lt_query_runs; EIO, ENOSPC (scratch);

@@ -23,9 +23,10 @@ from litmus.errors import InvalidArgument, LitmusError
 
 __all__ = ["VIEWS", "NoDuckDB", "connect", "refresh", "scan"]
 
-VIEWS = ("runs", "steps", "attempts", "measurements", "events", "live", "unit_runs", "yield", "step_coverage", "step_pareto", "flaky_steps", "capability")
+VIEWS = ("runs", "steps", "attempts", "measurements", "events", "live",
+         "unit_runs", "yield", "first_steps", "step_yield", "rolled_yield", "step_coverage", "step_pareto", "flaky_steps", "capability", "plan_drift")
 _TIMES = {"runs": "started_at", "live": "started_at", "unit_runs": "started_at", "steps": "run_started_at", "attempts": "run_started_at",
-          "measurements": "run_started_at", "events": "received_at"}
+          "measurements": "run_started_at", "plan_drift": "started_at", "events": "received_at"}
 
 
 class NoDuckDB(LitmusError, ImportError):
@@ -53,7 +54,7 @@ def connect(data_dir: str | os.PathLike | None = None, *, events: bool = True, s
         data_dir: the data directory; None: LITMUS_DATA_DIR, litmus.yaml, LITMUS_HOME, XDG.
         events: load the events, too; without, the view `events` is empty and opening is quicker.
         since: events received then or later: datetime, ISO 8601 text or microseconds since 1970.
-        memory_limit: such as "2GB"; None: LITMUS_SQL_MEMORY, or 60 % of the machine's.
+        memory_limit: such as "2GB"; None: LITMUS_SQL_MEMORY, or 80 % of the machine's.
 
     Returns:
         duckdb.DuckDBPyConnection. Close it, or use it in a `with`.
@@ -114,4 +115,6 @@ def scan(view: str = "steps", data_dir: str | os.PathLike | None = None, *, colu
     names = "*" if columns is None else ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
     with connect(data_dir, events=view == "events", memory_limit=memory_limit) as con:
         result = con.execute(f'SELECT {names} FROM "{view}"' + (" WHERE " + " AND ".join(clauses) if clauses else ""))
+        if method == "fetch_arrow_table" and hasattr(result, "to_arrow_table"):  # its name since DuckDB 1.5
+            method = "to_arrow_table"
         return getattr(result, method)()

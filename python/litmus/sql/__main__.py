@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`litmus sql` where only Python's duckdb is there: python -m litmus.sql -init FILE [-csv|-jsonlines] [-bail] [-c SQL]."""
+"""`litmus sql` where only Python's duckdb is there: python -m litmus.sql -cmd FILE [-csv|-jsonlines] [-bail] [-c SQL]."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     setup, text, kind = None, None, "-table"
     words = iter(arguments)
     for word in words:
-        if word == "-init":
+        if word == "-cmd":
             setup = next(words)
         elif word == "-c":
             text = next(words)

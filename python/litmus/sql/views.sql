@@ -83,14 +83,48 @@ SELECT dut_part_number, test_phase,
         AND r.test_phase IS NOT DISTINCT FROM u.test_phase) AS runs_without_serial
 FROM unit_runs u GROUP BY dut_part_number, test_phase;
 
--- Ppk with the standard deviation of all values (n - 1), the last value of each vector; refused (NULL) below two values.
--- The interval is Bissell's 95 % one for Ppk. A limit that differs between runs makes a row of its own.
+-- Step by step, in the first run of each unit and its first attempt: n of d a step, and over the steps of the part.
+-- Never ran counts against it, and so does a step that never passes (the product is 0). Left out, and counted:
+-- skipped steps, those under a skip marker, and steps with nothing to judge (done). Sub-steps are in their step.
+CREATE OR REPLACE TEMP VIEW first_steps AS
+SELECT s.dut_part_number, s.test_phase, s.run_id, s.step_path, s.step_name, s.vector_index,
+       coalesce(s.vector_outcome IN ('skipped', 'done') OR s.never_ran_reason = 'skip_marker', false) AS is_left_out,
+       coalesce(s.attempt_outcomes[1] = 'passed', false) AS has_passed
+FROM steps s JOIN unit_runs u ON u.run_id = s.run_id AND u.try = 1
+WHERE NOT s.live AND coalesce(s.parent_path, '') NOT IN (SELECT DISTINCT step_path FROM litmus_rows WHERE record_type = 'step' AND step_path IS NOT NULL);
+
+CREATE OR REPLACE TEMP VIEW step_yield AS
+SELECT dut_part_number, test_phase, step_path, any_value(step_name) AS step_name, count(*) FILTER (WHERE has_passed AND NOT is_left_out) AS passed,
+       count(*) FILTER (WHERE NOT is_left_out) AS judged, count(*) FILTER (WHERE is_left_out) AS left_out,
+       CASE WHEN judged > 0 THEN passed / judged END AS yield
+FROM first_steps GROUP BY dut_part_number, test_phase, step_path;
+
+CREATE OR REPLACE TEMP VIEW rolled_yield AS
+SELECT dut_part_number, test_phase, count(yield) AS steps, product(yield) AS rolled_throughput_yield,
+       sum(judged - passed)::BIGINT AS defects, sum(judged)::BIGINT AS opportunities,
+       CASE WHEN sum(judged) > 0 THEN 1e6 * sum(judged - passed) / sum(judged) END AS dpmo, sum(left_out)::BIGINT AS left_out
+FROM step_yield GROUP BY dut_part_number, test_phase;
+
+-- Pp and Ppk: the standard deviation is that of all recorded values (n - 1), retries included and counted; without
+-- two different values there is none. The interval is Bissell's for 95 %. Other limits make a row of their own.
 CREATE OR REPLACE TEMP VIEW capability AS
 SELECT *, CASE WHEN sd > 0 THEN (limit_high - limit_low) / (6 * sd) END AS pp,
        CASE WHEN sd > 0 THEN least((limit_high - mean) / (3 * sd), (mean - limit_low) / (3 * sd)) END AS ppk,
        ppk - 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_low,
        ppk + 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_high
-FROM (SELECT step_path, measurement_name, measurement_units, limit_low, limit_high, count(measurement_value) AS n,
-             count(*) - count(measurement_value) AS without_value, avg(measurement_value) AS mean,
-             CASE WHEN count(measurement_value) > 1 THEN stddev_samp(measurement_value) END AS sd
+FROM (SELECT dut_part_number, step_path, measurement_name, measurement_units, limit_low, limit_high, count(measurement_value) AS n,
+             count(*) - count(measurement_value) AS without_value, count(*) FILTER (WHERE vector_retry > 0) AS from_retries,
+             avg(measurement_value) AS mean, CASE WHEN count(measurement_value) > 1 THEN stddev_samp(measurement_value) END AS sd
       FROM measurements WHERE NOT live AND (limit_low IS NOT NULL OR limit_high IS NOT NULL) GROUP BY ALL);
+
+-- What stands in the plan of one run and not in that of the run before it (same part and phase): joined, left.
+CREATE OR REPLACE TEMP VIEW plan_drift AS
+WITH ordered AS (SELECT *, lag(run_id) OVER w AS before_id, lag(plan_digest) OVER w AS before_digest FROM runs WHERE NOT live
+                 WINDOW w AS (PARTITION BY project_name, dut_part_number, test_phase ORDER BY started_at, run_id)),
+     changed AS (SELECT * FROM ordered WHERE before_id IS NOT NULL AND plan_digest IS DISTINCT FROM before_digest),
+     plans AS (SELECT DISTINCT run_id, step_path, vector_index FROM steps WHERE run_id IN (SELECT run_id FROM changed UNION SELECT before_id FROM changed))
+SELECT c.run_id, c.started_at, c.git_commit, c.before_id, 'joined' AS change, p.step_path, p.vector_index FROM changed c JOIN plans p ON p.run_id = c.run_id
+WHERE NOT EXISTS (SELECT 1 FROM plans o WHERE o.run_id = c.before_id AND o.step_path = p.step_path AND o.vector_index IS NOT DISTINCT FROM p.vector_index)
+UNION ALL
+SELECT c.run_id, c.started_at, c.git_commit, c.before_id, 'left', p.step_path, p.vector_index FROM changed c JOIN plans p ON p.run_id = c.before_id
+WHERE NOT EXISTS (SELECT 1 FROM plans o WHERE o.run_id = c.run_id AND o.step_path = p.step_path AND o.vector_index IS NOT DISTINCT FROM p.vector_index);
