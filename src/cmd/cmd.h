@@ -154,6 +154,7 @@ int lt_cmd_runs(struct lt_cli *cli);
 int lt_cmd_show(struct lt_cli *cli);
 int lt_cmd_events(struct lt_cli *cli);
 int lt_cmd_sql(struct lt_cli *cli);
+int lt_cmd_compact(struct lt_cli *cli);
 int lt_cmd_gate(struct lt_cli *cli);
 int lt_cmd_materialize(struct lt_cli *cli);
 int lt_cmd_rebuild(struct lt_cli *cli);

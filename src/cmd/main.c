@@ -35,6 +35,11 @@ const struct lt_command lt_commands[] = {
      "does it. events are loaded when the text names them, or in a shell; --since keeps older ones out.",
      "litmus sql\nlitmus sql -c \"SELECT step_name, count(*) FROM steps WHERE never_ran GROUP BY ALL\"\n"
      "litmus sql --csv -c \"FROM yield\"\nlitmus sql -f report.sql --parquet report.parquet"},
+    {"compact", lt_cmd_compact, "", 0, 0, OPT(JSON), NULL, "put the rows of many runs into few files, for quick SQL",
+     "Writes the rows of every finished run that is not there yet to Parquet files below lake/, month by month, which litmus sql and\n"
+     "litmus.connect() then read instead of the run files. The run files stay untouched. lake/ may be removed at any time; a run that came,\n"
+     "changed or went since is noticed, so that each run counts once whether or not this was called.",
+     "litmus compact\nrm -r lake; litmus compact"},
     {"gate", lt_cmd_gate, "RUN", 1, 1, OPT(ALLOW) | OPT(JSON), "run", "succeed only if every planned step has a passing verdict",
      "Exits with 0 if every planned step of the run passed (or is done, having nothing to judge), else lists those that did not and exits\n"
      "with 1. A step that was skipped, or never ran, is accepted only with --allow: skipped, or its reason (skip_marker, maxfail,\n"

@@ -50,6 +50,10 @@ void lt_put_null(struct lt_build *build) {
     TRY(build, ArrowArrayAppendNull(build->array, 1));
 }
 
+void lt_put_nulls(struct lt_build *build, int64_t count) {
+    TRY(build, ArrowArrayAppendNull(build->array, count));
+}
+
 void lt_put_str(struct lt_build *build, struct lt_str s) {
     if (s.p == NULL) lt_put_null(build);
     else TRY(build, ArrowArrayAppendString(build->array, (struct ArrowStringView){s.p, (int64_t)s.n}));

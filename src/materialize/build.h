@@ -27,6 +27,7 @@ struct lt_build {
 void lt_build_start(struct lt_build *build, struct lt_table *table, int64_t columns, int64_t rows);
 void lt_build_column(struct lt_build *build, const char *name, enum lt_column_type type);
 void lt_put_null(struct lt_build *build);
+void lt_put_nulls(struct lt_build *build, int64_t count);
 void lt_put_str(struct lt_build *build, struct lt_str s); /* p == NULL: null */
 void lt_put_int(struct lt_build *build, int64_t value);   /* INT, INT32, TIME, BOOL */
 void lt_put_real(struct lt_build *build, double value);

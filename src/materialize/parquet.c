@@ -5,7 +5,7 @@
 #include "materialize/parquet.h"
 
 #include "base/io.h"
-#include "materialize/build.h"
+#include "materialize/stack.h"
 
 #include <carquet/carquet.h>
 
@@ -132,63 +132,6 @@ static int read_group(carquet_reader_t *reader, int32_t group, const char *path,
 
 /* ---- files of several row groups: their rows one below the other ---- */
 
-static bool column_type_of(const struct ArrowSchema *schema, enum lt_column_type *type) {
-    const char *f = schema->format, *element = schema->n_children == 1 ? schema->children[0]->format : "";
-    if (strcmp(f, "u") == 0) *type = LT_COLUMN_STR;
-    else if (strncmp(f, "tsu:", 4) == 0) *type = LT_COLUMN_TIME;
-    else if (strcmp(f, "l") == 0) *type = LT_COLUMN_INT;
-    else if (strcmp(f, "i") == 0) *type = LT_COLUMN_INT32;
-    else if (strcmp(f, "g") == 0) *type = LT_COLUMN_REAL;
-    else if (strcmp(f, "b") == 0) *type = LT_COLUMN_BOOL;
-    else if (strcmp(f, "+l") == 0 && strcmp(element, "u") == 0) *type = LT_COLUMN_STRS;
-    else if (strcmp(f, "+l") == 0 && strncmp(element, "tsu:", 4) == 0) *type = LT_COLUMN_TIMES;
-    else if (strcmp(f, "+l") == 0 && strcmp(element, "b") == 0) *type = LT_COLUMN_BOOLS;
-    else return false;
-    return true;
-}
-
-static void copy_list(struct lt_build *build, enum lt_column_type type, const struct ArrowArrayView *view, int64_t row) {
-    const struct ArrowArrayView *items = view->children[0];
-    for (int64_t i = ArrowArrayViewListChildOffset(view, row); i < ArrowArrayViewListChildOffset(view, row + 1); i++) {
-        bool set = !ArrowArrayViewIsNull(items, i);
-        if (type != LT_COLUMN_STRS) {
-            lt_list_item_int(build, set, set ? ArrowArrayViewGetIntUnsafe(items, i) : 0);
-        } else {
-            struct ArrowStringView s = ArrowArrayViewGetStringUnsafe(items, i);
-            lt_list_item_str(build, set ? (struct lt_str){s.size_bytes > 0 ? s.data : "", (size_t)s.size_bytes} : LT_STR_NULL);
-        }
-    }
-    lt_list_end(build);
-}
-
-static void copy_cell(struct lt_build *build, enum lt_column_type type, const struct lt_table *from, int64_t column, int64_t row) {
-    int64_t whole = 0;
-    double real = 0;
-    if (lt_table_is_null(from, column, row)) lt_put_null(build);
-    else if (type >= LT_COLUMN_STRS) copy_list(build, type, from->view.children[column], row);
-    else if (type == LT_COLUMN_STR) lt_put_str(build, lt_table_str(from, column, row));
-    else if (type == LT_COLUMN_REAL && lt_table_real(from, column, row, &real)) lt_put_real(build, real);
-    else if (lt_table_int(from, column, row, &whole)) lt_put_int(build, whole);
-    else lt_put_null(build);
-}
-
-static int stack(const struct lt_table *groups, int32_t count, const char *path, struct lt_table *out, struct litmus_error *error) {
-    int64_t rows = 0, columns = lt_table_columns(&groups[0]);
-    enum lt_column_type type;
-    for (int32_t g = 0; g < count; g++) rows += lt_table_rows(&groups[g]);
-    for (int64_t c = 0; c < columns; c++) /* before the first is made: a build cannot be left half-way */
-        if (!column_type_of(groups[0].schema.children[c], &type)) return fail_file(error, path, "a column's type is foreign to run files");
-    struct lt_build build;
-    lt_build_start(&build, out, columns, rows);
-    for (int64_t c = 0; c < columns; c++) {
-        (void)column_type_of(groups[0].schema.children[c], &type);
-        lt_build_column(&build, lt_table_name(&groups[0], c), type);
-        for (int32_t g = 0; g < count; g++)
-            for (int64_t row = 0; row < lt_table_rows(&groups[g]); row++) copy_cell(&build, type, &groups[g], c, row);
-    }
-    return lt_build_finish(&build, error);
-}
-
 static int read_groups(carquet_reader_t *reader, const char *path, const char *const *columns, size_t column_count, struct lt_table *out,
                        struct litmus_error *error) {
     int32_t count = carquet_reader_num_row_groups(reader);
@@ -198,7 +141,8 @@ static int read_groups(carquet_reader_t *reader, const char *path, const char *c
     if (groups == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
     int code = LITMUS_OK;
     for (int32_t g = 0; code == LITMUS_OK && g < count; g++) code = read_group(reader, g, path, columns, column_count, &groups[g], error);
-    if (code == LITMUS_OK) code = stack(groups, count, path, out, error);
+    if (code == LITMUS_OK && !lt_table_stackable(&groups[0])) code = fail_file(error, path, "a column's type is foreign to run files");
+    if (code == LITMUS_OK) code = lt_table_stack(groups, (size_t)count, out, error);
     for (int32_t g = 0; g < count; g++) lt_table_release(&groups[g]);
     free(groups);
     return code;

@@ -578,6 +578,20 @@ int lt_catalog_runs(struct lt_catalog *c, const struct lt_run_filter *filter, lt
     return code;
 }
 
+struct give_run_file {
+    lt_run_file_fn *each;
+    void *self;
+};
+static bool give_run_file(void *self, sqlite3_stmt *row) {
+    struct give_run_file *give = self;
+    struct lt_run_file file = {column_text(row, 0), column_text(row, 3), sqlite3_column_int64(row, 1), sqlite3_column_int64(row, 2)};
+    return give->each(give->self, &file);
+}
+
+int lt_catalog_run_files(struct lt_catalog *c, lt_run_file_fn *each, void *self, struct litmus_error *error) {
+    return run(c, SQL_RUN_FILES, give_run_file, &(struct give_run_file){each, self}, error, "");
+}
+
 int lt_catalog_ids(struct lt_catalog *c, const char *prefix, bool near, int limit, lt_summary_fn *each, void *self,
                    struct litmus_error *error) {
     struct give_summary give = {each, self};

@@ -78,6 +78,8 @@ static const char lt_sql_drop[] =
     X(FILE_PUT, "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)")                                             \
     X(FILE_DROP, "DELETE FROM files WHERE dir = ? AND name = ?")                                                      \
     X(FILES_DAMAGED, "SELECT dir || '/' || name, reason FROM files WHERE status <> 'ok' ORDER BY dir, name")          \
+    X(RUN_FILES, "SELECT runs.path, files.size, files.mtime_ns, runs.run_id FROM files JOIN runs ON runs.path = files.dir || '/' || files.name" \
+        " WHERE " LT_SQL_FIRST_FILE " ORDER BY files.dir, files.name")                                                \
     X(RUN_PUT, "INSERT OR REPLACE INTO runs VALUES (?" LT_SUMMARY_TEXTS(LT_SQL_MARK) LT_SUMMARY_TIMES(LT_SQL_MARK)    \
         LT_SUMMARY_COUNTS(LT_SQL_MARK) ")")                                                                           \
     X(RUN_DROP, "DELETE FROM runs WHERE path = ?")                                                                    \

@@ -11,11 +11,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int lt_query_open(const char *data_dir, struct lt_query **out, struct litmus_error *error) {
     *out = NULL;
     struct lt_query *q = calloc(1, sizeof *q);
-    if (q != NULL) q->data_dir = strdup(data_dir);
+    if (q != NULL) *q = (struct lt_query){.data_dir = strdup(data_dir), .lake_fd = -1};
     int code = q == NULL || q->data_dir == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory") : lt_catalog_open(data_dir, &q->catalog, error);
     if (code == LITMUS_OK) *out = q;
     else lt_query_free(q);
@@ -25,6 +26,7 @@ int lt_query_open(const char *data_dir, struct lt_query **out, struct litmus_err
 void lt_query_free(struct lt_query *q) {
     if (q == NULL) return;
     lt_catalog_free(q->catalog);
+    if (q->lake_fd >= 0) close(q->lake_fd);
     free(q->data_dir);
     free(q);
 }

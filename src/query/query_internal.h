@@ -12,6 +12,7 @@
 struct lt_query {
     char *data_dir;
     struct lt_catalog *catalog;
+    int lake_fd; /* shared lock on the lake while its files are in use; -1: none */
 };
 
 /* ---- overlay.c: runs that have no file ---- */

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/clock.h"
 #include "materialize/parquet.h"
+#include "query/lake.h"
 #include "query/query_internal.h"
 #include "views_sql.h"
 
@@ -150,19 +151,55 @@ static int add_events(struct lt_query *q, const struct lt_sql_options *options, 
 
 /* ---- rows with a file ---- */
 
-static int add_files(struct lt_query *q, struct lt_buf *out, struct litmus_error *error) {
-    struct lt_summaries runs;
-    struct lt_run_filter filter = {.finished_only = true};
-    int code = lt_summaries_load(q, &filter, &runs, error);
-    lt_buf_addf(out, "CREATE OR REPLACE TEMP VIEW litmus_rows AS %s", no_rows);
-    if (code == LITMUS_OK && runs.count > 0) lt_buf_add_text(out, "\nUNION ALL BY NAME SELECT *, false AS live FROM read_parquet([");
-    for (size_t i = 0; code == LITMUS_OK && i < runs.count; i++) {
-        if (i > 0) lt_buf_add_text(out, ",\n");
-        add_path(out, q->data_dir, runs.items[i].file_path);
+/* A lake file whose runs are not all as they were is read without those. */
+static void add_stale(const struct lt_lake *lake, uint32_t file, struct lt_buf *out) {
+    bool first = true;
+    for (size_t i = 0; i < lake->member_count; i++) {
+        if (lake->members[i].file != file || lake->members[i].current) continue;
+        lt_buf_add_text(out, first ? " WHERE run_id NOT IN (" : ",");
+        add_quoted(out, lake->members[i].run_id);
+        first = false;
     }
-    if (code == LITMUS_OK && runs.count > 0) lt_buf_add_text(out, "], union_by_name = true, hive_partitioning = false)");
+    if (!first) lt_buf_add_char(out, ')');
+}
+
+static const char next_files[] = "\nUNION ALL BY NAME SELECT *, false AS live FROM read_parquet([";
+static const char end_files[] = "], union_by_name = true, hive_partitioning = false)";
+
+static void add_lake(const struct lt_lake *lake, const char *folder, struct lt_buf *out) {
+    bool first = true;
+    for (size_t i = 0; i < lake->file_count; i++) {
+        if (!lake->files[i].usable || lake->files[i].stale > 0) continue;
+        lt_buf_add_text(out, first ? next_files : ",\n");
+        add_path(out, folder, lake->files[i].name);
+        first = false;
+    }
+    if (!first) lt_buf_add_text(out, end_files);
+    for (size_t i = 0; i < lake->file_count; i++) {
+        if (!lake->files[i].usable || lake->files[i].stale == 0 || lake->files[i].stale == lake->files[i].members) continue;
+        lt_buf_add_text(out, next_files);
+        add_path(out, folder, lake->files[i].name);
+        lt_buf_add_text(out, end_files);
+        add_stale(lake, (uint32_t)i, out);
+    }
+}
+
+static int add_files(struct lt_query *q, struct lt_buf *out, struct litmus_error *error) {
+    struct lt_lake lake;
+    struct lt_buf folder;
+    lt_buf_init(&folder);
+    lt_lake_hold(q);
+    int code = lt_lake_load(q, &lake, error);
+    lt_buf_addf(out, "CREATE OR REPLACE TEMP VIEW litmus_rows AS %s", no_rows);
+    if (code == LITMUS_OK) add_lake(&lake, lt_path_join(&folder, q->data_dir, "lake"), out);
+    for (size_t i = 0; code == LITMUS_OK && i < lake.fresh_count; i++) {
+        lt_buf_add_text(out, i == 0 ? next_files : ",\n");
+        add_path(out, q->data_dir, lake.fresh[i].path);
+    }
+    if (code == LITMUS_OK && lake.fresh_count > 0) lt_buf_add_text(out, end_files);
     lt_buf_add_text(out, "\nUNION ALL BY NAME SELECT * FROM litmus_live;\n");
-    lt_summaries_release(&runs);
+    lt_buf_release(&folder);
+    lt_lake_release(&lake);
     return code;
 }
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from typing import Any
 
 from litmus import _litmus
@@ -75,11 +76,10 @@ def connect(data_dir: str | os.PathLike | None = None, *, events: bool = True, s
 def refresh(con, data_dir: str | os.PathLike | None = None, *, events: bool = True, since: Any = None, memory_limit: str | None = None):
     """Makes the views of a connection anew, over what is on record now. Arguments as `connect`; returns `con`."""
     query = _litmus.Query(data_dir)
-    try:
-        with tempfile.TemporaryDirectory(prefix="litmus-sql-") as scratch:
-            con.execute(query.sql_setup(scratch, events, time_us(since), memory_limit))
-    finally:
-        query.close()
+    # The query holds the files of the lake as they are: as long as there are views over them.
+    weakref.finalize(con, query.close)
+    with tempfile.TemporaryDirectory(prefix="litmus-sql-") as scratch:
+        con.execute(query.sql_setup(scratch, events, time_us(since), memory_limit))
     return con
 
 
