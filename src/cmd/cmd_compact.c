@@ -9,9 +9,9 @@
 #include <stdio.h>
 
 static void show_progress(void *self, int64_t done, int64_t all) {
+    (void)self;
     (void)all;
     if (done % 500 == 0) fprintf(stderr, "\r%" PRId64 " runs", done);
-    (void)self;
 }
 
 int lt_cmd_compact(struct lt_cli *cli) {

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lake: after any history of runs, compactions, deletions and crashes each run counts exactly once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+import litmus
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from test_cli import LITMUS, environment, ok, run  # noqa: E402
+from test_sql import HISTORY, ask, put, run_rows  # noqa: E402
+
+
+def naive(data_dir):
+    """(run_id, step_path, step_outcome) of each step row, of the first file of each run, read one by one."""
+    seen = {}
+    for path in sorted(data_dir.glob("runs/*/*.parquet")):
+        rows = pq.read_table(path).to_pylist()
+        seen.setdefault(rows[0]["run_id"], [(r["run_id"], r["step_path"], r["step_outcome"]) for r in rows if r["record_type"] == "step"])
+    return sorted((row for rows in seen.values() for row in rows), key=str)
+
+
+def by_view(data_dir):
+    rows = ask(data_dir, "SELECT run_id, step_path, step_outcome FROM steps")
+    return sorted((tuple(row.values()) for row in rows), key=str)
+
+
+def by_glob(data_dir):
+    """What an engine that knows nothing of the manifest reads in the lake."""
+    paths = sorted(data_dir.glob("lake/month=*/*.parquet"))
+    rows = [row for path in paths if not path.name.startswith(".") for row in pq.ParquetFile(path).read().to_pylist()]
+    return sorted(((r["run_id"], r["step_path"], r["step_outcome"]) for r in rows if r["record_type"] == "step"), key=str)
+
+
+def compact(data_dir):
+    return json.loads(ok("compact", "-d", data_dir, "--json"))
+
+
+@pytest.fixture
+def history(tmp_path):
+    for rows in HISTORY:
+        put(tmp_path, rows)
+    return tmp_path
+
+
+def test_the_lake_holds_every_row_and_the_run_files_stay(history):
+    before = {path: path.read_bytes() for path in history.glob("runs/*/*")}
+    assert compact(history) == {"runs": 6, "rows": 29, "files": 1, "removed": 0, "left": 0}
+    assert by_view(history) == by_glob(history) == naive(history)
+    assert {path: path.read_bytes() for path in history.glob("runs/*/*")} == before
+    assert compact(history) == {"runs": 0, "rows": 0, "files": 0, "removed": 0, "left": 0}
+
+
+def test_every_column_of_every_row_comes_through(history):
+    compact(history)
+    rows = []
+    for path in sorted(history.glob("runs/*/*.parquet")):
+        rows += pq.read_table(path).to_pylist()
+    table = pq.ParquetFile(next(history.glob("lake/month=*/*.parquet"))).read()
+    wanted = [{name: row.get(name) for name in table.column_names} for row in rows]
+    assert table.to_pylist() == wanted and {name for row in rows for name in row} == set(table.column_names)
+
+
+def test_a_run_that_comes_goes_or_changes_counts_at_once(history):
+    compact(history)
+    put(history, run_rows(9, "U9", "passed", {"a": ["passed"]}))
+    assert by_view(history) == naive(history)
+    (history / "runs/2026-03-01/00000002.parquet").unlink()
+    assert by_view(history) == naive(history)
+    put(history, run_rows(1, "U1", "failed", {"a": ["failed"], "new": ["passed"]}), "00000001.tmp").replace(history / "runs/2026-03-01/00000001.parquet")
+    assert by_view(history) == naive(history)
+    done = compact(history)
+    assert done["removed"] == 1 and by_view(history) == by_glob(history) == naive(history)
+
+
+def test_the_same_run_in_two_folders_counts_once(history):
+    compact(history)
+    early = history / "runs/2026-02-27"
+    early.mkdir()
+    shutil.copy(history / "runs/2026-03-01/00000001.parquet", early)
+    assert by_view(history) == naive(history)
+    compact(history)
+    assert by_view(history) == by_glob(history) == naive(history)
+    shutil.rmtree(early)
+    assert by_view(history) == naive(history)
+
+
+@pytest.mark.parametrize("harm", ["gone", "short", "no manifest", "half a manifest", "other version", "leads out", "no lake"])
+def test_a_damaged_lake_costs_time_and_nothing_else(history, harm):
+    compact(history)
+    part = next(history.glob("lake/month=*/*.parquet"))
+    manifest = history / "lake/manifest.json"
+    text = manifest.read_text()
+    if harm == "gone":
+        part.unlink()
+    elif harm == "short":
+        part.write_bytes(part.read_bytes()[:-9])
+    elif harm == "no manifest":
+        manifest.unlink()
+    elif harm == "half a manifest":
+        manifest.write_text(text[: len(text) // 2])
+    elif harm == "other version":
+        manifest.write_text(text.replace('"litmus_lake":1', '"litmus_lake":2'))
+    elif harm == "leads out":
+        manifest.write_text(text.replace("month=", "../month="))
+    else:
+        shutil.rmtree(history / "lake")
+    assert by_view(history) == naive(history)
+    compact(history)
+    assert by_view(history) == by_glob(history) == naive(history)
+
+
+def test_columns_of_other_types_go_to_files_of_their_own(tmp_path):
+    for number, value in enumerate([1.5, "text", 2.5]):
+        rows = run_rows(number, "U", "passed", {"a": ["passed"]})
+        path = put(tmp_path, rows)
+        table = pq.read_table(path)
+        pq.write_table(table.append_column("out_x", [[value] * table.num_rows]), path)
+    assert compact(tmp_path)["files"] == 3
+    assert by_view(tmp_path) == by_glob(tmp_path) == naive(tmp_path)
+    assert [row["x"] for row in ask(tmp_path, "SELECT out_x AS x FROM steps ORDER BY run_id")] == ["1.5", "text", "2.5"]
+
+
+def test_who_reads_keeps_the_files_and_new_runs_still_count(history):
+    compact(history)
+    with litmus.connect(history) as con:
+        put(history, run_rows(9, "U9", "passed", {"a": ["passed"]}))
+        assert compact(history)["removed"] == 0  # a second file beside the first
+        assert con.sql("SELECT count(*) FROM runs").fetchone() == (6,)
+        assert by_view(history) == naive(history)
+    del con
+    put(history, run_rows(10, "U10", "passed", {"a": ["passed"]}))
+    assert compact(history)["removed"] == 2 and by_view(history) == by_glob(history) == naive(history)
+
+
+def test_one_compaction_at_a_time(history):
+    compact(history)
+    with (history / "lake/compact.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run("compact", "-d", history).returncode == 5
+
+
+def test_killed_in_the_middle(tmp_path):
+    """At moments drawn at random; after each, and after the last whole compaction, each run counts once."""
+    for number in range(60):
+        put(tmp_path, run_rows(number, f"U{number}", "passed", {"a": ["passed"], "b": []}, day=number))
+    wanted = naive(tmp_path)
+    rng = random.Random(5)
+    for _ in range(12):
+        going = subprocess.Popen([LITMUS, "compact", "-d", str(tmp_path)], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            going.wait(rng.uniform(0.001, 0.06))
+        except subprocess.TimeoutExpired:
+            going.kill()
+            going.wait()
+        assert by_view(tmp_path) == wanted
+        os.utime(next(tmp_path.glob("runs/2026-03-0*/*.parquet")))  # there is something to do again
+    compact(tmp_path)
+    assert by_view(tmp_path) == by_glob(tmp_path) == wanted and not list(tmp_path.glob("lake/*/.part*"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_histories(tmp_path, seed):
+    """Runs come, go, change and are copied; the lake is compacted, damaged and dropped."""
+    rng = random.Random(seed)
+    number = 0
+    for _ in range(14):
+        for _ in range(rng.randrange(1, 5)):
+            number += 1
+            put(tmp_path, run_rows(number, f"U{number % 5}", "passed", {name: rng.choice([["passed"], ["failed"], []]) for name in "abc"}, day=rng.randrange(70)))
+        files = sorted(tmp_path.glob("runs/*/*.parquet"))
+        step = rng.choice(["compact", "compact", "unlink", "copy", "change", "lose", "drop", "nothing"])
+        victim = rng.choice(files)
+        if step == "compact":
+            compact(tmp_path)
+        elif step == "unlink":
+            victim.unlink()
+        elif step == "copy":
+            other = tmp_path / "runs" / f"2026-01-{rng.randrange(10, 29)}"
+            other.mkdir(exist_ok=True)
+            shutil.copy(victim, other / f"copy-{number}.parquet")
+        elif step == "change":
+            held = pq.ParquetFile(victim).read()
+            fresh = victim.with_suffix(".tmp")
+            pq.write_table(held.slice(0, max(1, held.num_rows - 1)), fresh)
+            fresh.replace(victim)
+        elif step == "lose":
+            for part in list(tmp_path.glob("lake/month=*/*.parquet"))[:1]:
+                part.unlink()
+        elif step == "drop":
+            shutil.rmtree(tmp_path / "lake", ignore_errors=True)
+        assert by_view(tmp_path) == naive(tmp_path), step
+    compact(tmp_path)
+    assert by_view(tmp_path) == by_glob(tmp_path) == naive(tmp_path)
