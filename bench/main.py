@@ -15,6 +15,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import figures_emit  # noqa: E402
+import figures_lake  # noqa: E402
 import figures_pytest  # noqa: E402
 import figures_runs  # noqa: E402
 import peers as peers_module  # noqa: E402
@@ -30,6 +31,7 @@ FIGURES = {
     "commands": ("commands", figures_runs.commands),
     "read": ("reading from Python", figures_runs.read),
     "size": ("on disk", figures_runs.sizes),
+    "lake": ("many runs", figures_lake.lake),
     "kill": ("a killed run", figures_pytest.kill),
     "plan": ("a large plan", figures_pytest.plan),
     "cost": ("what recording costs pytest", figures_pytest.cost),
