@@ -12,6 +12,8 @@ complete -c litmus -n '__fish_seen_subcommand_from runs' -l since -x -d 'from WH
 complete -c litmus -n '__fish_seen_subcommand_from runs' -l until -x -d 'before WHEN'
 complete -c litmus -n '__fish_seen_subcommand_from runs' -l serial -x -d 'only this DUT serial'
 complete -c litmus -n '__fish_seen_subcommand_from runs' -l part -x -d 'only this part number'
+complete -c litmus -n '__fish_seen_subcommand_from runs' -l lot -x -d 'only this lot number'
+complete -c litmus -n '__fish_seen_subcommand_from runs' -l git -x -d 'only this git commit, or those that start so'
 complete -c litmus -n '__fish_seen_subcommand_from runs' -l station -x -d 'only this station id'
 complete -c litmus -n '__fish_seen_subcommand_from runs' -l operator -x -d 'only this operator id'
 complete -c litmus -n '__fish_seen_subcommand_from runs' -l phase -x -d 'only this test phase'

@@ -121,6 +121,7 @@ def test_runs_json(data):
 @pytest.mark.parametrize("options, count", [
     (["--limit", "1"], 1), (["-n1"], 1), (["--limit=0"], 2), (["--outcome", "failed"], 2), (["--outcome", "passed"], 0), (["--since", "1h"], 2),
     (["--until", "1h"], 0), (["--since", "2001-01-01", "--until", "2001-01-02"], 0), (["--serial", "none"], 0), (["--project", "suite"], 2),
+    (["--lot", "none"], 0), (["--git", "0000"], 0),
 ])
 def test_runs_filters(data, options, count):
     assert len(ok("runs", "--json", "-d", data, *options).splitlines()) == count

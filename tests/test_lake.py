@@ -167,7 +167,18 @@ def test_killed_in_the_middle(tmp_path):
         assert by_view(tmp_path) == wanted
         os.utime(next(tmp_path.glob("runs/2026-03-0*/*.parquet")))  # there is something to do again
     compact(tmp_path)
+    compact(tmp_path)  # the file that was touched in place is noticed by the first
     assert by_view(tmp_path) == by_glob(tmp_path) == wanted and not list(tmp_path.glob("lake/*/.part*"))
+
+
+def test_a_file_touched_in_place_is_taken_by_the_next_compaction(history):
+    ok("runs", "-d", history)
+    path = history / "runs/2026-03-01/00000002.parquet"
+    os.utime(path, ns=(1, 1))
+    assert ask(history, "SELECT count(*) AS n FROM runs") == [{"n": 6}]
+    first, second = compact(history), compact(history)
+    assert first["left"] + second["left"] <= 1 and first["runs"] + second["runs"] >= 6
+    assert by_view(history) == by_glob(history) == naive(history)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -163,6 +163,19 @@ def test_the_queries_of_the_user_work_on_the_files_too(history):
     assert ask(history, "SELECT count(*) AS n FROM steps WHERE never_ran") == [{"n": 4}]
 
 
+def test_runs_by_lot_and_by_how_a_commit_starts(tmp_path):
+    for number, (lot, commit) in enumerate([("L1", "abc123"), ("L1", "abd456"), ("L2", "abc123"), (None, None)]):
+        rows = [{**one, "dut_lot_number": lot, "git_commit": commit} for one in run_rows(number, "U", "passed", {"a": ["passed"]})]
+        put(tmp_path, rows)
+
+    def found(*options):
+        return sorted(json.loads(line)["test_run_id"][7] for line in ok("runs", "-d", tmp_path, "--json", *options).splitlines())
+
+    assert found("--lot", "L1") == ["0", "1"]
+    assert found("--git", "abc") == ["0", "2"] and found("--git", "abc123", "--lot", "L2") == ["2"]
+    assert found("--git", "bc") == found("--lot", "L") == []
+
+
 def test_output_as_csv_parquet_and_from_a_file(history, tmp_path):
     out = list(csv.DictReader(io.StringIO(ok("sql", "-d", history, "--csv", "-c", "SELECT run_id, outcome FROM runs ORDER BY 1;"))))
     assert [one["outcome"] for one in out] == ["passed", "failed", "aborted", "passed", "passed", "passed"]

@@ -37,6 +37,8 @@ enum exit_code {
     X(OLDER_THAN, 0, "older-than", TIME, older_than, "WHEN", "sessions with no event since WHEN: 30d, 26w, 2026-05-16 (default 30d)") \
     X(SERIAL, 0, "serial", TEXT, serial, "SERIAL", "only this DUT serial")                                         \
     X(PART, 0, "part", TEXT, part, "PART", "only this part number")                                                \
+    X(LOT, 0, "lot", TEXT, lot, "LOT", "only this lot number")                                                     \
+    X(GIT, 0, "git", TEXT, git, "COMMIT", "only this git commit, or those that start so")                          \
     X(STATION, 0, "station", TEXT, station, "STATION", "only this station id")                                     \
     X(OPERATOR, 0, "operator", TEXT, operator_id, "OPERATOR", "only this operator id")                             \
     X(PHASE, 0, "phase", TEXT, phase, "PHASE", "only this test phase")                                             \
@@ -97,7 +99,7 @@ struct lt_cli {
     const struct lt_command *command;
     const char *arguments[LT_ARGUMENTS_MAX];
     size_t argument_count;
-    const char *data_dir_given, *serial, *part, *station, *operator_id, *phase, *outcome, *project;
+    const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
     const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;

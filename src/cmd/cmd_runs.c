@@ -80,7 +80,7 @@ int lt_cmd_runs(struct lt_cli *cli) {
     int64_t limit = cli->limit < 0 ? DEFAULT_LIMIT : cli->limit;
     /* One more than is shown, to know that there are more. */
     struct lt_run_filter filter = {.limit = limit > 0 && limit < INT64_MAX ? limit + 1 : 0, .since = cli->since, .until = cli->until, .serial = cli->serial,
-                                   .part = cli->part, .station = cli->station, .operator_id = cli->operator_id, .phase = cli->phase,
+                                   .part = cli->part, .lot = cli->lot, .git = cli->git, .station = cli->station, .operator_id = cli->operator_id, .phase = cli->phase,
                                    .outcome = cli->outcome, .project = cli->project};
     struct lt_table runs;
     struct litmus_error error = {0};

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define RUN_FILTERS (OPT(SINCE) | OPT(UNTIL) | OPT(SERIAL) | OPT(PART) | OPT(STATION) | OPT(OPERATOR) | OPT(PHASE) | OPT(OUTCOME) | OPT(PROJECT))
+#define RUN_FILTERS (OPT(SINCE) | OPT(UNTIL) | OPT(SERIAL) | OPT(PART) | OPT(LOT) | OPT(GIT) | OPT(STATION) | OPT(OPERATOR) | OPT(PHASE) | OPT(OUTCOME) | OPT(PROJECT))
 
 const struct lt_command lt_commands[] = {
     {"runs", lt_cmd_runs, "", 0, 0, RUN_FILTERS | OPT(JSON) | OPT(LIMIT) | OPT(UTC), NULL, "list runs, newest first",

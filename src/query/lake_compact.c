@@ -187,6 +187,9 @@ static int take_run(struct compact *c, struct lt_lake_member *run, struct litmus
     int code = LITMUS_OK;
     if (c->on_run != NULL) c->on_run(c->self, ++c->seen, (int64_t)(c->lake.fresh_count + c->lake.member_count));
     if (!read_run(c, run, &rows)) {
+        bool changed; /* in place, which the ledger learns only now: the next compaction takes it */
+        const char *path = run->path.p;
+        (void)lt_catalog_recheck(c->q->catalog, &path, 1, &changed, NULL);
         c->done->left++;
         return LITMUS_OK;
     }

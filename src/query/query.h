@@ -19,7 +19,8 @@ struct lt_run_filter {
     int64_t limit;  /* <= 0: all */
     int64_t offset;
     int64_t since, until;  /* on started_at, since <= it < until; LT_TIME_NONE or 0: open */
-    const char *serial, *part, *station, *operator_id, *phase, *outcome, *project; /* NULL: any */
+    const char *serial, *part, *lot, *station, *operator_id, *phase, *outcome, *project; /* NULL: any */
+    const char *git; /* a commit, or how it starts */
     bool finished_only;
     const char *run_id; /* this run alone (36 characters) */
 };
