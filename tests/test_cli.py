@@ -335,6 +335,18 @@ def test_verify_finds_nothing(copy):
     assert ok("verify", "--all", "-d", copy) == ""
 
 
+def test_verify_names_what_is_no_log(copy):
+    day = next((copy / "events").iterdir())
+    (day / "junk.arrow").write_bytes(bytes(range(256)) * 20)
+    (day / "empty.arrow").write_bytes(b"")
+    (day / "0f0e0d0c-1c5d-4563-be74-0507417c54d4-9.arrow").write_bytes(b"no log, but named like one")
+    done = run("verify", "--all", "-d", copy)
+    assert done.returncode == 1
+    for name in ("junk.arrow", "empty.arrow", "0f0e0d0c-1c5d-4563-be74-0507417c54d4-9.arrow"):
+        assert re.search(rf"{re.escape(name)}: is no log", done.stdout), name
+    assert len(done.stdout.splitlines()) == 3
+
+
 def test_verify_names_a_changed_event(copy):
     log = next(p for p in sorted((copy / "events").rglob("*.arrow")) if b"test_load" in p.read_bytes())
     content = bytearray(log.read_bytes())

@@ -25,6 +25,7 @@ struct verify {
     struct lt_buf file, expected, path;
     struct lt_arena arena;
     struct lt_map told; /* paths that something was found of */
+    struct lt_map read; /* paths of the logs that were looked at, as --all goes */
 };
 
 enum { FILE_BYTES_MAX = 1 << 30 };
@@ -108,6 +109,8 @@ static void check_events(struct verify *v, const char *path, struct lt_log_reade
 static void check_log(struct verify *v, const char *path) {
     struct lt_log_reader *reader = NULL;
     struct litmus_error error = {0};
+    struct lt_str own = v->cli->all ? lt_arena_str(&v->arena, lt_str_of(path)) : LT_STR_NULL;
+    if (own.p != NULL) (void)lt_map_put(&v->read, own, 0, 1);
     v->logs++;
     if (lt_log_reader_open(path, &reader, &error) != LITMUS_OK) {
         finding(v, path, -1, "%s", error.text);
@@ -257,10 +260,29 @@ static bool tell_damaged(void *self, const char *path, const char *reason) {
     return true;
 }
 
+/* What stands among the logs and belongs to no session is told, too: it may have been a log. */
+static int check_strangers(struct verify *v, struct litmus_error *error) {
+    struct lt_log_list list;
+    int code = lt_log_find(lt_buf_cstr(&v->cli->data_dir), NULL, &list, error);
+    if (code != LITMUS_OK) return code;
+    for (size_t i = 0; i < list.count; i++) {
+        const char *path = list.files[i].path;
+        struct stat st;
+        if (lt_map_get(&v->read, lt_str_of(path), 0) != LT_MAP_NONE || lstat(path, &st) != 0 || lt_log_is_live(path)) continue;
+        int64_t before = v->findings;
+        check_log(v, path);
+        bool named = list.files[i].session[0] != '\0'; /* made since the sessions were listed, or by whoever died before he wrote */
+        if (v->findings == before && !named) finding(v, path, -1, "is no log: it has no session; move it elsewhere");
+    }
+    lt_log_list_release(&list);
+    return LITMUS_OK;
+}
+
 static int verify_all(struct verify *v, struct litmus_error *error) {
     struct lt_table runs;
     struct lt_run_filter every = {.finished_only = true};
     int code = lt_query_sessions(v->cli->query, check_session, v, error);
+    if (code == LITMUS_OK) code = check_strangers(v, error);
     if (code == LITMUS_OK) code = lt_query_runs(v->cli->query, &every, &runs, error);
     if (code != LITMUS_OK) return code;
     for (int64_t row = 0; row < lt_table_rows(&runs); row++) check_orphan(v, &runs, row);
@@ -285,6 +307,7 @@ int lt_cmd_verify(struct lt_cli *cli) {
     struct lt_run_ref ref;
     lt_arena_init(&v.arena);
     lt_map_init(&v.told);
+    lt_map_init(&v.read);
     int exit = lt_cli_query(cli);
     if (exit == EXIT_OK && cli->all && cli->argument_count > 0) exit = lt_usage(cli, "either a run or --all");
     if (exit == EXIT_OK && !cli->all) exit = lt_cli_find(cli, cli->argument_count > 0 ? cli->arguments[0] : "last", &ref);
@@ -301,6 +324,7 @@ int lt_cmd_verify(struct lt_cli *cli) {
     lt_buf_release(&v.expected);
     lt_buf_release(&v.path);
     lt_map_release(&v.told);
+    lt_map_release(&v.read);
     lt_arena_release(&v.arena);
     return exit;
 }
