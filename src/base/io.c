@@ -78,6 +78,10 @@ static int os_close(void *self, int fd) {
 const struct lt_io lt_io_os = {os_open,  os_write,  os_fdatasync, os_fsync, os_ftruncate, os_rename,
                                os_mkdir, os_unlink, os_flock,     os_close, NULL};
 
+int64_t lt_mtime_ns(const struct stat *st) {
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
 int lt_io_write_all(const struct lt_io *io, int fd, const void *bytes, size_t n, size_t *done) {
     const char *p = bytes;
     size_t left = n;

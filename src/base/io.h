@@ -12,6 +12,8 @@
 
 #include <sys/types.h>
 
+struct stat;
+
 struct lt_io {
     int (*open)(void *self, const char *path, int flags, unsigned mode);
     ssize_t (*write)(void *self, int fd, const void *bytes, size_t n);
@@ -27,6 +29,8 @@ struct lt_io {
 };
 
 extern const struct lt_io lt_io_os; /* the real calls; EINTR is retried */
+
+int64_t lt_mtime_ns(const struct stat *st); /* when the content was changed last, since 1970 */
 
 /* Writes all of it; a short write is continued. 0, or -1 with errno; *done (may be NULL) gets the
  * bytes that are in the file by then. */

@@ -137,12 +137,9 @@ static void wrap_parquet(struct session *s) {
     lt_buf_init(&copy);
     lt_buf_add_text(&copy, "COPY (");
     lt_buf_add(&copy, s->text.p, s->text.n);
-    lt_buf_add_text(&copy, "\n) TO '");
-    for (const char *c = s->cli->parquet; *c != '\0'; c++) {
-        if (*c == '\'') lt_buf_add_char(&copy, '\'');
-        lt_buf_add_char(&copy, *c);
-    }
-    lt_buf_add_text(&copy, "' (FORMAT parquet, COMPRESSION zstd)");
+    lt_buf_add_text(&copy, "\n) TO ");
+    lt_sql_quote(&copy, lt_str_of(s->cli->parquet));
+    lt_buf_add_text(&copy, " (FORMAT parquet, COMPRESSION zstd)");
     lt_buf_release(&s->text);
     s->text = copy;
 }

@@ -206,7 +206,7 @@ static void put_in_catalog(struct lt_materializer *m, const struct lt_table *row
     struct stat st;
     struct lt_summary summary;
     if (stat(path, &st) != 0 || lt_summary_of(rows, name, &summary, NULL) != LITMUS_OK) return;
-    int64_t mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    int64_t mtime_ns = lt_mtime_ns(&st);
     if (m->queue != NULL) lt_catalog_queue_put(m->queue, &summary, st.st_size, mtime_ns);
     else put_in_own_catalog(m, &summary, st.st_size, mtime_ns);
 }

@@ -2,6 +2,7 @@
 #include "query/catalog.h"
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/io.h"
 #include "query/catalog_sql.h"
 #include "query/catalog_store.h"
@@ -439,13 +440,9 @@ void lt_store_open_sessions_clear(struct lt_catalog *c) {
 }
 
 int lt_store_open_sessions_add(struct lt_catalog *c, const struct lt_open_session *session, struct litmus_error *error) {
-    if (c->open_count == c->open_capacity) {
-        size_t capacity = c->open_capacity == 0 ? 8 : c->open_capacity * 2;
-        struct lt_open_session *grown = reallocarray(c->open, capacity, sizeof *grown);
-        if (grown == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the list of sessions");
-        c->open = grown;
-        c->open_capacity = capacity;
-    }
+    struct lt_open_session *grown = lt_grow_list(c->open, c->open_count, &c->open_capacity, sizeof *grown);
+    if (grown == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the list of sessions");
+    c->open = grown;
     c->open[c->open_count++] = *session;
     return LITMUS_OK;
 }
@@ -613,7 +610,7 @@ bool lt_catalog_is_current(struct lt_catalog *c, const char *run_id) {
         if (name != NULL && !whole.failed && stat(lt_buf_cstr(&whole), &st) == 0) {
             *name = '\0';
             current = lt_store_file_get(c, path.p, name + 1, &entry) && entry.size == (int64_t)st.st_size &&
-                      entry.mtime_ns == (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+                      entry.mtime_ns == lt_mtime_ns(&st);
         }
         lt_buf_release(&whole);
     }

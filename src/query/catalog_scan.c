@@ -4,6 +4,7 @@
  * whose time stamp changed are listed, and only files that are new or different are read.
  */
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "base/arena.h"
@@ -61,10 +62,6 @@ static const char *absolute(struct scan *s, const char *dir, const char *name) {
     return lt_buf_cstr(&s->path);
 }
 
-static int64_t mtime_of(const struct stat *st) {
-    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-}
-
 /* ---- transactions ---- */
 
 static int commit(struct scan *s, struct litmus_error *error) {
@@ -112,14 +109,10 @@ struct names {
 
 static bool add_name(void *self, const struct lt_store_entry *entry) {
     struct names *n = self;
-    if (n->count == n->capacity) {
-        size_t capacity = n->capacity == 0 ? 64 : n->capacity * 2;
-        struct name *grown = reallocarray(n->items, capacity, sizeof *grown);
-        n->failed = grown == NULL;
-        if (n->failed) return false;
-        n->items = grown;
-        n->capacity = capacity;
-    }
+    struct name *grown = lt_grow_list(n->items, n->count, &n->capacity, sizeof *grown);
+    n->failed = grown == NULL;
+    if (n->failed) return false;
+    n->items = grown;
     struct lt_str text = lt_arena_str(n->arena, lt_str_of(entry->name));
     n->failed = text.p == NULL;
     if (n->failed) return false;
@@ -204,7 +197,7 @@ static int take_log(struct scan *s, const char *dir, const char *name, bool *ret
     char session[64];
     struct stat st;
     if (!session_of_log(s, dir, name, session)) { /* without its schema yet, or none of ours for good */
-        *retry = *retry || (stat(absolute(s, dir, name), &st) == 0 && lt_now_us() - mtime_of(&st) / 1000 < YOUNG_US);
+        *retry = *retry || (stat(absolute(s, dir, name), &st) == 0 && lt_now_us() - lt_mtime_ns(&st) / 1000 < YOUNG_US);
         return LITMUS_OK;
     }
     bool go;
@@ -217,7 +210,7 @@ static int take_file(struct scan *s, const struct kind *kind, const char *dir, c
     struct stat st;
     if (kind->logs) return known != NULL ? LITMUS_OK : take_log(s, dir, name, retry, error);
     if (stat(absolute(s, dir, name), &st) != 0 || !S_ISREG(st.st_mode)) return LITMUS_OK;
-    struct lt_store_entry file = {.name = name, .size = st.st_size, .mtime_ns = mtime_of(&st)};
+    struct lt_store_entry file = {.name = name, .size = st.st_size, .mtime_ns = lt_mtime_ns(&st)};
     if (known != NULL && known->size == file.size && known->mtime_ns == file.mtime_ns) return LITMUS_OK;
     return take_run_file(s, dir, file, retry, error);
 }
@@ -269,7 +262,7 @@ static int scan_folder(struct scan *s, const struct kind *kind, const char *dir,
     struct dir *known = number == LT_MAP_NONE ? NULL : &s->dirs[number];
     if (stat(absolute(s, dir, NULL), &st) != 0 || !S_ISDIR(st.st_mode)) return LITMUS_OK;
     if (known != NULL) known->seen = true;
-    if (known != NULL && known->mtime_ns == mtime_of(&st)) return LITMUS_OK;
+    if (known != NULL && known->mtime_ns == lt_mtime_ns(&st)) return LITMUS_OK;
     DIR *folder = opendir(absolute(s, dir, NULL));
     if (folder == NULL) return LITMUS_OK; /* gone, or not ours to read: nothing of it is listed */
     struct names disk = {.arena = &s->arena}, ledger = {.arena = &s->arena};
@@ -278,7 +271,7 @@ static int scan_folder(struct scan *s, const struct kind *kind, const char *dir,
     closedir(folder);
     if (code == LITMUS_OK) code = load_ledger(s, kind, dir, &ledger, error);
     if (code == LITMUS_OK) code = compare(s, kind, dir, &disk, &ledger, &retry, error);
-    if (code == LITMUS_OK) code = note_dir(s, dir, known, mtime_of(&st), retry, error);
+    if (code == LITMUS_OK) code = note_dir(s, dir, known, lt_mtime_ns(&st), retry, error);
     free(disk.items);
     free(ledger.items);
     return code;
@@ -416,7 +409,7 @@ static int settle_logs(struct scan *s, const char *session_id, struct litmus_err
         struct lt_str dir = lt_arena_str(&s->arena, (struct lt_str){path, (size_t)(slash - path)});
         if (dir.p == NULL) code = no_memory(error);
         else code = want_write(s, &go, error);
-        if (code == LITMUS_OK && go) code = lt_store_log_settled(s->catalog, dir.p, slash + 1, mtime_of(&st) / 1000, error);
+        if (code == LITMUS_OK && go) code = lt_store_log_settled(s->catalog, dir.p, slash + 1, lt_mtime_ns(&st) / 1000, error);
     }
     free(logs.items);
     return code == LITMUS_OK && logs.failed ? no_memory(error) : code;
@@ -461,13 +454,9 @@ static int look_at_sessions(struct scan *s, struct litmus_error *error) {
 
 static bool add_dir(void *self, const struct lt_store_entry *entry) {
     struct scan *s = self;
-    if (s->dir_count == s->dir_capacity) {
-        size_t larger = s->dir_capacity == 0 ? 64 : s->dir_capacity * 2;
-        struct dir *grown = reallocarray(s->dirs, larger, sizeof *grown);
-        if (grown == NULL) return !(s->arena.failed = true);
-        s->dirs = grown;
-        s->dir_capacity = larger;
-    }
+    struct dir *grown = lt_grow_list(s->dirs, s->dir_count, &s->dir_capacity, sizeof *grown);
+    if (grown == NULL) return !(s->arena.failed = true);
+    s->dirs = grown;
     struct lt_str path = lt_arena_str(&s->arena, lt_str_of(entry->name));
     if (path.p == NULL) return false;
     s->dirs[s->dir_count] = (struct dir){path.p, entry->mtime_ns, false};
@@ -548,9 +537,9 @@ static int recheck_one(struct scan *s, const char *path, bool *changed, struct l
         *changed = true;
         return drop_file(s, &kinds[0], dir.p, slash + 1, error);
     }
-    if (known.size == (int64_t)st.st_size && known.mtime_ns == mtime_of(&st)) return LITMUS_OK;
+    if (known.size == (int64_t)st.st_size && known.mtime_ns == lt_mtime_ns(&st)) return LITMUS_OK;
     *changed = true;
-    return take_run_file(s, dir.p, (struct lt_store_entry){slash + 1, st.st_size, mtime_of(&st)}, &retry, error);
+    return take_run_file(s, dir.p, (struct lt_store_entry){slash + 1, st.st_size, lt_mtime_ns(&st)}, &retry, error);
 }
 
 static int recheck_all(struct scan *s, void *self, struct litmus_error *error) {

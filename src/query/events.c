@@ -6,6 +6,7 @@
 #include "query/query_internal.h"
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "log/log.h"
@@ -128,13 +129,9 @@ static bool keep_to_limit(struct search *s) {
 static bool add_event(struct search *s, const struct lt_row *row, const char *log, int64_t sequence) {
     if (s->oldest != LT_TIME_NONE && row->received_at < s->oldest) return true;
     if (!keep_to_limit(s)) return false;
-    if (s->count == s->capacity) {
-        size_t larger = s->capacity == 0 ? 256 : s->capacity * 2;
-        struct event *grown = reallocarray(s->events, larger, sizeof *grown);
-        if (grown == NULL) return false;
-        s->events = grown;
-        s->capacity = larger;
-    }
+    struct event *grown = lt_grow_list(s->events, s->count, &s->capacity, sizeof *grown);
+    if (grown == NULL) return false;
+    s->events = grown;
     struct event *e = &s->events[s->count++];
     *e = (struct event){.row = *row, .log = log, .sequence = sequence};
     e->row.id = lt_arena_str(&s->arena, row->id);

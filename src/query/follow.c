@@ -7,6 +7,7 @@
 #include "query/query_internal.h"
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "log/log.h"
@@ -43,13 +44,9 @@ static bool note_log(void *self, const char *path, int64_t mtime_us) {
     struct lt_event_follow *f = self;
     (void)mtime_us;
     if (lt_map_get(&f->by_path, lt_str_of(path), 0) != LT_MAP_NONE) return true;
-    if (f->count == f->capacity) {
-        size_t larger = f->capacity == 0 ? 64 : f->capacity * 2;
-        struct follow_log *grown = reallocarray(f->logs, larger, sizeof *grown);
-        if (grown == NULL) return !(f->failed = true);
-        f->logs = grown;
-        f->capacity = larger;
-    }
+    struct follow_log *grown = lt_grow_list(f->logs, f->count, &f->capacity, sizeof *grown);
+    if (grown == NULL) return !(f->failed = true);
+    f->logs = grown;
     struct lt_str own = lt_arena_str(&f->arena, lt_str_of(path));
     f->failed = own.p == NULL || !lt_map_put(&f->by_path, own, 0, (uint32_t)f->count);
     if (!f->failed) f->logs[f->count++] = (struct follow_log){.path = own.p};
@@ -64,13 +61,9 @@ static int look(struct lt_event_follow *f, struct litmus_error *error) {
 }
 
 static bool keep_row(struct lt_event_follow *f, const struct lt_row *row) {
-    if (f->pending_count == f->pending_capacity) {
-        size_t larger = f->pending_capacity == 0 ? 64 : f->pending_capacity * 2;
-        struct pending *grown = reallocarray(f->pending, larger, sizeof *grown);
-        if (grown == NULL) return false;
-        f->pending = grown;
-        f->pending_capacity = larger;
-    }
+    struct pending *grown = lt_grow_list(f->pending, f->pending_count, &f->pending_capacity, sizeof *grown);
+    if (grown == NULL) return false;
+    f->pending = grown;
     struct pending *p = &f->pending[f->pending_count];
     *p = (struct pending){*row, f->pending_count};
     struct lt_str *texts[] = {&p->row.id, &p->row.event_type, &p->row.session_id, &p->row.run_id, &p->row.json};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "query/lake.h"
 
+#include "base/grow.h"
 #include "base/io.h"
 #include "base/map.h"
 #include "query/catalog_store.h"
@@ -116,13 +117,9 @@ struct match {
 };
 
 static bool add_fresh(struct lt_lake *lake, const struct lt_run_file *file) {
-    if (lake->fresh_count == lake->fresh_capacity) {
-        size_t larger = lake->fresh_capacity == 0 ? 64 : lake->fresh_capacity * 2;
-        struct lt_lake_member *grown = reallocarray(lake->fresh, larger, sizeof *grown);
-        if (grown == NULL) return false;
-        lake->fresh = grown;
-        lake->fresh_capacity = larger;
-    }
+    struct lt_lake_member *grown = lt_grow_list(lake->fresh, lake->fresh_count, &lake->fresh_capacity, sizeof *grown);
+    if (grown == NULL) return false;
+    lake->fresh = grown;
     lake->fresh[lake->fresh_count++] = (struct lt_lake_member){.path = lt_arena_str(&lake->arena, lt_str_of(file->path)), .size = file->size,
                                                                .mtime_ns = file->mtime_ns, .run_id = lt_arena_str(&lake->arena, lt_str_of(file->run_id))};
     return !lake->arena.failed;

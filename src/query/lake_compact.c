@@ -6,6 +6,7 @@
 #include "query/lake.h"
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/io.h"
 #include "base/json_text.h"
 #include "base/process.h"
@@ -111,13 +112,9 @@ static struct lt_lake_member **choose_runs(struct compact *c, size_t *count) {
 /* ---- lake files ---- */
 
 static struct written *add_written(struct compact *c) {
-    if (c->file_count == c->file_capacity) {
-        size_t larger = c->file_capacity == 0 ? 16 : c->file_capacity * 2;
-        struct written *grown = reallocarray(c->files, larger, sizeof *grown);
-        if (grown == NULL) return NULL;
-        c->files = grown;
-        c->file_capacity = larger;
-    }
+    struct written *grown = lt_grow_list(c->files, c->file_count, &c->file_capacity, sizeof *grown);
+    if (grown == NULL) return NULL;
+    c->files = grown;
     return &c->files[c->file_count++];
 }
 
@@ -174,8 +171,8 @@ static bool read_run(const struct compact *c, const struct lt_lake_member *run, 
     lt_buf_init(&path);
     lt_buf_addf(&path, "%s/%.*s", c->q->data_dir, LT_STR_ARG(run->path));
     bool ok = lt_parquet_read(lt_buf_cstr(&path), NULL, 0, out, NULL) == LITMUS_OK;
-    bool same = ok && lstat(lt_buf_cstr(&path), &st) == 0 && st.st_size == run->size &&
-                (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == run->mtime_ns && lt_table_stackable(out);
+    bool same = ok && lstat(lt_buf_cstr(&path), &st) == 0 && st.st_size == run->size && lt_mtime_ns(&st) == run->mtime_ns &&
+                lt_table_stackable(out);
     if (ok && !same) lt_table_release(out);
     lt_buf_release(&path);
     return same;

@@ -5,6 +5,7 @@
  */
 #include "accumulate/gather.h"
 #include "base/clock.h"
+#include "base/grow.h"
 #include "materialize/rows.h"
 #include "log/log.h"
 #include "query/query_internal.h"
@@ -17,13 +18,9 @@ static int no_memory(struct litmus_error *error) {
 }
 
 static struct lt_overlay_run *add_run(struct lt_overlay *o) {
-    if (o->count == o->capacity) {
-        size_t larger = o->capacity == 0 ? 4 : o->capacity * 2;
-        struct lt_overlay_run *grown = reallocarray(o->runs, larger, sizeof *grown);
-        if (grown == NULL) return NULL;
-        o->runs = grown;
-        o->capacity = larger;
-    }
+    struct lt_overlay_run *grown = lt_grow_list(o->runs, o->count, &o->capacity, sizeof *grown);
+    if (grown == NULL) return NULL;
+    o->runs = grown;
     struct lt_overlay_run *run = &o->runs[o->count++];
     *run = (struct lt_overlay_run){.summary = {.live = false}};
     return run;
@@ -50,13 +47,9 @@ static bool add_path(void *self, const char *path, int64_t mtime_us) {
     struct paths *p = self;
     (void)mtime_us;
     p->failed = true; /* until it is done */
-    if (p->list.count == p->capacity) {
-        size_t larger = p->capacity == 0 ? 4 : p->capacity * 2;
-        struct lt_log_file *grown = reallocarray(p->list.files, larger, sizeof *grown);
-        if (grown == NULL) return false;
-        p->list.files = grown;
-        p->capacity = larger;
-    }
+    struct lt_log_file *grown = lt_grow_list(p->list.files, p->list.count, &p->capacity, sizeof *grown);
+    if (grown == NULL) return false;
+    p->list.files = grown;
     size_t bytes = strlen(p->data_dir) + strlen(path) + 2;
     struct lt_log_file *file = &p->list.files[p->list.count];
     *file = (struct lt_log_file){.path = malloc(bytes)};

@@ -3,6 +3,7 @@
 
 #include "accumulate/gather.h"
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/io.h"
 #include "materialize/build.h"
 #include "materialize/parquet.h"
@@ -40,13 +41,9 @@ void lt_query_free(struct lt_query *q) {
 
 static bool add_summary(void *self, const struct lt_summary *run) {
     struct lt_summaries *list = self;
-    if (list->count == list->capacity) {
-        size_t larger = list->capacity == 0 ? 64 : list->capacity * 2;
-        struct lt_summary *grown = reallocarray(list->items, larger, sizeof *grown);
-        if (grown == NULL) return !(list->arena.failed = true);
-        list->items = grown;
-        list->capacity = larger;
-    }
+    struct lt_summary *grown = lt_grow_list(list->items, list->count, &list->capacity, sizeof *grown);
+    if (grown == NULL) return !(list->arena.failed = true);
+    list->items = grown;
     struct lt_summary *own = &list->items[list->count++];
     *own = *run;
 #define KEEP(field) own->field = lt_arena_str(&list->arena, run->field);

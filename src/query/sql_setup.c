@@ -18,7 +18,7 @@
 
 /* ---- text ---- */
 
-static void add_quoted(struct lt_buf *out, struct lt_str text) {
+void lt_sql_quote(struct lt_buf *out, struct lt_str text) {
     lt_buf_add_char(out, '\'');
     for (size_t i = 0; i < text.n; i++) {
         if (text.p[i] == '\'') lt_buf_add_char(out, '\'');
@@ -38,7 +38,7 @@ static void add_path(struct lt_buf *out, const char *dir, struct lt_str name) {
             if (c == '*' || c == '?' || c == '[') lt_buf_addf(&path, "[%c]", c);
             else lt_buf_add_char(&path, c);
         }
-    add_quoted(out, (struct lt_str){lt_buf_cstr(&path), path.n});
+    lt_sql_quote(out, (struct lt_str){lt_buf_cstr(&path), path.n});
     out->failed = out->failed || path.failed;
     lt_buf_release(&path);
 }
@@ -71,7 +71,7 @@ static int add_settings(const struct lt_sql_options *options, struct lt_buf *out
     const char *scratch = getenv("TMPDIR");
     char folder[4096];
     snprintf(folder, sizeof folder, "%s/litmus-sql-spill", scratch == NULL || scratch[0] == '\0' ? "/tmp" : scratch);
-    add_quoted(out, lt_str_of(folder));
+    lt_sql_quote(out, lt_str_of(folder));
     lt_buf_add_text(out, ";\n");
     return LITMUS_OK;
 }
@@ -157,7 +157,7 @@ static void add_stale(const struct lt_lake *lake, uint32_t file, struct lt_buf *
     for (size_t i = 0; i < lake->member_count; i++) {
         if (lake->members[i].file != file || lake->members[i].current) continue;
         lt_buf_add_text(out, first ? " WHERE run_id NOT IN (" : ",");
-        add_quoted(out, lake->members[i].run_id);
+        lt_sql_quote(out, lake->members[i].run_id);
         first = false;
     }
     if (!first) lt_buf_add_char(out, ')');

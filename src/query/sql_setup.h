@@ -21,4 +21,7 @@ struct lt_sql_options {
  * EINVAL (memory_limit is no size). */
 int lt_sql_setup(struct lt_query *query, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error);
 
+/* Appends the text as a string literal. */
+void lt_sql_quote(struct lt_buf *out, struct lt_str text);
+
 #endif

@@ -43,12 +43,8 @@ static uint64_t name_hash(const char *name) {
     return hash_end(hash_bytes(0xcbf29ce484222325u, name, strlen(name)));
 }
 
-static int64_t mtime_of(const struct stat *st) {
-    return (int64_t)st->st_mtim.tv_sec * SECOND_NS + st->st_mtim.tv_nsec;
-}
-
 static uint64_t state_hash(const char *name, const struct stat *st) {
-    int64_t numbers[2] = {(int64_t)st->st_size, mtime_of(st)};
+    int64_t numbers[2] = {(int64_t)st->st_size, lt_mtime_ns(st)};
     uint64_t h = hash_bytes(0xcbf29ce484222325u, name, strlen(name));
     return hash_end(hash_bytes(h, numbers, sizeof numbers));
 }
@@ -176,7 +172,7 @@ static void folder_check(struct lt_folders *folders, struct lt_folder *folder, b
         return;
     }
     folder_watch(folders, folder); /* first, so that nothing falls between it and the listing */
-    int64_t mtime = mtime_of(&st);
+    int64_t mtime = lt_mtime_ns(&st);
     if (mtime == folder->clean_mtime && !force) return;
     if (force || mtime != folder->listed_mtime || folder->listed_at - mtime < RACY_NS) folder->wanted = true;
 }
@@ -201,7 +197,7 @@ void lt_folders_refresh(struct lt_folders *folders, size_t newest, bool force) {
         else {
             struct stat st;
             struct lt_folder *folder = folders->items[i];
-            bool same = folder->clean_mtime >= 0 && lstat(folder->path, &st) == 0 && mtime_of(&st) == folder->clean_mtime;
+            bool same = folder->clean_mtime >= 0 && lstat(folder->path, &st) == 0 && lt_mtime_ns(&st) == folder->clean_mtime;
             if (!same && (force || folder->listed_mtime < 0)) folder->wanted = true;
         }
     }
@@ -249,7 +245,7 @@ static void listing_begin(struct lt_folders *folders, struct lt_folder *folder) 
         close(fd);
         return;
     }
-    folder->listed_mtime = mtime_of(&st);
+    folder->listed_mtime = lt_mtime_ns(&st);
     folder->listed_at = lt_now_us() * 1000;
     folders->listing = folder;
     bool whole = true;
