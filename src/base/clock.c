@@ -38,7 +38,7 @@ static int64_t days_from_civil(int64_t y, int m, int d) {
 }
 
 static struct civil civil_of(int64_t us) {
-    int64_t second = us / US - (us % US < 0);
+    int64_t second = us / US - (us % US < 0), rest = us % US;
     int64_t day = second / DAY_S - (second % DAY_S < 0);
     int64_t z = day + 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
@@ -53,7 +53,7 @@ static struct civil civil_of(int64_t us) {
                       .hour = (int)(sod / 3600),
                       .minute = (int)(sod / 60 % 60),
                       .second = (int)(sod % 60),
-                      .us = (int)(us - second * US)};
+                      .us = (int)(rest < 0 ? rest + US : rest)}; /* second * US may lie below INT64_MIN */
     return c;
 }
 

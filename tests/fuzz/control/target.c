@@ -55,7 +55,9 @@ static void turn(struct lt_control *control) {
     struct pollfd polls[1 + LT_CONTROL_CLIENTS];
     size_t n = lt_control_polls(control, polls);
     check(n <= 1 + LT_CONTROL_CLIENTS && control->count <= LT_CONTROL_CLIENTS);
-    check(poll(polls, (nfds_t)n, 0) >= 0);
+    int ready;
+    while ((ready = poll(polls, (nfds_t)n, 0)) < 0 && errno == EINTR) continue; /* the fuzzer's own alarm */
+    check(ready >= 0);
     lt_control_handle(control, polls, n);
     while (lt_follow_step(&follow, 1000)) continue;
     for (struct lt_job *job; (job = lt_follow_job(&follow)) != NULL;) { /* there is no such session */
