@@ -164,6 +164,84 @@ LITMUS_API LITMUS_MUST_USE int litmus_step_end(litmus_run *run, const char *outc
 LITMUS_API LITMUS_MUST_USE int litmus_run_end(litmus_run *run, const char *outcome,
                                               const char *stop_reason, struct litmus_error *error);
 
+/* ---- Channels: sampled signals and waveforms ------------------------------------------------
+ * A channel is a series of samples with times (ns since 1970, UTC), in an Arrow file of its own below
+ * channels/{date}/. What an append returned LITMUS_OK for is with the kernel, as with emit. Measurements
+ * and observations refer to a channel by its URI; the samples never pass through JSON. */
+
+/* Types of samples: X(id, name, C type). */
+#define LITMUS_TYPES(X)              \
+    X(FLOAT64, "float64", double)    \
+    X(FLOAT32, "float32", float)     \
+    X(INT8, "int8", int8_t)          \
+    X(INT16, "int16", int16_t)       \
+    X(INT32, "int32", int32_t)       \
+    X(INT64, "int64", int64_t)       \
+    X(UINT8, "uint8", uint8_t)       \
+    X(UINT16, "uint16", uint16_t)    \
+    X(UINT32, "uint32", uint32_t)    \
+    X(UINT64, "uint64", uint64_t)
+enum litmus_type {
+#define LITMUS_TYPE_ENUM(id, name, c_type) LITMUS_##id,
+    LITMUS_TYPES(LITMUS_TYPE_ENUM)
+#undef LITMUS_TYPE_ENUM
+};
+
+typedef struct litmus_channel litmus_channel; /* handle: one channel that is being recorded */
+
+struct litmus_channel_options {
+    enum litmus_type type;       /* of the samples; FLOAT64 is 0 */
+    const char *units;           /* NULL: none */
+    const char *run_id;          /* the run it belongs to; NULL: the session */
+    const char *instrument_role; /* NULL: none; this and the next two go on record with channel.started */
+    const char *method, *resource;
+};
+
+/* Opens a channel: creates its file and emits channel.started. `channel_id` is `{role}.{signal}` or any
+ * name of at most 199 bytes without control characters. Options may be NULL. Hands over *out, which ends
+ * with litmus_channel_close and must not outlive the session. May be used by many threads at once.
+ * Errors: EINVAL, EPERM, ENOSPC, EIO, ENOMEM. */
+LITMUS_API LITMUS_MUST_USE int litmus_channel_open(litmus_session *session, const char *channel_id,
+                                                   const struct litmus_channel_options *options,
+                                                   litmus_channel **out, struct litmus_error *error);
+/* `channel://{channel_id}?session={session_id}`; lives as long as the handle. */
+LITMUS_API const char *litmus_channel_uri(const litmus_channel *channel);
+/* Appends one sample. `time_ns` 0: now. A value that the channel's type cannot hold is EINVAL. */
+LITMUS_API LITMUS_MUST_USE int litmus_channel_sample(litmus_channel *channel, int64_t time_ns, double value,
+                                                     struct litmus_error *error);
+/* Appends `count` samples of the channel's type from `values`, evenly spaced by `interval_ns` (> 0), the
+ * first at `start_ns` (0: now). They are written from where they are. */
+LITMUS_API LITMUS_MUST_USE int litmus_channel_block(litmus_channel *channel, int64_t start_ns, double interval_ns,
+                                                    const void *values, size_t count, struct litmus_error *error);
+/* The same for samples that have a time each, none before the one before it. */
+LITMUS_API LITMUS_MUST_USE int litmus_channel_samples(litmus_channel *channel, const int64_t *times_ns,
+                                                      const void *values, size_t count, struct litmus_error *error);
+/* Seals the file, emits channel.closed and frees the handle in every case. `reason` NULL: "closed". */
+LITMUS_API int litmus_channel_close(litmus_channel *channel, const char *reason, struct litmus_error *error);
+
+/* Samples that were read: `values` are of `type` (doubles in a view). */
+struct litmus_signal {
+    int64_t count;
+    int64_t *times_ns;
+    void *values;
+    enum litmus_type type;
+};
+enum litmus_view {
+    LITMUS_VIEW_MINMAX = 0, /* the lowest and highest sample of each of points / 2 equal spans of time */
+    LITMUS_VIEW_LTTB = 1,   /* largest triangle three buckets; over 1 Mi samples among the extremes of 4 x points spans */
+};
+/* The samples from `from_ns` on and before `to_ns` (INT64_MIN, INT64_MAX: all) of the channel that `uri` or a
+ * bare channel id names (a bare id: its latest session). `data_dir` NULL: found as for a session. Release
+ * *out with litmus_signal_release. Errors: ENOENT, EDAMAGED, EINVAL, EIO, ENOMEM. */
+LITMUS_API LITMUS_MUST_USE int litmus_channel_read(const char *data_dir, const char *uri, int64_t from_ns,
+                                                   int64_t to_ns, struct litmus_signal *out,
+                                                   struct litmus_error *error);
+/* The same, reduced to at most `points` samples that look alike. NaN is left out. */
+LITMUS_API LITMUS_MUST_USE int litmus_channel_view(const char *data_dir, const char *uri, int64_t from_ns,
+                                                   int64_t to_ns, int points, enum litmus_view view,
+                                                   struct litmus_signal *out, struct litmus_error *error);
+LITMUS_API void litmus_signal_release(struct litmus_signal *signal);
+
 /* ---- Read back ---------------------------------------------------------------------------- */
 
 typedef struct litmus_table litmus_table; /* rows and named columns, read only */

@@ -35,12 +35,13 @@ LAYERS = {
     "base": set(),
     "model": {"base"},
     "log": {"base", "model"},
+    "channel": {"base", "model", "log"},
     "accumulate": {"base", "model", "log"},
     "materialize": {"base", "model", "log", "accumulate", "query/catalog.h", "query/catalog_queue.h"},
     "query": {"base", "model", "log", "accumulate", "materialize"},
     "retain": {"base", "model", "log", "accumulate", "materialize", "query"},
     "serve": {"base", "model", "log", "accumulate", "materialize", "query"},
-    "emit": {"base", "model", "log", "materialize", "serve/daemon.h"},
+    "emit": {"base", "model", "log", "channel", "materialize", "serve/daemon.h"},
 }
 
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["LimitFailure", "MissingLimitError", "__version__", "connect", "record_measurement", "refresh", "scan"]
+__all__ = ["LimitFailure", "MissingLimitError", "__version__", "channel", "connect", "open_channel", "record_measurement", "refresh", "scan"]
 
 _LAZY = {
     "connect": "litmus.sql",
     "refresh": "litmus.sql",
     "scan": "litmus.sql",
+    "channel": "litmus._channels",
+    "open_channel": "litmus._channels",
     "record_measurement": "litmus._measure",
     "LimitFailure": "litmus._measure",
     "MissingLimitError": "litmus._measure",

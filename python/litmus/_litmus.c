@@ -13,6 +13,7 @@
 #include "ext_session.c"
 #include "ext_table.c"
 #include "ext_query.c"
+#include "ext_channel.c"
 
 /* ---- functions of the module ---- */
 
@@ -143,6 +144,7 @@ static PyMethodDef module_functions[] = {
     {"data_dir", (PyCFunction)(void (*)(void))module_data_dir, METH_VARARGS | METH_KEYWORDS, data_dir_doc},
     {"read_parquet", module_read_parquet, METH_VARARGS, read_parquet_doc},
     {"start_daemon", (PyCFunction)(void (*)(void))module_start_daemon, METH_VARARGS | METH_KEYWORDS, start_daemon_doc},
+    {"read_channel", (PyCFunction)(void (*)(void))module_read_channel, METH_VARARGS | METH_KEYWORDS, read_channel_doc},
     {"event_types", module_event_types, METH_NOARGS, event_types_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -165,6 +167,7 @@ static PyObject *code_numbers(void) {
 static int module_exec(PyObject *module) {
     return module_add(module, "version", ext_text(litmus_version())) || module_add(module, "codes", code_numbers())
                 || module_add(module, "Session", PyType_FromSpec(&session_spec))
+                || module_add(module, "Channel", PyType_FromSpec(&channel_spec))
                 || module_add(module, "Table", PyType_FromSpec(&table_spec)) || module_add(module, "Query", PyType_FromSpec(&query_spec))
                 || module_add(module, "Follow", PyType_FromSpec(&follow_spec))
         ? -1

@@ -129,3 +129,19 @@ def measure():
 def verify():
     """Like `measure`, but needs a limit, and a violation stops the test."""
     return load("_measure").verify
+
+
+@pytest.fixture
+def channel():
+    """Opens channels of the running test: `channel("scope.ch1", units="V")` returns a `litmus.open_channel` that the
+    test's end closes. Its samples go to a file of their own; str() of it is the URI to refer to it by."""
+    opened = []
+    channels = load("_channels")
+
+    def open_one(channel_id, **options):
+        opened.append(channels.for_test(channel_id, **options))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close("test ended")

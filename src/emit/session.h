@@ -35,4 +35,7 @@ typedef void lt_session_on_done(void *self, const struct lt_materialized *done, 
  * `timeout_ms`: how long the daemon may take before this process does the work. */
 int lt_session_close(litmus_session *session, const char *outcome, int timeout_ms, lt_session_on_done *on_done, void *self, struct litmus_error *error);
 
+/* The session is gone before its channel: closing it will seal the file and tell nobody. */
+void lt_channel_detach(litmus_channel *channel);
+
 #endif

@@ -60,6 +60,13 @@ struct lt_ipc_schema *lt_ipc_schema_new(const char *identity, const char *sessio
     return NULL;
 }
 
+struct lt_ipc_schema *lt_ipc_schema_take(struct ArrowSchema *arrow) {
+    struct lt_ipc_schema *schema = calloc(1, sizeof *schema);
+    if (schema != NULL) ArrowSchemaMove(arrow, &schema->arrow);
+    else ArrowSchemaRelease(arrow);
+    return schema;
+}
+
 void lt_ipc_schema_free(struct lt_ipc_schema *schema) {
     if (schema == NULL) return;
     if (schema->arrow.release != NULL) ArrowSchemaRelease(&schema->arrow);
@@ -305,15 +312,32 @@ static const char *use_schema(struct lt_ipc_decoder *decoder, struct ArrowSchema
     return NULL;
 }
 
-const char *lt_ipc_decode_schema(struct lt_ipc_decoder *decoder, const unsigned char *message, int64_t n,
-                                 struct lt_ipc_schema **out) {
+/* Makes the decoder hold a schema message that is sound. */
+static const char *read_schema(struct lt_ipc_decoder *decoder, const unsigned char *message, int64_t n) {
     const char *wrong = verify(decoder, message, n, NANOARROW_IPC_MESSAGE_TYPE_SCHEMA);
     if (wrong != NULL) return wrong;
     const unsigned char *table = header_table(message);
     if (!fields_complete(lt_flat_follow(table, LT_SCHEMA_FIELDS)) || !pairs_complete(lt_flat_follow(table, LT_SCHEMA_METADATA)))
         return "the schema is incomplete";
     if (ArrowIpcDecoderDecodeHeader(&decoder->arrow, view_of(message, n), &decoder->error) != NANOARROW_OK) return decoder->error.message;
-    if (decoder->arrow.endianness != NANOARROW_IPC_ENDIANNESS_LITTLE) return "the file is big-endian";
+    return decoder->arrow.endianness == NANOARROW_IPC_ENDIANNESS_LITTLE ? NULL : "the file is big-endian";
+}
+
+const char *lt_ipc_schema_read(const unsigned char *message, int64_t n, struct lt_ipc_schema **out) {
+    struct lt_ipc_decoder *decoder = lt_ipc_decoder_new();
+    if (decoder == NULL) return "out of memory";
+    struct ArrowSchema schema = {.release = NULL};
+    bool sound = read_schema(decoder, message, n) == NULL && ArrowIpcDecoderDecodeSchema(&decoder->arrow, &schema, NULL) == NANOARROW_OK;
+    lt_ipc_decoder_free(decoder);
+    if (!sound) return "its schema cannot be read";
+    *out = lt_ipc_schema_take(&schema);
+    return *out == NULL ? "out of memory" : NULL;
+}
+
+const char *lt_ipc_decode_schema(struct lt_ipc_decoder *decoder, const unsigned char *message, int64_t n,
+                                 struct lt_ipc_schema **out) {
+    const char *wrong = read_schema(decoder, message, n);
+    if (wrong != NULL) return wrong;
     struct lt_ipc_schema *schema = calloc(1, sizeof *schema);
     if (schema == NULL) return "out of memory";
     wrong = use_schema(decoder, &schema->arrow);

@@ -23,6 +23,12 @@ struct lt_ipc_schema;
 /* Of a log that this version writes. NULL: out of memory. */
 struct lt_ipc_schema *lt_ipc_schema_new(const char *identity, const char *session_id);
 void lt_ipc_schema_free(struct lt_ipc_schema *schema);
+struct ArrowSchema;
+/* Of another kind of file; takes what is in `arrow` in every case. NULL: out of memory. */
+struct lt_ipc_schema *lt_ipc_schema_take(struct ArrowSchema *arrow);
+/* Reads a schema message of `n` bytes (all of it, 8-byte aligned), whatever its columns. Hands over *out.
+ * NULL, or what is wrong (static storage). */
+const char *lt_ipc_schema_read(const unsigned char *message, int64_t n, struct lt_ipc_schema **out);
 /* Adds a metadata value. false: out of memory. */
 bool lt_ipc_schema_put(struct lt_ipc_schema *schema, const char *key, const char *value);
 /* Appends the schema message. false: out of memory. */

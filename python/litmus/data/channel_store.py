@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Channels: sampled signals of a session. What is here lists them; samples are not written yet."""
+"""Channels: sampled signals of a session. What is here lists them; `litmus.channel` reads them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Channels: sampled signals and waveforms, recorded beside the log and read back by time.
+
+Times are int (nanoseconds since 1970, UTC), float (seconds) or datetime; None is now, or no bound.
+"""
+
+from __future__ import annotations
+
+from litmus.errors import from_code
+
+_TYPES = {
+    "float64": "d", "float32": "f", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
+    "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q",
+}  # fmt: skip
+_SIZED = {("d", 8): "float64", ("f", 4): "float32"}
+
+
+def _ns(time, default: int) -> int:
+    if time is None:
+        return default
+    if isinstance(time, float):
+        return round(time * 1e9)
+    if hasattr(time, "timestamp"):
+        from datetime import datetime, timezone
+
+        since = time.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+        return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
+    return int(time)
+
+
+def _int64_times(times):
+    """Times as a buffer of int64; NumPy's datetime64[ns] is taken as it lies."""
+    if getattr(getattr(times, "dtype", None), "kind", None) == "M":
+        return times.astype("datetime64[ns]", copy=False).view("int64")
+    if isinstance(times, (list, tuple)):
+        from array import array
+
+        return array("q", [_ns(time, 0) for time in times])
+    return times
+
+
+def _type_of(data) -> str:
+    """The channel type of a buffer, float64 when it has none of its own."""
+    view = memoryview(data)
+    letter = view.format.lstrip("<=@")
+    if (letter, view.itemsize) in _SIZED:
+        return _SIZED[letter, view.itemsize]
+    if len(letter) == 1 and letter in "bhilqBHILQ" and view.itemsize in (1, 2, 4, 8):
+        return ("uint" if letter.isupper() else "int") + str(8 * view.itemsize)
+    raise from_code(1, 0, f"samples of format {view.format!r} cannot be recorded: numbers of 1 to 8 bytes can")
+
+
+class open_channel:  # noqa: N801 - it reads as the verb it is
+    """A channel that is being recorded. The file is made with the first sample, of that sample's type.
+
+    Args:
+        channel_id: `{role}.{signal}`, or any name up to 199 bytes.
+        session: a `litmus._litmus.Session`; None: that of the pytest run in this process.
+        type: `float64` and so on; None: what comes first says it.
+        units, run_id, instrument_role, method, resource: on record with `channel.started`.
+
+    Errors: StateError without a session; InvalidArgument, StorageError from the appends.
+    """
+
+    def __init__(self, channel_id: str, *, session=None, type=None, units=None, run_id=None, instrument_role=None, method=None, resource=None):
+        if session is None:
+            from litmus._measure import running
+
+            if not running:
+                raise from_code(13, 0, f"channel {channel_id}: nothing is being recorded here; give a session")
+            part = running[-1].owner.part
+            session, run_id = part.session, run_id or part.run_id
+        if type is not None and type not in _TYPES:
+            raise from_code(1, 0, f"channel {channel_id}: no type {type!r}; there are {', '.join(_TYPES)}")
+        self._session, self._type, self._handle = session, type, None
+        self._options = {"units": units, "run_id": run_id, "instrument_role": instrument_role, "method": method, "resource": resource}
+        self.channel_id = channel_id
+        self.closed = False
+        from urllib.parse import quote
+
+        self.uri = f"channel://{quote(channel_id, safe=_SAFE)}?session={session.id}"
+
+    def _open(self, type: str):
+        if self.closed:
+            raise from_code(13, 0, f"the channel {self.channel_id} is closed")
+        if self._handle is None:
+            from litmus._litmus import Channel
+
+            self._type = self._type or type
+            self._handle = Channel(self._session, self.channel_id, self._type, **self._options)
+        return self._handle
+
+    def append(self, value: float, time=None) -> None:
+        """One sample; on record when this returns."""
+        handle = self._handle or self._open("float64")
+        handle.sample(value, _ns(time, 0) if time is not None else 0)
+
+    def block(self, values, *, interval: float | None = None, rate: float | None = None, start=None, times=None) -> None:
+        """Many samples at once, from where they lie: NumPy, array, memoryview, or an Arrow array.
+
+        Args:
+            values: one dimension, contiguous, of the channel's type. Several Arrow chunks follow one another.
+            interval: seconds from one to the next; or rate, samples a second.
+            start: the time of the first; None: now.
+            times: one time a sample, never falling, instead of these.
+        """
+        if (times is None) == (interval is None and rate is None):
+            raise from_code(1, 0, f"channel {self.channel_id}: a block needs interval or rate, or times")
+        step = 0.0 if times is not None else (interval if interval is not None else 1 / rate if rate else 0.0) * 1e9
+        begin = _ns(start, 0)
+        try:
+            memoryview(values)
+        except TypeError:
+            self._arrow(values, begin, step, times)
+            return
+        handle = self._open(_type_of(values))
+        handle.block(values, begin, step, *([] if times is None else [_int64_times(times)]))
+
+    def _arrow(self, values, begin: int, step: float, times) -> None:
+        chunks = getattr(values, "chunks", None) or [values]
+        if not hasattr(values, "__arrow_c_array__") and hasattr(values, "to_arrow"):  # a Polars series
+            values = values.to_arrow()
+            chunks = getattr(values, "chunks", None) or [values]
+        if times is not None or not all(hasattr(chunk, "__arrow_c_array__") for chunk in chunks):
+            raise from_code(1, 0, f"channel {self.channel_id}: {type(values).__name__} is no buffer and no Arrow array")
+        import time
+
+        begin, done = begin or time.time_ns(), 0
+        for chunk in chunks:
+            schema, array = chunk.__arrow_c_array__()
+            name = str(getattr(chunk, "type", "")).replace("double", "float64").replace("float", "float32").replace("float3264", "float64")
+            handle = self._open(name if name in _TYPES else "float64")
+            done += handle.arrow(schema, array, begin + round(done * step), step)
+
+    def close(self, reason: str | None = None) -> None:
+        """Seals the file; a second call does nothing."""
+        self.closed = True
+        if self._handle is not None:
+            self._handle.close(reason)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+class Unrecorded:
+    """What the `channel` fixture gives where nothing is recorded: it takes everything and keeps nothing."""
+
+    def __init__(self, channel_id: str, **_):
+        self.channel_id, self.uri = channel_id, f"channel://{channel_id}"
+
+    def append(self, value, time=None) -> None:
+        """Nothing."""
+
+    def block(self, values, **_) -> None:
+        """Nothing."""
+
+    def close(self, reason: str | None = None) -> None:
+        """Nothing."""
+
+    __str__ = open_channel.__str__
+    __enter__, __exit__ = open_channel.__enter__, open_channel.__exit__
+
+
+def for_test(channel_id: str, **options):
+    """A channel of the running test; one that keeps nothing where nothing is recorded."""
+    from litmus._measure import running
+
+    return (open_channel if running else Unrecorded)(channel_id, **options)
+
+
+_SAFE = "".join(map(chr, range(33, 127))).translate({ord(c): None for c in "?#%"})
+
+
+class channel:  # noqa: N801
+    """A recorded channel: `litmus.channel(uri_or_id, data_dir=None)`. A bare id is that of its latest session.
+
+    Errors: InvalidArgument; NotFound and DataUnavailable when it is read.
+    """
+
+    def __init__(self, uri, data_dir=None):
+        self.uri, self._data_dir = str(uri), data_dir
+
+    def read(self, since=None, until=None):
+        """(times, values) of the samples from `since` on and before `until`: NumPy arrays (int64 nanoseconds, and the
+        channel's type), or memoryviews where there is no NumPy."""
+        return self._get(since, until, 0, "minmax")
+
+    def view(self, points: int = 1000, since=None, until=None, kind: str = "minmax"):
+        """The same, reduced to at most `points` float64 samples that look alike: kind `minmax` or `lttb`."""
+        return self._get(since, until, points, kind)
+
+    def _get(self, since, until, points, kind):
+        from litmus._litmus import read_channel
+
+        found, times, values = read_channel(self.uri, self._data_dir, _ns(since, -(2**63)), _ns(until, 2**63 - 1), points, kind)
+        try:
+            import numpy
+        except ImportError:
+            return memoryview(times).cast("q"), memoryview(values).cast(_TYPES[found])
+        return numpy.frombuffer(times, "int64"), numpy.frombuffer(values, found)
