@@ -14,6 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import figures_channel  # noqa: E402
 import figures_emit  # noqa: E402
 import figures_lake  # noqa: E402
 import figures_pytest  # noqa: E402
@@ -24,6 +25,7 @@ import support  # noqa: E402
 FIGURES = {
     "emit": ("one event, from C", figures_emit.emit),
     "python": ("one event, from Python", figures_emit.python),
+    "channel": ("samples", figures_channel.channel),
     "latency": ("a run's end", figures_runs.latency),
     "stream": ("a stream of runs", figures_runs.stream),
     "replay": ("replay of logs", figures_runs.replay),
