@@ -6,6 +6,8 @@
 #include "ext.h"
 
 #include "base/config.h"
+#include "base/io.h"
+#include "base/yaml.h"
 #include "model/event.h"
 #include "serve/daemon.h"
 
@@ -43,6 +45,28 @@ static PyObject *module_config(PyObject *module, PyObject *args, PyObject *kwarg
     else ext_raise(&error, EXT_ANYTHING, NULL);
     lt_buf_release(&json);
     Py_XDECREF(folder);
+    return value;
+}
+
+static const char yaml_file_doc[] =
+    "yaml_file($module, path)\n--\n\n"
+    "The mapping that a YAML file holds, as a dict; {} when it is empty. Raises ConfigError (names file and line), StorageError.";
+
+static PyObject *module_yaml_file(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *path = NULL, *value = NULL;
+    if (!PyArg_ParseTuple(args, "O&:yaml_file", ext_optional_path, &path)) return NULL;
+    struct litmus_error error = {0};
+    struct lt_buf text, json;
+    lt_buf_init(&text);
+    lt_buf_init(&json);
+    int code = lt_io_read_file(ext_path_text(path), LT_YAML_BYTES_MAX, &text, &error);
+    if (code == LITMUS_OK) code = lt_yaml_to_json((struct lt_str){lt_buf_cstr(&text), text.n}, ext_path_text(path), &json, NULL, &error);
+    if (code == LITMUS_OK) value = module_from_json(&json);
+    else ext_raise(&error, EXT_ANYTHING, NULL);
+    lt_buf_release(&text);
+    lt_buf_release(&json);
+    Py_XDECREF(path);
     return value;
 }
 
@@ -142,6 +166,7 @@ static PyObject *module_event_types(PyObject *module, PyObject *unused) {
 static PyMethodDef module_functions[] = {
     {"config", (PyCFunction)(void (*)(void))module_config, METH_VARARGS | METH_KEYWORDS, config_doc},
     {"data_dir", (PyCFunction)(void (*)(void))module_data_dir, METH_VARARGS | METH_KEYWORDS, data_dir_doc},
+    {"yaml_file", module_yaml_file, METH_VARARGS, yaml_file_doc},
     {"read_parquet", module_read_parquet, METH_VARARGS, read_parquet_doc},
     {"start_daemon", (PyCFunction)(void (*)(void))module_start_daemon, METH_VARARGS | METH_KEYWORDS, start_daemon_doc},
     {"read_channel", (PyCFunction)(void (*)(void))module_read_channel, METH_VARARGS | METH_KEYWORDS, read_channel_doc},

@@ -74,11 +74,14 @@ class _Part:
     the tests go on, the summary says what is missing.
     """
 
+    connects = False  # the station's instruments, before the plan; under xdist each worker does, when it needs one
+
     def __init__(self, config):
         self.config = config
         self.required = flag(config.option, "required")
         self.pid = os.getpid()
         self.session = None  # _litmus.Session
+        self.cannot_start: str | None = None  # why no test may run
         self.run_id = None
         self.trouble = None  # the first failure, in words
         self.lost = 0  # events that are not on record
@@ -244,12 +247,14 @@ class _Part:
     def start_run(self, payload: dict, plan) -> None:
         """run.started, what connects instruments, then the whole plan: before any step."""
         self.emit("run.started", payload)
-        for connect in before_plan:
+        bench = getattr(self.config, "_litmus_bench", None)
+        for connect in [*before_plan, *([bench.connect_all] if bench is not None and self.connects else [])]:
             try:
                 connect(self)
             except Exception as exc:
                 self.external, self.stop_reason = "errored", "instrument error"
-                self.fail(exc)
+                self.cannot_start = str(exc)
+                self.emit("diagnostic.error", {"source": "litmus.instruments", "message": str(exc)})
         self.emit_collect_reports()
         self.emit(
             "test.steps_discovered",
@@ -275,6 +280,9 @@ class _Part:
         if outcome is None:  # nothing was judged at all
             outcome = "terminated" if self.stop_reason else "skipped"
         self.emit("run.ended", {"outcome": outcome, "stop_reason": self.stop_reason})
+        bench = getattr(self.config, "_litmus_bench", None)
+        if bench is not None:
+            bench.release()
         results = self.close(outcome)
         try:
             for result in results:
@@ -350,6 +358,8 @@ before_plan: list = []
 class Recorder(_Part):
     """The one process of a run without xdist."""
 
+    connects = True
+
     def __init__(self, config):
         super().__init__(config)
         self.deselected = 0
@@ -366,6 +376,9 @@ class Recorder(_Part):
             raise
         except Exception as exc:
             self.fail(exc)
+        if self.cannot_start is not None:
+            session.shouldfail = self.cannot_start  # pytest shows it
+            raise session.Failed(self.cannot_start)
         yield
 
     def begin(self, session) -> None:

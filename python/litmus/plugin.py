@@ -46,6 +46,24 @@ def pytest_addoption(parser) -> None:
         group.addoption(f"--litmus-{name.replace('_', '-')}", metavar="TEXT", help=f"{help_text} (LITMUS_{name.upper()})")
 
 
+def pytest_configure(config) -> None:
+    """Makes the roles of the station's instruments fixtures; without stations/ this costs a look for it."""
+    root = str(config.rootpath)
+    if not os.path.isdir(os.path.join(root, "stations")) or config.option.help:
+        return
+    from litmus.errors import ConfigError
+
+    try:
+        settings = load("_litmus").config(root)
+        station = getattr(config.option, "litmus_station", None) or os.environ.get("LITMUS_STATION") or settings.get("station_id") or settings.get("station")
+        bench = load("_instruments").load(root, station, settings)
+    except ConfigError as exc:
+        raise pytest.UsageError(f"litmus: {exc}") from None
+    if bench is not None:
+        config._litmus_bench = bench
+        config.pluginmanager.register(load("_instruments").fixtures(bench), "litmus-instruments")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session) -> None:
     """Chooses the part to play in this process, if any."""

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instruments of the station: named by role in `stations/*.yaml`, connected before the plan, given as fixtures.
+
+    instruments:
+      dmm:
+        driver: visa                   # PyVISA, or the path of any class: bench.drivers.Dmm
+        resource: TCPIP0::10.0.0.7::INSTR
+        id: DMM-0042                   # asset id (default: the role)
+        cal_due: 2027-01-31
+        timeout: 10                    # seconds that connecting may take
+        record: true                   # its calls go on record
+        mock: {measure_voltage: 3.3}   # instead of the real one: true, what its methods return, or a class
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import threading
+
+import pytest
+
+from litmus.errors import ConfigError
+
+KEYS = (
+    "driver", "resource", "id", "protocol", "manufacturer", "model", "serial", "firmware", "cal_due", "cal_last", "cal_certificate", "cal_lab",
+    "timeout", "record", "mock", "options", "visa_library",
+)  # fmt: skip
+POLICIES = ("warn", "refuse", "off")
+IDENTITY = ("manufacturer", "model", "serial", "firmware")
+
+
+class InstrumentError(Exception):
+    """An instrument of the station cannot be used; the text names the role and why."""
+
+
+class Mock:
+    """Stands for an instrument: a method returns what the station file says, or None; it takes any argument."""
+
+    def __init__(self, returns: dict):
+        self._returns = dict(returns)
+
+    def __getattr__(self, name: str):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *_, **__: self._returns.get(name)
+
+
+class Recorded:
+    """A driver whose calls go on record: what returns something as instrument.read, what does not as
+    instrument.configure, an attribute that is set as instrument.set."""
+
+    def __init__(self, driver, role: str, resource: str, emit):
+        self.__dict__.update(_driver=driver, _role=role, _resource=resource, _emit=emit)
+
+    def __getattr__(self, name: str):
+        value = getattr(self._driver, name)
+        if name.startswith("_") or not callable(value):
+            return value
+
+        def call(*args, **kwargs):
+            result = value(*args, **kwargs)
+            fields = {"instrument_role": self._role, "method": name, "resource": self._resource}
+            if result is None:
+                self._emit("instrument.configure", dict(fields, parameters=_parameters(args, kwargs)))
+            else:
+                self._emit("instrument.read", dict(fields, channel_id=f"{self._role}.{name}", value=_inline(result)))
+            return result
+
+        return call
+
+    def __setattr__(self, name: str, value) -> None:
+        setattr(self._driver, name, value)
+        fields = {"instrument_role": self._role, "attribute": name, "resource": self._resource}
+        self._emit("instrument.set", dict(fields, channel_id=f"{self._role}.{name}", value=_inline(value)))
+
+
+def _parameters(args, kwargs) -> dict:
+    return {**{str(i): _inline(value) for i, value in enumerate(args)}, **{key: _inline(value) for key, value in kwargs.items()}}
+
+
+def _inline(value):
+    """Scalars as they are; of what is long, its length: samples belong into a channel."""
+    if isinstance(value, (bool, int, float, type(None))):
+        return value
+    if isinstance(value, str) and len(value) <= 4096:
+        return value
+    if hasattr(value, "__len__"):
+        return {"type": "array", "length": len(value)}
+    return str(value)[:4096]
+
+
+class Bench:
+    """The instruments of one pytest session."""
+
+    def __init__(self, path: str, specs: dict, policy: str):
+        self.path, self.specs, self.policy = path, specs, policy
+        self.part = None
+        self.open: dict = {}
+        self.lock = threading.Lock()
+
+    def emit(self, event_type: str, payload: dict) -> None:
+        """Puts an event on record where something is recorded."""
+        part = self.part
+        if part is None:
+            from litmus._measure import running
+
+            part = running[-1].owner.part if running else None
+        if part is not None and part.session is not None:
+            part.emit(event_type, payload)
+
+    def connect_all(self, part) -> None:
+        """Connects every role, in the order of the file. Errors: InstrumentError; those before it stay connected."""
+        self.part = part
+        for role in self.specs:
+            self.get(role)
+
+    def get(self, role: str):
+        """The instrument of a role, connected now if it is not yet."""
+        if role not in self.open:
+            spec = self.specs[role]
+            self.check_calibration(role, spec)
+            driver, made = self.connect(role, spec)
+            found = identity(driver, spec)
+            fields = {key: found.get(key, spec.get(key)) for key in IDENTITY}
+            self.emit("fixture.instrument_connected", {**self.about(role), **fields, "mocked": bool(spec.get("mock")), "driver": made})
+            self.compare(role, spec, found)
+            self.open[role] = (driver, Recorded(driver, role, spec.get("resource", ""), self.emit) if spec.get("record") else driver)
+        return self.open[role][1]
+
+    def about(self, role: str) -> dict:
+        """What the station file says of a role, as fields of an event."""
+        spec = self.specs[role]
+        fields = {key: spec[key] for key in KEYS if key.startswith("cal_") and key in spec}
+        return {"role": role, "instrument_id": str(spec.get("id", role)), "resource": spec.get("resource", ""), "protocol": spec.get("protocol", "visa"), **fields}
+
+    def connect(self, role: str, spec: dict):
+        """(driver, its class path). A thread does it, so that one that hangs can be left behind."""
+        box: dict = {}
+
+        def work() -> None:
+            try:
+                box["driver"], box["made"] = make(spec, os.path.dirname(self.path))
+            except BaseException as exc:
+                box["error"] = exc
+
+        seconds = spec.get("timeout", 10)
+        thread = threading.Thread(target=work, name=f"litmus-connect-{role}", daemon=True)
+        thread.start()
+        thread.join(seconds)
+        where = f"instrument {role} ({spec.get('resource') or spec.get('driver')})"
+        if thread.is_alive():
+            raise InstrumentError(f"{where} did not connect within {seconds} s; `timeout` in {self.path} says how long it may take")
+        if "error" in box:
+            raise InstrumentError(f"{where} cannot be connected: {type(box['error']).__name__}: {box['error']}") from box["error"]
+        return box["driver"], box["made"]
+
+    def compare(self, role: str, spec: dict, found: dict) -> None:
+        """Is it the instrument that the station file names?"""
+        expected = {key: str(spec[key]) for key in IDENTITY if key in spec}
+        if not expected or not found:
+            return
+        wrong = [key for key in expected if expected[key] != found.get(key)]
+        self.emit("fixture.identity_verified", {"role": role, "expected": expected, "actual": found, "matches": not wrong, "mismatches": wrong})
+
+    def check_calibration(self, role: str, spec: dict) -> None:
+        """Overdue: a warning on record, or a refusal, as `calibration` in litmus.yaml says."""
+        if "cal_due" not in spec or self.policy == "off" or spec.get("mock"):
+            return
+        days = (datetime.date.fromisoformat(spec["cal_due"]) - datetime.datetime.now(datetime.timezone.utc).date()).days
+        if days >= 0:
+            return
+        words = f"calibration of {role} ({spec.get('id', role)}) was due on {spec['cal_due']}, {-days} days ago"
+        self.emit("fixture.calibration_warning", {"role": role, "instrument_id": str(spec.get("id", role)), "days_until_due": days, "message": words})
+        if self.policy == "refuse":
+            raise InstrumentError(f"{words}; `calibration: warn` in litmus.yaml would let it pass")
+
+    def release(self) -> None:
+        """Disconnects what is connected, last first; a failure is on record and stops nothing."""
+        for role in reversed(list(self.open)):
+            driver, _ = self.open.pop(role)
+            try:
+                close = getattr(driver, "close", None) or getattr(driver, "disconnect", None)
+                if close is not None:
+                    close()
+            except Exception as exc:
+                self.emit("diagnostic.warning", {"source": "litmus.instruments", "message": f"{role} cannot be closed: {exc}"})
+            self.emit("fixture.instrument_disconnected", {"role": role, "instrument_id": str(self.specs[role].get("id", role))})
+
+
+def make(spec: dict, folder: str):
+    """(driver, its class path): a mock, a PyVISA resource, or an object of the class that is named."""
+    mock = spec.get("mock")
+    if mock and not isinstance(mock, str):
+        return Mock(mock if isinstance(mock, dict) else {}), "litmus.Mock"
+    path, options = mock or spec["driver"], dict(spec.get("options", {}))
+    if path == "visa":
+        import pyvisa
+
+        library = spec.get("visa_library", "")
+        if library.endswith("@sim") and not os.path.isabs(library):
+            library = os.path.join(folder, library)
+        return pyvisa.ResourceManager(library).open_resource(spec["resource"], **options), "pyvisa"
+    import importlib
+
+    module, _, name = path.replace(":", ".").rpartition(".")
+    cls = getattr(importlib.import_module(module), name)
+    driver = cls(spec["resource"], **options) if "resource" in spec else cls(**options)
+    if callable(getattr(driver, "connect", None)):
+        driver.connect()
+    return driver, path
+
+
+def identity(driver, spec: dict) -> dict:
+    """What the instrument says of itself (*IDN?), or {}."""
+    if spec.get("mock") or not callable(getattr(driver, "query", None)):
+        return {}
+    try:
+        parts = [part.strip() for part in str(driver.query("*IDN?")).split(",")]
+    except Exception:
+        return {}
+    return dict(zip(IDENTITY, parts)) if len(parts) == 4 else {}
+
+
+def _nearest(word: str, words) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(str(word), list(words), 1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(words)}"
+
+
+def check(path: str, role, spec) -> dict:
+    """One role's part of a station file. Errors: ConfigError that names file, role and key."""
+    where = f"{path}: instruments: {role}"
+    if not isinstance(spec, dict):
+        raise ConfigError(f"{where}: must be a mapping with `driver` and `resource`")
+    if not str(role).isidentifier():
+        raise ConfigError(f"{where}: a role is the name of a fixture: letters, digits and _")
+    for key in spec:
+        if key not in KEYS:
+            raise ConfigError(f"{where}: no key `{key}`{_nearest(key, KEYS)}")
+    if not spec.get("mock") and not isinstance(spec.get("driver"), str):
+        raise ConfigError(f"{where}: `driver` is missing: `visa`, or the path of a class")
+    if spec.get("driver") == "visa" and not spec.get("mock") and not isinstance(spec.get("resource"), str):
+        raise ConfigError(f"{where}: `resource` is missing: the VISA address")
+    timeout = spec.get("timeout", 10)
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0:
+        raise ConfigError(f"{where}: `timeout` is a number of seconds above 0, not {timeout!r}")
+    for key in ("cal_due", "cal_last"):
+        try:
+            if key in spec:
+                datetime.date.fromisoformat(spec[key])
+        except (TypeError, ValueError):
+            raise ConfigError(f"{where}: `{key}` is a date such as 2027-01-31, not {spec[key]!r}") from None
+    return spec
+
+
+def load(root: str, station: str | None, settings: dict) -> Bench | None:
+    """The bench of a project, None without a station file that names instruments.
+
+    Parameters: root (of the project), station (id or file name; None: the only file), settings (of litmus.yaml).
+
+    Errors: ConfigError for a file that cannot be used.
+    """
+    from litmus._litmus import yaml_file
+
+    folder = os.path.join(root, "stations")
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith((".yaml", ".yml")))
+    except OSError:
+        return None
+    files = {name: yaml_file(os.path.join(folder, name)) for name in names}
+    chosen = [name for name in names if station in (name.rsplit(".", 1)[0], files[name].get("station_id"))] if station else names
+    if len(chosen) != 1:
+        if station and not chosen:
+            return None
+        if len(names) > 1:
+            raise ConfigError(f"{folder} has {len(names)} stations: say which with --litmus-station ({', '.join(n.rsplit('.', 1)[0] for n in names)})")
+        return None
+    specs = files[chosen[0]].get("instruments") or {}
+    path = os.path.join(folder, chosen[0])
+    if not isinstance(specs, dict):
+        raise ConfigError(f"{path}: instruments: must be a mapping from role to instrument")
+    policy = settings.get("calibration", "warn")
+    if policy not in POLICIES:
+        raise ConfigError(f"litmus.yaml: calibration: no policy {policy!r}{_nearest(policy, POLICIES)}")
+    return Bench(path, {role: check(path, role, spec) for role, spec in specs.items()}, policy) if specs else None
+
+
+def fixtures(bench: Bench):
+    """A plugin whose fixtures are the roles, and `instruments`, a dict of them all."""
+
+    def one(role: str):
+        def give(self):
+            return bench.get(role)
+
+        give.__doc__ = f"The instrument {role} of {os.path.basename(bench.path)}."
+        return pytest.fixture(scope="session", name=role)(give)
+
+    members = {f"role_{role}": one(role) for role in bench.specs}
+
+    def every(self):
+        """The instruments of the station, by role."""
+        return {role: bench.get(role) for role in bench.specs}
+
+    members["every"] = pytest.fixture(scope="session", name="instruments")(every)
+
+    def unconfigure(self):
+        bench.release()
+
+    members["pytest_unconfigure"] = unconfigure
+    return type("Instruments", (), members)()

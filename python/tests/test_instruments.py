@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instruments of the station: connected before the plan, given by role, on record; and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("litmus._litmus")
+from litmus.data.event_store import EventStore  # noqa: E402
+
+SIM = """
+spec: "1.0"
+devices:
+  psu:
+    eom:
+      GPIB INSTR: {q: "\\n", r: "\\n"}
+    dialogues:
+      - {q: "*IDN?", r: "ACME,PSU-1,00042,1.07"}
+      - {q: "MEAS:VOLT?", r: "5.012"}
+resources:
+  GPIB0::8::INSTR: {device: psu}
+"""
+DRIVERS = """
+import threading
+class Good:
+    def __init__(self, resource, gain=1): self.resource, self.gain, self.range, self.closed = resource, gain, 1, False
+    def read(self): return 2.5 * self.gain
+    def setup(self, mode, rate=1): self.mode = mode
+    def close(self): open("closed", "w").write(self.resource)
+class Bad:
+    def __init__(self, resource): raise OSError("no route to " + resource)
+class Hanging:
+    def __init__(self, resource): threading.Event().wait()
+"""
+
+
+class Project:
+    def __init__(self, folder: pathlib.Path):
+        self.folder, self.data = folder, folder / "data"
+        (folder / "stations").mkdir()
+        (folder / "drivers.py").write_text(DRIVERS)
+        (folder / "sim.yaml").write_text(SIM)
+        (folder / "conftest.py").write_text("")
+        (folder / "test_it.py").write_text("def test_a(dmm): assert dmm.read() == 2.5\ndef test_b(): pass\n")
+
+    def station(self, text: str, name: str = "bench.yaml") -> None:
+        (self.folder / "stations" / name).write_text(text)
+
+    def run(self, *arguments: str, **environ: str):
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_"))}
+        env.update(LITMUS_DATA_DIR=str(self.data), LITMUS_NO_DAEMON="1", PYTHONPATH=str(self.folder), **environ)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        return subprocess.run(command, env=env, capture_output=True, text=True, cwd=self.folder, timeout=60)
+
+    def events(self, *types: str) -> list[dict]:
+        with EventStore(self.data, daemon=False) as store:
+            found = store.events(limit=0) if not types else [e for e in store.events(limit=0) if e["event_type"] in types]
+        return [dict(event) for event in found]
+
+    def steps(self) -> list[tuple]:
+        import pyarrow.parquet as pq
+
+        (path,) = self.data.glob("runs/*/*.parquet")
+        rows = pq.read_table(path).to_pylist()
+        return [(row["step_name"], row["step_outcome"] or row["never_ran_reason"], row["run_outcome"]) for row in rows if row["record_type"] == "step"]
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    return Project(tmp_path)
+
+
+def test_they_connect_before_the_plan_and_close_after_the_run(project):
+    project.station("instruments:\n  dmm: {driver: drivers.Good, resource: usb-1, id: DMM-7, cal_due: 2999-01-31}\n")
+    done = project.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    kinds = [event["event_type"] for event in project.events()]
+    order = ["run.started", "fixture.instrument_connected", "test.steps_discovered", "run.ended", "fixture.instrument_disconnected", "session.ended"]
+    assert [kind for kind in kinds if kind in order] == order
+    (event,) = project.events("fixture.instrument_connected")
+    assert (event["role"], event["instrument_id"], event["resource"], event["driver"], event["mocked"]) == ("dmm", "DMM-7", "usb-1", "drivers.Good", False)
+    assert event["cal_due"].startswith("2999-01-31")
+    assert (project.folder / "closed").read_text() == "usb-1"
+
+
+@pytest.mark.parametrize("driver, words", [("Bad", "no route to usb-1"), ("Hanging", "did not connect within 0.2 s"), ("Missing", "Missing")])
+def test_a_connect_that_fails_or_hangs_leaves_the_whole_plan(project, driver, words):
+    project.station(f"instruments:\n  dmm: {{driver: drivers.{driver}, resource: usb-1, timeout: 0.2}}\n")
+    done = project.run()
+    assert done.returncode == 1
+    assert words in done.stdout and "dmm" in done.stdout
+    assert project.steps() == [("test_a", "instrument_error", "errored"), ("test_b", "instrument_error", "errored")]
+    (ended,) = project.events("run.ended")
+    assert (ended["outcome"], ended["stop_reason"]) == ("errored", "instrument error")
+    assert words in project.events("diagnostic.error")[0]["message"]
+
+
+def test_pyvisa_with_a_simulated_instrument(project):
+    pytest.importorskip("pyvisa_sim")
+    project.station(
+        "instruments:\n  psu:\n    driver: visa\n    resource: GPIB0::8::INSTR\n    visa_library: ../sim.yaml@sim\n    record: true\n"
+        "    serial: '00041'\n    options: {read_termination: \"\\n\", write_termination: \"\\n\"}\n"
+    )
+    (project.folder / "test_it.py").write_text("def test_v(psu, instruments):\n    assert float(psu.query('MEAS:VOLT?')) == 5.012\n    assert instruments['psu'] is psu\n")
+    done = project.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    (event,) = project.events("fixture.instrument_connected")
+    assert (event["manufacturer"], event["model"], event["serial"], event["firmware"]) == ("ACME", "PSU-1", "00042", "1.07")
+    (verified,) = project.events("fixture.identity_verified")
+    assert (verified["matches"], verified["mismatches"]) == (False, ["serial"])
+    (read,) = project.events("instrument.read")
+    assert (read["channel_id"], read["value"].strip(), bool(read["run_id"])) == ("psu.query", "5.012", True)
+
+
+def test_recorded_calls_and_mocks(project):
+    project.station("instruments:\n  dmm: {mock: {read: 2.5}, record: true}\n  gen: {driver: drivers.Good, resource: usb-2, record: true, options: {gain: 2}}\n")
+    (project.folder / "test_it.py").write_text(
+        "def test_a(dmm, gen):\n    assert dmm.read() == 2.5\n    gen.range = 10\n    gen.setup('sine', rate=3)\n    assert gen.read() == 5 and gen.range == 10\n"
+    )
+    done = project.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [event["mocked"] for event in project.events("fixture.instrument_connected")] == [True, False]
+    assert [(e["channel_id"], e["value"]) for e in project.events("instrument.read")] == [("dmm.read", 2.5), ("gen.read", 5.0)]
+    (done_set,) = project.events("instrument.set")
+    assert (done_set["instrument_role"], done_set["attribute"], done_set["value"]) == ("gen", "range", 10)
+    (configured,) = project.events("instrument.configure")
+    assert (configured["method"], configured["parameters"]) == ("setup", {"0": "sine", "rate": 3})
+
+
+@pytest.mark.parametrize("policy, code, ran", [("warn", 0, True), ("refuse", 1, False), ("off", 0, True)])
+def test_overdue_calibration_by_policy(project, policy, code, ran):
+    (project.folder / "litmus.yaml").write_text(f"calibration: {policy}\n")
+    project.station("instruments:\n  dmm: {driver: drivers.Good, resource: usb-1, cal_due: 2020-02-01}\n")
+    done = project.run()
+    assert done.returncode == code, done.stdout + done.stderr
+    warned = project.events("fixture.calibration_warning")
+    assert len(warned) == (policy != "off")
+    assert all(event["days_until_due"] < -2000 and "2020-02-01" in event["message"] for event in warned)
+    assert (project.steps()[0][1] == "passed") == ran
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("instruments:\n  dmm: {drivr: x.Y}\n", "dmm: no key `drivr`; did you mean driver?"),
+        ("instruments:\n  dmm: {resource: x}\n", "`driver` is missing"),
+        ("instruments:\n  dmm: {driver: visa}\n", "`resource` is missing"),
+        ("instruments:\n  dmm: {driver: x.Y, timeout: -1}\n", "`timeout` is a number of seconds above 0"),
+        ("instruments:\n  dmm: {driver: x.Y, cal_due: soon}\n", "is a date such as"),
+        ("instruments:\n  a-b: {driver: x.Y}\n", "the name of a fixture"),
+        ("instruments: [dmm]\n", "must be a mapping"),
+        ("instruments:\n  dmm: {driver: x.Y\n", "bench.yaml, line 3"),
+    ],
+)
+def test_a_station_file_that_cannot_be_used_stops_at_once(project, text, words):
+    project.station(text)
+    done = project.run()
+    assert done.returncode == 4 and words in done.stderr, done.stdout + done.stderr
+    assert "test_it" not in done.stdout
+
+
+def test_which_of_two_stations(project):
+    project.station("instruments:\n  dmm: {mock: {read: 2.5}}\n", "one.yaml")
+    project.station("station_id: ST-2\ninstruments:\n  dmm: {mock: {read: 9}}\n", "two.yaml")
+    done = project.run()
+    assert done.returncode == 4 and "one, two" in done.stderr
+    assert project.run(LITMUS_STATION="one").returncode == 0
+    assert project.run("--litmus-station", "ST-2").returncode == 1
+
+
+def test_without_recording_they_are_there_all_the_same(project):
+    project.station("instruments:\n  dmm: {driver: drivers.Good, resource: usb-1, record: true}\n")
+    done = project.run(LITMUS_OFF="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not project.data.exists()
+    assert (project.folder / "closed").exists()
+
+
+def test_xdist_workers_connect_for_themselves(project):
+    project.station("instruments:\n  dmm: {driver: drivers.Good, resource: usb-1, record: true}\n")
+    done = project.run("-n", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(project.events("fixture.instrument_connected")) == 1  # the worker that asked for it
+    assert json.dumps([e["value"] for e in project.events("instrument.read")]) == "[2.5]"
