@@ -193,13 +193,14 @@ static const char query_runs_doc[] =
 
 static PyObject *query_runs(PyObject *object, PyObject *args, PyObject *kwargs) {
     static const char *const names[] = {"limit", "offset", "since", "until", "serial", "part", "station", "operator",
-                                        "phase", "outcome", "project", "finished_only", "run_id", NULL};
+                                        "phase", "outcome", "project", "finished_only", "run_id", "lot", "git", NULL};
     struct query *self = (struct query *)object;
     struct lt_run_filter f = {.since = LT_TIME_NONE, .until = LT_TIME_NONE};
     long long limit = 0, offset = 0;
     int finished_only = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|LLO&O&zzzzzzzpz:runs", EXT_NAMES(names), &limit, &offset, query_time, &f.since, query_time, &f.until,
-                                     &f.serial, &f.part, &f.station, &f.operator_id, &f.phase, &f.outcome, &f.project, &finished_only, &f.run_id))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|LLO&O&zzzzzzzpzzz:runs", EXT_NAMES(names), &limit, &offset, query_time, &f.since, query_time, &f.until,
+                                     &f.serial, &f.part, &f.station, &f.operator_id, &f.phase, &f.outcome, &f.project, &finished_only, &f.run_id,
+                                     &f.lot, &f.git))
         return NULL;
     f.limit = limit;
     f.offset = offset;

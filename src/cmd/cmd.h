@@ -61,6 +61,13 @@ enum exit_code {
     X(CSV, 0, "csv", FLAG, csv, NULL, "CSV, with a line of names first")                                           \
     X(PARQUET, 0, "parquet", TEXT, parquet, "FILE", "write the answer to this Parquet file")                       \
     X(MEMORY, 0, "memory", TEXT, memory, "SIZE", "at most so much memory: 512MB, 2GB (also LITMUS_SQL_MEMORY; default: 80% of the machine)") \
+    X(FORMAT, 'f', "format", TEXT, format, "FORMAT", "csv, json, ndjson, junit, ctrf, tap, html, ... (else from the name of the output; --list names all)") \
+    X(OUTPUT, 'o', "output", TEXT, output, "FILE", "write to this file; - for standard output")                    \
+    X(FORCE, 0, "force", FLAG, force, NULL, "replace what is there")                                               \
+    X(CHOICES, 0, "list", FLAG, list, NULL, "say what there is to choose from")                                       \
+    X(JUNIT, 0, "junit", FLAG, junit, NULL, "JUnit XML (else by looking into the file)")                           \
+    X(REPORTLOG, 0, "reportlog", FLAG, reportlog, NULL, "a log of pytest-reportlog")                               \
+    X(OPENHTF, 0, "openhtf", FLAG, openhtf, NULL, "a test record of OpenHTF in JSON")                              \
     X(MAN, 0, "man", FLAG, man, NULL, "as a man page")                                                             \
     X(UTC, 0, "utc", FLAG, utc, NULL, "times in UTC, not local time")                                              \
     X(NO_COLOR, 0, "no-color", FLAG, no_color, NULL, "no colours (also: NO_COLOR, or not a terminal)")             \
@@ -100,7 +107,8 @@ struct lt_cli {
     const char *arguments[LT_ARGUMENTS_MAX];
     size_t argument_count;
     const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
-    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory;
+    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output;
+    bool force, list, junit, reportlog, openhtf;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
     int64_t limit, since, until, older_than, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
@@ -156,6 +164,8 @@ int lt_cmd_runs(struct lt_cli *cli);
 int lt_cmd_show(struct lt_cli *cli);
 int lt_cmd_events(struct lt_cli *cli);
 int lt_cmd_sql(struct lt_cli *cli);
+int lt_cmd_export(struct lt_cli *cli);
+int lt_cmd_import(struct lt_cli *cli);
 int lt_cmd_compact(struct lt_cli *cli);
 int lt_cmd_gate(struct lt_cli *cli);
 int lt_cmd_materialize(struct lt_cli *cli);

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/portable.h"
-#include "cmd/cmd.h"
+#include "cmd/programs.h"
 #include "query/sql_setup.h"
 
 #include <ctype.h>
@@ -33,55 +33,17 @@ struct session {
 
 /* ---- which DuckDB ---- */
 
-static bool is_program(const char *path) {
-    return access(path, X_OK) == 0;
-}
-
-static bool on_path(const char *name, char *out, size_t size) {
-    const char *path = getenv("PATH");
-    while (path != NULL && *path != '\0') {
-        size_t n = strcspn(path, ":");
-        snprintf(out, size, "%.*s/%s", (int)n, path, name);
-        if (n > 0 && is_program(out)) return true;
-        path += n + (path[n] == ':');
-    }
-    return false;
-}
-
 /* The package of the program installs a script that starts it through Python; the program itself is three times as quick. */
 static bool in_environment(const char *bin, char *out, size_t size) {
     char pattern[PATH_MAX + 64];
     glob_t found;
     snprintf(pattern, sizeof pattern, "%s/../lib/python3*/site-packages/duckdb_cli/duckdb", bin);
-    bool there = glob(pattern, 0, NULL, &found) == 0 && found.gl_pathc > 0 && is_program(found.gl_pathv[0]);
+    bool there = glob(pattern, 0, NULL, &found) == 0 && found.gl_pathc > 0 && lt_is_program(found.gl_pathv[0]);
     if (there) snprintf(out, size, "%s", found.gl_pathv[0]);
     globfree(&found);
     if (there) return true;
     snprintf(out, size, "%s/duckdb", bin);
-    return is_program(out);
-}
-
-static bool has_module(const char *python) {
-    const char *const arguments[] = {python, "-c", "import duckdb", NULL};
-    pid_t pid = fork();
-    if (pid == 0) {
-        int null = open("/dev/null", O_RDWR);
-        for (int fd = 0; fd < 3 && null >= 0; fd++) dup2(null, fd);
-        execv(python, (char *const *)(uintptr_t)arguments);
-        _exit(127);
-    }
-    int status = 0;
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-static bool own_folder(char *out, size_t size) {
-    ssize_t n = readlink("/proc/self/exe", out, size - 1);
-    if (n <= 0) return false;
-    out[n] = '\0';
-    char *slash = strrchr(out, '/');
-    if (slash != NULL) *slash = '\0';
-    return slash != NULL;
+    return lt_is_program(out);
 }
 
 static int find_program(struct session *s) {
@@ -89,16 +51,14 @@ static int find_program(struct session *s) {
     const char *given = getenv("LITMUS_DUCKDB");
     if (given != NULL && given[0] != '\0') {
         snprintf(s->program, sizeof s->program, "%s", given);
-        if (is_program(given)) return EXIT_OK;
+        if (lt_is_program(given)) return EXIT_OK;
         return lt_usage(s->cli, "LITMUS_DUCKDB names %s, which is no program", given);
     }
-    bool own = own_folder(bin, sizeof bin);
+    bool own = lt_own_folder(bin, sizeof bin);
     if (own && in_environment(bin, s->program, sizeof s->program)) return EXIT_OK;
-    if (on_path("duckdb", s->program, sizeof s->program)) return EXIT_OK;
+    if (lt_on_path("duckdb", s->program, sizeof s->program)) return EXIT_OK;
     s->python = true;
-    snprintf(s->program, sizeof s->program, "%s/python3", own ? bin : ".");
-    if (own && is_program(s->program) && has_module(s->program)) return EXIT_OK;
-    if (on_path("python3", s->program, sizeof s->program) && has_module(s->program)) return EXIT_OK;
+    if (lt_find_python("duckdb", s->program, sizeof s->program)) return EXIT_OK;
     lt_complain(s->cli, "no DuckDB is installed: pip install duckdb-cli (or duckdb), or set LITMUS_DUCKDB to the duckdb program");
     return EXIT_NOT_FOUND;
 }

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`litmus export` hands over to this: its own options, checked and in long form, then -- and the runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from litmus.errors import LitmusError
+from litmus.exports import FORMATS, format_of, write
+
+_FILTERS = ("serial", "part", "lot", "git", "station", "operator", "phase", "outcome", "project", "since", "until", "limit")
+_NUMBERS = ("since", "until", "limit")
+# exit codes of the program, by the library's codes (src/cmd/cli.c)
+_EXITS = {"EINVAL": 2, "EEVENT": 2, "ECONFIG": 2, "ENOENT": 3, "EAMBIGUOUS": 3, "EDAMAGED": 4, "EVERSION": 4}
+FOUND_NONE, DAMAGED = 3, 4
+
+
+def options_of(words: list[str]) -> tuple[dict, list[str]]:
+    """({"format": "csv", "force": True, ...}, what follows --)."""
+    said: dict = {}
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            break
+        name = word[2:].replace("-", "_")
+        said[name] = True if name in ("force", "list", "quiet", "json", "junit", "reportlog", "openhtf") else next(rest)
+    return said, list(rest)
+
+
+def complain(text: str) -> None:
+    print(f"litmus: {text}", file=sys.stderr)
+
+
+def exit_of(error: LitmusError) -> int:
+    complain(str(error))
+    return _EXITS.get(error.code, 5)
+
+
+def _list() -> None:
+    for entry in FORMATS.values():
+        needs = f"  (pip install 'litmus-recorder[{entry.extra}]')" if entry.extra else ""
+        print(f"{entry.name:<10} {entry.extension:<11} {entry.says}{needs}")
+
+
+def _names(store, said: dict, runs: list[str]) -> list[str]:
+    """Ids of the runs that are meant: those named, those that the filters choose, or the last one."""
+    if runs:
+        return [store._query.find(run)["run_id"] for run in runs]
+    filters = {name: int(said[name]) if name in _NUMBERS else said[name] for name in _FILTERS if name in said}
+    if not filters:
+        return [store._query.find("last")["run_id"]]
+    return list(reversed(store._query.runs(**filters).column("test_run_id")))
+
+
+def run(said: dict, runs: list[str]) -> int:
+    from litmus.data.run_store import RunStore
+    from litmus.exports.reading import Runs
+
+    output = said.get("output")
+    entry = format_of(said.get("format"), output)
+    if output is None:
+        output = "-"
+    if runs and any(name in said for name in _FILTERS):
+        complain("name runs, or choose them by options, not both")
+        return 2
+    missed = []
+
+    def left_out(name, error):
+        missed.append(name)
+        complain(f"left out: run {name}: {error}")
+
+    with RunStore(said.get("data_dir")) as store:
+        names = _names(store, said, runs)
+        if not names:
+            complain("no run fits these options")
+            return FOUND_NONE
+        several = Runs(store, names, left_out if len(names) > 1 else None)
+        write(entry, several, output, said.get("force", False))
+        if output != "-" and not said.get("quiet"):
+            complain(f"{len(several)} run{'s' if len(several) != 1 else ''} as {entry.name} in {output}")
+    return DAMAGED if missed else 0
+
+
+def main(words: list[str]) -> int:
+    """Does what the words say; gives an exit code."""
+    said, runs = options_of(words)
+    try:
+        if said.get("list"):
+            _list()
+            return 0
+        return run(said, runs)
+    except LitmusError as error:
+        return exit_of(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        complain(f"cannot write: {error.strerror or error}")
+        return 5
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * programs.h - other programs that a command hands its work to: where they are, and Python.
+ */
+#ifndef LT_CMD_PROGRAMS_H
+#define LT_CMD_PROGRAMS_H
+
+#include "cmd/cmd.h"
+
+/* Whether the path may be started. */
+bool lt_is_program(const char *path);
+/* The program of this name on PATH into out; false: there is none. */
+bool lt_on_path(const char *name, char *out, size_t size);
+/* The folder that this program stands in; false: not known. */
+bool lt_own_folder(char *out, size_t size);
+/* A Python that has the module, the one beside this program first. false: none; out then names no program. */
+bool lt_find_python(const char *module, char *out, size_t size);
+/* Becomes `python -m module arguments...` (without the folder that one stands in on Python's path). The
+ * arguments end with NULL. Comes back only with an exit code, after saying why. LITMUS_PYTHON names another Python. */
+int lt_become_python(struct lt_cli *cli, const char *module, const char *const *arguments);
+
+#endif
