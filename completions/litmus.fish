@@ -63,7 +63,7 @@ complete -c litmus -n '__fish_seen_subcommand_from sql' -l no-color -d 'no colou
 complete -c litmus -n '__fish_seen_subcommand_from sql' -l quiet -s q -d 'no talk on stderr but errors'
 complete -c litmus -n '__fish_seen_subcommand_from sql' -l verbose -s v -d 'more talk on stderr'
 complete -c litmus -n '__fish_seen_subcommand_from sql' -l help -s h -d 'show help'
-complete -c litmus -n __fish_use_subcommand -a export -d 'runs in the formats of others: JUnit, CSV, JSON, HTML, STDF, ATML, ...'
+complete -c litmus -n __fish_use_subcommand -a export -d 'runs in the formats of others: JUnit, CSV, JSON, CTRF, TAP, HTML, ...'
 complete -c litmus -n '__fish_seen_subcommand_from export' -a '(__litmus_runs)'
 complete -c litmus -n '__fish_seen_subcommand_from export' -l data-dir -s d -r -F -d 'data directory (else LITMUS_DATA_DIR, litmus.yaml, LITMUS_HOME, XDG)'
 complete -c litmus -n '__fish_seen_subcommand_from export' -l limit -s n -x -d 'at most N; 0 for all'

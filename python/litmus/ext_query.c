@@ -186,7 +186,7 @@ static PyObject *query_result(struct query *self, int code, struct lt_table *tab
 
 static const char query_runs_doc[] =
     "runs($self, limit=0, offset=0, since=None, until=None, serial=None, part=None, station=None,\n"
-    "     operator=None, phase=None, outcome=None, project=None, finished_only=False, run_id=None)\n--\n\n"
+    "     operator=None, phase=None, outcome=None, project=None, finished_only=False, run_id=None, lot=None, git=None)\n--\n\n"
     "Run summaries as a Table, newest first, runs in flight included.\n\n"
     "limit: at most so many, 0 for all. since, until: microseconds since 1970, on started_at. The\n"
     "other arguments: exact values, None for any. Raises StorageError and others.";

@@ -36,7 +36,7 @@ const struct lt_command lt_commands[] = {
      "litmus sql\nlitmus sql -c \"SELECT step_name, count(*) FROM steps WHERE never_ran GROUP BY ALL\"\n"
      "litmus sql --csv -c \"FROM yield\"\nlitmus sql -f report.sql --parquet report.parquet"},
     {"export", lt_cmd_export, "[RUN]...", 0, LT_ARGUMENTS_MAX, RUN_FILTERS | OPT(LIMIT) | OPT(FORMAT) | OPT(OUTPUT) | OPT(FORCE) | OPT(CHOICES), "run",
-     "runs in the formats of others: JUnit, CSV, JSON, HTML, STDF, ATML, ...",
+     "runs in the formats of others: JUnit, CSV, JSON, CTRF, TAP, HTML, ...",
      "Writes the runs named, or those that the options choose, or the last one, in another format: with steps that never ran where the format\n"
      "can say so, and with every attempt. Text goes to standard output unless -o says otherwise; a file appears whole or not at all, and what is\n"
      "there already is replaced only with --force. --list shows the formats; docs/exports.md says what each keeps. Needs the Python of litmus\n"
