@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events sql export compact gate materialize rebuild verify archive daemon completion help version"
+        words="runs show events channel recall sql export compact gate materialize rebuild verify archive daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -30,6 +30,16 @@ _litmus() {
     events)
         case $current in
         -*) words=' -d --data-dir -j --json -n --limit --since -s --session -r --run -t --type --role -f --follow --types --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    channel)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since --until -s --session --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='ls view export' ;;
+        esac ;;
+    recall)
+        case $current in
+        -*) words=' -d --data-dir -j --json --since --no-color -q --quiet -v --verbose -h --help' ;;
         *) words='' ;;
         esac ;;
     sql)

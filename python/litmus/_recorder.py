@@ -82,6 +82,7 @@ class _Part:
         self.pid = os.getpid()
         self.session = None  # _litmus.Session
         self.cannot_start: str | None = None  # why no test may run
+        self.operator: str | None = None
         self.run_id = None
         self.trouble = None  # the first failure, in words
         self.lost = 0  # events that are not on record
@@ -247,6 +248,7 @@ class _Part:
     def start_run(self, payload: dict, plan) -> None:
         """run.started, what connects instruments, then the whole plan: before any step."""
         self.emit("run.started", payload)
+        self.operator = payload.get("operator_id")
         bench = getattr(self.config, "_litmus_bench", None)
         for connect in [*before_plan, *([bench.connect_all] if bench is not None and self.connects else [])]:
             try:

@@ -163,3 +163,9 @@ def channel():
     yield open_one
     for one in opened:
         one.close("test ended")
+
+
+@pytest.fixture
+def prompt():
+    """Asks the operator: prompt.confirm, .choose, .text, .number, .scan (litmus.prompts)."""
+    return load("prompts")

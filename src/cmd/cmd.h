@@ -162,6 +162,8 @@ int lt_cmd_show(struct lt_cli *cli);
 int lt_cmd_events(struct lt_cli *cli);
 int lt_cmd_sql(struct lt_cli *cli);
 int lt_cmd_export(struct lt_cli *cli);
+int lt_cmd_channel(struct lt_cli *cli);
+int lt_cmd_recall(struct lt_cli *cli);
 int lt_cmd_compact(struct lt_cli *cli);
 int lt_cmd_gate(struct lt_cli *cli);
 int lt_cmd_materialize(struct lt_cli *cli);

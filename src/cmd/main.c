@@ -27,6 +27,16 @@ const struct lt_command lt_commands[] = {
      "Lists events in the order in which they were received: the latest 100, or all of a run, a session or since a time, unless --limit\n"
      "says otherwise. --types prints the table of event types instead.",
      "litmus events --run last\nlitmus events --type test.measurement --since 1h --json\nlitmus events --follow\nlitmus events --types --type test.step_ended"},
+    {"channel", lt_cmd_channel, "[ls|view|export] [CHANNEL]", 0, 2, OPT(SESSION) | OPT(SINCE) | OPT(UNTIL) | OPT(LIMIT) | OPT(JSON), "ls view export",
+     "sampled signals: list them, see one from afar, write its samples",
+     "ls lists the channels on record (--session: of one session); view writes at most 1,000 samples, or --limit, that show the lowest and\n"
+     "highest of each span of time; export writes all. Lines of time_ns,value, or JSON with --json. A channel is named by its URI, or by its\n"
+     "id, which means its latest session. The file of a writer that is gone is finished on the way.",
+     "litmus channel ls\nlitmus channel view scope.ch1 --limit 200\nlitmus channel export scope.ch1 --since 1h > ch1.csv"},
+    {"recall", lt_cmd_recall, "INSTRUMENT", 1, 1, OPT(SINCE) | OPT(JSON), NULL, "every unit and value that an instrument touched",
+     "Lists the measurements of each run in which the instrument was connected: by asset id, serial number, address or role. Those that name\n"
+     "another instrument are left out; those that name none are listed and marked (certain is false in the JSON).",
+     "litmus recall DMM-0042 --since 2026-05-01\nlitmus recall DMM-0042 --since 30d --json | jq -r .dut_serial | sort -u"},
     {"sql", lt_cmd_sql, "", 0, 0, OPT(COMMAND) | OPT(FILE) | OPT(CSV) | OPT(JSON) | OPT(PARQUET) | OPT(MEMORY) | OPT(SINCE), NULL, "ask in SQL, with your DuckDB",
      "Opens DuckDB in memory with views over every finished run and every run in flight: runs, steps, attempts, measurements, events, live;\n"
      "and for analysis unit_runs, yield, step_yield, rolled_yield, step_coverage, step_pareto, flaky_steps, capability, plan_drift. Nothing on\n"

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Recall: an instrument turns out to be bad; which units did it touch, and with which values?
+ */
+#include "base/clock.h"
+#include "base/grow.h"
+#include "base/map.h"
+#include "cmd/cmd.h"
+#include "cmd/screen.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <yyjson.h>
+
+struct touched {
+    char run_id[64], role[128];
+};
+struct recall {
+    struct touched *list;
+    size_t count, capacity;
+    int64_t measurements, units;
+};
+
+static bool is(yyjson_val *event, const char *field, const char *wanted) {
+    yyjson_val *value = yyjson_obj_get(event, field);
+    return yyjson_is_str(value) && strcmp(yyjson_get_str(value), wanted) == 0;
+}
+
+/* By asset id, serial number, address or role. */
+static bool is_wanted(yyjson_val *event, const char *wanted) {
+    return is(event, "instrument_id", wanted) || is(event, "serial", wanted) || is(event, "resource", wanted) || is(event, "role", wanted);
+}
+
+static int note(struct recall *r, struct lt_str run_id, const char *role, struct litmus_error *error) {
+    for (size_t i = 0; i < r->count; i++)
+        if (lt_str_eq(lt_str_of(r->list[i].run_id), run_id) && strcmp(r->list[i].role, role) == 0) return LITMUS_OK;
+    struct touched *list = lt_grow_list(r->list, r->count, &r->capacity, sizeof *list);
+    if (list == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing runs");
+    r->list = list;
+    snprintf(list[r->count].run_id, sizeof list->run_id, "%.*s", LT_STR_ARG(run_id));
+    snprintf(list[r->count++].role, sizeof list->role, "%s", role);
+    return LITMUS_OK;
+}
+
+static int find_runs(struct lt_cli *cli, const char *wanted, struct recall *r, struct litmus_error *error) {
+    struct lt_event_filter filter = {.event_type = "fixture.instrument_connected", .since = cli->since};
+    struct lt_table events;
+    lt_table_init(&events);
+    int code = lt_query_events(cli->query, &filter, &events, error);
+    int64_t json = code == LITMUS_OK ? lt_table_find(&events, "json") : -1, run = code == LITMUS_OK ? lt_table_find(&events, "run_id") : -1;
+    for (int64_t i = 0; code == LITMUS_OK && i < lt_table_rows(&events); i++) {
+        struct lt_str text = lt_table_str(&events, json, i), run_id = lt_table_str(&events, run, i);
+        yyjson_doc *doc = text.p == NULL ? NULL : yyjson_read(text.p, text.n, 0);
+        yyjson_val *event = yyjson_doc_get_root(doc), *role = yyjson_obj_get(event, "role");
+        if (run_id.p != NULL && is_wanted(event, wanted)) code = note(r, run_id, yyjson_is_str(role) ? yyjson_get_str(role) : "", error);
+        yyjson_doc_free(doc);
+    }
+    lt_table_release(&events);
+    return code;
+}
+
+static const char *const columns[] = {"dut_serial", "run_id", "run_started_at", "step_path", "measurement_name",
+                                      "measurement_value", "measurement_units", "measurement_outcome", "instrument_name"};
+enum { COLUMNS = sizeof columns / sizeof columns[0] };
+
+static void print_row(const struct lt_cli *cli, const struct lt_table *t, int64_t row, const struct touched *touched, bool certain) {
+    struct lt_buf line, cell;
+    lt_buf_init(&line);
+    lt_buf_init(&cell);
+    if (cli->json) {
+        lt_buf_add_text(&line, "{\"role\":");
+        lt_add_json_str(lt_str_of(touched->role), &line);
+        lt_buf_addf(&line, ",\"certain\":%s", certain ? "true" : "false");
+    }
+    for (int c = 0; c < COLUMNS; c++) {
+        if (cli->json) lt_buf_addf(&line, ",\"%s\":", columns[c]);
+        lt_buf_clear(&cell);
+        lt_table_json(t, lt_table_find(t, columns[c]), row, cli->json ? &line : &cell);
+        if (cli->json) continue;
+        struct lt_str text = {cell.p, cell.n};
+        if (text.n >= 2 && text.p[0] == '"') text.p++, text.n -= 2;
+        if (c == 1 && text.n > 8) text.n = 8;
+        lt_show_short(&line, text, 60);
+        lt_buf_add_text(&line, c + 1 < COLUMNS ? "  " : certain ? "\n" : " (not said which instrument)\n");
+    }
+    if (cli->json) {
+        lt_buf_add_char(&line, '}');
+        lt_print_json(&line);
+    } else {
+        fwrite(line.p, 1, line.n, stdout);
+    }
+    lt_buf_release(&cell);
+    lt_buf_release(&line);
+}
+
+/* A measurement that names another instrument was not touched; one that names none may have been. */
+static int print_run(struct lt_cli *cli, const char *wanted, const struct touched *touched, struct recall *r) {
+    struct lt_run_ref run;
+    struct lt_table rows;
+    struct litmus_error error = {0};
+    lt_table_init(&rows);
+    int code = lt_query_find(cli->query, touched->run_id, &run, &error);
+    if (code == LITMUS_OK) code = lt_query_measurements(cli->query, &run, &rows, &error);
+    int64_t name = code == LITMUS_OK ? lt_table_find(&rows, "instrument_name") : -1;
+    for (int64_t i = 0; code == LITMUS_OK && i < lt_table_rows(&rows); i++) {
+        struct lt_str instrument = lt_table_str(&rows, name, i);
+        bool certain = instrument.p != NULL && (lt_str_eq(instrument, lt_str_of(touched->role)) || lt_str_eq(instrument, lt_str_of(wanted)));
+        if (instrument.p != NULL && instrument.n > 0 && !certain) continue;
+        print_row(cli, &rows, i, touched, certain);
+        r->measurements++;
+    }
+    lt_table_release(&rows);
+    if (code == LITMUS_OK) r->units++;
+    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
+}
+
+int lt_cmd_recall(struct lt_cli *cli) {
+    struct recall r = {0};
+    struct litmus_error error = {0};
+    const char *wanted = cli->arguments[0];
+    int exit = lt_cli_query(cli), worst = EXIT_OK;
+    if (exit != EXIT_OK) return exit;
+    lt_cli_finish_work(cli);
+    if (find_runs(cli, wanted, &r, &error) != LITMUS_OK) worst = lt_cli_fail(cli, &error);
+    for (size_t i = 0; i < r.count && !lt_reader_is_gone(); i++) {
+        exit = print_run(cli, wanted, &r.list[i], &r);
+        if (exit != EXIT_OK) worst = exit;
+    }
+    if (worst == EXIT_OK) lt_say(cli, "%s was connected in %zu runs, with %" PRId64 " measurements", wanted, r.count, r.measurements);
+    free(r.list);
+    return worst;
+}

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`litmus channel` and `litmus recall`: what the commands say of what was recorded."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+_litmus = pytest.importorskip("litmus._litmus")
+import litmus  # noqa: E402
+
+LITMUS = pathlib.Path(sys.executable).with_name("litmus")
+pytestmark = pytest.mark.skipif(not LITMUS.exists(), reason="litmus is not installed: run make")
+T0 = 1_700_000_000_000_000_000
+
+
+def run(data_dir, *arguments):
+    return subprocess.run([LITMUS, *arguments, "-d", data_dir], capture_output=True, text=True, timeout=60)
+
+
+def lines(done) -> list:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_ls_view_export(tmp_path):
+    assert run(tmp_path, "channel").stdout == ""
+    with _litmus.Session(tmp_path, daemon=False) as session:
+        with litmus.open_channel("scope.ch1", session=session, units="V") as ch:
+            ch.block(array.array("d", [i % 100 for i in range(10000)]), interval=1e-3, start=T0)
+        with litmus.open_channel("count", session=session, type="int64") as ch:
+            ch.block(array.array("q", [2**62 + 1]), interval=1, start=T0)
+    found = {row["channel_id"]: row for row in lines(run(tmp_path, "channel", "ls", "--json"))}
+    assert found["scope.ch1"]["samples"] == 10000 and found["scope.ch1"]["units"] == "V"
+    assert found["scope.ch1"]["first_ns"] == T0
+    assert found["scope.ch1"]["uri"] in run(tmp_path, "channel").stdout
+    rows = run(tmp_path, "channel", "export", found["scope.ch1"]["uri"]).stdout.splitlines()
+    assert rows[0] == "time_ns,value" and rows[1] == f"{T0},0.0" and len(rows) == 10001
+    view = lines(run(tmp_path, "channel", "view", "scope.ch1", "--limit", "20", "--json"))
+    assert len(view) == 20 and {row["value"] for row in view} == {0.0, 99.0}
+    assert run(tmp_path, "channel", "export", "count").stdout.splitlines()[1] == f"{T0},{2**62 + 1}"
+    window = run(tmp_path, "channel", "export", "scope.ch1", "--since", "2023-11-14T22:13:29.998Z")
+    assert len(window.stdout.splitlines()) == 3
+
+
+def test_the_file_of_a_killed_writer_is_finished(tmp_path):
+    code = "import litmus,os,sys;from litmus import _litmus;c=litmus.open_channel('x',session=_litmus.Session(sys.argv[1],daemon=False));c.append(1.0);os.kill(os.getpid(),9)"
+    assert subprocess.run([sys.executable, "-c", code, tmp_path]).returncode == -signal.SIGKILL
+    (path,) = tmp_path.glob("channels/*/*.arrow")
+    assert not path.read_bytes().endswith(b"ARROW1")
+    assert lines(run(tmp_path, "channel", "ls", "--json"))[0]["samples"] == 1
+    assert path.read_bytes().endswith(b"ARROW1")
+    assert [p for p in tmp_path.glob("channels/*/.*")] == []
+    assert lines(run(tmp_path, "channel", "ls", "--json"))[0]["samples"] == 1
+
+
+@pytest.mark.parametrize("arguments, code", [(("look",), 2), (("view",), 2), (("ls", "x"), 2), (("view", "none"), 3), (("export", "channel://x?session=1"), 2)])
+def test_what_is_refused(tmp_path, arguments, code):
+    done = run(tmp_path, "channel", *arguments)
+    assert done.returncode == code and done.stderr.startswith("litmus"), done
+
+
+def test_recall_lists_units_and_values(tmp_path):
+    (tmp_path / "stations").mkdir()
+    (tmp_path / "stations/s.yaml").write_text("instruments:\n  dmm: {mock: {read: 1.5}, id: DMM-42}\n")
+    (tmp_path / "test_x.py").write_text("def test_v(dmm, measure): measure('v', dmm.read(), units='V')\n")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_"))}
+    env.update(LITMUS_DATA_DIR=str(tmp_path / "data"), LITMUS_NO_DAEMON="1")
+    for serial in ("SN1", "SN2"):
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--litmus-dut-serial", serial]
+        assert subprocess.run(command, cwd=tmp_path, env=env, capture_output=True).returncode == 0
+    for name in ("DMM-42", "dmm"):
+        rows = lines(run(tmp_path / "data", "recall", name, "--since", "1h", "--json"))
+        assert [(row["dut_serial"], row["measurement_name"], row["measurement_value"], row["role"]) for row in rows] == [("SN1", "v", 1.5, "dmm"), ("SN2", "v", 1.5, "dmm")]
+    assert "SN2" in run(tmp_path / "data", "recall", "DMM-42").stdout
+    assert lines(run(tmp_path / "data", "recall", "PSU-1", "--json")) == []
