@@ -228,6 +228,83 @@ def test_format_arrow(data, truth, tmp_path):
     assert last["attempt_outcomes"].to_list() == truth["attempts"]
 
 
+def book(data, path, *more):
+    calamine = pytest.importorskip("python_calamine")
+    ok("export", "-d", data, "-o", path, *more, LITMUS_PYTHON=sys.executable)
+    found = calamine.load_workbook(str(path))
+    sheets = {name: found.get_sheet_by_name(name).to_python() for name in found.sheet_names}
+    return {name: [dict(zip(rows[0], row)) for row in rows[1:]] for name, rows in sheets.items()}
+
+
+def test_format_xlsx(data, truth, tmp_path):
+    sheets = book(data, tmp_path / "r.xlsx")
+    assert Counter(row["status"] for row in sheets["Steps"]) == truth["words"]
+    assert len(sheets["Attempts"]) == sum(map(len, truth["attempts"]))
+    assert any(str(row["outputs"]).count("=cmd|") for row in sheets["Steps"])
+    (run_id,) = {row["run_id"] for row in sheets["Runs"]}
+    measured = book(data, tmp_path / "m.xlsx", "00000000-0000-4000-8000-00000000000a")["Measurements"]
+    assert [row["measurement_value"] for row in measured] == [3.25, "", -1.5] and measured[0]["measurement_name"] == "=rail"
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "m.xlsx") as parts:
+        assert not [name for name in parts.namelist() if name.startswith("xl/worksheets") and b"<f>" in parts.read(name)], "a formula"
+
+
+class Records:
+    """What pystdf reads: a list of (record name, fields by name)."""
+
+    def __init__(self, path):
+        io_ = pytest.importorskip("pystdf.IO")
+        self.found = []
+        with open(path, "rb") as file:
+            parser = io_.Parser(inp=file)
+            parser.addSink(self)
+            parser.parse()
+
+    def before_begin(self, source): pass
+    def after_begin(self, source): pass
+    def before_send(self, source, record): pass
+    def before_complete(self, source): pass
+    def after_complete(self, source): pass
+    def before_cancel(self, source, error): pass
+    def after_cancel(self, source, error): pass
+
+    def after_send(self, source, record):
+        kind, fields = record
+        self.found.append((type(kind).__name__, dict(zip(kind.fieldNames, fields))))
+
+    def of(self, kind):
+        return [fields for name, fields in self.found if name.lower() == kind]
+
+
+def test_format_stdf(data, truth, tmp_path):
+    ok("export", "-d", data, "--since", "1d", "-o", tmp_path / "r.stdf", LITMUS_PYTHON=sys.executable)
+    records = Records(tmp_path / "r.stdf")
+    names = [name.lower() for name, _ in records.found]
+    assert names[:2] == ["far", "mir"] and names[-1] == "mrr" and names.count("pir") == names.count("prr") == 3
+    tests, words = records.of("ftr"), truth["words"]
+    assert sum(t["TEST_FLG"] & 0x10 != 0 for t in tests) == words["never_ran"] + words["skipped"]
+    assert len(tests) == 2 + sum(max(1, len(a)) for a in truth["attempts"])
+    bad = sum(outcome in BAD for attempts in truth["attempts"] for outcome in attempts)
+    assert sum(t["TEST_FLG"] & 0x80 != 0 for t in tests) == bad
+    assert [round(t["RESULT"], 6) for t in records.of("ptr")] == [3.25, 0, -1.5] and records.of("ptr")[1]["TEST_FLG"] & 2
+    assert {t["UNITS"] for t in records.of("ptr")} == {"V"} and records.of("ptr")[0]["HI_LIMIT"] == 3.5
+    assert sum(t["EXEC_CNT"] == 0 for t in records.of("tsr")) == words["never_ran"]
+    assert records.of("prr")[1]["PART_ID"] == "+SN1" and records.of("pcr")[0]["PART_CNT"] == 3
+
+
+def test_format_hdf5(data, truth, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    ok("export", "-d", data, "--since", "1d", "-o", tmp_path / "r.h5", LITMUS_PYTHON=sys.executable)
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert len(file) == 3
+        last = file[truth["steps"][0]["run_id"]]
+        assert Counter(word.decode() for word in last["steps"]["status"]) == truth["words"]
+        assert last["steps"]["attempts"].tolist() == [len(a) for a in truth["attempts"]] and len(last["attempts"]) == sum(map(len, truth["attempts"]))
+        values = file["00000000-0000-4000-8000-00000000000a"]["measurements"]["value"]
+        assert values[0] == 3.25 and values[1] != values[1] and values[2] == -1.5
+
+
 # ---- measurements, many runs, no runs, runs in flight
 
 
@@ -243,7 +320,7 @@ def test_measurements(data):
     assert text(data, "junit", run_id).count("[[MEASUREMENT|=rail=") == 3
 
 
-@pytest.mark.parametrize("kind", sorted(set(FORMATS) - WITHOUT_STDOUT - {"parquet", "arrow"}))
+@pytest.mark.parametrize("kind", sorted(set(FORMATS) - WITHOUT_STDOUT - {"parquet", "arrow", "stdf"}))
 def test_all_runs_in_one_document(data, kind):
     document = text(data, kind, "--since", "1d")
     ids = [found["test_run_id"] for found in RunStore(data).list_runs()]

@@ -70,6 +70,9 @@ _TABLE = (
     Format("reportlog", "as_reportlog", ".jsonl", (), "", False, "the lines of pytest-reportlog"),
     Format("parquet", "as_parquet", ".parquet", (), "", False, "every row and column; one finished run: its file as it is"),
     Format("arrow", "as_arrow", ".arrow", ("pyarrow",), "arrow", False, "every row and column, Arrow IPC file"),
+    Format("xlsx", "as_xlsx", ".xlsx", ("xlsxwriter",), "xlsx", True, "Excel: sheets for runs, steps, attempts and measurements"),
+    Format("stdf", "as_stdf", ".stdf", (), "", False, "Standard Test Data Format V4: a part a run"),
+    Format("hdf5", "as_hdf5", ".h5", ("h5py",), "hdf5", True, "HDF5: a group a run, with tables"),
 )
 FORMATS = {entry.name: entry for entry in _TABLE}
 

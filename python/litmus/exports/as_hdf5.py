@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HDF5: a group a run, its facts as attributes, with one table each for steps, attempts and measurements.
+
+Text is UTF-8, times are microseconds since 1970 (-1: none), numbers that are not there NaN. A step that never ran has an
+empty `outcome` and status `never_ran`.
+"""
+
+from __future__ import annotations
+
+import h5py
+import numpy
+
+from litmus.exports.text import plain, to_json
+
+_TEXT, _TIME, _INT, _REAL = h5py.string_dtype(), numpy.int64, numpy.int64, numpy.float64
+_STEPS = (("index", _INT), ("name", _TEXT), ("path", _TEXT), ("vector_index", _INT), ("node_id", _TEXT), ("status", _TEXT), ("outcome", _TEXT), ("never_ran_reason", _TEXT),
+          ("never_ran_cause", _TEXT), ("message", _TEXT), ("started_us", _TIME), ("ended_us", _TIME), ("attempts", _INT), ("inputs", _TEXT), ("outputs", _TEXT))
+_ATTEMPTS = (("step", _INT), ("attempt", _INT), ("outcome", _TEXT), ("started_us", _TIME), ("ended_us", _TIME))
+_MEASUREMENTS = (("step_index", _INT), ("step_path", _TEXT), ("vector_index", _INT), ("vector_retry", _INT), ("name", _TEXT), ("value", _REAL), ("units", _TEXT), ("limit_low", _REAL),
+                 ("limit_high", _REAL), ("comparator", _TEXT), ("outcome", _TEXT), ("taken_us", _TIME))
+
+
+def _us(time) -> int:
+    return -1 if time is None else round(time.timestamp() * 1_000_000)
+
+
+def _text(value) -> str:
+    """What HDF5 takes: no NUL, no halves of characters."""
+    return "" if value in (None, {}) else str(value if isinstance(value, str) else to_json(value)).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _real(value) -> float:
+    return float("nan") if value is None else value
+
+
+def _table(group, name: str, columns: tuple, rows: list) -> None:
+    group.create_dataset(name, data=numpy.array(rows, dtype=numpy.dtype(list(columns))), chunks=True if rows else None, compression="gzip" if rows else None)
+
+
+def _add_run(group, run) -> None:
+    for name, value in {**run.fields, "outcome": run.outcome or "in flight", "live": run.live, **{f"count_{word}": n for word, n in run.counts().items()}}.items():
+        value = plain(value)
+        group.attrs[name] = value if isinstance(value, (bool, int, float)) else _text(value)
+    _table(group, "steps", _STEPS, [(s.index, _text(s.title), _text(s.path), s.vector_index, _text(s.node_id), s.word, _text(s.outcome), _text(s.reason), _text(s.cause), _text(s.message),
+                                     _us(s.started), _us(s.ended), len(s.attempts), _text(s.inputs), _text(s.outputs)) for s in run.steps])
+    _table(group, "attempts", _ATTEMPTS, [(i, a.number, _text(a.outcome), _us(a.started), _us(a.ended)) for i, s in enumerate(run.steps) for a in s.attempts])
+    _table(group, "measurements", _MEASUREMENTS, [(m.fields.get("step_index", -1), _text(m.fields.get("step_path")), m.vector_index, m.vector_retry, _text(m.name), _real(m.value), _text(m.units),
+                                                   _real(m.limit_low), _real(m.limit_high), _text(m.fields.get("limit_comparator")), _text(m.outcome), _us(m.taken)) for _, m in run.measurements])
+
+
+def write(runs, path: str) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs["format"], file.attrs["version"] = "litmus-runs", 1
+        for run in runs:
+            _add_run(file.create_group(run.id), run)
