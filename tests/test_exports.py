@@ -287,6 +287,7 @@ def test_format_stdf(data, truth, tmp_path):
     assert len(tests) == 2 + sum(max(1, len(a)) for a in truth["attempts"])
     bad = sum(outcome in BAD for attempts in truth["attempts"] for outcome in attempts)
     assert sum(t["TEST_FLG"] & 0x80 != 0 for t in tests) == bad
+    assert tests[0]["TEST_TXT"] == "test_it.py::test_a" and {t["TEST_TXT"] for t in tests} >= {"test_it.py::test_flaky"}
     assert [round(t["RESULT"], 6) for t in records.of("ptr")] == [3.25, 0, -1.5] and records.of("ptr")[1]["TEST_FLG"] & 2
     assert {t["UNITS"] for t in records.of("ptr")} == {"V"} and records.of("ptr")[0]["HI_LIMIT"] == 3.5
     assert sum(t["EXEC_CNT"] == 0 for t in records.of("tsr")) == words["never_ran"]

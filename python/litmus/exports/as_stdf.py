@@ -60,7 +60,7 @@ def _head(file: _File, run) -> None:
 
 def _ftr(file: _File, number: int, flag: int, name: str) -> None:
     # OPT_FLAG 0xff: none of the fields up to REL_VADR is there; then the counts of what follows are 0
-    file.add(_FTR, struct.pack("<IBBBB", number, 1, 1, flag, 0xFF) + bytes(26) + struct.pack("<HHH", 0, 0, 0) + _cn("") * 2 + _cn(name))
+    file.add(_FTR, struct.pack("<IBBBB", number, 1, 1, flag, 0xFF) + bytes(26) + struct.pack("<HHH", 0, 0, 0) + _cn("") * 3 + _cn(name))
 
 
 def _ptr(file: _File, number: int, m) -> None:

@@ -61,6 +61,8 @@ def cell(value) -> str:
     """
     if value is None:
         return ""
+    if value == []:  # most lists of most rows
+        return "[]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
