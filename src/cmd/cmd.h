@@ -65,6 +65,9 @@ enum exit_code {
     X(OUTPUT, 'o', "output", TEXT, output, "FILE", "write to this file; - for standard output")                    \
     X(FORCE, 0, "force", FLAG, force, NULL, "replace what is there")                                               \
     X(CHOICES, 0, "list", FLAG, list, NULL, "say what there is to choose from")                                       \
+    X(JUNIT, 0, "junit", FLAG, junit, NULL, "JUnit XML (else by looking into the file)")                           \
+    X(REPORTLOG, 0, "reportlog", FLAG, reportlog, NULL, "a log of pytest-reportlog")                               \
+    X(OPENHTF, 0, "openhtf", FLAG, openhtf, NULL, "a test record of OpenHTF in JSON")                              \
     X(MAN, 0, "man", FLAG, man, NULL, "as a man page")                                                             \
     X(UTC, 0, "utc", FLAG, utc, NULL, "times in UTC, not local time")                                              \
     X(NO_COLOR, 0, "no-color", FLAG, no_color, NULL, "no colours (also: NO_COLOR, or not a terminal)")             \
@@ -105,7 +108,7 @@ struct lt_cli {
     size_t argument_count;
     const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
     const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output;
-    bool force, list;
+    bool force, list, junit, reportlog, openhtf;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
     int64_t limit, since, until, older_than, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
@@ -162,6 +165,7 @@ int lt_cmd_show(struct lt_cli *cli);
 int lt_cmd_events(struct lt_cli *cli);
 int lt_cmd_sql(struct lt_cli *cli);
 int lt_cmd_export(struct lt_cli *cli);
+int lt_cmd_import(struct lt_cli *cli);
 int lt_cmd_channel(struct lt_cli *cli);
 int lt_cmd_recall(struct lt_cli *cli);
 int lt_cmd_compact(struct lt_cli *cli);

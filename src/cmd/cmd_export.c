@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs in the formats of others: the work is Python's (litmus.exports), where the libraries for these
- * formats are. What was said is handed on word for word.
+ * Runs in the formats of others, and results of others as runs: the work is Python's (litmus.exports,
+ * litmus.imports), where the libraries for these formats are. What was said is handed on word for word.
  */
 #include "base/clock.h"
 #include "cmd/programs.h"
@@ -60,4 +60,18 @@ int lt_cmd_export(struct lt_cli *cli) {
     add_flag(&w, "--list", cli->list);
     add_arguments(&w, cli);
     return lt_become_python(cli, "litmus.exports", w.items);
+}
+
+int lt_cmd_import(struct lt_cli *cli) {
+    struct words w = {.count = 0};
+    if (cli->junit + cli->reportlog + cli->openhtf > 1) return lt_usage(cli, "--junit, --reportlog and --openhtf exclude each other");
+    int exit = lt_cli_data_dir(cli);
+    if (exit != EXIT_OK) return exit;
+    add(&w, "--data-dir", lt_buf_cstr(&cli->data_dir));
+    add_flag(&w, "--junit", cli->junit);
+    add_flag(&w, "--reportlog", cli->reportlog);
+    add_flag(&w, "--openhtf", cli->openhtf);
+    add_flag(&w, "--json", cli->json);
+    add_arguments(&w, cli);
+    return lt_become_python(cli, "litmus.imports", w.items);
 }

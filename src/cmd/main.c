@@ -52,6 +52,11 @@ const struct lt_command lt_commands[] = {
      "there already is replaced only with --force. --list shows the formats; docs/exports.md says what each keeps. Needs the Python of litmus\n"
      "(LITMUS_PYTHON names another); some formats need a library, and say which.",
      "litmus export last -f junit > junit.xml\nlitmus export 3f2a -o report.html\nlitmus export --since 7d --part PN7 -f csv -o week.csv\nlitmus export --list"},
+    {"import", lt_cmd_import, "FILE...", 1, LT_ARGUMENTS_MAX, OPT(JUNIT) | OPT(REPORTLOG) | OPT(OPENHTF) | OPT(JSON), NULL,
+     "put results of others on record: JUnit XML, pytest-reportlog, OpenHTF",
+     "Records what a file of another tool says as runs of its own: plan, outcomes, attempts, measurements and times, as far as the file has them.\n"
+     "Which kind of file it is shows in the file, unless an option says so. The same file again makes no second run.",
+     "litmus import junit.xml\nlitmus import --reportlog log.jsonl"},
     {"compact", lt_cmd_compact, "", 0, 0, OPT(JSON), NULL, "put the rows of many runs into few files, for quick SQL",
      "Writes the rows of every finished run that is not there yet to Parquet files below lake/, month by month, which litmus sql and\n"
      "litmus.connect() then read instead of the run files. The run files stay untouched. lake/ may be removed at any time; a run that came,\n"

@@ -24,7 +24,7 @@ def options_of(words: list[str]) -> tuple[dict, list[str]]:
         if word == "--":
             break
         name = word[2:].replace("-", "_")
-        said[name] = True if name in ("force", "list", "quiet") else next(rest)
+        said[name] = True if name in ("force", "list", "quiet", "json", "junit", "reportlog", "openhtf") else next(rest)
     return said, list(rest)
 
 

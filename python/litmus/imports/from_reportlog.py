@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A log of pytest-reportlog: a session is a run, a node id a step, its reruns attempts."""
+
+from __future__ import annotations
+
+import json
+
+from litmus.errors import InvalidArgument
+from litmus.imports import REASONS, Attempt, Run, Step
+
+
+def _message(longrepr) -> str | None:
+    if isinstance(longrepr, dict):
+        longrepr = (longrepr.get("reprcrash") or {}).get("message")
+    elif isinstance(longrepr, (list, tuple)) and longrepr:
+        longrepr = longrepr[-1]
+    return next(iter(str(longrepr).strip().splitlines()), None) if longrepr else None
+
+
+def _us(value) -> int:
+    return max(0, round(float(value or 0) * 1_000_000))
+
+
+class _Item:
+    """What the reports of one node id say."""
+
+    def __init__(self, report: dict):
+        self.node_id, self.attempts, self.phases, self.reason, self.why = report["nodeid"], [], set(), None, None
+        self.file = (report.get("location") or [None])[0] or None
+
+    def add(self, report: dict) -> None:
+        notes = {pair[0]: pair[1] for pair in report.get("user_properties") or [] if isinstance(pair, list) and len(pair) == 2}
+        phase, said = report.get("when") or "call", report.get("outcome")
+        if notes.get("litmus.outcome") == "never_ran":
+            self.reason = notes.get("litmus.never_ran_reason")
+            self.reason = self.reason if self.reason in REASONS else "unknown"
+            self.why = _message(report.get("longrepr"))
+            return
+        started = _us(report.get("start"))
+        ended = max(started, _us(report.get("stop")) or started + _us(report.get("duration")))
+        bad = "failed" if phase == "call" else "errored"
+        word = {"passed": "passed", "skipped": "skipped", "failed": bad, "rerun": bad}.get(said, "errored")
+        if word == "passed" and notes.get("litmus.outcome") == "done":
+            word = "done"
+        if word in ("failed", "errored") and notes.get("litmus.outcome") in ("errored", "aborted", "terminated"):
+            word = notes["litmus.outcome"]
+        message = _message(report.get("longrepr")) if word != "passed" else None
+        if not self.attempts or phase in self.phases or phase == "setup":
+            self.phases = set()
+            self.attempts.append(Attempt(word, started, ended, message, phase if word in ("failed", "errored") else None))
+        else:
+            last = self.attempts[-1]
+            worse = last.outcome == "passed"
+            self.attempts[-1] = last._replace(outcome=word if worse else last.outcome, ended=max(ended, last.ended), message=last.message or message,
+                                              phase=(phase if word in ("failed", "errored") else None) if worse else last.phase)
+        self.phases.add(phase)
+
+    def step(self) -> Step:
+        parts = self.node_id.split("::")
+        return Step(parts[-1], "/".join(parts[:-1]), self.node_id, self.file, self.attempts, self.reason or "unknown", self.why if self.reason else None)
+
+
+def _run(items: dict, finish: dict | None) -> Run:
+    steps = [item.step() for item in items.values()]
+    times = [t for step in steps for a in step.attempts for t in (a.started, a.ended) if t]
+    status = (finish or {}).get("exitstatus")
+    outcome = "aborted" if finish is None or status == 2 else "errored" if status in (3, 4) else None
+    if status == 1 and not any(step.attempts and step.attempts[-1].outcome not in ("passed", "skipped", "done") for step in steps):
+        outcome = "errored"
+    said = (finish or {}).get("litmus_outcome")
+    return Run({}, steps, min(times, default=0), max(times, default=0), said or outcome, "interrupted" if status == 2 else None)
+
+
+def read(raw: bytes) -> list[Run]:
+    """The runs of a file: one, unless several sessions were written to it."""
+    runs, items, begun = [], {}, False
+    lines = raw.decode("utf-8", "replace").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            if number >= len(lines) - 1:  # its writer died in the middle of a line
+                break
+            raise InvalidArgument(f"line {number} is not JSON") from None
+        kind = entry.get("$report_type")
+        if kind in ("SessionStart", None) and "pytest_version" in entry:
+            if begun:
+                runs.append(_run(items, None))
+            items, begun = {}, True
+        elif kind == "TestReport":
+            begun = True
+            items.setdefault(entry["nodeid"], _Item(entry)).add(entry)
+        elif kind == "SessionFinish" or "exitstatus" in entry:
+            runs.append(_run(items, entry))
+            items, begun = {}, False
+    if begun:
+        runs.append(_run(items, None))
+    if not runs:
+        raise InvalidArgument("no session of pytest is in it")
+    return runs

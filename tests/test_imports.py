@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`litmus import`: what other tools wrote, pytest itself among them, comes back with equal counts, and ours goes round."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from litmus.data.run_store import RunStore
+from litmus.errors import InvalidArgument
+from litmus.exports import export
+from litmus.imports import import_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from test_cli import environment, ok, run  # noqa: E402
+from test_exports import data, truth  # noqa: E402, F401
+
+
+def words(data_dir, run_id="last"):
+    return Counter(step["step_outcome"] or "never_ran" for step in RunStore(data_dir).get_steps(run_id))
+
+
+def attempts(data_dir, run_id):
+    return [row["attempt_outcomes"] for row in RunStore(data_dir).rows(run_id).to_dicts() if row["record_type"] == "step"]
+
+
+@pytest.mark.parametrize("kind, name", [("junit", "r.xml"), ("reportlog", "r.jsonl")])
+def test_round_trip(data, truth, tmp_path, kind, name):  # noqa: F811
+    export("last", tmp_path / name, data_dir=data, format=kind)
+    ((run_id, new),) = import_file(tmp_path / name, data_dir=tmp_path / "data")
+    assert new and words(tmp_path / "data", run_id) == truth["words"]
+    assert [a or [] for a in attempts(tmp_path / "data", run_id)] == truth["attempts"]
+    reasons = [Counter(s["never_ran_reason"] for s in RunStore(d).get_steps("last")) for d in (data, tmp_path / "data")]
+    assert reasons[0] == reasons[1]
+    assert RunStore(tmp_path / "data").get_run(run_id)["outcome"] == RunStore(data).get_run("last")["outcome"]
+
+
+def test_a_file_counts_once(data, tmp_path):  # noqa: F811
+    export("last", tmp_path / "r.xml", data_dir=data)
+    lines = [ok("import", "-d", tmp_path / "data", "--json", tmp_path / "r.xml", LITMUS_PYTHON=sys.executable) for _ in range(2)]
+    first, second = map(json.loads, lines)
+    assert first["new"] and not second["new"] and first["run_id"] == second["run_id"] and len(RunStore(tmp_path / "data").list_runs()) == 1
+
+
+def test_junit_of_pytest(tmp_path):
+    (tmp_path / "test_x.py").write_text("import pytest\ndef test_a(): pass\ndef test_b(): assert 0, 'low'\ndef test_c(): pytest.skip('no')\n@pytest.fixture\ndef f(): 1/0\ndef test_d(f): pass\n")
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=r.xml"], cwd=tmp_path, capture_output=True,
+                   env=environment(LITMUS_DATA_DIR=str(tmp_path / "own")))
+    ((run_id, _),) = import_file(tmp_path / "r.xml", data_dir=tmp_path / "data")
+    assert words(tmp_path / "data", run_id) == {"passed": 1, "failed": 1, "skipped": 1, "errored": 1}
+    found = RunStore(tmp_path / "data").get_run(run_id)
+    assert found["outcome"] == "errored" and abs((found["started_at"] - RunStore(tmp_path / "own").get_run("last")["started_at"]).total_seconds()) < 86400
+
+
+def test_openhtf(tmp_path):
+    record = {"dut_id": "SN9", "station_id": "bench", "start_time_millis": 1000000, "end_time_millis": 1009000, "outcome": "FAIL", "metadata": {"test_name": "rail"}, "phases": [
+        {"name": "volts", "start_time_millis": 1000000, "end_time_millis": 1001000, "outcome": "SKIP", "result": {"phase_result": "REPEAT"}, "measurements": {}},
+        {"name": "volts", "start_time_millis": 1001000, "end_time_millis": 1002000, "outcome": "PASS", "result": {"phase_result": "CONTINUE"}, "measurements": {
+            "v": {"outcome": "PASS", "measured_value": 3.3, "units": {"name": "volt", "code": "VLT", "suffix": "V"}, "validators": ["3.0 <= x <= 3.6"]}}},
+        {"name": "amps", "start_time_millis": 1002000, "end_time_millis": 1003000, "outcome": "FAIL", "measurements": {"i": {"outcome": "FAIL", "measured_value": 9}}}]}
+    (tmp_path / "r.json").write_text(json.dumps(record))
+    ((run_id, _),) = import_file(tmp_path / "r.json", data_dir=tmp_path / "data")
+    assert attempts(tmp_path / "data", run_id) == [["skipped", "passed"], ["failed"]]
+    volts = next(m for m in RunStore(tmp_path / "data").get_measurements(run_id) if m["measurement_name"] == "v")
+    assert (volts["measurement_value"], volts["measurement_units"], volts["limit_low"], volts["limit_high"], volts["dut_serial"]) == (3.3, "V", 3.0, 3.6, "SN9")
+
+
+@pytest.mark.parametrize("text", ["", "hello", "<a/>", "<testsuite", "{}", "[]x", '{"$report_type": "TestReport"}\n{', '<!DOCTYPE a [<!ENTITY b "c">]><testsuite/>', '{"phases": [1]}'])
+def test_what_is_none_is_refused(text, tmp_path):
+    (tmp_path / "f").write_text(text)
+    with pytest.raises(InvalidArgument):
+        import_file(tmp_path / "f", data_dir=tmp_path / "data")
+    done = run("import", "-d", tmp_path / "data", tmp_path / "f", LITMUS_PYTHON=sys.executable)
+    assert done.returncode == 2 and str(tmp_path / "f") in done.stderr and "Traceback" not in done.stderr
