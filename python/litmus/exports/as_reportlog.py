@@ -30,7 +30,7 @@ def _reports(run, step):
     phase = step.failed_phase if step.failed_phase in ("setup", "teardown") and step.word in BAD else "call"
     for attempt in step.attempts[:-1]:
         outcome = "rerun" if attempt.outcome in BAD else _OUTCOMES.get(attempt.outcome, "passed")
-        yield _report(step, "call", outcome, f"attempt {attempt.number}: {attempt.outcome}", attempt.started, attempt.ended, attempt.seconds, [])
+        yield _report(step, "call", outcome, f"attempt {attempt.number}: {attempt.outcome}", attempt.started, attempt.ended, attempt.seconds, [["litmus.outcome", attempt.outcome]])
     outcome = "failed" if step.word in BAD else _OUTCOMES.get(step.word, "passed")
     longrepr = skipped if outcome == "skipped" else (step.message or step.word) if outcome == "failed" else None
     yield _report(step, phase, outcome, longrepr, step.started, step.ended, step.seconds, notes)
