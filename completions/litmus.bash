@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events channel recall sql export compact gate materialize rebuild verify archive daemon completion help version"
+        words="runs show events channel recall sql export import compact gate materialize rebuild verify archive daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -51,6 +51,11 @@ _litmus() {
         case $current in
         -*) words=' -d --data-dir -n --limit --since --until --serial --part --lot --git --station --operator --phase --outcome --project -f --format -o --output --force --list --no-color -q --quiet -v --verbose -h --help' ;;
         *) words="$(_litmus_runs)" ;;
+        esac ;;
+    import)
+        case $current in
+        -*) words=' -d --data-dir -j --json --junit --reportlog --openhtf --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
         esac ;;
     compact)
         case $current in
