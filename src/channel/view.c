@@ -89,8 +89,13 @@ struct spans {
     struct span *list;
 };
 
+/* Nanoseconds from `origin` on; subtracted as whole numbers, since a time of today as a double is 256 ns coarse. */
+static double since(int64_t time, int64_t origin) {
+    return time >= origin ? (double)((uint64_t)time - (uint64_t)origin) : -(double)((uint64_t)origin - (uint64_t)time);
+}
+
 static int64_t span_of(const struct spans *s, int64_t time) {
-    int64_t i = (int64_t)(((double)time - (double)s->from) / ((double)s->to - (double)s->from) * (double)s->count);
+    int64_t i = (int64_t)(since(time, s->from) / since(s->to, s->from) * (double)s->count);
     return i < 0 ? 0 : i >= s->count ? s->count - 1 : i;
 }
 
@@ -198,17 +203,18 @@ static void lttb(struct litmus_signal *s, int64_t points) {
     int64_t n = s->count, kept = 1, a = 0;
     double *v = s->values;
     if (n <= points) return;
-    double every = (double)(n - 2) / (double)(points - 2), origin = (double)s->times_ns[0];
+    double every = (double)(n - 2) / (double)(points - 2);
+    int64_t origin = s->times_ns[0];
     for (int64_t i = 0; i < points - 2; i++) {
         int64_t begin = (int64_t)((double)i * every) + 1, end = (int64_t)((double)(i + 1) * every) + 1, next_end = (int64_t)((double)(i + 2) * every) + 1;
         if (next_end > n) next_end = n;
         double mean_t = 0, mean_v = 0, most = -1;
-        for (int64_t k = end; k < next_end; k++) mean_t += (double)s->times_ns[k] - origin, mean_v += v[k];
+        for (int64_t k = end; k < next_end; k++) mean_t += since(s->times_ns[k], origin), mean_v += v[k];
         int64_t width = next_end > end ? next_end - end : 1, best = begin;
         mean_t /= (double)width, mean_v /= (double)width;
-        double at = (double)s->times_ns[a] - origin, av = v[a];
+        double at = since(s->times_ns[a], origin), av = v[a];
         for (int64_t k = begin; k < end; k++) {
-            double area = fabs((at - mean_t) * (v[k] - av) - (at - ((double)s->times_ns[k] - origin)) * (mean_v - av));
+            double area = fabs((at - mean_t) * (v[k] - av) - (at - since(s->times_ns[k], origin)) * (mean_v - av));
             if (area > most) most = area, best = k;
         }
         a = best; /* kept <= best: what is overwritten was looked at, but for the point itself, which moves to `kept` */

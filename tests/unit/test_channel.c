@@ -235,7 +235,7 @@ static void test_minmax_is_exact(void **state) {
         double low = INFINITY, high = -INFINITY;
         for (int i = 0; i < N; i++) {
             int64_t t = T0 + i * INT64_C(1000);
-            if (t < from || t >= to || (int)(((double)t - (double)from) / ((double)to - (double)from) * (POINTS / 2)) != b) continue;
+            if (t < from || t >= to || (int)((double)(t - from) / (double)(to - from) * (POINTS / 2)) != b) continue;
             if (v[i] < low) low = v[i];
             if (v[i] > high) high = v[i];
         }
@@ -252,6 +252,23 @@ static void test_minmax_is_exact(void **state) {
     assert_ok(lt_channel_seal(w, &error), error);
     lt_channel_writer_free(w);
     free(v);
+}
+
+/* Times of today as doubles are 256 ns apart: spans of single nanoseconds must be told apart all the same. */
+static void test_view_of_nanoseconds(void **state) {
+    (void)state;
+    char dir[256];
+    struct litmus_error error = {0};
+    struct litmus_signal s;
+    const double v[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    make_temp(dir);
+    struct lt_channel_writer *w = open_channel(dir, LITMUS_FLOAT64);
+    assert_ok(lt_channel_put_block(w, T0, 1, NULL, v, 8, &error), error);
+    assert_ok(litmus_channel_view(dir, "dmm.voltage?x", INT64_MIN, INT64_MAX, 8, LITMUS_VIEW_MINMAX, &s, &error), error);
+    assert_int_equal(s.count, 8);
+    for (int i = 0; i < 8; i++) assert_true(((double *)s.values)[i] == v[i] && s.times_ns[i] == T0 + i);
+    litmus_signal_release(&s);
+    lt_channel_writer_free(w);
 }
 
 static void test_bad_input(void **state) {
@@ -280,6 +297,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip_and_window), cmocka_unit_test(test_cut_at_every_byte), cmocka_unit_test(test_flipped_bits), cmocka_unit_test(test_killed_writer),
         cmocka_unit_test(test_forked_child),          cmocka_unit_test(test_minmax_is_exact),   cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_view_of_nanoseconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
