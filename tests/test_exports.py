@@ -306,6 +306,26 @@ def test_format_hdf5(data, truth, tmp_path):
         assert values[0] == 3.25 and values[1] != values[1] and values[2] == -1.5
 
 
+def test_format_tdms(data, truth, tmp_path):
+    nptdms = pytest.importorskip("nptdms")
+    ok("export", "-d", data, "--since", "1d", "-o", tmp_path / "r.tdms", LITMUS_PYTHON=sys.executable)
+    file = nptdms.TdmsFile.read(tmp_path / "r.tdms")
+    run_id = truth["steps"][0]["run_id"]
+    assert Counter(file[f"{run_id} steps"]["status"][:]) == truth["words"] and len(file.groups()) == 9
+    assert len(file[f"{run_id} attempts"]["outcome"]) == sum(map(len, truth["attempts"]))
+    values = file["00000000-0000-4000-8000-00000000000a measurements"]["value"][:]
+    assert values[0] == 3.25 and values[1] != values[1] and values[2] == -1.5
+
+
+def test_format_pdf(data, truth, tmp_path):
+    pypdf = pytest.importorskip("pypdf")
+    ok("export", "-d", data, "--since", "1d", "-o", tmp_path / "r.pdf", LITMUS_PYTHON=sys.executable)
+    pages = [page.extract_text() for page in pypdf.PdfReader(tmp_path / "r.pdf").pages]
+    assert len(pages) == 3 and "=rail = 3.25 V [3, 3.5]" in pages[1]
+    lines = Counter(line.split("   ")[0].replace(" ", "_") for line in pages[2].splitlines() if "   test_it.py::" in line)
+    assert lines == truth["words"] and pages[2].count("never ran: ") == truth["words"]["never_ran"]
+
+
 # ---- measurements, many runs, no runs, runs in flight
 
 

@@ -73,6 +73,8 @@ _TABLE = (
     Format("xlsx", "as_xlsx", ".xlsx", ("xlsxwriter",), "xlsx", True, "Excel: sheets for runs, steps, attempts and measurements"),
     Format("stdf", "as_stdf", ".stdf", (), "", False, "Standard Test Data Format V4: a part a run"),
     Format("hdf5", "as_hdf5", ".h5", ("h5py",), "hdf5", True, "HDF5: a group a run, with tables"),
+    Format("tdms", "as_tdms", ".tdms", ("numpy", "nptdms"), "tdms", True, "TDMS, for LabVIEW and DIAdem"),
+    Format("pdf", "as_pdf", ".pdf", ("fpdf",), "pdf", True, "a report to print"),
 )
 FORMATS = {entry.name: entry for entry in _TABLE}
 
