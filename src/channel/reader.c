@@ -34,7 +34,8 @@ static int read_start(struct lt_channel_file *file, int64_t size, struct litmus_
     if (size < (int64_t)sizeof start || !read_at(file->fd, start, sizeof start, 0) || memcmp(start, LT_LOG_MAGIC "\0", LT_LOG_START_BYTES) != 0)
         return lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no channel file: it does not start like one", file->path);
     int64_t n = (int64_t)lt_get32(start + LT_LOG_START_BYTES + 4) + LT_LOG_PREFIX_BYTES;
-    if (n <= LT_LOG_PREFIX_BYTES || n > LT_CHANNEL_SCHEMA_MAX || n % LT_LOG_ALIGN != 0 || LT_LOG_START_BYTES + n > size)
+    /* Without the mark, the library would take the first number for the length. */
+    if (lt_get32(start + LT_LOG_START_BYTES) != -1 || n <= LT_LOG_PREFIX_BYTES || n > LT_CHANNEL_SCHEMA_MAX || n % LT_LOG_ALIGN != 0 || LT_LOG_START_BYTES + n > size)
         return lt_fail(error, LITMUS_EDAMAGED, 0, "%s is cut off before its first sample, or damaged there", file->path);
     unsigned char *message = malloc((size_t)n);
     if (message == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for %s", file->path);
