@@ -256,11 +256,14 @@ int lt_gather_session(const char *data_dir, const char *session_id, const struct
     return code;
 }
 
+void lt_gathered_run_free(struct lt_gathered_run *run) {
+    if (run == NULL) return;
+    lt_run_release(&run->run);
+    free(run);
+}
+
 void lt_gathering_release(struct lt_gathering *gathering) {
-    for (size_t i = 0; i < gathering->run_count; i++) {
-        lt_run_release(&gathering->runs[i]->run);
-        free(gathering->runs[i]);
-    }
+    for (size_t i = 0; i < gathering->run_count; i++) lt_gathered_run_free(gathering->runs[i]);
     for (size_t i = 0; i < gathering->log_count; i++) free(gathering->logs[i].path);
     free(gathering->runs);
     free(gathering->logs);

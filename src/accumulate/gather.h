@@ -47,5 +47,6 @@ struct lt_gather_options {
 int lt_gather_session(const char *data_dir, const char *session_id, const struct lt_gather_options *options,
                       struct lt_gathering *out, struct litmus_error *error);
 void lt_gathering_release(struct lt_gathering *gathering);
+void lt_gathered_run_free(struct lt_gathered_run *run); /* NULL accepted */
 
 #endif

@@ -94,10 +94,30 @@ static int fold(struct source *sources, size_t count, struct lt_str run_id, stru
     return code == LITMUS_OK ? lt_run_settle(&run->run, false, error) : code;
 }
 
-int lt_gather_known(const char *session_id, const struct lt_known_log *logs, size_t log_count, const struct lt_known_run *known,
+/* The run was folded as its rows came: what is left is to say where they lie. */
+static int take_folded(const struct lt_known_log *logs, struct lt_known_run *known, struct lt_gathering *out, struct litmus_error *error) {
+    out->runs = calloc(1, sizeof(struct lt_gathered_run *));
+    out->logs = calloc(1, sizeof *out->logs);
+    if (known->count == 0 || out->runs == NULL || out->logs == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for run %s", known->run_id);
+    const struct lt_known_log *log = &logs[known->stretches[0].log];
+    struct lt_log_tail *tail = out->logs;
+    tail->path = strdup(log->path);
+    if (tail->path == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for run %s", known->run_id);
+    snprintf(tail->identity, sizeof tail->identity, "%s", log->identity);
+    tail->rows = log->rows;
+    tail->end = LT_LOG_OPEN;
+    out->log_count = 1;
+    out->runs[0] = known->folded;
+    out->run_count = out->run_capacity = 1;
+    known->folded = NULL;
+    return lt_run_settle(&out->runs[0]->run, false, error);
+}
+
+int lt_gather_known(const char *session_id, const struct lt_known_log *logs, size_t log_count, struct lt_known_run *known,
                     struct lt_gathering *out, struct litmus_error *error) {
     *out = (struct lt_gathering){0};
     snprintf(out->session_id, sizeof out->session_id, "%s", session_id);
+    if (known->folded != NULL) return take_folded(logs, known, out, error);
     struct source *sources = calloc(log_count + 1, sizeof *sources);
     out->logs = calloc(log_count + 1, sizeof *out->logs);
     size_t count = 0;

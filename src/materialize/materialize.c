@@ -476,13 +476,14 @@ void lt_known_session_free(struct lt_known_session *known) {
     for (size_t i = 0; i < known->run_count; i++) {
         free(known->runs[i].run_id);
         free(known->runs[i].stretches);
+        lt_gathered_run_free(known->runs[i].folded);
     }
     free(known->logs);
     free(known->runs);
     free(known);
 }
 
-static int materialize_known(struct lt_materializer *m, const char *session_id, const struct lt_known_session *known, size_t number, struct lt_own_log *own,
+static int materialize_known(struct lt_materializer *m, const char *session_id, struct lt_known_session *known, size_t number, struct lt_own_log *own,
                              struct lt_materialized *done, struct litmus_error *error) {
     struct lt_gathering session;
     *done = (struct lt_materialized){0};
@@ -495,7 +496,7 @@ static int materialize_known(struct lt_materializer *m, const char *session_id, 
     return code;
 }
 
-int lt_materialize_known(struct lt_materializer *m, const char *session_id, const struct lt_known_session *known,
+int lt_materialize_known(struct lt_materializer *m, const char *session_id, struct lt_known_session *known,
                          void (*on_done)(void *self, const struct lt_materialized *done), void *self, struct litmus_error *error) {
     struct lt_own_log own;
     uint64_t number = 0;

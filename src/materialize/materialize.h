@@ -62,8 +62,9 @@ struct lt_known_session {
 };
 void lt_known_session_free(struct lt_known_session *known); /* with all that it points to; NULL accepted */
 /* Does for the known runs what lt_materialize_session does for all, and reads nothing but their rows;
- * where somebody else was at work, or anything is not as known, it is lt_materialize_session. */
-int lt_materialize_known(struct lt_materializer *m, const char *session_id, const struct lt_known_session *known,
+ * where somebody else was at work, or anything is not as known, it is lt_materialize_session.
+ * What was folded of the runs is used up. */
+int lt_materialize_known(struct lt_materializer *m, const char *session_id, struct lt_known_session *known,
                          void (*on_done)(void *self, const struct lt_materialized *done), void *self, struct litmus_error *error);
 
 /* File name of a run below runs/: "2026-05-16/20260516T143025Z_SN1.parquet". `run_id`: as much of the id

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/uuid.h"
 #include "materialize/range_lock.h"
+#include "serve/folding.h"
 #include "serve/knowledge.h"
 
 #include <stdio.h>
@@ -19,6 +20,7 @@ enum {
     SYNC_AGE_S = 60,              /* a log found sealed may not have been synced if it is younger */
     SMALL_BYTES = 256 * 1024,     /* a quiet log of this size is closed: to read it over costs less than to hold it */
 };
+#define QUIET_US ((int64_t)60 * 1000 * 1000) /* so long nothing was written: runs in flight are no longer held folded */
 #define RETRY_FIRST_US ((int64_t)5 * 1000 * 1000)
 #define RETRY_LAST_US ((int64_t)60 * 1000 * 1000)
 
@@ -76,7 +78,8 @@ static void session_due(struct lt_follow *f, struct lt_session *session) {
     f->due_tail = session;
 }
 
-static void mark_free(struct lt_mark *mark) {
+static void mark_free(struct lt_follow *f, struct lt_mark *mark) {
+    lt_folding_drop(f, mark);
     free(mark->spans);
     free(mark);
 }
@@ -87,7 +90,7 @@ static void session_free(struct lt_follow *f, struct lt_session *session) {
     if (f->held == session) f->held = NULL;
     for (struct lt_mark *mark = session->marks, *next; mark != NULL; mark = next) {
         next = mark->next;
-        mark_free(mark);
+        mark_free(f, mark);
     }
     lt_keys_release(&session->done);
     free(session);
@@ -110,20 +113,20 @@ static struct lt_mark *mark_get(struct lt_session *session, struct lt_str run_id
     return mark;
 }
 
-static void mark_drop(struct lt_session *session, struct lt_str run_id) {
+static void mark_drop(struct lt_follow *f, struct lt_session *session, struct lt_str run_id) {
     struct lt_mark **at = mark_slot(session, run_id), *mark = *at;
     if (mark == NULL) return;
     *at = mark->next;
     for (struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) {
         if (log->mark == mark) log->mark = NULL;
     }
-    mark_free(mark);
+    mark_free(f, mark);
 }
 
 /* Nothing is left to do for the run, and what still comes of it changes nothing. Without memory to
  * keep that in mind, whoever materialises has to look at the logs. */
-static void run_done(struct lt_session *session, struct lt_str run_id) {
-    mark_drop(session, run_id);
+static void run_done(struct lt_follow *f, struct lt_session *session, struct lt_str run_id) {
+    mark_drop(f, session, run_id);
     if (!lt_keys_add(&session->done, hash(run_id.p, run_id.n))) session->forgetful = true;
 }
 
@@ -194,6 +197,7 @@ static void log_drop(struct lt_follow *f, struct lt_followed_log *log, bool sett
     reader_close(f, log);
     for (struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
         if (mark->owner == log) mark->owner = NULL;
+        if (mark->folding != NULL && mark->folding->log == log) lt_folding_drop(f, mark);
     }
     struct lt_followed_log **at = &session->logs;
     while (*at != log) at = &(*at)->next_of_session;
@@ -345,18 +349,23 @@ static struct lt_mark *mark_of_row(struct lt_follow *f, struct lt_followed_log *
 static void note_event(struct lt_follow *f, struct lt_followed_log *log, const struct lt_row *row) {
     struct lt_session *session = log->session;
     session->changes++;
+    if (log->identity[0] == '\0') {
+        const char *identity = lt_log_reader_identity(log->reader);
+        snprintf(log->identity, sizeof log->identity, "%s", identity == NULL ? "" : identity);
+    }
     if (lt_log_reader_message_row(log->reader) == log->rows - 1) log->message_key = log->key;
     log->key = lt_merge_pass(log->key, row);
     if (row->run_id.p == NULL || row->run_id.n == 0) return;
     if (is(row->event_type, "run.materialized")) {
         char id[64];
         snprintf(id, sizeof id, "%.*s", LT_STR_ARG(row->run_id));
-        run_done(session, row->run_id);
+        run_done(f, session, row->run_id);
         if (recent_find(f, row->run_id.p, row->run_id.n) < 0) recent_add(f, id, NULL);
         return;
     }
     struct lt_mark *mark = mark_of_row(f, log, row);
     if (mark == NULL) return;
+    lt_folding_note(f, mark, log, row);
     mark_note(mark, log);
     if (is(row->event_type, "run.started")) {
         mark->started = true;
@@ -508,6 +517,7 @@ int64_t lt_follow_check(struct lt_follow *f) {
 }
 
 void lt_follow_tick(struct lt_follow *f) {
+    if (lt_monotonic_us() - f->activity_us > QUIET_US) lt_folding_rest(f);
     for (struct lt_followed_log *log = f->newest; log != NULL; log = log->older) {
         struct stat st;
         if (log->sealed || log->resolved || log->unread) continue;
@@ -579,7 +589,10 @@ static struct lt_job *job_begin(struct lt_follow *f, struct lt_session *session)
     }
     job->tag = ++f->jobs_made;
     job->urgent = session->fresh || session->asked;
-    if (session->number_turn == f->turn && !session->asked && lt_folders_knows(f->folders, session->id)) job->known = lt_knowledge_of(session);
+    if (session->number_turn == f->turn && !session->asked && lt_folders_knows(f->folders, session->id)) {
+        job->known = lt_knowledge_of(session, &job->folded_bytes);
+        if (job->known == NULL) lt_folding_done(f, job->folded_bytes);
+    }
     session->has_job = true;
     session->asked = false;
     session->job_changes = session->changes;
@@ -662,7 +675,7 @@ static void session_verify(struct lt_follow *f, struct lt_session *session, uint
 static void take_runs(struct lt_follow *f, struct lt_session *session, const struct lt_job *job) {
     for (size_t i = 0; i < job->run_count; i++) {
         const struct lt_job_run *run = &job->runs[i];
-        if (session != NULL) run_done(session, lt_str_of(run->run_id));
+        if (session != NULL) run_done(f, session, lt_str_of(run->run_id));
         int at = recent_find(f, run->run_id, strlen(run->run_id));
         if (at < 0) recent_add(f, run->run_id, run->done);
         else if (f->recent[at].done == NULL) f->recent[at].done = strdup(run->done);
@@ -673,6 +686,7 @@ static void take_runs(struct lt_follow *f, struct lt_session *session, const str
 void lt_follow_done(struct lt_follow *f, struct lt_job *job) {
     struct lt_session *session = *session_slot(f, job->session_id);
     f->job_count--;
+    if (job->known != NULL) lt_folding_done(f, job->folded_bytes);
     f->activity_us = lt_monotonic_us();
     take_runs(f, session, job);
     if (session != NULL) {
@@ -680,7 +694,7 @@ void lt_follow_done(struct lt_follow *f, struct lt_job *job) {
         /* ENOENT: its logs were deleted, or somebody asked for a session that never was. */
         bool gone = job->code == LITMUS_ENOENT && session->logs == NULL;
         if (gone) {
-            while (session->marks != NULL) mark_drop(session, lt_str_of(session->marks->id));
+            while (session->marks != NULL) mark_drop(f, session, lt_str_of(session->marks->id));
         } else if (job->code != LITMUS_OK) session_fail(f, session, job->error.text, may_pass(job->code));
         else session_verify(f, session, job->tag);
         session_due(f, session);

@@ -2,7 +2,8 @@
  *
  * follow.h - what the daemon knows of the logs: which are being written, which runs they hold, and
  * which sessions need to be materialised. It looks at event_type and run_id alone, and notes
- * where the rows of each run lie; the payloads are read by who materialises.
+ * where the rows of each run lie. A run whose rows lie in one log is folded as they come (folding.h);
+ * the payloads of others are read by who materialises.
  *
  * Always true:
  *  - A session has at most one job, waiting or in hand. What comes meanwhile is looked at after it.
@@ -45,6 +46,8 @@ struct lt_mark { /* a run of which something was seen, and that is not known to 
     struct lt_span *spans;
     size_t span_count, span_capacity;
     bool blurred; /* out of memory: not all of its rows are in the spans */
+    struct lt_folding *folding; /* NULL: not folded yet, or not any more */
+    bool unfolded; /* it is not to be folded (again) */
     uint64_t job;  /* number of the job that should have done it, 0: none yet */
     char id[];
 };
@@ -83,6 +86,7 @@ struct lt_followed_log {
     struct lt_session *session;
     char *path;
     const char *name; /* the last part of path */
+    char identity[160]; /* lt_log_reader_identity */
     struct lt_log_reader *reader; /* NULL: not opened yet, closed meanwhile, or finished */
     int64_t rows;     /* noted so far */
     int64_t resume_at, resume_rows; /* where a new reader goes on; 0: from the start */
@@ -109,6 +113,7 @@ struct lt_follow {
     struct lt_session *due_head, *due_tail;
     struct lt_session *held;
     size_t log_count, session_count, unread_count, reader_count, readers_max, job_count;
+    size_t folded_bytes; /* of runs folded in flight, also of those that a job has in hand */
     uint64_t jobs_made;
     /* runs that were materialised lately; the latest with what became of them */
     struct {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/knowledge.h"
 
+#include "serve/folding.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +40,8 @@ static bool take_logs(const struct lt_session *session, struct lt_known_session 
     if (ok) qsort(logs, count, sizeof *logs, by_path);
     for (size_t i = 0; ok && i < count; i++) {
         logs[i]->number = (uint32_t)i;
-        known->logs[i] = (struct lt_known_log){strdup(logs[i]->path), logs[i]->rows};
+        known->logs[i] = (struct lt_known_log){.path = strdup(logs[i]->path), .rows = logs[i]->rows};
+        snprintf(known->logs[i].identity, sizeof known->logs[i].identity, "%s", logs[i]->identity);
         known->log_count++;
         ok = known->logs[i].path != NULL;
     }
@@ -51,7 +55,8 @@ static int by_place(const void *a, const void *b) {
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-static bool take_run(const struct lt_mark *mark, struct lt_known_run *run) {
+static bool take_run(struct lt_mark *mark, struct lt_known_run *run, size_t *folded_bytes) {
+    run->folded = lt_folding_take(mark, folded_bytes);
     run->run_id = strdup(mark->id);
     run->stretches = calloc(mark->span_count + 1, sizeof *run->stretches);
     if (run->run_id == NULL || run->stretches == NULL) return false;
@@ -64,7 +69,7 @@ static bool take_run(const struct lt_mark *mark, struct lt_known_run *run) {
     return true;
 }
 
-struct lt_known_session *lt_knowledge_of(const struct lt_session *session) {
+struct lt_known_session *lt_knowledge_of(struct lt_session *session, size_t *folded_bytes) {
     struct lt_known_session *known = calloc(1, sizeof *known);
     if (known == NULL) return NULL;
     known->number = session->number;
@@ -72,8 +77,8 @@ struct lt_known_session *lt_knowledge_of(const struct lt_session *session) {
     for (const struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) count += mark->ended;
     known->runs = calloc(count + 1, sizeof *known->runs);
     bool ok = known->runs != NULL && lt_knowledge_fits(session) && take_logs(session, known);
-    for (const struct lt_mark *mark = session->marks; ok && mark != NULL; mark = mark->next) {
-        if (mark->ended) ok = take_run(mark, &known->runs[known->run_count++]);
+    for (struct lt_mark *mark = session->marks; ok && mark != NULL; mark = mark->next) {
+        if (mark->ended) ok = take_run(mark, &known->runs[known->run_count++], folded_bytes);
     }
     if (ok) return known;
     lt_known_session_free(known);

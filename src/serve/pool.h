@@ -25,6 +25,7 @@ struct lt_job {
     char session_id[64];
     uint64_t tag; /* the putter's */
     bool urgent;
+    size_t folded_bytes; /* of the known runs, as the follower counted them */
     struct lt_known_session *known; /* owned; NULL: whatever is to be done is to be found out */
     /* filled by the worker */
     int worker;

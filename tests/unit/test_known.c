@@ -8,6 +8,7 @@
 #include "materialize/materialize.h"
 #include "materialize/own_log.h"
 #include "materialize/range_lock.h"
+#include "serve/folding.h"
 #include "serve/follow.h"
 #include "serve/knowledge.h"
 
@@ -15,6 +16,8 @@
 #define T0 INT64_C(1778941800000000) /* 2026-05-16T14:30:00Z */
 
 enum { LOGS = 3, RUNS = 5 };
+
+static size_t folded_bytes; /* of the runs that the last knowledge took over */
 
 /* ---- the same bytes, however the rows lie ---- */
 
@@ -84,13 +87,17 @@ static struct lt_session *session_of(struct stage *s) {
     return NULL;
 }
 
-/* A life of five runs, their rows mixed over three logs; rows come behind an end, too. */
+static bool in_one_log(int run) {
+    return run == 1 || run == 3;
+}
+
+/* A life of five runs, the rows of three mixed over the logs, those of two in one log each; rows come behind an end, too. */
 static void live(struct stage *s) {
     static const char step[] = "{\"step_name\":\"a\",\"step_index\":0,\"step_path\":\"f/a%u\"%s}";
     bool started[RUNS] = {false}, ended[RUNS] = {false};
     for (int i = 0; i < 600; i++) {
         int run = (int)dice(s, RUNS);
-        uint32_t log = dice(s, LOGS);
+        uint32_t log = in_one_log(run) ? (uint32_t)run % LOGS : dice(s, LOGS);
         char payload[200];
         bool starts = dice(s, 2) == 0;
         snprintf(payload, sizeof payload, step, dice(s, 9), starts ? "" : ",\"vector_outcome\":\"passed\"");
@@ -100,7 +107,7 @@ static void live(struct stage *s) {
         if (dice(s, 7) == 0) look(s);
     }
     for (int run = 0; run < RUNS; run++) {
-        if (!ended[run]) say(s, 0, "run.ended", run, "{\"outcome\":\"failed\"}");
+        if (!ended[run]) say(s, in_one_log(run) ? (uint32_t)run % LOGS : 0, "run.ended", run, "{\"outcome\":\"failed\"}");
     }
     look(s);
 }
@@ -111,6 +118,18 @@ static void bytes_of(const struct lt_gathering *g, const char *run_id, struct lt
         if (lt_str_eq(g->runs[i]->run.run_id, lt_str_of(run_id))) assert_int_equal(lt_run_encode(&g->runs[i]->run, out, NULL), LITMUS_OK);
     }
     assert_true(out->n > 0);
+}
+
+/* What is said of the logs is what is said of them by who looked at all. */
+static void tails_of(const struct lt_gathering *part, const struct lt_gathering *whole) {
+    for (size_t i = 0; i < part->log_count; i++) {
+        size_t at = 0;
+        while (at < whole->log_count && strcmp(whole->logs[at].path, part->logs[i].path) != 0) at++;
+        assert_true(at < whole->log_count);
+        assert_string_equal(part->logs[i].identity, whole->logs[at].identity);
+        assert_true(part->logs[i].identity[0] != '\0');
+        assert_int_equal(part->logs[i].rows, whole->logs[at].rows);
+    }
 }
 
 static void the_same_bytes_as_from_all_of_the_logs(void **state) {
@@ -126,21 +145,33 @@ static void the_same_bytes_as_from_all_of_the_logs(void **state) {
         struct stage s;
         stage_open(&s, b, seed);
         live(&s);
-        struct lt_known_session *known = lt_knowledge_of(session_of(&s));
+        struct lt_known_session *known = lt_knowledge_of(session_of(&s), &folded_bytes);
         struct lt_gathering whole, part;
         assert_non_null(known);
         assert_int_equal(known->run_count, RUNS);
         assert_int_equal(lt_gather_session(b->dir, SESSION, NULL, &whole, &b->error), LITMUS_OK);
         for (size_t i = 0; i < known->run_count; i++) {
-            assert_int_equal(lt_gather_known(SESSION, known->logs, known->log_count, &known->runs[i], &part, &b->error), LITMUS_OK);
-            bytes_of(&part, known->runs[i].run_id, &one);
             bytes_of(&whole, known->runs[i].run_id, &all);
-            assert_int_equal(one.n, all.n);
-            assert_memory_equal(one.p, all.p, one.n);
-            lt_gathering_release(&part);
+            bool folded = known->runs[i].folded != NULL;
+            assert_int_equal(folded, in_one_log(known->runs[i].run_id[7] - '0'));
+            for (int from_log = !folded; from_log < 2; from_log++) { /* what was folded in flight is used up by the first */
+                assert_int_equal(lt_gather_known(SESSION, known->logs, known->log_count, &known->runs[i], &part, &b->error), LITMUS_OK);
+                assert_null(known->runs[i].folded);
+                bytes_of(&part, known->runs[i].run_id, &one);
+                assert_int_equal(one.n, all.n);
+                assert_memory_equal(one.p, all.p, one.n);
+                assert_int_equal(part.log_count, folded ? 1 : part.log_count);
+                tails_of(&part, &whole);
+                lt_gathering_release(&part);
+            }
         }
         lt_gathering_release(&whole);
         lt_known_session_free(known);
+        assert_true(folded_bytes > 0 && s.follow.folded_bytes >= folded_bytes);
+        lt_folding_done(&s.follow, folded_bytes);
+        lt_folding_rest(&s.follow);
+        assert_int_equal(s.follow.folded_bytes, 0);
+        folded_bytes = 0;
         stage_close(&s);
     }
     lt_buf_release(&one);
@@ -169,7 +200,7 @@ static void what_another_did_is_not_done_again(void **state) {
     int fd = lt_range_lock_open(path);
     struct lt_session *session = session_of(&s);
     assert_true(lt_range_number(fd, lt_str_of(SESSION), &session->number));
-    struct lt_known_session *known = lt_knowledge_of(session);
+    struct lt_known_session *known = lt_knowledge_of(session, &folded_bytes);
     assert_non_null(known);
     struct lt_materializer *m = NULL;
     assert_int_equal(lt_materializer_new(b->dir, NULL, &m, &b->error), LITMUS_OK);
@@ -196,7 +227,7 @@ static void what_is_not_as_known_is_looked_for(void **state) {
     live(&s);
     for (int i = 0; i < LOGS; i++) assert_int_equal(lt_own_log_close(&s.logs[i], &b->error), LITMUS_OK);
     look(&s);
-    struct lt_known_session *known = lt_knowledge_of(session_of(&s));
+    struct lt_known_session *known = lt_knowledge_of(session_of(&s), &folded_bytes);
     assert_non_null(known);
     known->runs[0].stretches[0].offset += 8;
     known->runs[1].stretches[0].rows = 1 << 20;
