@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import gc
 import io
 import json
 import math
@@ -309,3 +310,24 @@ def test_a_run_in_flight_is_in_every_answer_and_marked(tmp_path):
         going.send_signal(signal.SIGINT)
         going.wait(30)
     assert ask(data, "SELECT count(*) AS n FROM steps WHERE never_ran AND NOT live") == [{"n": 1}]
+
+
+def test_what_spills_has_a_folder_of_its_own(history, tmp_path, monkeypatch):
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    asked = [LITMUS, "sql", "--data-dir", str(history), "--csv", "-c", "SELECT current_setting('temp_directory') AS folder"]
+    folders = set()
+    for _ in range(2):
+        done = subprocess.run(asked, capture_output=True, text=True, check=True, env=environment() | {"TMPDIR": str(scratch)})
+        folders.add(done.stdout.split()[1])
+    assert len(folders) == 2 and all(folder.startswith(f"{scratch}/litmus-sql-") for folder in folders)
+    assert list(scratch.iterdir()) == []
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    con = litmus.connect(history)
+    ((folder,),) = con.execute("SELECT current_setting('temp_directory')").fetchall()
+    own = pathlib.Path(folder).parent
+    assert own.parent == scratch and own.stat().st_mode & 0o777 == 0o700
+    con.close()
+    del con
+    gc.collect()
+    assert list(scratch.iterdir()) == []

@@ -25,7 +25,7 @@ enum { ARGUMENTS_MAX = 16, SQL_BYTES_MAX = 64 << 20 };
 
 struct session {
     struct lt_cli *cli;
-    char scratch[PATH_MAX], setup[PATH_MAX + 16], read[PATH_MAX + 32];
+    char scratch[PATH_MAX], spill[PATH_MAX + 16], setup[PATH_MAX + 16], read[PATH_MAX + 32];
     char program[PATH_MAX];
     bool python; /* program is a Python interpreter with the duckdb module */
     struct lt_buf text;
@@ -108,7 +108,8 @@ static int write_setup(struct session *s) {
     struct lt_buf setup;
     struct litmus_error error = {0};
     bool shell = s->cli->sql == NULL && s->cli->sql_file == NULL;
-    struct lt_sql_options options = {.scratch = s->scratch, .events = shell || names_events(&s->text), .since = s->cli->since, .memory_limit = s->cli->memory};
+    snprintf(s->spill, sizeof s->spill, "%s/spill", s->scratch);
+    struct lt_sql_options options = {.scratch = s->scratch, .spill = s->spill, .events = shell || names_events(&s->text), .since = s->cli->since, .memory_limit = s->cli->memory};
     lt_buf_init(&setup);
     int code = lt_sql_setup(s->cli->query, &options, &setup, &error);
     snprintf(s->setup, sizeof s->setup, "%s/setup.sql", s->scratch);
@@ -191,14 +192,14 @@ static int run_session(struct session *s) {
     return WIFSIGNALED(status) || WEXITSTATUS(status) == 127 ? EXIT_SYSTEM : EXIT_USAGE;
 }
 
-static void clear_scratch(const struct session *s) {
-    char pattern[PATH_MAX + 4];
+static void clear_folder(const char *folder) {
+    char pattern[PATH_MAX + 24];
     glob_t found;
-    snprintf(pattern, sizeof pattern, "%s/*", s->scratch);
+    snprintf(pattern, sizeof pattern, "%s/*", folder);
     if (glob(pattern, 0, NULL, &found) == 0)
         for (size_t i = 0; i < found.gl_pathc; i++) unlink(found.gl_pathv[i]);
     globfree(&found);
-    rmdir(s->scratch);
+    rmdir(folder);
 }
 
 int lt_cmd_sql(struct lt_cli *cli) {
@@ -220,7 +221,8 @@ int lt_cmd_sql(struct lt_cli *cli) {
             if (cli->parquet != NULL) wrap_parquet(&s);
             if (exit == EXIT_OK) lt_tell_damaged(cli);
             if (exit == EXIT_OK) exit = run_session(&s);
-            clear_scratch(&s);
+            clear_folder(s.spill);
+            clear_folder(s.scratch);
         }
     }
     lt_buf_release(&s.text);

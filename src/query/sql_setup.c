@@ -67,12 +67,11 @@ static int add_settings(const struct lt_sql_options *options, struct lt_buf *out
         if (!is_size(limit)) return lt_fail(error, LITMUS_EINVAL, 0, "\"%s\" is no memory limit: give 512MB or 2GB", limit);
         lt_buf_addf(out, "SET memory_limit = '%s';\n", limit);
     }
-    lt_buf_add_text(out, "SET temp_directory = ");
-    const char *scratch = getenv("TMPDIR");
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s/litmus-sql-spill", scratch == NULL || scratch[0] == '\0' ? "/tmp" : scratch);
-    lt_sql_quote(out, lt_str_of(folder));
-    lt_buf_add_text(out, ";\n");
+    if (options->spill != NULL) {
+        lt_buf_add_text(out, "SET temp_directory = ");
+        lt_sql_quote(out, lt_str_of(options->spill));
+        lt_buf_add_text(out, ";\n");
+    }
     return LITMUS_OK;
 }
 

@@ -12,6 +12,7 @@
 
 struct lt_sql_options {
     const char *scratch;      /* an empty folder for rows that have no file; may be removed once the text was run */
+    const char *spill;        /* where DuckDB puts what does not fit into memory; need not exist. NULL: the caller says it */
     bool events;              /* with the events; else `events` is a view without rows */
     int64_t since;            /* events received from then on; LT_TIME_NONE: all */
     const char *memory_limit; /* "2GB"; NULL: LITMUS_SQL_MEMORY, or DuckDB's own: 80 % of the machine's */

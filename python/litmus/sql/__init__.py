@@ -65,7 +65,10 @@ def connect(data_dir: str | os.PathLike | None = None, *, events: bool = True, s
         InvalidArgument: memory_limit is no size.
     """
     duckdb = _need("duckdb", "'litmus-recorder[sql]'")
-    con = duckdb.connect(":memory:")
+    # A folder of its own, that nobody can guess or else write to, for what does not fit into memory.
+    spill = tempfile.TemporaryDirectory(prefix="litmus-sql-")
+    con = duckdb.connect(":memory:", config={"temp_directory": spill.name + "/spill"})
+    weakref.finalize(con, spill.cleanup)
     try:
         return refresh(con, data_dir, events=events, since=since, memory_limit=memory_limit)
     except BaseException:
