@@ -167,9 +167,8 @@ static struct lt_gathered_run *run_of(struct gather *g, const struct lt_row *row
         out->runs = runs;
         out->run_capacity = capacity;
     }
-    struct lt_gathered_run *run = calloc(1, sizeof *run);
+    struct lt_gathered_run *run = lt_gathered_run_new(row);
     if (run == NULL) return NULL;
-    lt_run_init(&run->run, row->run_id, row->session_id);
     out->runs[out->run_count] = run;
     const struct cut *cut = cut_of(g, row->run_id);
     run->materialized = cut != NULL;
@@ -185,9 +184,7 @@ static int take_row(struct gather *g, const struct source *s, struct litmus_erro
     if (run == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for run %.*s", LT_STR_ARG(row->run_id));
     const struct cut *cut = cut_of(g, row->run_id);
     if (cut != NULL && cut->rows != NULL && g->out->logs[s->number].rows > cut->rows[s->number]) return LITMUS_OK;
-    if (is_type(row, "run.started") && run->owner_log.p == NULL)
-        run->owner_log = lt_arena_str(&run->run.arena, lt_str_of(g->out->logs[s->number].path));
-    return lt_run_fold(&run->run, row, s->number, error);
+    return lt_gathered_run_fold(run, row, g->out->logs[s->number].path, s->number, error);
 }
 
 static int merge(struct gather *g, struct litmus_error *error) {
@@ -254,6 +251,17 @@ int lt_gather_session(const char *data_dir, const char *session_id, const struct
     lt_arena_release(&g.arena);
     lt_log_list_release(&list);
     return code;
+}
+
+struct lt_gathered_run *lt_gathered_run_new(const struct lt_row *first) {
+    struct lt_gathered_run *run = calloc(1, sizeof *run);
+    if (run != NULL) lt_run_init(&run->run, first->run_id, first->session_id);
+    return run;
+}
+
+int lt_gathered_run_fold(struct lt_gathered_run *run, const struct lt_row *row, const char *path, uint32_t source, struct litmus_error *error) {
+    if (is_type(row, "run.started") && run->owner_log.p == NULL) run->owner_log = lt_arena_str(&run->run.arena, lt_str_of(path));
+    return lt_run_fold(&run->run, row, source, error);
 }
 
 void lt_gathered_run_free(struct lt_gathered_run *run) {

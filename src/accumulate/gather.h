@@ -18,6 +18,7 @@ struct lt_gathered_run {
     bool materialized;           /* a run.materialized event is in the log */
     struct lt_str destination;   /* its destination (in the run's arena), relative to the data_dir */
     struct lt_str owner_log;     /* path of the log that holds run.started (in the run's arena) */
+    struct lt_str only_log;      /* identity of the one log that has rows of it; NULL: not said (in the run's arena) */
 };
 struct lt_log_tail {
     char *path;
@@ -47,6 +48,11 @@ struct lt_gather_options {
 int lt_gather_session(const char *data_dir, const char *session_id, const struct lt_gather_options *options,
                       struct lt_gathering *out, struct litmus_error *error);
 void lt_gathering_release(struct lt_gathering *gathering);
+
+/* A run of which `first` is the first row; nothing is folded yet. NULL: out of memory. */
+struct lt_gathered_run *lt_gathered_run_new(const struct lt_row *first);
 void lt_gathered_run_free(struct lt_gathered_run *run); /* NULL accepted */
+/* Folds one row, which is in the log at `path`. `source` and errors: as lt_run_fold. */
+int lt_gathered_run_fold(struct lt_gathered_run *run, const struct lt_row *row, const char *path, uint32_t source, struct litmus_error *error);
 
 #endif

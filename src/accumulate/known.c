@@ -67,14 +67,13 @@ static struct source *earliest(struct source *sources, size_t count) {
     return first;
 }
 
-static struct lt_gathered_run *run_new(struct lt_gathering *out, struct lt_str run_id, struct lt_str session_id) {
-    struct lt_gathered_run *run = calloc(1, sizeof *run);
+static struct lt_gathered_run *run_new(struct lt_gathering *out, const struct lt_row *first) {
+    struct lt_gathered_run *run = lt_gathered_run_new(first);
     out->runs = calloc(1, sizeof(struct lt_gathered_run *));
     if (run == NULL || out->runs == NULL) {
-        free(run);
+        lt_gathered_run_free(run);
         return NULL;
     }
-    lt_run_init(&run->run, run_id, session_id);
     out->runs[0] = run;
     out->run_count = out->run_capacity = 1;
     return run;
@@ -83,12 +82,10 @@ static struct lt_gathered_run *run_new(struct lt_gathering *out, struct lt_str r
 static int fold(struct source *sources, size_t count, struct lt_str run_id, struct lt_gathering *out, struct litmus_error *error) {
     struct source *s = earliest(sources, count);
     if (s == NULL) return lt_fail(error, LITMUS_EDAMAGED, 0, "run %.*s has no rows", LT_STR_ARG(run_id));
-    struct lt_gathered_run *run = run_new(out, run_id, s->head.session_id);
+    struct lt_gathered_run *run = run_new(out, &s->head);
     int code = run == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for run %.*s", LT_STR_ARG(run_id)) : LITMUS_OK;
     for (; code == LITMUS_OK && s != NULL; s = earliest(sources, count)) {
-        if (run->owner_log.p == NULL && lt_str_eq(s->head.event_type, LT_STR("run.started")))
-            run->owner_log = lt_arena_str(&run->run.arena, lt_str_of(s->log->path));
-        code = lt_run_fold(&run->run, &s->head, (uint32_t)(s - sources), error);
+        code = lt_gathered_run_fold(run, &s->head, s->log->path, (uint32_t)(s - sources), error);
         if (code == LITMUS_OK) code = advance(s, run_id, error);
     }
     return code == LITMUS_OK ? lt_run_settle(&run->run, false, error) : code;
@@ -103,7 +100,7 @@ static int take_folded(const struct lt_known_log *logs, struct lt_known_run *kno
     struct lt_log_tail *tail = out->logs;
     tail->path = strdup(log->path);
     if (tail->path == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for run %s", known->run_id);
-    snprintf(tail->identity, sizeof tail->identity, "%s", log->identity);
+    snprintf(tail->identity, sizeof tail->identity, "%.*s", LT_STR_ARG(known->folded->only_log));
     tail->rows = log->rows;
     tail->end = LT_LOG_OPEN;
     out->log_count = 1;

@@ -21,13 +21,12 @@ struct lt_stretch {
 struct lt_known_log {
     char *path;
     int64_t rows; /* of the file, as of now: where a rebuild cuts */
-    char identity[160]; /* lt_log_reader_identity; asked for only where a run was folded already */
 };
 struct lt_known_run {
     char *run_id;
     struct lt_stretch *stretches; /* log by log, those of one log in the order of the file */
     size_t count;
-    struct lt_gathered_run *folded; /* owned; NULL: the rows are to be read. Else all of them lie in one log */
+    struct lt_gathered_run *folded; /* owned, with its only_log; NULL: the rows are to be read */
 };
 
 /* Folds and settles the run, which has ended; takes known->folded if it is there. `logs` in order of path. *out names the logs that

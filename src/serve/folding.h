@@ -14,17 +14,11 @@
 
 #include "serve/follow.h"
 
-struct lt_folding {
-    struct lt_gathered_run *run;
-    const struct lt_followed_log *log;
-    size_t bytes; /* counted in the follower's sum */
-};
-
 /* The latest row of the log is one of the run. Call before the row is noted in the mark. */
 void lt_folding_note(struct lt_follow *follow, struct lt_mark *mark, const struct lt_followed_log *log, const struct lt_row *row);
 /* Lets go of it; the run is not folded here again. */
 void lt_folding_drop(struct lt_follow *follow, struct lt_mark *mark);
-/* Hands over what was folded, NULL: nothing. Adds its memory to *bytes: it counts until lt_folding_done. */
+/* Hands over what was folded, NULL: nothing. Adds its memory to *bytes: the follower counts it until lt_folding_done. */
 struct lt_gathered_run *lt_folding_take(struct lt_mark *mark, size_t *bytes);
 void lt_folding_done(struct lt_follow *follow, size_t bytes);
 /* Nothing was written for long: gives back the memory of all. */

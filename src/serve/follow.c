@@ -197,7 +197,7 @@ static void log_drop(struct lt_follow *f, struct lt_followed_log *log, bool sett
     reader_close(f, log);
     for (struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
         if (mark->owner == log) mark->owner = NULL;
-        if (mark->folding != NULL && mark->folding->log == log) lt_folding_drop(f, mark);
+        if (mark->folded_of == log) lt_folding_drop(f, mark);
     }
     struct lt_followed_log **at = &session->logs;
     while (*at != log) at = &(*at)->next_of_session;
@@ -349,10 +349,6 @@ static struct lt_mark *mark_of_row(struct lt_follow *f, struct lt_followed_log *
 static void note_event(struct lt_follow *f, struct lt_followed_log *log, const struct lt_row *row) {
     struct lt_session *session = log->session;
     session->changes++;
-    if (log->identity[0] == '\0') {
-        const char *identity = lt_log_reader_identity(log->reader);
-        snprintf(log->identity, sizeof log->identity, "%s", identity == NULL ? "" : identity);
-    }
     if (lt_log_reader_message_row(log->reader) == log->rows - 1) log->message_key = log->key;
     log->key = lt_merge_pass(log->key, row);
     if (row->run_id.p == NULL || row->run_id.n == 0) return;

@@ -46,8 +46,8 @@ struct lt_mark { /* a run of which something was seen, and that is not known to 
     struct lt_span *spans;
     size_t span_count, span_capacity;
     bool blurred; /* out of memory: not all of its rows are in the spans */
-    struct lt_folding *folding; /* NULL: not folded yet, or not any more */
-    bool unfolded; /* it is not to be folded (again) */
+    struct lt_gathered_run *folded;         /* folded so far (folding.h); NULL: not begun, or let go of */
+    const struct lt_followed_log *folded_of; /* the log of all its rows */
     uint64_t job;  /* number of the job that should have done it, 0: none yet */
     char id[];
 };
@@ -86,7 +86,6 @@ struct lt_followed_log {
     struct lt_session *session;
     char *path;
     const char *name; /* the last part of path */
-    char identity[160]; /* lt_log_reader_identity */
     struct lt_log_reader *reader; /* NULL: not opened yet, closed meanwhile, or finished */
     int64_t rows;     /* noted so far */
     int64_t resume_at, resume_rows; /* where a new reader goes on; 0: from the start */

@@ -3,7 +3,6 @@
 
 #include "serve/folding.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +39,7 @@ static bool take_logs(const struct lt_session *session, struct lt_known_session 
     if (ok) qsort(logs, count, sizeof *logs, by_path);
     for (size_t i = 0; ok && i < count; i++) {
         logs[i]->number = (uint32_t)i;
-        known->logs[i] = (struct lt_known_log){.path = strdup(logs[i]->path), .rows = logs[i]->rows};
-        snprintf(known->logs[i].identity, sizeof known->logs[i].identity, "%s", logs[i]->identity);
+        known->logs[i] = (struct lt_known_log){strdup(logs[i]->path), logs[i]->rows};
         known->log_count++;
         ok = known->logs[i].path != NULL;
     }
