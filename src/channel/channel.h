@@ -61,6 +61,8 @@ struct lt_channel_file {
 /* Hands over *out. EDAMAGED: no channel file (also: cut before its first row could come). */
 int lt_channel_file_open(const char *path, struct lt_channel_file **out, struct litmus_error *error);
 void lt_channel_file_free(struct lt_channel_file *file);
+/* Appends what seals a file of these rows. ENOMEM. */
+int lt_channel_file_seal(const struct lt_channel_file *file, struct lt_buf *out, struct litmus_error *error);
 /* Samples [from, from + count) of a row into `out`, in the file's type. EIO, EDAMAGED (the file was cut meanwhile). */
 int lt_channel_file_values(const struct lt_channel_file *file, size_t place, int64_t from, int64_t count, void *out, struct litmus_error *error);
 int lt_channel_file_times(const struct lt_channel_file *file, size_t place, int64_t from, int64_t count, int64_t *out, struct litmus_error *error);

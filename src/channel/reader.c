@@ -81,19 +81,29 @@ static int64_t find_row(const struct lt_channel_file *file, int64_t at, int64_t 
     return -1;
 }
 
+static void plan_of(const struct lt_channel_file *file, size_t place, struct lt_channel_plan *plan) {
+    const struct lt_channel_row *row = &file->places[place].row;
+    lt_channel_plan(plan, file->about.type, row->count, row->interval_ns > 0);
+}
+
+int lt_channel_file_seal(const struct lt_channel_file *file, struct lt_buf *out, struct litmus_error *error) {
+    struct lt_ipc_block *blocks = calloc(file->count + 1, sizeof *blocks);
+    for (size_t i = 0; blocks != NULL && i < file->count; i++) {
+        struct lt_channel_plan plan;
+        plan_of(file, i, &plan);
+        blocks[i] = (struct lt_ipc_block){.offset = file->places[i].offset, .header_bytes = (int32_t)lt_channel_header_bytes(), .body_bytes = plan.body_bytes};
+    }
+    bool ok = blocks != NULL && lt_ipc_seal(file->schema, blocks, file->count, out);
+    free(blocks);
+    return ok ? LITMUS_OK : lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the footer of %s", file->path);
+}
+
 static bool is_seal(const struct lt_channel_file *file, int64_t at, int64_t size) {
     struct lt_buf seal, found;
     lt_buf_init(&seal);
     lt_buf_init(&found);
-    struct lt_ipc_block *blocks = calloc(file->count + 1, sizeof *blocks);
-    for (size_t i = 0; blocks != NULL && i < file->count; i++) {
-        struct lt_channel_plan plan;
-        lt_channel_plan(&plan, file->about.type, file->places[i].row.count, file->places[i].row.interval_ns > 0);
-        blocks[i] = (struct lt_ipc_block){.offset = file->places[i].offset, .header_bytes = (int32_t)lt_channel_header_bytes(), .body_bytes = plan.body_bytes};
-    }
-    bool same = blocks != NULL && lt_ipc_seal(file->schema, blocks, file->count, &seal) && (int64_t)seal.n == size - at && lt_buf_reserve(&found, seal.n) &&
+    bool same = lt_channel_file_seal(file, &seal, NULL) == LITMUS_OK && (int64_t)seal.n == size - at && lt_buf_reserve(&found, seal.n) &&
                 read_at(file->fd, found.p, (int64_t)seal.n, at) && memcmp(found.p, seal.p, seal.n) == 0;
-    free(blocks);
     lt_buf_release(&seal);
     lt_buf_release(&found);
     return same;
@@ -175,11 +185,6 @@ void lt_channel_file_free(struct lt_channel_file *file) {
 }
 
 /* ---- what is in a row ---- */
-
-static void plan_of(const struct lt_channel_file *file, size_t place, struct lt_channel_plan *plan) {
-    const struct lt_channel_row *row = &file->places[place].row;
-    lt_channel_plan(plan, file->about.type, row->count, row->interval_ns > 0);
-}
 
 static int read_body(const struct lt_channel_file *file, size_t place, void *out, int64_t n, int64_t at, struct litmus_error *error) {
     if (read_at(file->fd, out, n, file->places[place].offset + lt_channel_header_bytes() + at)) return LITMUS_OK;

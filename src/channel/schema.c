@@ -7,9 +7,7 @@
 #include "channel/layout.h"
 #include "log/flat.h"
 
-#include <errno.h>
 #include <nanoarrow/nanoarrow.h>
-#include <nanoarrow/nanoarrow_ipc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,21 +133,6 @@ static int one_row(struct ArrowSchema *schema, struct ArrowArray *array) {
     return ArrowArrayFinishBuildingDefault(array, NULL);
 }
 
-static int encode_one_row(struct ArrowSchema *schema, struct ArrowArray *array, struct ArrowArrayView *view, struct ArrowBuffer *out) {
-    NANOARROW_RETURN_NOT_OK(one_row(schema, array));
-    NANOARROW_RETURN_NOT_OK(ArrowArrayViewInitFromSchema(view, schema, NULL));
-    NANOARROW_RETURN_NOT_OK(ArrowArrayViewSetArray(view, array, NULL));
-    struct ArrowIpcEncoder encoder;
-    NANOARROW_RETURN_NOT_OK(ArrowIpcEncoderInit(&encoder));
-    struct ArrowBuffer body;
-    ArrowBufferInit(&body);
-    int code = ArrowIpcEncoderEncodeSimpleRecordBatch(&encoder, view, &body, NULL);
-    if (code == NANOARROW_OK) code = ArrowIpcEncoderFinalizeBuffer(&encoder, true, out);
-    ArrowBufferReset(&body);
-    ArrowIpcEncoderReset(&encoder);
-    return code;
-}
-
 static bool find_numbers(struct lt_channel_template *t) {
     const unsigned char *message = lt_flat_root(t->bytes + LT_LOG_PREFIX_BYTES);
     const unsigned char *body = lt_flat_field(message, LT_MESSAGE_BODY_LENGTH);
@@ -171,19 +154,12 @@ static struct {
 } known = {.once = PTHREAD_ONCE_INIT};
 
 static void make_template(void) {
-    struct ArrowSchema schema = {.release = NULL};
-    struct ArrowArray array = {.release = NULL};
-    struct ArrowArrayView view;
-    struct ArrowBuffer bytes;
-    ArrowBufferInit(&bytes);
-    ArrowArrayViewInitFromType(&view, NANOARROW_TYPE_UNINITIALIZED);
-    bool ok = encode_one_row(&schema, &array, &view, &bytes) == NANOARROW_OK && bytes.size_bytes <= LT_CHANNEL_HEADER_MAX;
-    if (ok) memcpy(known.t.bytes, bytes.data, (size_t)bytes.size_bytes);
-    if (ok && find_numbers(&known.t)) known.t.size = bytes.size_bytes;
-    ArrowBufferReset(&bytes);
-    ArrowArrayViewReset(&view);
-    if (array.release != NULL) ArrowArrayRelease(&array);
-    if (schema.release != NULL) ArrowSchemaRelease(&schema);
+    struct lt_buf bytes;
+    lt_buf_init(&bytes);
+    bool ok = lt_ipc_batch_header(one_row, &bytes) && bytes.n <= LT_CHANNEL_HEADER_MAX;
+    if (ok) memcpy(known.t.bytes, bytes.p, bytes.n);
+    if (ok && find_numbers(&known.t)) known.t.size = (int64_t)bytes.n;
+    lt_buf_release(&bytes);
 }
 
 const struct lt_channel_template *lt_channel_template(void) {

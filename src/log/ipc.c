@@ -171,39 +171,41 @@ static int one_row(struct ArrowSchema *schema, struct ArrowArray *array) {
     return ArrowArrayFinishBuildingDefault(array, NULL);
 }
 
-static int encode_one_row(struct ArrowSchema *schema, struct ArrowArray *array, struct ArrowArrayView *view,
-                          struct lt_layout *layout) {
-    NANOARROW_RETURN_NOT_OK(one_row(schema, array));
+static int encode_one_row(struct ArrowSchema *schema, struct ArrowArray *array, struct ArrowArrayView *view, struct lt_buf *out) {
     NANOARROW_RETURN_NOT_OK(ArrowArrayViewInitFromSchema(view, schema, NULL));
     NANOARROW_RETURN_NOT_OK(ArrowArrayViewSetArray(view, array, NULL));
     struct ArrowIpcEncoder encoder;
     NANOARROW_RETURN_NOT_OK(ArrowIpcEncoderInit(&encoder));
     struct ArrowBuffer body;
     ArrowBufferInit(&body);
-    struct lt_buf header;
-    lt_buf_init(&header);
     int code = ArrowIpcEncoderEncodeSimpleRecordBatch(&encoder, view, &body, NULL);
-    if (code == NANOARROW_OK && !finish(&encoder, true, &header)) code = ENOMEM;
-    if (code == NANOARROW_OK && header.n > sizeof layout->header) code = ERANGE;
-    if (code == NANOARROW_OK) memcpy(layout->header, header.p, header.n);
-    layout->header_bytes = (int64_t)header.n;
-    lt_buf_release(&header);
+    if (code == NANOARROW_OK && !finish(&encoder, true, out)) code = ENOMEM;
     ArrowBufferReset(&body);
     ArrowIpcEncoderReset(&encoder);
     return code;
 }
 
-static bool make_layout(struct lt_layout *layout) {
+bool lt_ipc_batch_header(int (*make_row)(struct ArrowSchema *schema, struct ArrowArray *array), struct lt_buf *out) {
     struct ArrowSchema schema = {.release = NULL};
     struct ArrowArray array = {.release = NULL};
     struct ArrowArrayView view;
     ArrowArrayViewInitFromType(&view, NANOARROW_TYPE_UNINITIALIZED);
-    memset(layout, 0, sizeof *layout);
-    bool ok = encode_one_row(&schema, &array, &view, layout) == NANOARROW_OK && find_numbers(layout);
+    bool ok = make_row(&schema, &array) == NANOARROW_OK && encode_one_row(&schema, &array, &view, out) == NANOARROW_OK;
     ArrowArrayViewReset(&view);
     if (array.release != NULL) ArrowArrayRelease(&array);
     if (schema.release != NULL) ArrowSchemaRelease(&schema);
     return ok;
+}
+
+static bool make_layout(struct lt_layout *layout) {
+    struct lt_buf header;
+    lt_buf_init(&header);
+    memset(layout, 0, sizeof *layout);
+    bool ok = lt_ipc_batch_header(one_row, &header) && header.n <= sizeof layout->header;
+    if (ok) memcpy(layout->header, header.p, header.n);
+    layout->header_bytes = (int64_t)header.n;
+    lt_buf_release(&header);
+    return ok && find_numbers(layout);
 }
 
 /* It is the same for every log, and asking the library for it costs as much as reading a small log. */

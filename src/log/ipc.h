@@ -36,6 +36,11 @@ bool lt_ipc_schema_encode(const struct lt_ipc_schema *schema, struct lt_buf *out
 /* A metadata value into `out` (terminated); false if it is not there or does not fit. */
 bool lt_ipc_schema_text(const struct lt_ipc_schema *schema, const char *key, char *out, size_t size);
 
+struct ArrowArray;
+/* Appends the metadata of a batch message, with its prefix. `make_row` makes a schema and a batch of one row of it, without
+ * content of note; 0, or an errno of the library. What it made is released in every case. */
+bool lt_ipc_batch_header(int (*make_row)(struct ArrowSchema *schema, struct ArrowArray *array), struct lt_buf *out);
+
 /* The layout of batches of the schema that this version writes. false: out of memory. */
 bool lt_ipc_layout(struct lt_layout *layout);
 

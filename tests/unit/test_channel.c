@@ -71,6 +71,18 @@ static void test_round_trip_and_window(void **state) {
     lt_channel_writer_free(w);
 }
 
+/* A sealed file of the mix: its path and bytes. The caller releases them. */
+static void sealed_mix(char dir[256], char path[600], struct lt_buf *bytes) {
+    struct litmus_error error = {0};
+    make_temp(dir);
+    struct lt_channel_writer *w = open_channel(dir, LITMUS_FLOAT64);
+    write_mix(w);
+    assert_ok(lt_channel_seal(w, &error), error);
+    snprintf(path, 600, "%s", lt_channel_writer_path(w));
+    lt_channel_writer_free(w);
+    load_file(path, bytes);
+}
+
 /* Cut anywhere: the whole rows count; recovery keeps the rest, seals, and done again changes nothing. */
 static void test_cut_at_every_byte(void **state) {
     (void)state;
@@ -78,13 +90,7 @@ static void test_cut_at_every_byte(void **state) {
     struct litmus_error error = {0};
     struct lt_buf bytes;
     struct lt_io io = io_without_sync();
-    make_temp(dir);
-    struct lt_channel_writer *w = open_channel(dir, LITMUS_FLOAT64);
-    write_mix(w);
-    assert_ok(lt_channel_seal(w, &error), error);
-    snprintf(path, sizeof path, "%s", lt_channel_writer_path(w));
-    lt_channel_writer_free(w);
-    load_file(path, &bytes);
+    sealed_mix(dir, path, &bytes);
     struct lt_channel_file *file;
     assert_ok(lt_channel_file_open(path, &file, &error), error);
     assert_true(file->sealed);
@@ -107,6 +113,13 @@ static void test_cut_at_every_byte(void **state) {
             assert_int_equal(file->samples, samples[whole]);
             lt_channel_file_free(file);
         }
+        /* What may be the start of the seal is no evidence; all else is kept, once. */
+        char evidence[700];
+        snprintf(evidence, sizeof evidence, "%s.torn-%lld", path, (long long)ends[whole]);
+        assert_int_equal(access(evidence, F_OK) == 0, whole < 3 && size - ends[whole] > 4);
+        unlink(evidence);
+        snprintf(evidence, sizeof evidence, "%s.torn-%lld-2", path, (long long)ends[whole]);
+        assert_int_not_equal(access(evidence, F_OK), 0);
     }
     store_file(path, bytes.p, (size_t)ends[0] - 1);
     assert_int_equal(lt_channel_file_open(path, &file, &error), LITMUS_EDAMAGED);
@@ -119,13 +132,7 @@ static void test_flipped_bits(void **state) {
     char dir[256], path[600];
     struct litmus_error error = {0};
     struct lt_buf bytes;
-    make_temp(dir);
-    struct lt_channel_writer *w = open_channel(dir, LITMUS_FLOAT64);
-    write_mix(w);
-    assert_ok(lt_channel_seal(w, &error), error);
-    snprintf(path, sizeof path, "%s", lt_channel_writer_path(w));
-    lt_channel_writer_free(w);
-    load_file(path, &bytes);
+    sealed_mix(dir, path, &bytes);
     struct lt_channel_file *file;
     assert_ok(lt_channel_file_open(path, &file, &error), error);
     int64_t second = file->places[1].offset;
