@@ -109,13 +109,23 @@ static bool is_seal(const struct lt_channel_file *file, int64_t at, int64_t size
     return same;
 }
 
-static int read_rows(struct lt_channel_file *file, int64_t size, struct litmus_error *error) {
+/* Where the seal begins that a file of `size` bytes seems to end with; -1: nowhere. */
+static int64_t seal_start(const struct lt_channel_file *file, int64_t size) {
+    unsigned char trailer[LT_LOG_TRAILER_BYTES];
+    int64_t at = size - LT_LOG_TRAILER_BYTES;
+    if (at < file->end || !read_at(file->fd, trailer, sizeof trailer, at) || memcmp(trailer + 4, LT_LOG_MAGIC, LT_LOG_MAGIC_BYTES) != 0) return -1;
+    at -= (int64_t)lt_get32(trailer) + LT_LOG_PREFIX_BYTES;
+    return at >= file->end && at < size ? at : -1;
+}
+
+/* Rows lie before `rows_end`. */
+static int read_rows(struct lt_channel_file *file, int64_t rows_end, int64_t size, struct litmus_error *error) {
     for (int64_t at = file->end; at < size;) {
         struct lt_channel_row row;
         int64_t bytes = 0;
-        if (!read_row(file, at, size, &row, &bytes)) {
+        if (!read_row(file, at, rows_end, &row, &bytes)) {
             if ((file->sealed = is_seal(file, at, size))) break;
-            int64_t next = find_row(file, at + LT_LOG_ALIGN, size);
+            int64_t next = find_row(file, at + LT_LOG_ALIGN, rows_end);
             if (next < 0) break;
             file->damaged_bytes += next - at;
             at = next;
@@ -130,6 +140,18 @@ static int read_rows(struct lt_channel_file *file, int64_t size, struct litmus_e
         file->end = at;
     }
     return LITMUS_OK;
+}
+
+/* No row reaches into the seal: a damaged one that claims so much must not swallow what was sealed behind it. The end of an
+ * unsealed file may look like a seal, too; then it is none for the rows before it. */
+static int read_all_rows(struct lt_channel_file *file, int64_t size, struct litmus_error *error) {
+    int64_t start = file->end, rows_end = seal_start(file, size);
+    int code = rows_end < 0 ? LITMUS_OK : read_rows(file, rows_end, size, error);
+    if (code != LITMUS_OK || file->sealed) return code;
+    file->end = start;
+    file->count = 0;
+    file->samples = file->damaged_bytes = 0;
+    return read_rows(file, size, size, error);
 }
 
 /* Those that came into a row between the reading of the tail and that of the rows go. */
@@ -163,7 +185,7 @@ int lt_channel_file_open(const char *path, struct lt_channel_file **out, struct 
     /* The tail first: what leaves it after that is in the file when its size is taken. */
     if (code == LITMUS_OK) code = lt_tail_read(path, file->about.type, &file->tail, error);
     if (code == LITMUS_OK && fstat(file->fd, &st) != 0) code = lt_fail_os(error, errno, "stat", path);
-    if (code == LITMUS_OK) code = read_rows(file, st.st_size, error);
+    if (code == LITMUS_OK) code = read_all_rows(file, st.st_size, error);
     if (code == LITMUS_OK) {
         trim_tail(file);
         file->live = !file->sealed && lt_log_is_live(path);
