@@ -16,6 +16,18 @@ def suite(tmp_path) -> Suite:
 
 
 @pytest.fixture
+def data_dir(tmp_path) -> str:
+    return str(tmp_path / "data")
+
+
+@pytest.fixture
+def session(data_dir):
+    """An open session of the extension, without a daemon."""
+    with pytest.importorskip("litmus._litmus").Session(data_dir, daemon=False) as opened:
+        yield opened
+
+
+@pytest.fixture
 def fake_suite(tmp_path) -> Suite:
     """A suite that records with the stand-in, whatever is installed."""
     made = Suite(tmp_path)

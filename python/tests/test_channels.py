@@ -20,17 +20,6 @@ from litmus import errors  # noqa: E402
 T0 = 1_700_000_000_000_000_000
 
 
-@pytest.fixture
-def data_dir(tmp_path) -> str:
-    return str(tmp_path / "data")
-
-
-@pytest.fixture
-def session(data_dir):
-    with _litmus.Session(data_dir, daemon=False) as opened:
-        yield opened
-
-
 def files(data_dir) -> list[pathlib.Path]:
     return sorted(pathlib.Path(data_dir, "channels").glob("*/*.arrow"))
 

@@ -26,17 +26,6 @@ _litmus = pytest.importorskip("litmus._litmus")
 from litmus import errors  # noqa: E402
 
 
-@pytest.fixture
-def data_dir(tmp_path) -> str:
-    return str(tmp_path / "data")
-
-
-@pytest.fixture
-def session(data_dir):
-    with _litmus.Session(data_dir, daemon=False) as opened:
-        yield opened
-
-
 def events(data_dir: str) -> list[dict]:
     query = _litmus.Query(data_dir)
     try:

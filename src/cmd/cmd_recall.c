@@ -2,7 +2,7 @@
  *
  * Recall: an instrument turns out to be bad; which units did it touch, and with which values?
  */
-#include "base/clock.h"
+#include "base/arena.h"
 #include "base/grow.h"
 #include "base/map.h"
 #include "cmd/cmd.h"
@@ -12,10 +12,12 @@
 #include <stdio.h>
 #include <yyjson.h>
 
-struct touched {
-    char run_id[64], role[128];
+struct touched { /* texts in the arena */
+    struct lt_str run_id, role;
 };
 struct recall {
+    struct lt_arena arena;
+    struct lt_map seen; /* "run_id role" */
     struct touched *list;
     size_t count, capacity;
     int64_t measurements, units;
@@ -32,14 +34,18 @@ static bool is_wanted(yyjson_val *event, const char *wanted) {
 }
 
 static int note(struct recall *r, struct lt_str run_id, const char *role, struct litmus_error *error) {
-    for (size_t i = 0; i < r->count; i++)
-        if (lt_str_eq(lt_str_of(r->list[i].run_id), run_id) && strcmp(r->list[i].role, role) == 0) return LITMUS_OK;
-    struct touched *list = lt_grow_list(r->list, r->count, &r->capacity, sizeof *list);
-    if (list == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing runs");
-    r->list = list;
-    snprintf(list[r->count].run_id, sizeof list->run_id, "%.*s", LT_STR_ARG(run_id));
-    snprintf(list[r->count++].role, sizeof list->role, "%s", role);
-    return LITMUS_OK;
+    struct lt_buf key;
+    lt_buf_init(&key);
+    lt_buf_addf(&key, "%.*s %s", LT_STR_ARG(run_id), role);
+    bool seen = !key.failed && lt_map_get(&r->seen, (struct lt_str){key.p, key.n}, 0) != LT_MAP_NONE;
+    struct lt_str own = seen || key.failed ? LT_STR_NULL : lt_arena_str(&r->arena, (struct lt_str){key.p, key.n});
+    lt_buf_release(&key);
+    if (seen) return LITMUS_OK;
+    struct touched *list = own.p == NULL ? NULL : lt_grow_list(r->list, r->count, &r->capacity, sizeof *list);
+    if (list != NULL) r->list = list;
+    if (list == NULL || !lt_map_put(&r->seen, own, 0, (uint32_t)r->count)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing runs");
+    list[r->count++] = (struct touched){lt_arena_str(&r->arena, (struct lt_str){own.p, run_id.n}), {own.p + run_id.n + 1, own.n - run_id.n - 1}};
+    return r->arena.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing runs") : LITMUS_OK;
 }
 
 static int find_runs(struct lt_cli *cli, const char *wanted, struct recall *r, struct litmus_error *error) {
@@ -61,21 +67,22 @@ static int find_runs(struct lt_cli *cli, const char *wanted, struct recall *r, s
 
 static const char *const columns[] = {"dut_serial", "run_id", "run_started_at", "step_path", "measurement_name",
                                       "measurement_value", "measurement_units", "measurement_outcome", "instrument_name"};
-enum { COLUMNS = sizeof columns / sizeof columns[0] };
+enum { COLUMNS = sizeof columns / sizeof columns[0], INSTRUMENT_NAME = COLUMNS - 1 };
 
-static void print_row(const struct lt_cli *cli, const struct lt_table *t, int64_t row, const struct touched *touched, bool certain) {
+/* `places`: where the columns are in the table. */
+static void print_row(const struct lt_cli *cli, const struct lt_table *t, const int64_t *places, int64_t row, const struct touched *touched, bool certain) {
     struct lt_buf line, cell;
     lt_buf_init(&line);
     lt_buf_init(&cell);
     if (cli->json) {
         lt_buf_add_text(&line, "{\"role\":");
-        lt_add_json_str(lt_str_of(touched->role), &line);
+        lt_add_json_str(touched->role, &line);
         lt_buf_addf(&line, ",\"certain\":%s", certain ? "true" : "false");
     }
     for (int c = 0; c < COLUMNS; c++) {
         if (cli->json) lt_buf_addf(&line, ",\"%s\":", columns[c]);
         lt_buf_clear(&cell);
-        lt_table_json(t, lt_table_find(t, columns[c]), row, cli->json ? &line : &cell);
+        lt_table_json(t, places[c], row, cli->json ? &line : &cell);
         if (cli->json) continue;
         struct lt_str text = {cell.p, cell.n};
         if (text.n >= 2 && text.p[0] == '"') text.p++, text.n -= 2;
@@ -99,14 +106,15 @@ static int print_run(struct lt_cli *cli, const char *wanted, const struct touche
     struct lt_table rows;
     struct litmus_error error = {0};
     lt_table_init(&rows);
-    int code = lt_query_find(cli->query, touched->run_id, &run, &error);
+    int code = lt_query_find(cli->query, touched->run_id.p, &run, &error);
     if (code == LITMUS_OK) code = lt_query_measurements(cli->query, &run, &rows, &error);
-    int64_t name = code == LITMUS_OK ? lt_table_find(&rows, "instrument_name") : -1;
+    int64_t places[COLUMNS];
+    for (int c = 0; code == LITMUS_OK && c < COLUMNS; c++) places[c] = lt_table_find(&rows, columns[c]);
     for (int64_t i = 0; code == LITMUS_OK && i < lt_table_rows(&rows); i++) {
-        struct lt_str instrument = lt_table_str(&rows, name, i);
-        bool certain = instrument.p != NULL && (lt_str_eq(instrument, lt_str_of(touched->role)) || lt_str_eq(instrument, lt_str_of(wanted)));
+        struct lt_str instrument = lt_table_str(&rows, places[INSTRUMENT_NAME], i);
+        bool certain = instrument.p != NULL && (lt_str_eq(instrument, touched->role) || lt_str_eq(instrument, lt_str_of(wanted)));
         if (instrument.p != NULL && instrument.n > 0 && !certain) continue;
-        print_row(cli, &rows, i, touched, certain);
+        print_row(cli, &rows, places, i, touched, certain);
         r->measurements++;
     }
     lt_table_release(&rows);
@@ -128,5 +136,7 @@ int lt_cmd_recall(struct lt_cli *cli) {
     }
     if (worst == EXIT_OK) lt_say(cli, "%s was connected in %zu runs, with %" PRId64 " measurements", wanted, r.count, r.measurements);
     free(r.list);
+    lt_map_release(&r.seen);
+    lt_arena_release(&r.arena);
     return worst;
 }

@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from litmus.errors import InvalidArgument, LitmusError, RunNotFound, StorageError, from_code  # noqa: F401
+from litmus.errors import InvalidArgument, LitmusError, StorageError
 
 __all__ = ["FORMATS", "Format", "MissingLibrary", "OutputExists", "export", "format_of"]
 

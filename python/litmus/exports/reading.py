@@ -198,7 +198,7 @@ class Runs:
             yield Run(table, found)
 
 
-def rows_of(table, slice_rows: int = 0) -> Iterator[dict]:
+def rows_of(table) -> Iterator[dict]:
     """The rows as dicts without what is NULL or an empty list."""
     names, columns = [], []
     for name in table.column_names:
