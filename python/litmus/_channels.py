@@ -6,7 +6,7 @@ Times are int (nanoseconds since 1970, UTC), float (seconds) or datetime; None i
 
 from __future__ import annotations
 
-from litmus.errors import from_code
+from litmus.errors import InvalidArgument, StateError
 
 _TYPES = {
     "float64": "d", "float32": "f", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
@@ -47,7 +47,7 @@ def _type_of(data) -> str:
         return _SIZED[letter, view.itemsize]
     if len(letter) == 1 and letter in "bhilqBHILQ" and view.itemsize in (1, 2, 4, 8):
         return ("uint" if letter.isupper() else "int") + str(8 * view.itemsize)
-    raise from_code(1, 0, f"samples of format {view.format!r} cannot be recorded: numbers of 1 to 8 bytes can")
+    raise InvalidArgument(f"samples of format {view.format!r} cannot be recorded: numbers of 1 to 8 bytes can")
 
 
 class open_channel:  # noqa: N801 - it reads as the verb it is
@@ -67,11 +67,11 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
             from litmus._measure import running
 
             if not running:
-                raise from_code(13, 0, f"channel {channel_id}: nothing is being recorded here; give a session")
+                raise StateError(f"channel {channel_id}: nothing is being recorded here; give a session")
             part = running[-1].owner.part
             session, run_id = part.session, run_id or part.run_id
         if type is not None and type not in _TYPES:
-            raise from_code(1, 0, f"channel {channel_id}: no type {type!r}; there are {', '.join(_TYPES)}")
+            raise InvalidArgument(f"channel {channel_id}: no type {type!r}; there are {', '.join(_TYPES)}")
         self._session, self._type, self._handle = session, type, None
         self._options = {"units": units, "run_id": run_id, "instrument_role": instrument_role, "method": method, "resource": resource}
         self.channel_id = channel_id
@@ -82,7 +82,7 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
 
     def _open(self, type: str):
         if self.closed:
-            raise from_code(13, 0, f"the channel {self.channel_id} is closed")
+            raise StateError(f"the channel {self.channel_id} is closed")
         if self._handle is None:
             from litmus._litmus import Channel
 
@@ -105,7 +105,7 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
             times: one time a sample, never falling, instead of these.
         """
         if (times is None) == (interval is None and rate is None):
-            raise from_code(1, 0, f"channel {self.channel_id}: a block needs interval or rate, or times")
+            raise InvalidArgument(f"channel {self.channel_id}: a block needs interval or rate, or times")
         step = 0.0 if times is not None else (interval if interval is not None else 1 / rate if rate else 0.0) * 1e9
         begin = _ns(start, 0)
         try:
@@ -122,7 +122,7 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
             values = values.to_arrow()
             chunks = getattr(values, "chunks", None) or [values]
         if times is not None or not all(hasattr(chunk, "__arrow_c_array__") for chunk in chunks):
-            raise from_code(1, 0, f"channel {self.channel_id}: {type(values).__name__} is no buffer and no Arrow array")
+            raise InvalidArgument(f"channel {self.channel_id}: {type(values).__name__} is no buffer and no Arrow array")
         import time
 
         begin, done = begin or time.time_ns(), 0

@@ -17,19 +17,8 @@ from litmus.data.event_store import EventStore  # noqa: E402
 
 
 @pytest.fixture
-def data_dir(tmp_path) -> str:
-    return str(tmp_path / "data")
-
-
-@pytest.fixture
 def store(data_dir):
     with EventStore(data_dir, daemon=False) as opened:
-        yield opened
-
-
-@pytest.fixture
-def session(data_dir):
-    with _litmus.Session(data_dir, daemon=False) as opened:
         yield opened
 
 

@@ -62,11 +62,6 @@ class Recording:
 
 
 @pytest.fixture
-def data_dir(tmp_path) -> str:
-    return str(tmp_path / "data")
-
-
-@pytest.fixture
 def store(data_dir):
     with RunStore(data_dir) as opened:
         yield opened

@@ -10,7 +10,7 @@ from __future__ import annotations
 import h5py
 import numpy
 
-from litmus.exports.text import plain, to_json
+from litmus.exports.text import microseconds, plain, real, words
 
 _TEXT, _TIME, _INT, _REAL = h5py.string_dtype(), numpy.int64, numpy.int64, numpy.float64
 _STEPS = (("index", _INT), ("name", _TEXT), ("path", _TEXT), ("vector_index", _INT), ("node_id", _TEXT), ("status", _TEXT), ("outcome", _TEXT), ("never_ran_reason", _TEXT),
@@ -20,17 +20,9 @@ _MEASUREMENTS = (("step_index", _INT), ("step_path", _TEXT), ("vector_index", _I
                  ("limit_high", _REAL), ("comparator", _TEXT), ("outcome", _TEXT), ("taken_us", _TIME))
 
 
-def _us(time) -> int:
-    return -1 if time is None else round(time.timestamp() * 1_000_000)
-
-
 def _text(value) -> str:
-    """What HDF5 takes: no NUL, no halves of characters."""
-    return "" if value in (None, {}) else str(value if isinstance(value, str) else to_json(value)).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def _real(value) -> float:
-    return float("nan") if value is None else value
+    """What HDF5 takes: no NUL either."""
+    return words(value).replace("\0", "\ufffd")
 
 
 def _table(group, name: str, columns: tuple, rows: list) -> None:
@@ -38,14 +30,14 @@ def _table(group, name: str, columns: tuple, rows: list) -> None:
 
 
 def _add_run(group, run) -> None:
-    for name, value in {**run.fields, "outcome": run.outcome or "in flight", "live": run.live, **{f"count_{word}": n for word, n in run.counts().items()}}.items():
+    for name, value in {**run.facts(), "live": run.live}.items():
         value = plain(value)
         group.attrs[name] = value if isinstance(value, (bool, int, float)) else _text(value)
     _table(group, "steps", _STEPS, [(s.index, _text(s.title), _text(s.path), s.vector_index, _text(s.node_id), s.word, _text(s.outcome), _text(s.reason), _text(s.cause), _text(s.message),
-                                     _us(s.started), _us(s.ended), len(s.attempts), _text(s.inputs), _text(s.outputs)) for s in run.steps])
-    _table(group, "attempts", _ATTEMPTS, [(i, a.number, _text(a.outcome), _us(a.started), _us(a.ended)) for i, s in enumerate(run.steps) for a in s.attempts])
-    _table(group, "measurements", _MEASUREMENTS, [(m.fields.get("step_index", -1), _text(m.fields.get("step_path")), m.vector_index, m.vector_retry, _text(m.name), _real(m.value), _text(m.units),
-                                                   _real(m.limit_low), _real(m.limit_high), _text(m.fields.get("limit_comparator")), _text(m.outcome), _us(m.taken)) for _, m in run.measurements])
+                                     microseconds(s.started), microseconds(s.ended), len(s.attempts), _text(s.inputs), _text(s.outputs)) for s in run.steps])
+    _table(group, "attempts", _ATTEMPTS, [(i, a.number, _text(a.outcome), microseconds(a.started), microseconds(a.ended)) for i, s in enumerate(run.steps) for a in s.attempts])
+    _table(group, "measurements", _MEASUREMENTS, [(m.fields.get("step_index", -1), _text(m.fields.get("step_path")), m.vector_index, m.vector_retry, _text(m.name), real(m.value), _text(m.units),
+                                                   real(m.limit_low), real(m.limit_high), _text(m.fields.get("limit_comparator")), _text(m.outcome), microseconds(m.taken)) for _, m in run.measurements])
 
 
 def write(runs, path: str) -> None:

@@ -9,39 +9,27 @@ from __future__ import annotations
 import numpy
 from nptdms import ChannelObject, GroupObject, RootObject, TdmsWriter
 
-from litmus.exports.text import plain, to_json
-
-
-def _us(time) -> int:
-    return -1 if time is None else round(time.timestamp() * 1_000_000)
-
-
-def _text(value) -> str:
-    return "" if value in (None, {}) else str(value if isinstance(value, str) else to_json(value)).encode("utf-8", "replace").decode()
-
-
-def _real(value) -> float:
-    return float("nan") if value is None else float(value)
+from litmus.exports.text import microseconds, plain, real, words
 
 
 def _steps(run):
     for s in run.steps:
-        yield {"index": s.index, "name": _text(s.title), "path": _text(s.path), "vector_index": s.vector_index, "node_id": _text(s.node_id), "status": s.word,
-               "outcome": _text(s.outcome), "never_ran_reason": _text(s.reason), "message": _text(s.message), "started_us": _us(s.started), "ended_us": _us(s.ended),
-               "seconds": s.seconds, "attempts": len(s.attempts), "inputs": _text(s.inputs), "outputs": _text(s.outputs)}
+        yield {"index": s.index, "name": words(s.title), "path": words(s.path), "vector_index": s.vector_index, "node_id": words(s.node_id), "status": s.word,
+               "outcome": words(s.outcome), "never_ran_reason": words(s.reason), "message": words(s.message), "started_us": microseconds(s.started), "ended_us": microseconds(s.ended),
+               "seconds": s.seconds, "attempts": len(s.attempts), "inputs": words(s.inputs), "outputs": words(s.outputs)}
 
 
 def _attempts(run):
     for i, s in enumerate(run.steps):
         for a in s.attempts:
-            yield {"step": i, "attempt": a.number, "outcome": _text(a.outcome), "started_us": _us(a.started), "ended_us": _us(a.ended)}
+            yield {"step": i, "attempt": a.number, "outcome": words(a.outcome), "started_us": microseconds(a.started), "ended_us": microseconds(a.ended)}
 
 
 def _measurements(run):
     for _, m in run.measurements:
-        yield {"step_index": m.fields.get("step_index", -1), "step_path": _text(m.fields.get("step_path")), "vector_index": m.vector_index, "vector_retry": m.vector_retry,
-               "name": _text(m.name), "value": _real(m.value), "units": _text(m.units), "limit_low": _real(m.limit_low), "limit_high": _real(m.limit_high),
-               "comparator": _text(m.fields.get("limit_comparator")), "outcome": _text(m.outcome), "taken_us": _us(m.taken)}
+        yield {"step_index": m.fields.get("step_index", -1), "step_path": words(m.fields.get("step_path")), "vector_index": m.vector_index, "vector_retry": m.vector_retry,
+               "name": words(m.name), "value": real(m.value), "units": words(m.units), "limit_low": real(m.limit_low), "limit_high": real(m.limit_high),
+               "comparator": words(m.fields.get("limit_comparator")), "outcome": words(m.outcome), "taken_us": microseconds(m.taken)}
 
 
 def _channels(group: str, rows: list):
@@ -55,8 +43,8 @@ def write(runs, path: str) -> None:
     with TdmsWriter(path) as file:
         file.write_segment([RootObject(properties={"format": "litmus-runs", "version": 1})])
         for run in runs:
-            facts = {**run.fields, "outcome": run.outcome or "in flight", "live": run.live, **{f"count_{word}": n for word, n in run.counts().items()}}
-            facts = {name: value if isinstance(value, (bool, int, float)) else _text(value) for name, value in plain(facts).items()}
+            facts = {**run.facts(), "live": run.live}
+            facts = {name: value if isinstance(value, (bool, int, float)) else words(value) for name, value in plain(facts).items()}
             for kind, rows in (("steps", _steps(run)), ("attempts", _attempts(run)), ("measurements", _measurements(run))):
                 group = f"{run.id} {kind}"
                 file.write_segment([GroupObject(group, properties=facts if kind == "steps" else {}), *_channels(group, list(rows))])

@@ -64,7 +64,6 @@ def write(runs, path: str) -> None:
         times = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"})
         sheets = [_Sheet(book, *what, times) for what in (("Runs", ("run_id", "name", "value")), ("Steps", _STEPS), ("Attempts", _ATTEMPTS), ("Measurements", _MEASUREMENTS))]
         for run in runs:
-            facts = {**run.fields, "outcome": run.outcome or "in flight", **{f"count_{word}": n for word, n in run.counts().items()}}
-            for name, value in facts.items():
+            for name, value in run.facts().items():
                 sheets[0].add((run.id, name, value))
             _add_run(run, *sheets[1:])

@@ -158,6 +158,10 @@ class Run:
         found = Counter(step.word for step in self.steps)
         return {"planned": len(self.steps), **{word: found[word] for word in (*WORDS, *sorted(set(found) - set(WORDS))) if found[word]}}
 
+    def facts(self) -> dict[str, Any]:
+        """What a format can say of the run as names and values: its fields, outcome, and counts by word."""
+        return {**self.fields, "outcome": self.outcome or "in flight", **{f"count_{word}": n for word, n in self.counts().items()}}
+
     @property
     def hidden_trouble(self) -> str | None:
         """Why the run is bad though no step of it is; None: its steps say it all. No format may look green then."""

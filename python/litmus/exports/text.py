@@ -76,6 +76,21 @@ def cell(value) -> str:
     return "'" + text if _FORMULA.match(text) else text
 
 
+def microseconds(time) -> int:
+    """Since 1970; -1: none."""
+    return -1 if time is None else round(time.timestamp() * 1_000_000)
+
+
+def real(value) -> float:
+    """NaN stands for none."""
+    return float("nan") if value is None else float(value)
+
+
+def words(value) -> str:
+    """Text that UTF-8 can have, "" for none; what is no text as JSON."""
+    return "" if value in (None, {}) else encode(value if isinstance(value, str) else to_json(value)).decode()
+
+
 def encode(text: str) -> bytes:
     """UTF-8, whatever halves of characters are in it."""
     return text.encode("utf-8", "replace")
