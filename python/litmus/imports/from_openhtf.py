@@ -10,7 +10,7 @@ import re
 from litmus.errors import InvalidArgument
 from litmus.imports import Attempt, Run, Step
 
-_RUN = {"PASS": "passed", "FAIL": "failed", "ERROR": "errored", "TIMEOUT": "terminated", "ABORTED": "aborted"}
+_RUN = {"PASS": "passed", "FAIL": "failed", "ERROR": "errored", "TIMEOUT": "errored", "ABORTED": "terminated"}
 _PHASE = {"PASS": "passed", "FAIL": "failed", "ERROR": "errored", "SKIP": "skipped"}
 _MEASURED = {"PASS": "passed", "FAIL": "failed"}
 _NUMBER = r"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)"

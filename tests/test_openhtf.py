@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenHTF tests on record: the plan before the first phase, every phase, measurements, and what never ran."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from litmus.data.event_store import EventStore
+from litmus.data.run_store import RunStore
+
+HEAD = """
+import os, signal, sys, threading
+import openhtf as htf
+from openhtf.util import validators
+import litmus.openhtf
+
+def run(*phases, serial="SN-7", required=True, data_dir=None, **configure):
+    test = htf.Test(*phases, batch="B12")
+    test.configure(name="board", **configure)
+    litmus.openhtf.record(test, data_dir=data_dir, required=required, station_id="bench-3", test_phase="validation")
+    return test.execute(test_start=(lambda: serial) if isinstance(serial, str) else serial)
+
+def power(test):
+    pass
+
+@htf.measures(htf.Measurement("rail").in_range(1.7, 1.9).with_units("V"))
+def rail(test):
+    test.measurements.rail = 1.85
+
+@htf.measures(htf.Measurement("low_rail").in_range(1.7, 1.9))
+def low_rail(test):
+    test.measurements.low_rail = 1.5
+
+def last(test):
+    pass
+"""
+
+
+def execute(tmp_path, body, code=0):
+    """Runs a script of an OpenHTF test; its output."""
+    script = tmp_path / "board.py"
+    script.write_text(HEAD + textwrap.dedent(body))
+    env = {**os.environ, "LITMUS_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": ""}
+    done = subprocess.run([sys.executable, script.name], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def only_run(tmp_path):
+    with RunStore(tmp_path / "data") as store:
+        (run,) = store.list_runs()
+        return run, store.get_steps(run["test_run_id"]), store.get_measurements(run["test_run_id"])
+
+
+def outcomes(steps):
+    return [(step["step_path"], step["step_outcome"]) for step in steps]
+
+
+def test_all_phases_pass(tmp_path):
+    execute(tmp_path, "assert run(power, rail, last) is True")
+    run, steps, measured = only_run(tmp_path)
+    assert (run["outcome"], run["dut_serial"], run["station_id"], run["test_phase"], run["project_name"]) == ("passed", "SN-7", "bench-3", "validation", "board")
+    assert outcomes(steps) == [("board/trigger_phase", "passed"), ("board/power", "passed"), ("board/rail", "passed"), ("board/last", "passed")]
+    assert [(m["measurement_name"], m["measurement_value"], m["limit_low"], m["limit_high"], m["measurement_units"], m["measurement_outcome"]) for m in measured] == [
+        ("rail", 1.85, 1.7, 1.9, "V", "passed")
+    ]
+
+
+def test_a_failure_that_stops_nothing(tmp_path):
+    execute(tmp_path, "assert run(power, low_rail, rail, last) is False")
+    run, steps, _ = only_run(tmp_path)
+    assert run["outcome"] == "failed" and [step["step_outcome"] for step in steps] == ["passed", "passed", "failed", "passed", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "outcome", "message", "run_outcome"),
+    [
+        ("def bad(test): raise ValueError('no relay')", "errored", "ValueError: no relay", "errored"),
+        ("def bad(test): return htf.PhaseResult.STOP", "failed", "the phase said STOP", "failed"),
+        ("@htf.PhaseOptions(timeout_s=0.2)\ndef bad(test): threading.Event().wait(20)", "errored", "timed out", "errored"),
+    ],
+)
+def test_phases_behind_a_bad_one_never_ran(tmp_path, phase, outcome, message, run_outcome):
+    execute(tmp_path, f"{phase}\nassert run(power, bad, rail, last) is False\nsys.stdout.flush()\nos._exit(0)")  # a phase that timed out lives on
+    run, steps, _ = only_run(tmp_path)
+    assert run["outcome"] == run_outcome
+    assert outcomes(steps)[1:] == [("board/power", "passed"), ("board/bad", outcome), ("board/rail", None), ("board/last", None)]
+    rows = rows_of(tmp_path)
+    assert rows["board/bad"]["step_message"] == message
+    assert rows["board/rail"]["never_ran_reason"] == "maxfail"
+
+
+def rows_of(tmp_path):
+    import pyarrow.parquet as pq
+
+    (path,) = pathlib.Path(tmp_path, "data", "runs").rglob("*.parquet")
+    return {row["step_path"]: row for row in pq.read_table(path).to_pylist() if row["record_type"] == "step"}
+
+
+def test_killed_in_a_phase(tmp_path):
+    execute(tmp_path, "def dies(test): os.kill(os.getpid(), signal.SIGKILL)\nrun(power, rail, dies, last)", -signal.SIGKILL)
+    env = {**os.environ, "LITMUS_DATA_DIR": str(tmp_path / "data")}
+    subprocess.run([pathlib.Path(sys.executable).parent / "litmus", "materialize"], env=env, check=True, capture_output=True)
+    run, steps, measured = only_run(tmp_path)
+    assert run["outcome"] == "aborted" and len(measured) == 1
+    assert outcomes(steps)[1:] == [("board/power", "passed"), ("board/rail", "passed"), ("board/dies", "aborted"), ("board/last", None)]
+
+
+def test_repeats_groups_branches_and_names_that_come_again(tmp_path):
+    execute(
+        tmp_path,
+        """
+        from openhtf.core import diagnoses_lib
+        class Found(diagnoses_lib.DiagResultEnum):
+            NEVER = "never"
+        tries = []
+        @htf.PhaseOptions(repeat_limit=3)
+        def again(test):
+            tries.append(1)
+            return htf.PhaseResult.REPEAT if len(tries) < 3 else None
+        @htf.PhaseOptions(run_if=lambda: False)
+        def unwanted(test): pass
+        def a_b(test): pass
+        group = htf.PhaseGroup(setup=[power], main=[again], teardown=[last], name="g")
+        branch = htf.BranchSequence(htf.DiagnosisCondition.on_all(Found.NEVER), a_b, name="repair")
+        sub = htf.Subtest("sub", htf.PhaseOptions(name="x/y")(a_b), lambda test: htf.PhaseResult.FAIL_SUBTEST, rail)
+        run(group, unwanted, branch, sub, power, power)
+        """,
+    )
+    rows = rows_of(tmp_path)
+    assert [(path, row["step_outcome"], row["never_ran_reason"]) for path, row in sorted(rows.items(), key=lambda item: item[1]["step_index"])][1:] == [
+        ("board/g/power", "passed", None),
+        ("board/g/again", "passed", None),
+        ("board/g/last", "passed", None),
+        ("board/unwanted", None, "skip_marker"),
+        ("board/repair/a_b", None, "skip_marker"),
+        ("board/sub/x%2Fy", "passed", None),
+        ("board/sub/<lambda>", "failed", None),
+        ("board/sub/rail", None, "maxfail"),
+        ("board/power", "passed", None),
+        ("board/power (2)", "passed", None),
+    ]
+    assert rows["board/g/again"]["attempt_outcomes"] == ["skipped", "skipped", "passed"]
+
+
+def test_values_of_every_kind(tmp_path):
+    execute(
+        tmp_path,
+        """
+        @htf.measures(
+            htf.Measurement("text").equals("v2"), htf.Measurement("flag").equals(True), htf.Measurement("plain"), htf.Measurement("absent"),
+            htf.Measurement("near").within_percent(10, 5), htf.Measurement("nan"), htf.Measurement("sweep").with_dimensions("V", "A").with_units("W"))
+        def values(test):
+            test.measurements.text = "v2"
+            test.measurements.flag = True
+            test.measurements.plain = 3
+            test.measurements.near = 10.2
+            test.measurements.nan = float("nan")
+            test.measurements.sweep[1, 2] = 2
+            test.measurements.sweep[2, 3] = 6
+        run(values)
+        """,
+    )
+    _, _, measured = only_run(tmp_path)
+    found = {(m["measurement_name"], m["vector_index"]): (m["measurement_value"], m["measurement_outcome"]) for m in measured}
+    assert found == {
+        ("text", 0): (None, "passed"), ("flag", 0): (1.0, "passed"), ("plain", 0): (3.0, "done"), ("absent", 0): (None, "errored"),
+        ("near", 0): (10.2, "passed"), ("nan", 0): (None, "done"), ("sweep", 0): (2.0, "done"), ("sweep", 1): (6.0, "done"),
+    }  # fmt: skip
+    text = next(m for m in measured if m["measurement_name"] == "text")
+    near = next(m for m in measured if m["measurement_name"] == "near")
+    assert text["out_text"] == "v2" and (near["limit_low"], near["limit_high"], near["limit_nominal"]) == (9.5, 10.5, 10.0)
+
+
+def test_a_scanner_that_fails_leaves_the_whole_plan(tmp_path):
+    execute(tmp_path, "def scan():\n    raise OSError('no scanner')\nassert run(power, rail, serial=scan) is False")
+    run, steps, _ = only_run(tmp_path)
+    assert run["outcome"] == "errored"
+    assert outcomes(steps) == [("board/trigger_phase", "errored"), ("board/power", None), ("board/rail", None)]
+
+
+def test_a_plug_that_fails_leaves_the_whole_plan(tmp_path):
+    execute(
+        tmp_path,
+        """
+        class Broken(htf.plugs.BasePlug):
+            def __init__(self): raise OSError("no instrument")
+        @htf.plug(meter=Broken)
+        def uses(test, meter): pass
+        assert run(power, uses) is False
+        """,
+    )
+    run, steps, _ = only_run(tmp_path)
+    assert run["outcome"] == "errored" and [step["step_outcome"] for step in steps] == ["passed", None, None]
+    assert rows_of(tmp_path)["board/uses"]["never_ran_reason"] == "instrument_error"
+
+
+def test_plugs_and_arguments_reach_the_phase(tmp_path):
+    execute(
+        tmp_path,
+        """
+        class Meter(htf.plugs.BasePlug):
+            def read(self): return 1.8
+        @htf.plug(meter=Meter)
+        @htf.measures(htf.Measurement("v").in_range(1, 2))
+        def uses(test, meter, scale=1): test.measurements.v = meter.read() * scale
+        def nothing(): pass
+        assert run(uses.with_args(scale=1.1), nothing) is True
+        """,
+    )
+    _, steps, measured = only_run(tmp_path)
+    assert [step["step_outcome"] for step in steps] == ["passed"] * 3 and measured[0]["measurement_value"] == pytest.approx(1.98)
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_failing_store_reaches_the_operator(tmp_path, required):
+    (tmp_path / "data").write_text("a file")
+    said = execute(tmp_path, f"assert run(power, required={required}) is {not required}")
+    assert "not (wholly) on record" in said and "data" in said
+    assert ("outcome: " in said) is (not required)
+
+
+def test_executed_twice_makes_two_runs(tmp_path):
+    execute(tmp_path, "test = htf.Test(power, rail)\nlitmus.openhtf.record(test)\nassert test.execute() and test.execute()")
+    with RunStore(tmp_path / "data") as store:
+        assert [run["outcome"] for run in store.list_runs()] == ["passed", "passed"]
+    with EventStore(tmp_path / "data") as store:
+        plans = store.events(event_type="test.steps_discovered")
+    assert [[item["step_path"] for item in plan["items"]] for plan in plans] == [["openhtf_test/power", "openhtf_test/rail"]] * 2
