@@ -16,6 +16,7 @@
 #include "ext_table.c"
 #include "ext_query.c"
 #include "ext_channel.c"
+#include "ext_limit.c"
 
 /* ---- functions of the module ---- */
 
@@ -194,6 +195,7 @@ static int module_exec(PyObject *module) {
                 || module_add(module, "Session", PyType_FromSpec(&session_spec))
                 || module_add(module, "Channel", PyType_FromSpec(&channel_spec))
                 || module_add(module, "Table", PyType_FromSpec(&table_spec)) || module_add(module, "Query", PyType_FromSpec(&query_spec))
+                || module_add(module, "Limit", PyType_FromSpec(&limit_spec))
                 || module_add(module, "Follow", PyType_FromSpec(&follow_spec))
         ? -1
         : 0;

@@ -3,21 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
-_COMPARE = {
-    "GELE": (lambda low, v: low <= v, lambda v, high: v <= high),
-    "GELT": (lambda low, v: low <= v, lambda v, high: v < high),
-    "GTLE": (lambda low, v: low < v, lambda v, high: v <= high),
-    "GTLT": (lambda low, v: low < v, lambda v, high: v < high),
-    "GE": (lambda low, v: low <= v, None),
-    "GT": (lambda low, v: low < v, None),
-    "LE": (None, lambda v, high: v <= high),
-    "LT": (None, lambda v, high: v < high),
-    "EQ": None,
-    "NE": None,
-}
-
 # The executions now under way in this process; the innermost is last (a pytest in a pytest).
 running: list = []
 
@@ -44,13 +29,13 @@ def record_measurement(
 
     Parameters: name; value (a number, a bool, or None when it could not be measured); units; low,
     high, nominal (the limit; without all three there is none); comparator (GELE by default, GELT,
-    GTLE, GTLT, GE, GT, LE, LT, EQ, NE; an unknown word never passes).
+    GTLE, GTLT, GE, GT, LE, LT, EQ, NE).
 
     Returns the outcome: `passed`, `failed`, `done` (no limit), `errored` (no value, NaN). None
     outside of a test that is being recorded: nothing is recorded then.
 
-    Errors: TypeError when value is no number; ValueError for a limit that cannot judge (no bound
-    that the comparator uses, or low > high). Nothing is recorded then.
+    Errors: TypeError when value is no number; ValueError for a limit that cannot judge (an
+    unknown comparator, no bound that it uses, low > high). Nothing is recorded then.
     """
     if not isinstance(name, str) or not name:
         raise TypeError(f"a measurement's name is a non-empty str, not {name!r}")
@@ -95,34 +80,13 @@ def verify(name: str, value: float | None, **limit) -> str | None:
 
 
 def judge(value, low=None, high=None, nominal=None, comparator=None) -> str:
-    """The outcome of a value against a limit; IEEE double comparisons, no tolerance.
+    """The outcome of a value against a limit, by the core's judge (src/model/limit.c).
 
     Errors: ValueError for a limit that cannot judge.
     """
-    if low is None and high is None and nominal is None:
-        return "errored" if value is None else "done"
-    word = comparator or "GELE"
-    if word in ("EQ", "NE"):
-        if nominal is None:
-            raise ValueError(f"a limit with comparator {word} needs a nominal")
-    elif word in _COMPARE:
-        test_low, test_high = _COMPARE[word]
-        if (low is None or test_low is None) and (high is None or test_high is None):
-            raise ValueError(f"a limit with comparator {word} has no bound to judge by: {low=}, {high=}")
-        if test_low and test_high and low is not None and high is not None and low > high:
-            raise ValueError(f"a limit has low > high: {low=}, {high=}")
-    if value is None or math.isnan(value):
-        return "errored"
-    if word not in _COMPARE:
-        return "failed"
-    value = float(value)
-    if word in ("EQ", "NE"):
-        good = (value == nominal) if word == "EQ" else (value != nominal)
-    else:
-        good = (low is None or test_low is None or test_low(low, value)) and (
-            high is None or test_high is None or test_high(value, high)
-        )
-    return "passed" if good else "failed"
+    from litmus import _litmus
+
+    return _litmus.Limit("the measurement", low, high, nominal, comparator).judge(value)
 
 
 def describe(limit: dict) -> str:

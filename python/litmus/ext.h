@@ -76,6 +76,8 @@ static int ext_set(PyObject *dict, const char *name, PyObject *value) {
     return failed;
 }
 
+/* ext_json.c: a str as it goes on record: new bytes, a lone surrogate as the six characters \udc80. */
+static PyObject *ext_utf8(PyObject *text);
 /* ext_json.c: appends `value` as JSON text. 0, or -1 with an exception. */
 static int ext_json(struct lt_buf *out, PyObject *value);
 

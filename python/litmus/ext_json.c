@@ -79,12 +79,15 @@ static void json_utf8(struct lt_buf *out, const char *p, size_t n) {
     else json_utf8_long(out, p, n);
 }
 
-static int json_str(struct json_writer *w, PyObject *text) {
+static PyObject *ext_utf8(PyObject *text) {
     PyObject *bytes = PyUnicode_AsUTF8String(text);
-    if (bytes == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
-        PyErr_Clear();
-        bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
-    }
+    if (bytes != NULL || !PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return bytes;
+    PyErr_Clear();
+    return PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+}
+
+static int json_str(struct json_writer *w, PyObject *text) {
+    PyObject *bytes = ext_utf8(text);
     if (bytes == NULL) return -1;
     json_utf8(w->out, PyBytes_AsString(bytes), (size_t)PyBytes_Size(bytes));
     Py_DECREF(bytes);

@@ -5,6 +5,7 @@
  */
 #include "emit/session.h"
 #include "base/map.h"
+#include "model/limit.h"
 #include "model/outcome.h"
 
 #include <math.h>
@@ -217,9 +218,11 @@ int litmus_measure(litmus_run *run, const char *name, double value, const struct
     int code = current_step(run, "a measurement", error);
     if (code != LITMUS_OK) return code;
     if (name == NULL || name[0] == '\0') return lt_fail(error, LITMUS_EINVAL, 0, "a measurement needs a name");
-    const char *defect = limit == NULL ? NULL : lt_limit_defect(limit->low, limit->high, limit->nominal, limit->comparator);
-    if (defect != NULL) return lt_fail(error, LITMUS_EINVAL, 0, "the limit of measurement %s cannot judge: %s", name, defect);
-    const char *outcome = limit == NULL ? (isnan(value) ? "errored" : "done") : lt_limit_judge(value, limit->low, limit->high, limit->nominal, limit->comparator);
+    struct lt_limit judged_by = limit == NULL ? (struct lt_limit){.low = NAN, .high = NAN, .nominal = NAN}
+                                              : (struct lt_limit){.low = limit->low, .high = limit->high, .nominal = limit->nominal, .comparator = limit->comparator};
+    code = lt_limit_check(&judged_by, name, error);
+    if (code != LITMUS_OK) return code;
+    const char *outcome = lt_limit_judge(&judged_by, value);
     const struct planned_step *step = &run->steps[run->current];
     struct draft d = draft_new();
     yyjson_mut_obj_add_str(d.doc, d.root, "step_name", step->name);

@@ -22,10 +22,4 @@ int lt_outcome_severity(struct lt_str outcome);
 /* The more severe; a tie keeps `a`; NULL loses against everything. */
 struct lt_str lt_outcome_worse(struct lt_str a, struct lt_str b);
 
-/* Judges a value against a limit (run-schema.md, 5). `value` NAN: errored. All three of low, high,
- * nominal NAN: no limit, done. comparator NULL: GELE. Static text. */
-const char *lt_limit_judge(double value, double low, double high, double nominal, const char *comparator);
-/* NULL if the limit can judge, else why it is refused (static text). */
-const char *lt_limit_defect(double low, double high, double nominal, const char *comparator);
-
 #endif
