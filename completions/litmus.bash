@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events channel recall sql export import compact gate materialize rebuild verify archive daemon completion help version"
+        words="runs show events channel recall sql export import compact gate concede note materialize rebuild verify archive daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -14,7 +14,7 @@ _litmus() {
     --data-dir|-d) COMPREPLY=($(compgen -d -- "$current")); return ;;
     --run|-r) COMPREPLY=($(compgen -W "$(_litmus_runs)" -- "$current")); return ;;
     --outcome) COMPREPLY=($(compgen -W 'passed failed errored skipped done terminated aborted' -- "$current")); return ;;
-    --allow|-a) COMPREPLY=($(compgen -W 'skipped skip_marker maxfail interrupted crash instrument_error collection_error unknown' -- "$current")); return ;;
+    --allow|-a) COMPREPLY=($(compgen -W 'skipped conceded skip_marker maxfail interrupted crash instrument_error collection_error unknown' -- "$current")); return ;;
     esac
     case $command in
     runs)
@@ -65,6 +65,16 @@ _litmus() {
     gate)
         case $current in
         -*) words=' -d --data-dir -j --json -a --allow --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words="$(_litmus_runs)" ;;
+        esac ;;
+    concede)
+        case $current in
+        -*) words=' -d --data-dir -j --json --by --why --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words="$(_litmus_runs)" ;;
+        esac ;;
+    note)
+        case $current in
+        -*) words=' -d --data-dir -j --json --by --no-color -q --quiet -v --verbose -h --help' ;;
         *) words="$(_litmus_runs)" ;;
         esac ;;
     materialize)

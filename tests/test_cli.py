@@ -22,7 +22,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LITMUS = shutil.which("litmus") or str(ROOT / "build/dev/litmus")
-COMMANDS = ["runs", "show", "events", "channel", "recall", "sql", "export", "import", "compact", "gate", "materialize", "rebuild", "verify", "archive", "daemon", "completion", "help", "version"]
+COMMANDS = ["runs", "show", "events", "channel", "recall", "sql", "export", "import", "compact", "gate", "concede", "note", "materialize", "rebuild", "verify", "archive", "daemon", "completion", "help", "version"]
 PAGES = {"man/litmus.1": ["help", "--man"]}
 PAGES.update({f"man/litmus-{name}.1": ["help", name, "--man"] for name in COMMANDS})
 PAGES.update({"completions/litmus.bash": ["completion", "bash"], "completions/litmus.fish": ["completion", "fish"],
@@ -145,7 +145,7 @@ def test_show_says_who_stopped_the_run(data):
 
 def test_show_json(data):
     shown = json.loads(ok("show", "last", "--json", "-d", data))
-    assert set(shown) == {"run", "steps", "measurements"}
+    assert set(shown) == {"run", "steps", "measurements", "reviews"}
     assert len(shown["steps"]) == shown["run"]["planned"] == 5
     never = [s for s in shown["steps"] if s["step_outcome"] is None]
     assert [(s["step_name"], s["never_ran_reason"], s["started_at"]) for s in never] == [("test_load", "skip_marker", None)]

@@ -417,9 +417,14 @@ static bool (*const handlers[LT_EVENT_COUNT])(struct fold *) = {
     [LT_EVENT_INSTRUMENT_CONNECTED] = on_instrument_connected,
 };
 
+/* Said of the run from outside, at any time: nothing of the run's rows follows from it. */
+static bool is_afterword(enum lt_event_id id) {
+    return id == LT_EVENT_RUN_MATERIALIZED || id == LT_EVENT_REVIEW_CONCEDED || id == LT_EVENT_REVIEW_NOTED;
+}
+
 int lt_run_fold(struct lt_run *run, const struct lt_row *row, uint32_t source, struct litmus_error *error) {
     enum lt_event_id id = lt_event_find(row->event_type);
-    if (id != LT_EVENT_RUN_MATERIALIZED && row->occurred_at > run->last_at) run->last_at = row->occurred_at;
+    if (!is_afterword(id) && row->occurred_at > run->last_at) run->last_at = row->occurred_at;
     if (id == LT_EVENT_UNKNOWN || handlers[id] == NULL) return LITMUS_OK;
     run->step_count = run->ran_count; /* drop what an earlier settle derived */
     yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);

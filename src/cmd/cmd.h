@@ -51,7 +51,7 @@ enum exit_code {
     X(ROLE, 0, "role", TEXT, role, "ROLE", "only this instrument role")                                            \
     X(FOLLOW, 'f', "follow", FLAG, follow, NULL, "go on with events as they come, until interrupted")              \
     X(TYPES, 0, "types", FLAG, types, NULL, "print the table of event types and their fields")                     \
-    X(ALLOW, 'a', "allow", LIST, allow, "REASON", "accept steps that were skipped, or never ran for this reason; may be repeated") \
+    X(ALLOW, 'a', "allow", LIST, allow, "REASON", "accept steps that were skipped, conceded, or never ran for this reason; may be repeated") \
     X(ALL, 0, "all", FLAG, all, NULL, "everything on record")                                                      \
     X(DRY_RUN, 0, "dry-run", FLAG, dry_run, NULL, "say what would be done, and do nothing")                        \
     X(FOREGROUND, 0, "foreground", FLAG, foreground, NULL, "stay in the foreground (for systemd, for debugging)")  \
@@ -68,6 +68,8 @@ enum exit_code {
     X(JUNIT, 0, "junit", FLAG, junit, NULL, "JUnit XML (else by looking into the file)")                           \
     X(REPORTLOG, 0, "reportlog", FLAG, reportlog, NULL, "a log of pytest-reportlog")                               \
     X(OPENHTF, 0, "openhtf", FLAG, openhtf, NULL, "a test record of OpenHTF in JSON")                              \
+    X(BY, 0, "by", TEXT, by, "NAME", "who says so")                                                                \
+    X(WHY, 0, "why", TEXT, why, "TEXT", "why it is accepted")                                                      \
     X(MAN, 0, "man", FLAG, man, NULL, "as a man page")                                                             \
     X(UTC, 0, "utc", FLAG, utc, NULL, "times in UTC, not local time")                                              \
     X(NO_COLOR, 0, "no-color", FLAG, no_color, NULL, "no colours (also: NO_COLOR, or not a terminal)")             \
@@ -107,7 +109,7 @@ struct lt_cli {
     const char *arguments[LT_ARGUMENTS_MAX];
     size_t argument_count;
     const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
-    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output;
+    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why;
     bool force, list, junit, reportlog, openhtf;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
@@ -170,6 +172,8 @@ int lt_cmd_channel(struct lt_cli *cli);
 int lt_cmd_recall(struct lt_cli *cli);
 int lt_cmd_compact(struct lt_cli *cli);
 int lt_cmd_gate(struct lt_cli *cli);
+int lt_cmd_concede(struct lt_cli *cli);
+int lt_cmd_note(struct lt_cli *cli);
 int lt_cmd_materialize(struct lt_cli *cli);
 int lt_cmd_rebuild(struct lt_cli *cli);
 int lt_cmd_archive(struct lt_cli *cli);

@@ -13,7 +13,7 @@ struct gate {
     struct lt_cli *cli;
     struct lt_view view;
     struct lt_buf json;
-    int64_t findings, accepted;
+    int64_t findings, accepted, conceded;
 };
 
 static bool is_allowed(const struct lt_cli *cli, struct lt_str reason) {
@@ -26,16 +26,25 @@ static bool is_allowed(const struct lt_cli *cli, struct lt_str reason) {
 static int check_reasons(const struct lt_cli *cli) {
     for (size_t i = 0; i < cli->allow.count; i++) {
         const char *given = cli->allow.items[i], *nearest = lt_nearer(lt_str_of(given), NULL, "skipped");
-        bool known = strcmp(given, "skipped") == 0;
+        bool known = strcmp(given, "skipped") == 0 || strcmp(given, "conceded") == 0;
+        nearest = lt_nearer(lt_str_of(given), nearest, "conceded");
         for (size_t k = 0; !known && lt_never_ran_reasons[k] != NULL; k++) {
             known = strcmp(given, lt_never_ran_reasons[k]) == 0;
             nearest = lt_nearer(lt_str_of(given), nearest, lt_never_ran_reasons[k]);
         }
         if (known) continue;
         if (nearest != NULL) return lt_usage(cli, "no reason \"%s\"; did you mean %s?", given, nearest);
-        return lt_usage(cli, "no reason \"%s\": skipped, skip_marker, maxfail, interrupted, crash, instrument_error, collection_error or unknown", given);
+        return lt_usage(cli, "no reason \"%s\": skipped, conceded, skip_marker, maxfail, interrupted, crash, instrument_error, collection_error or unknown", given);
     }
     return EXIT_OK;
+}
+
+/* A named person's word counts where it is asked for, whatever the step was. */
+static bool is_conceded(struct gate *g, int64_t row) {
+    if (!is_allowed(g->cli, LT_STR("conceded"))) return false;
+    bool conceded = lt_reviews_concession(&g->view.reviews, lt_view_path(&g->view, row), lt_view_int(&g->view, g->view.vector_index, row, 0)) != NULL;
+    g->conceded += conceded;
+    return conceded;
 }
 
 static bool step_passes(struct gate *g, int64_t row) {
@@ -43,6 +52,7 @@ static bool step_passes(struct gate *g, int64_t row) {
     if (lt_str_eq(outcome, LT_STR("passed")) || lt_str_eq(outcome, LT_STR("done"))) return true;
     bool accepted = lt_str_eq(outcome, LT_STR("skipped")) ? is_allowed(g->cli, outcome)
                                                           : outcome.p == NULL && !lt_view_started(&g->view, row) && reason.p != NULL && is_allowed(g->cli, reason);
+    accepted = accepted || is_conceded(g, row);
     g->accepted += accepted;
     return accepted;
 }
@@ -130,8 +140,8 @@ static void sum_up(struct gate *g) {
     if (g->cli->json) {
         struct lt_buf head;
         lt_buf_init(&head);
-        lt_buf_addf(&head, "{\"run_id\":\"%s\",\"passed\":%s,\"planned\":%lld,\"accepted\":%lld,\"findings\":[%s]}", g->view.ref.run_id,
-                    g->findings == 0 ? "true" : "false", (long long)r->planned, (long long)g->accepted, lt_buf_cstr(&g->json));
+        lt_buf_addf(&head, "{\"run_id\":\"%s\",\"passed\":%s,\"planned\":%lld,\"accepted\":%lld,\"conceded\":%lld,\"findings\":[%s]}", g->view.ref.run_id,
+                    g->findings == 0 ? "true" : "false", (long long)r->planned, (long long)g->accepted, (long long)g->conceded, lt_buf_cstr(&g->json));
         lt_print_json(&head);
         lt_buf_release(&head);
         return;

@@ -238,6 +238,41 @@ static int64_t measurements_of(const struct show *s, int64_t step, int64_t *firs
     return high - low;
 }
 
+/* ---- what people said of it afterwards ---- */
+
+static void print_review(struct show *s, const struct lt_review *review, int indent) {
+    lt_buf_addf(&s->line, "%*s", indent, "");
+    color(s, LT_BLUE);
+    lt_buf_add_text(&s->line, review->concession ? "conceded" : "note");
+    color(s, LT_PLAIN);
+    lt_buf_add_text(&s->line, " by ");
+    lt_show_short(&s->line, review->by, 40);
+    lt_buf_add_text(&s->line, ", ");
+    lt_show_time(&s->line, review->at, s->cli->utc);
+    lt_buf_add_text(&s->line, ": ");
+    lt_show_short(&s->line, review->text, 300);
+    flush_line(s);
+}
+
+static void print_reviews_of_step(struct show *s, int64_t row, int indent) {
+    const struct lt_reviews *all = &s->view.reviews;
+    for (size_t i = 0; i < all->count; i++)
+        if (lt_review_is_of(&all->items[i], lt_view_path(&s->view, row), lt_view_int(&s->view, s->view.vector_index, row, 0))) print_review(s, &all->items[i], indent);
+}
+
+static void print_reviews_of_run(struct show *s) {
+    for (size_t i = 0; i < s->view.reviews.count; i++)
+        if (s->view.reviews.items[i].step_path.p == NULL) print_review(s, &s->view.reviews.items[i], 0);
+}
+
+static int64_t count_conceded(const struct show *s) {
+    const struct lt_view *v = &s->view;
+    int64_t count = 0;
+    for (int64_t row = 0; v->reviews.count > 0 && row < lt_table_rows(&v->rows); row++)
+        count += lt_view_is(v, row, "step") && lt_reviews_concession(&v->reviews, lt_view_path(v, row), lt_view_int(v, v->vector_index, row, 0)) != NULL;
+    return count;
+}
+
 /* ---- the tree ---- */
 
 static bool differs(struct lt_str a, struct lt_str b) {
@@ -310,6 +345,7 @@ static void print_step(struct show *s, int64_t row) {
     add_remark(s, row, outcome);
     flush_line(s);
     if (outcome.p != NULL) add_message(s, row, indent + 13);
+    print_reviews_of_step(s, row, indent + 13);
     int64_t first, count = measurements_of(s, row, &first);
     for (int64_t i = 0; s->cli->measurements && i < count; i++) print_measurement(s, s->measurements[first + i], indent + 13);
 }
@@ -342,6 +378,8 @@ static void totals(struct show *s) {
     int64_t deselected = lt_view_int(&s->view, s->view.deselected_count, s->view.run_row, 0);
     if (r->total_measurements > 0) lt_buf_addf(&s->line, "; %lld measurement%s", (long long)r->total_measurements, r->total_measurements == 1 ? "" : "s");
     if (deselected > 0) lt_buf_addf(&s->line, "; %lld deselected", (long long)deselected);
+    int64_t conceded = count_conceded(s);
+    if (conceded > 0) lt_buf_addf(&s->line, "; %lld conceded", (long long)conceded);
     flush_line(s);
 }
 
@@ -349,6 +387,7 @@ static void print_all(struct show *s) {
     load_causes(s);
     load_measurements(s);
     header(s);
+    print_reviews_of_run(s);
     flush_line(s);
     int64_t n = lt_table_rows(&s->view.rows);
     for (int64_t row = 0; row < n && !lt_reader_is_gone(); row++) {
@@ -372,8 +411,18 @@ static void add_rows(const struct lt_table *t, const char *name, struct lt_buf *
     lt_buf_add_char(out, ']');
 }
 
+static void add_reviews(const struct lt_reviews *reviews, struct lt_buf *out) {
+    lt_buf_add_text(out, ",\"reviews\":[");
+    for (size_t i = 0; i < reviews->count; i++) {
+        if (i > 0) lt_buf_add_char(out, ',');
+        lt_buf_add_str(out, reviews->items[i].json);
+    }
+    lt_buf_add_char(out, ']');
+}
+
 static int show_json(struct lt_cli *cli, const struct lt_run_ref *ref) {
     struct lt_table run, steps, measurements;
+    struct lt_reviews reviews = {.items = NULL};
     struct litmus_error error = {0};
     struct lt_buf json;
     struct lt_run_filter filter = {.run_id = ref->run_id, .limit = 1};
@@ -384,17 +433,20 @@ static int show_json(struct lt_cli *cli, const struct lt_run_ref *ref) {
     if (code == LITMUS_OK && lt_table_rows(&run) == 0) code = lt_fail(&error, LITMUS_ENOENT, 0, "run %s is no longer there", ref->run_id);
     if (code == LITMUS_OK) code = lt_query_steps(cli->query, ref, &steps, &error);
     if (code == LITMUS_OK) code = lt_query_measurements(cli->query, ref, &measurements, &error);
+    if (code == LITMUS_OK) code = lt_reviews_load(cli->query, ref, &reviews, &error);
     if (code == LITMUS_OK) {
         lt_buf_add_text(&json, "{\"run\":");
         lt_add_json_row(&run, 0, &json);
         add_rows(&steps, "steps", &json);
         add_rows(&measurements, "measurements", &json);
+        add_reviews(&reviews, &json);
         lt_buf_add_char(&json, '}');
         lt_print_json(&json);
     }
     lt_table_release(&run);
     lt_table_release(&steps);
     lt_table_release(&measurements);
+    lt_reviews_release(&reviews);
     lt_buf_release(&json);
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
 }

@@ -65,9 +65,18 @@ const struct lt_command lt_commands[] = {
     {"gate", lt_cmd_gate, "RUN", 1, 1, OPT(ALLOW) | OPT(JSON), "run", "succeed only if every planned step has a passing verdict",
      "Exits with 0 if every planned step of the run passed (or is done, having nothing to judge), else lists those that did not and exits\n"
      "with 1. A step that was skipped, or never ran, is accepted only with --allow: skipped, or its reason (skip_marker, maxfail,\n"
-     "interrupted, crash, instrument_error, collection_error, unknown). A run that planned nothing, is still going on, or that was\n"
+     "interrupted, crash, instrument_error, collection_error, unknown); a step that a named person conceded (litmus concede), whatever it\n"
+     "was, only with --allow conceded. A run that planned nothing, is still going on, or that was\n"
      "aborted, terminated or errored outside its steps does not pass.",
      "litmus gate last\nlitmus gate 3f2a --allow skipped --allow skip_marker"},
+    {"concede", lt_cmd_concede, "RUN STEP", 2, 2, OPT(BY) | OPT(WHY) | OPT(JSON), "run", "accept a step that did not pass or never ran, by name and with a reason",
+     "Records that a named person accepts a step of a finished run that failed, was skipped or never ran, and why. It is an event of its own\n"
+     "behind the others: the step's outcome and the run's file stay as they are. litmus show tells of it; litmus gate counts it with --allow\n"
+     "conceded, and not otherwise. STEP is a node id, a step path, how one of them ends, or path[2] for a vector of a path.",
+     "litmus concede last test_rail --by \"R. Roe\" --why \"waiver W-17: load bank away\"\nlitmus gate last --allow conceded"},
+    {"note", lt_cmd_note, "RUN [STEP] TEXT", 2, 3, OPT(BY) | OPT(JSON), "run", "add a remark to a run or to one of its steps",
+     "Records a remark and who made it, as an event of its own: nothing else changes. litmus show tells of it. STEP as in litmus concede.",
+     "litmus note last \"fan replaced before this run\" --by rr\nlitmus note 3f2a test_rail \"probe was loose\" --by rr"},
     {"materialize", lt_cmd_materialize, "[SESSION]", 0, 1, OPT(ALL) | OPT(JSON), NULL, "write the run files that are still missing",
      "Finishes what the daemon would finish: seals the logs of producers that are gone, ends their open runs as aborted, and writes the\n"
      "file of each ended run that has none. Without an argument it looks for what is unfinished; a session is named by its id, the\n"

@@ -51,10 +51,12 @@ int lt_view_load(struct lt_cli *cli, const char *ref, struct lt_view *v) {
     if (exit != EXIT_OK) return exit;
     int code = lt_query_rows(cli->query, &v->ref, view_columns, sizeof view_columns / sizeof view_columns[0], &v->rows, &error);
     if (code == LITMUS_OK) code = index_rows(v, &error);
+    if (code == LITMUS_OK) code = lt_reviews_load(cli->query, &v->ref, &v->reviews, &error);
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
 }
 
 void lt_view_release(struct lt_view *v) {
+    lt_reviews_release(&v->reviews);
     lt_map_release(&v->step_paths);
     lt_table_release(&v->rows);
 }

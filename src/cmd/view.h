@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "cmd/cmd.h"
 #include "query/catalog.h"
+#include "query/reviews.h"
 
 /* Columns by number, -1: not there. */
 #define LT_VIEW_COLUMNS(X)                                                                                      \
@@ -27,6 +28,7 @@ struct lt_view {
     struct lt_summary summary; /* borrows from rows */
     int64_t run_row;
     struct lt_map step_paths;
+    struct lt_reviews reviews; /* what people said of it afterwards */
 #define LT_VIEW_FIELD(name) int64_t name;
     LT_VIEW_COLUMNS(LT_VIEW_FIELD)
 #undef LT_VIEW_FIELD

@@ -13,6 +13,7 @@ struct lt_own_log {
     const char *data_dir, *session_id; /* borrowed */
     const struct lt_io *io;
     int lock_fd; /* of materialize.lock: others are told there that the session got a log; -1: none */
+    enum litmus_durability durability; /* DEFAULT: the caller syncs what has to be */
     struct lt_log_writer *writer; /* NULL until the first event */
     struct lt_composer composer;
 };

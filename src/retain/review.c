@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "retain/review.h"
+
+#include "materialize/own_log.h"
+#include "materialize/range_lock.h"
+
+#include <unistd.h>
+
+static int put(const char *data_dir, const char *session_id, int lock_fd, const struct litmus_event *event, struct litmus_error *error) {
+    struct lt_log_list logs = {0};
+    struct lt_own_log own;
+    int code = lt_log_find(data_dir, session_id, &logs, error);
+    if (code == LITMUS_OK && logs.count == 0) code = lt_fail(error, LITMUS_ENOENT, 0, "session %s has no log in %s: nothing can be added to it", session_id, data_dir);
+    lt_log_list_release(&logs);
+    if (code != LITMUS_OK) return code;
+    lt_own_log_init(&own, data_dir, session_id, NULL, lock_fd);
+    own.durability = LITMUS_DURABILITY_EACH;
+    code = lt_own_log_emit(&own, event, NULL, error);
+    int closed = lt_own_log_close(&own, code == LITMUS_OK ? error : NULL);
+    return code != LITMUS_OK ? code : closed;
+}
+
+int lt_review_put(const char *data_dir, const char *session_id, const struct litmus_event *event, struct litmus_error *error) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    int lock_fd = lt_range_lock_open(lt_path_join(&path, data_dir, "materialize.lock"));
+    lt_range_lock(lock_fd, "session", lt_str_of(session_id));
+    int code = put(data_dir, session_id, lock_fd, event, error);
+    lt_range_unlock(lock_fd, "session", lt_str_of(session_id));
+    if (lock_fd >= 0) close(lock_fd);
+    lt_buf_release(&path);
+    return code;
+}
