@@ -317,6 +317,39 @@ def test_format_tdms(data, truth, tmp_path):
     assert values[0] == 3.25 and values[1] != values[1] and values[2] == -1.5
 
 
+def test_format_mdf4(data, truth, tmp_path):
+    """Written by asammdf, read by mdfreader."""
+    mdfreader = pytest.importorskip("mdfreader")
+    ok("export", "-d", data, "--since", "1d", "-o", tmp_path / "r.mf4", LITMUS_PYTHON=sys.executable)
+    file = mdfreader.Mdf(str(tmp_path / "r.mf4"))
+    assert file.MDFVersionNumber >= 410
+    status = [word.decode() if isinstance(word, bytes) else str(word) for name in file if name.startswith("status") for word in file.get_channel_data(name)]
+    assert Counter(status) == truth["words"] + Counter(passed=2)
+    (values,) = [file.get_channel_data(name) for name in file if name.startswith("value")]
+    assert values[0] == 3.25 and values[1] != values[1] and values[2] == -1.5
+
+
+def test_format_atml(data, truth, tmp_path):
+    lxml = pytest.importorskip("lxml.etree")
+    ok("export", "-d", data, "--since", "1d", "-o", tmp_path / "r.atml.xml", LITMUS_PYTHON=sys.executable)
+    document = lxml.parse(str(tmp_path / "r.atml.xml"))
+    lxml.RelaxNG(file=str(SCHEMAS / "atml.rng")).assertValid(document)
+    names = {"trc": "urn:IEEE-1636.1:2013:TestResultsCollection", "tr": "urn:IEEE-1636.1:2013:TestResults", "c": "urn:IEEE-1671:2010:Common"}
+
+    def found(path, run):
+        return document.xpath(f"//trc:TestResults[@uuid='{run}']{path}", namespaces=names)
+
+    last, words = truth["steps"][0]["run_id"], truth["words"]
+    outcomes = Counter(e.get("value") if e.get("value") in ("Passed", "Failed") else e.get("qualifier") for e in found("/tr:ResultSet/*/tr:Outcome", last))
+    never = {word: n for word, n in outcomes.items() if word.startswith("never ran: ")}
+    assert set(never) == {"never ran: maxfail", "never ran: skip marker: no <load> here"} and sum(never.values()) == words["never_ran"]
+    assert (outcomes["Passed"], outcomes["Failed"], outcomes["Error"], outcomes["Skipped"]) == (words["passed"], words["failed"], words["errored"], words["skipped"])
+    assert len(found("//tr:TestGroup/tr:Test", last)) == sum(len(a) for a in truth["attempts"] if len(a) > 1)
+    bench = "00000000-0000-4000-8000-00000000000a"
+    assert found("//tr:TestData/c:Datum/@value", bench) == ["3.25", "-1.5"] and found("//c:LimitPair/c:Limit/c:Datum/@value", bench) == ["3.0", "3.5"] * 3
+    assert found("/tr:UUT/c:SerialNumber/text()", bench) == ["+SN1"] and found("//c:IdentificationNumber/@number", bench) == ["P1"]
+
+
 def test_format_pdf(data, truth, tmp_path):
     pypdf = pytest.importorskip("pypdf")
     ok("export", "-d", data, "--since", "1d", "-o", tmp_path / "r.pdf", LITMUS_PYTHON=sys.executable)

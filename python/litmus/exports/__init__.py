@@ -71,9 +71,11 @@ _TABLE = (
     Format("parquet", "as_parquet", ".parquet", (), "", False, "every row and column; one finished run: its file as it is"),
     Format("arrow", "as_arrow", ".arrow", ("pyarrow",), "arrow", False, "every row and column, Arrow IPC file"),
     Format("xlsx", "as_xlsx", ".xlsx", ("xlsxwriter",), "xlsx", True, "Excel: sheets for runs, steps, attempts and measurements"),
+    Format("atml", "as_atml", ".atml.xml", (), "", False, "ATML Test Results (IEEE 1636.1-2013)"),
     Format("stdf", "as_stdf", ".stdf", (), "", False, "Standard Test Data Format V4: a part a run"),
     Format("hdf5", "as_hdf5", ".h5", ("h5py",), "hdf5", True, "HDF5: a group a run, with tables"),
     Format("tdms", "as_tdms", ".tdms", ("numpy", "nptdms"), "tdms", True, "TDMS, for LabVIEW and DIAdem"),
+    Format("mdf4", "as_mdf4", ".mf4", ("numpy", "asammdf"), "mdf4", True, "ASAM MDF 4, for CANape, MATLAB and asammdf"),
     Format("pdf", "as_pdf", ".pdf", ("fpdf",), "pdf", True, "a report to print"),
 )
 FORMATS = {entry.name: entry for entry in _TABLE}
@@ -94,7 +96,7 @@ def format_of(name: str | None, output: str | None) -> Format:
     found = [entry for entry in _TABLE if output.lower().endswith(entry.extension)]
     if not found:
         raise InvalidArgument(f"{output}: its name does not say which format it is to have: --format takes {', '.join(FORMATS)}")
-    return max(found, key=lambda entry: len(entry.extension)) if found[0].name != "junit" else found[0]
+    return max(found, key=lambda entry: len(entry.extension))
 
 
 def _load(entry: Format):
