@@ -211,9 +211,10 @@ static enum verdict try_other(struct lt_log_reader *reader, int64_t offset, int6
 
 /* What is at `offset`? Scanning for the next event takes only what is beyond doubt. */
 static enum verdict try_message(struct lt_log_reader *reader, int64_t offset, bool scanning, struct lt_batch *batch, const char **what) {
+    static const char *const cut = "the file ends inside a message";
     int64_t have;
     const unsigned char *bytes = lt_window_at(&reader->window, offset, LT_LOG_PREFIX_BYTES, &have);
-    *what = "the file ends inside a message";
+    *what = cut;
     if (have < LT_LOG_PREFIX_BYTES) return IS_SHORT;
     int64_t length = lt_get32(bytes + 4);
     bool marked = lt_get32(bytes) == -1;
@@ -233,6 +234,7 @@ static enum verdict try_message(struct lt_log_reader *reader, int64_t offset, bo
         *what = lt_batch_check(batch);
         if (*what != NULL) verdict = IS_BAD;
     }
+    if (verdict == IS_SHORT) *what = cut;
     return verdict;
 }
 
