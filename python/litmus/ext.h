@@ -18,6 +18,11 @@
 #endif
 #include <Python.h>
 
+/* Stable since 3.10. CPython 3.9 has it just so, and shows it to those alone who ask for the whole API. */
+#if Py_LIMITED_API < 0x030a0000
+PyAPI_FUNC(const char *) PyUnicode_AsUTF8AndSize(PyObject *text, Py_ssize_t *bytes);
+#endif
+
 #include "base/buf.h"
 #include "base/error.h"
 

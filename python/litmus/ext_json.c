@@ -33,12 +33,25 @@ static const char json_escapes[256] = {
     ['"'] = '"', ['\\'] = '\\', [0x7f] = 'u',
 };
 
-/* Text whose whole escaped form has room: byte for byte. */
+/* Does none of eight bytes need an escape? May say no of bytes above 0x7f. */
+static bool json_plain_word(uint64_t word) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = UINT64_C(0x8080808080808080);
+    uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\'), del = word ^ (ones * 0x7f);
+    return ((word | (word - ones * 0x20) | (quote - ones) | (backslash - ones) | (del - ones)) & high) == 0;
+}
+
+/* Text whose whole escaped form has room: a word at a time while nothing is to be escaped, then byte for byte. */
 static void json_utf8_short(struct lt_buf *out, const char *p, size_t n) {
     static const char hex[] = "0123456789abcdef";
     char *to = out->p + out->n;
+    size_t i = 0;
     *to++ = '"';
-    for (size_t i = 0; i < n; i++) {
+    for (uint64_t word; i + sizeof word <= n; i += sizeof word, to += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        if (!json_plain_word(word)) break;
+        memcpy(to, &word, sizeof word);
+    }
+    for (; i < n; i++) {
         unsigned char c = (unsigned char)p[i];
         char escape = json_escapes[c];
         if (escape == 0) {
@@ -87,6 +100,13 @@ static PyObject *ext_utf8(PyObject *text) {
 }
 
 static int json_str(struct json_writer *w, PyObject *text) {
+    Py_ssize_t n = 0;
+    const char *p = PyUnicode_AsUTF8AndSize(text, &n); /* the object's own, no copy of ASCII */
+    if (p != NULL) {
+        json_utf8(w->out, p, (size_t)n);
+        return 0;
+    }
+    PyErr_Clear();
     PyObject *bytes = ext_utf8(text);
     if (bytes == NULL) return -1;
     json_utf8(w->out, PyBytes_AsString(bytes), (size_t)PyBytes_Size(bytes));
