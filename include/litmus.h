@@ -48,7 +48,8 @@ extern "C" {
     X(EAMBIGUOUS, 10, "an id prefix fits several runs")                                    \
     X(ENOMEM, 11, "out of memory")                                                         \
     X(ECONFIG, 12, "litmus.yaml cannot be used")                                           \
-    X(ESTATE, 13, "called out of order (for example a step of a run that has ended)")
+    X(ESTATE, 13, "called out of order (for example a step of a run that has ended)")      \
+    X(ELIMIT, 14, "a verified value is outside its limit")
 
 enum litmus_code {
 #define LITMUS_CODE_ENUM(name, number, text) LITMUS_##name = number,
@@ -144,17 +145,53 @@ LITMUS_API LITMUS_MUST_USE int litmus_plan_commit(litmus_run *run, struct litmus
 LITMUS_API LITMUS_MUST_USE int litmus_step_start(litmus_run *run, int step, const char *inputs_json,
                                                  struct litmus_error *error);
 
+/* Starts a sub-step of the step that is running; steps nest. It ends with litmus_step_end, which ends the innermost.
+ * Its path is that of the enclosing step, `/` and `name` (`/` and `%` percent-encoded); a name that is opened again
+ * in the same step gets `#2`, and so on. What it comes to worsens the step that it is in. */
+LITMUS_API LITMUS_MUST_USE int litmus_substep_start(litmus_run *run, const char *name, const char *inputs_json,
+                                                    struct litmus_error *error);
+
 struct litmus_limit {
     double low, high, nominal; /* NAN: not given */
     const char *comparator;    /* GELE (NULL), GELT, GTLE, GTLT, GE, GT, LE, LT, EQ, NE */
     const char *units;         /* NULL: none */
+    const char *text;          /* what a text is compared with, by EQ (NULL) or NE; NULL: the limit is one of numbers */
+    const char *characteristic_id, *spec_ref; /* the specification that it is from; NULL: none */
 };
 /* Records one measurement in the step that is running and judges it. `limit` may be NULL (outcome
  * done). NAN value: errored. *outcome_out (may be NULL) gets "passed", "failed", "done", "errored"
- * (static storage). Errors: EINVAL for a limit that cannot judge, ESTATE outside a step. */
+ * (static storage). Errors: EINVAL for a limit that cannot judge and for a name that this step measured
+ * before, ESTATE outside a step; nothing is recorded then. */
 LITMUS_API LITMUS_MUST_USE int litmus_measure(litmus_run *run, const char *name, double value,
                                               const struct litmus_limit *limit,
                                               const char **outcome_out, struct litmus_error *error);
+/* The same for a text of at most 64 KiB; NULL could not be read: errored. */
+LITMUS_API LITMUS_MUST_USE int litmus_measure_text(litmus_run *run, const char *name, const char *text,
+                                                   const struct litmus_limit *limit,
+                                                   const char **outcome_out, struct litmus_error *error);
+/* As litmus_measure, but a limit is required (EINVAL), and a value that does not pass gives ELIMIT once it is
+ * on record. */
+LITMUS_API LITMUS_MUST_USE int litmus_verify(litmus_run *run, const char *name, double value,
+                                             const struct litmus_limit *limit, struct litmus_error *error);
+
+/* A measurement with all that may be known of it. Zero everything first; NULL: not given. */
+struct litmus_measurement {
+    const char *name;                 /* at most 255 bytes */
+    double value;                     /* NAN: could not be measured */
+    const char *text;                 /* instead of value: it is a text */
+    const char *units;                /* NULL: those of the limit. Others than those are refused */
+    const struct litmus_limit *limit; /* NULL: not judged */
+    const char *characteristic_id, *spec_ref; /* NULL: those of the limit */
+    const char *dut_pin, *fixture_connection, *instrument_name, *instrument_resource, *instrument_channel;
+    bool repeat; /* this step may have measured the name (on this connection) before */
+};
+LITMUS_API LITMUS_MUST_USE int litmus_measure_full(litmus_run *run, const struct litmus_measurement *measurement,
+                                                   const char **outcome_out, struct litmus_error *error);
+
+/* Records an output of the step that is running, not judged: column `out_{name}`. `value_json`: any JSON value
+ * (a text in its quotes); NULL: null. The same name again replaces it. */
+LITMUS_API LITMUS_MUST_USE int litmus_observe(litmus_run *run, const char *name, const char *value_json,
+                                              struct litmus_error *error);
 /* Ends the step that is running. `outcome` NULL: failed/errored if a measurement was, passed if one
  * was judged, else done. `message` may be NULL. */
 LITMUS_API LITMUS_MUST_USE int litmus_step_end(litmus_run *run, const char *outcome,

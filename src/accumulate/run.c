@@ -360,7 +360,7 @@ static bool on_measurement(struct fold *f) {
     m->name = lt_get_str(arena, f->root, "measurement_name");
 #define TAKE(field) m->field = lt_get_str(arena, f->root, #field);
     TAKE(units) TAKE(outcome) TAKE(limit_comparator) TAKE(characteristic_id) TAKE(spec_ref) TAKE(dut_pin)
-    TAKE(fixture_connection) TAKE(instrument_name) TAKE(instrument_resource) TAKE(instrument_channel)
+    TAKE(fixture_connection) TAKE(instrument_name) TAKE(instrument_resource) TAKE(instrument_channel) TAKE(text) TAKE(limit_text)
 #undef TAKE
 #define TAKE(field) m->field = lt_get_real(f->root, #field);
     TAKE(value) TAKE(limit_low) TAKE(limit_high) TAKE(limit_nominal)

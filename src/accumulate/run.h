@@ -71,7 +71,7 @@ struct lt_step {
 };
 
 struct lt_measurement {
-    struct lt_str step_name, step_path, name, units, outcome, limit_comparator, characteristic_id, spec_ref, dut_pin;
+    struct lt_str step_name, step_path, name, text, limit_text, units, outcome, limit_comparator, characteristic_id, spec_ref, dut_pin;
     struct lt_str fixture_connection, instrument_name, instrument_resource, instrument_channel;
     struct lt_str vector_outcome; /* by settle */
     struct lt_int step_index, vector_index, retry, timestamp;

@@ -172,7 +172,12 @@ static void add_limits(struct show *s, int64_t row) {
         lt_show_number(&s->line, value);
         any = true;
     }
-    struct lt_str comparator = lt_view_str(v, v->limit_comparator, row);
+    struct lt_str comparator = lt_view_str(v, v->limit_comparator, row), text = lt_view_str(v, v->limit_text, row);
+    if (text.p != NULL) {
+        lt_buf_add_text(&s->line, "  (");
+        lt_show_short(&s->line, text, 40);
+        any = true;
+    }
     if (any && comparator.n > 0) {
         lt_buf_add_text(&s->line, ", ");
         lt_show_short(&s->line, comparator, 8);
@@ -193,6 +198,7 @@ static void print_measurement(struct show *s, int64_t row, int indent) {
     lt_show_short(&s->line, lt_view_str(v, v->measurement_name, row), 60);
     lt_buf_add_text(&s->line, " = ");
     if (lt_table_real(&v->rows, v->measurement_value, row, &value)) lt_show_number(&s->line, value);
+    else if (lt_view_str(v, v->measurement_text, row).p != NULL) lt_show_short(&s->line, lt_view_str(v, v->measurement_text, row), 80);
     else lt_buf_add_text(&s->line, "no value");
     lt_buf_add_char(&s->line, ' ');
     lt_show_short(&s->line, lt_view_str(v, v->measurement_units, row), 16);

@@ -20,7 +20,7 @@
     X(product_id) X(station_id) X(station_name) X(station_location) X(station_hostname) X(fixture_id)           \
     X(slot_id) X(test_phase) X(project_name) X(git_commit) X(git_branch) X(stop_reason) X(deselected_count)     \
     X(plan_digest) X(measurement_name) X(measurement_value) X(measurement_units) X(measurement_outcome)         \
-    X(limit_low) X(limit_high) X(limit_nominal) X(limit_comparator)
+    X(limit_low) X(limit_high) X(limit_nominal) X(limit_comparator) X(measurement_text) X(limit_text)
 
 struct lt_view {
     struct lt_run_ref ref;

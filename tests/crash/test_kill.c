@@ -44,7 +44,8 @@ static void record(const struct bench *b, int out) {
         if (litmus_step_start(run, i, NULL, NULL) != LITMUS_OK) _exit(4);
         tell(out, 's');
         for (int m = 0; m < MEASUREMENTS; m++) {
-            if (litmus_measure(run, "rail", 0.5, &limit, NULL, NULL) != LITMUS_OK) _exit(5);
+            const struct litmus_measurement rail = {.name = "rail", .value = 0.5, .limit = &limit, .repeat = true};
+            if (litmus_measure_full(run, &rail, NULL, NULL) != LITMUS_OK) _exit(5);
             tell(out, 'm');
         }
         if (litmus_step_end(run, NULL, NULL, NULL) != LITMUS_OK) _exit(6);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Measurements and observations of the step that runs. A measurement's JSON is written here by hand: it is
+ * what a test executive does most.
+ */
+#include "emit/run.h"
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "model/limit.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static void add_text(struct lt_buf *out, const char *member, struct lt_str text) {
+    if (text.p == NULL) return;
+    lt_buf_addf(out, ",\"%s\":", member);
+    lt_json_str(out, text);
+}
+
+/* JSON has no NaN and no infinity: they are as good as not there. */
+static void add_number(struct lt_buf *out, const char *member, size_t member_bytes, double number) {
+    char text[LT_REAL_BYTES];
+    if (!isfinite(number)) return;
+    lt_buf_add(out, member, member_bytes);
+    lt_buf_add_text(out, lt_real_text(number, text));
+}
+#define ADD_NUMBER(out, name, number) add_number((out), ",\"" name "\":", sizeof(",\"" name "\":") - 1, (number))
+
+static struct lt_limit limit_of(const struct litmus_limit *limit) {
+    if (limit == NULL) return (struct lt_limit){.low = NAN, .high = NAN, .nominal = NAN};
+    return (struct lt_limit){limit->low, limit->high, limit->nominal, lt_str_of(limit->text), limit->comparator};
+}
+
+static void add_limit(struct lt_buf *out, const struct lt_limit *limit) {
+    if (!lt_limit_any(limit)) return;
+    ADD_NUMBER(out, "limit_low", limit->low);
+    ADD_NUMBER(out, "limit_high", limit->high);
+    ADD_NUMBER(out, "limit_nominal", limit->nominal);
+    add_text(out, "limit_text", limit->text);
+    add_text(out, "limit_comparator", lt_str_of(lt_limit_comparator(limit)));
+}
+
+static struct lt_str first_of(const char *a, const char *b) {
+    return lt_str_of(a != NULL ? a : b);
+}
+
+static void write_measurement(struct lt_buf *out, const struct lt_open_step *step, const struct litmus_measurement *m, const struct lt_limit *limit,
+                              const char *outcome) {
+    static const struct litmus_limit none = {.units = NULL};
+    const struct litmus_limit *declared = m->limit == NULL ? &none : m->limit;
+    char now[LT_ISO_BYTES];
+    lt_time_iso(lt_now_us(), now);
+    lt_buf_clear(out);
+    lt_buf_add(out, step->members.p, step->members.n);
+    add_text(out, "measurement_name", lt_str_of(m->name));
+    add_text(out, "measurement_timestamp", lt_str_of(now));
+    if (m->text == NULL) ADD_NUMBER(out, "value", m->value);
+    add_text(out, "text", lt_str_of(m->text));
+    add_text(out, "outcome", lt_str_of(outcome));
+    add_limit(out, limit);
+    add_text(out, "units", first_of(m->units, declared->units));
+    add_text(out, "characteristic_id", first_of(m->characteristic_id, declared->characteristic_id));
+    add_text(out, "spec_ref", first_of(m->spec_ref, declared->spec_ref));
+    add_text(out, "dut_pin", lt_str_of(m->dut_pin));
+    add_text(out, "fixture_connection", lt_str_of(m->fixture_connection));
+    add_text(out, "instrument_name", lt_str_of(m->instrument_name));
+    add_text(out, "instrument_resource", lt_str_of(m->instrument_resource));
+    add_text(out, "instrument_channel", lt_str_of(m->instrument_channel));
+    lt_buf_add_char(out, '}');
+}
+
+static int emit_json(litmus_run *run, const char *type, struct litmus_error *error) {
+    if (run->json.failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an event");
+    struct litmus_event event = {.event_type = type, .run_id = run->run_id, .payload = run->json.p, .payload_bytes = run->json.n};
+    return litmus_emit(run->session, &event, NULL, error);
+}
+
+/* What can be known before anything is recorded. */
+static int check(const struct litmus_measurement *m, const struct lt_limit *limit, struct litmus_error *error) {
+    int code = lt_name_check("a measurement", m->name, error);
+    if (code == LITMUS_OK) code = lt_limit_check(limit, m->name, error);
+    if (code != LITMUS_OK) return code;
+    if (m->text != NULL && strlen(m->text) > LT_TEXT_BYTES_MAX)
+        return lt_fail(error, LITMUS_EINVAL, 0, "the text of measurement %s has %zu bytes, at most %d are taken: attach it instead (litmus_attach_bytes)", m->name,
+                       strlen(m->text), LT_TEXT_BYTES_MAX);
+    if (m->text != NULL && lt_limit_any(limit) && limit->text.p == NULL)
+        return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s is a text, and its limit one of numbers", m->name);
+    if (m->text == NULL && limit->text.p != NULL) return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s is a number, and its limit a text", m->name);
+    if (m->units != NULL && m->limit != NULL && m->limit->units != NULL && strcmp(m->units, m->limit->units) != 0)
+        return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s is in %.40s and its limit in %.40s: convert one of them", m->name, m->units, m->limit->units);
+    return LITMUS_OK;
+}
+
+/* Notes the name (of each connection by itself), and refuses one that was there. Uses run->json for a while. */
+static int note_name(litmus_run *run, struct lt_open_step *step, const struct litmus_measurement *m, struct litmus_error *error) {
+    lt_buf_clear(&run->json);
+    lt_buf_add_text(&run->json, m->name);
+    if (m->fixture_connection != NULL) lt_buf_addf(&run->json, "\n%s", m->fixture_connection);
+    struct lt_str key = {run->json.p, run->json.n};
+    bool known = lt_map_get(&step->measured, key, 0) != LT_MAP_NONE;
+    if (known && !m->repeat)
+        return lt_fail(error, LITMUS_EINVAL, 0, "%s was measured in %s before: give it another name, or say that it repeats (litmus_measurement.repeat)", m->name,
+                       step->step.path);
+    struct lt_str kept = known ? key : lt_arena_str(&step->names, key);
+    bool ok = !run->json.failed && kept.p != NULL && (known || lt_map_put(&step->measured, kept, 0, 1));
+    return ok ? LITMUS_OK : lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a measurement");
+}
+
+int litmus_measure_full(litmus_run *run, const struct litmus_measurement *m, const char **outcome_out, struct litmus_error *error) {
+    struct lt_open_step *step = lt_run_step(run, "a measurement", error);
+    if (step == NULL) return LITMUS_ESTATE;
+    struct lt_limit limit = limit_of(m->limit);
+    int code = check(m, &limit, error);
+    if (code == LITMUS_OK) code = note_name(run, step, m, error);
+    if (code != LITMUS_OK) return code;
+    const char *outcome = m->text == NULL ? lt_limit_judge(&limit, m->value) : lt_limit_judge_text(&limit, lt_str_of(m->text));
+    write_measurement(&run->json, step, m, &limit, outcome);
+    code = emit_json(run, "test.measurement", error);
+    if (code != LITMUS_OK) return code;
+    step->judged |= lt_limit_any(&limit);
+    lt_step_worsen(step, lt_outcome_word(outcome));
+    if (outcome_out != NULL) *outcome_out = outcome;
+    return LITMUS_OK;
+}
+
+int litmus_measure(litmus_run *run, const char *name, double value, const struct litmus_limit *limit, const char **outcome_out, struct litmus_error *error) {
+    struct litmus_measurement m = {.name = name, .value = value, .limit = limit};
+    return litmus_measure_full(run, &m, outcome_out, error);
+}
+
+int litmus_measure_text(litmus_run *run, const char *name, const char *text, const struct litmus_limit *limit, const char **outcome_out,
+                        struct litmus_error *error) {
+    struct litmus_measurement m = {.name = name, .value = NAN, .text = text, .limit = limit};
+    return litmus_measure_full(run, &m, outcome_out, error);
+}
+
+int litmus_verify(litmus_run *run, const char *name, double value, const struct litmus_limit *limit, struct litmus_error *error) {
+    struct lt_limit judged = limit_of(limit);
+    const char *outcome = NULL;
+    if (!lt_limit_any(&judged)) return lt_fail(error, LITMUS_EINVAL, 0, "litmus_verify of %.100s has no limit: use litmus_measure to record without one", name == NULL ? "" : name);
+    int code = litmus_measure(run, name, value, limit, &outcome, error);
+    if (code != LITMUS_OK || strcmp(outcome, "passed") == 0) return code;
+    char low[LT_REAL_BYTES] = "-", high[LT_REAL_BYTES] = "-", nominal[LT_REAL_BYTES] = "-", text[LT_REAL_BYTES] = "no value";
+    if (!isnan(limit->low)) lt_real_text(limit->low, low);
+    if (!isnan(limit->high)) lt_real_text(limit->high, high);
+    if (!isnan(limit->nominal)) lt_real_text(limit->nominal, nominal);
+    if (!isnan(value)) lt_real_text(value, text);
+    return lt_fail(error, LITMUS_ELIMIT, 0, "%s = %s%s%s is outside its limit (low %s, high %s, nominal %s, %s)", name, text, limit->units == NULL ? "" : " ",
+                   limit->units == NULL ? "" : limit->units, low, high, nominal, lt_limit_comparator(&judged));
+}
+
+int litmus_observe(litmus_run *run, const char *name, const char *value_json, struct litmus_error *error) {
+    struct lt_open_step *step = lt_run_step(run, "an observation", error);
+    if (step == NULL) return LITMUS_ESTATE;
+    int code = lt_name_check("an observation", name, error);
+    if (code != LITMUS_OK) return code;
+    yyjson_read_err why = {0};
+    const char *json = value_json == NULL ? "null" : value_json;
+    yyjson_doc *value = yyjson_read_opts((char *)(uintptr_t)json, strlen(json), 0, NULL, &why);
+    if (value == NULL) return lt_fail(error, LITMUS_EINVAL, 0, "the value of observation %s is no JSON: %s (a text needs its quotes)", name, why.msg == NULL ? "out of memory" : why.msg);
+    struct lt_draft d = lt_draft_new();
+    yyjson_mut_obj_add_str(d.doc, d.root, "step_name", step->step.name);
+    yyjson_mut_obj_add_int(d.doc, d.root, "step_index", step->step.step_index);
+    yyjson_mut_obj_add_str(d.doc, d.root, "step_path", step->step.path);
+    yyjson_mut_obj_add_int(d.doc, d.root, "vector_index", step->step.vector_index);
+    yyjson_mut_obj_add_str(d.doc, d.root, "name", name);
+    yyjson_mut_obj_add_val(d.doc, d.root, "value", yyjson_val_mut_copy(d.doc, yyjson_doc_get_root(value)));
+    yyjson_doc_free(value);
+    return lt_draft_emit(&d, run, "test.observation", error);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Measurements, observations and sub-steps by the C API, read back from the run's file.
+ */
+#include "runs_helper.h"
+
+static const struct litmus_limit volts = {.low = 1, .high = 2, .nominal = 1.5, .units = "V", .characteristic_id = "rail", .spec_ref = "3.1"};
+
+/* The cell of the row whose `key` column holds `value`, "NULL" for none. */
+static const char *cell(const litmus_table *table, const char *key, const char *value, const char *column) {
+    static char text[512];
+    char found[512];
+    for (int64_t row = 0; row < litmus_table_rows(table); row++) {
+        if (litmus_table_text(table, row, litmus_table_find(table, key), found, sizeof found) < 0 || strcmp(found, value) != 0) continue;
+        if (litmus_table_text(table, row, litmus_table_find(table, column), text, sizeof text) < 0) return "NULL";
+        return text;
+    }
+    fail_msg("no row has %s %s", key, value);
+    return NULL;
+}
+
+static litmus_table *read_back(struct bench *b, enum litmus_list what) {
+    litmus_table *table = NULL;
+    must(b, litmus_read(b->dir, what, "last", 0, &table, &b->error));
+    return table;
+}
+
+static const char *measured(struct recording *r, struct litmus_measurement m) {
+    const char *outcome = NULL;
+    must(r->bench, litmus_measure_full(r->run, &m, &outcome, &r->bench->error));
+    return outcome;
+}
+
+static void everything_that_is_known_of_a_measurement_is_on_record(void **state) {
+    struct bench *b = *state;
+    struct recording r;
+    struct litmus_limit text = {.low = NAN, .high = NAN, .nominal = NAN, .text = "v1"};
+    start_recording(b, &r, "SN1", 1);
+    must(b, litmus_step_start(r.run, 0, "{\"load\": 0.5}", &b->error));
+    assert_string_equal(measured(&r, (struct litmus_measurement){.name = "rail", .value = 1.5, .limit = &volts, .dut_pin = "J1.4", .fixture_connection = "TP1",
+                                                                 .instrument_name = "dmm", .instrument_resource = "GPIB::1", .instrument_channel = "2"}),
+                        "passed");
+    assert_string_equal(measured(&r, (struct litmus_measurement){.name = "fw \"x\"", .text = "v2", .limit = &text}), "failed");
+    assert_string_equal(measured(&r, (struct litmus_measurement){.name = "hot", .value = INFINITY, .limit = &volts}), "failed");
+    assert_string_equal(measured(&r, (struct litmus_measurement){.name = "lost", .value = NAN}), "errored");
+    const char *outcome = NULL;
+    must(b, litmus_measure_text(r.run, "id", "abc", NULL, &outcome, &b->error));
+    assert_string_equal(outcome, "done");
+    must(b, litmus_observe(r.run, "temperature", "21.5", &b->error));
+    must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+    finish_recording(&r);
+    litmus_table *t = read_back(b, LITMUS_LIST_MEASUREMENTS), *steps = read_back(b, LITMUS_LIST_STEPS);
+    static const struct {
+        const char *name, *column, *text;
+    } cells[] = {
+        {"rail", "measurement_value", "1.5"}, {"rail", "measurement_units", "V"},  {"rail", "limit_low", "1.0"},          {"rail", "limit_comparator", "GELE"},
+        {"rail", "characteristic_id", "rail"}, {"rail", "spec_ref", "3.1"},        {"rail", "dut_pin", "J1.4"},           {"rail", "fixture_connection", "TP1"},
+        {"rail", "instrument_name", "dmm"},   {"rail", "instrument_channel", "2"}, {"rail", "instrument_resource", "GPIB::1"}, {"rail", "in_load", "0.5"},
+        {"rail", "measurement_text", "NULL"}, {"fw \"x\"", "measurement_text", "v2"}, {"fw \"x\"", "limit_text", "v1"},   {"fw \"x\"", "limit_comparator", "EQ"},
+        {"fw \"x\"", "measurement_value", "NULL"}, {"hot", "measurement_value", "NULL"}, {"hot", "measurement_outcome", "failed"}, {"lost", "measurement_outcome", "errored"},
+        {"lost", "limit_comparator", "NULL"}, {"id", "measurement_text", "abc"},   {"id", "limit_text", "NULL"},
+    };
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) {
+        const char *got = cell(t, "measurement_name", cells[i].name, cells[i].column);
+        if (strcmp(got, cells[i].text) != 0) fail_msg("%s, %s: %s, not %s", cells[i].name, cells[i].column, got, cells[i].text);
+    }
+    assert_true(litmus_table_text(t, 0, litmus_table_find(t, "measurement_timestamp"), (char[64]){0}, 64) > 0);
+    assert_string_equal(cell(steps, "step_name", "s0", "step_outcome"), "errored");
+    litmus_table_free(t);
+    litmus_table_free(steps);
+}
+
+static void sub_steps_nest_and_worsen_what_they_are_in(void **state) {
+    struct bench *b = *state;
+    struct recording r;
+    start_recording(b, &r, "SN1", 1);
+    must(b, litmus_step_start(r.run, 0, NULL, &b->error));
+    must(b, litmus_substep_start(r.run, "ramp", NULL, &b->error));
+    must(b, litmus_substep_start(r.run, "up/down 5%", "{\"v\": 1}", &b->error));
+    must(b, litmus_measure(r.run, "rail", 3, &volts, NULL, &b->error));
+    must(b, litmus_step_end(r.run, "passed", NULL, &b->error));
+    must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+    must(b, litmus_substep_start(r.run, "ramp", NULL, &b->error));
+    must(b, litmus_measure(r.run, "rail", 1.5, &volts, NULL, &b->error)); /* another step: its own names */
+    must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+    must(b, litmus_substep_start(r.run, "left open", NULL, &b->error));
+    finish_recording(&r);
+    litmus_table *steps = read_back(b, LITMUS_LIST_STEPS);
+    assert_int_equal(litmus_table_rows(steps), 5);
+    static const struct {
+        const char *path, *outcome, *name, *parent;
+    } rows[] = {
+        {"suite/s0", "terminated", "s0", "suite"},
+        {"suite/s0/ramp", "failed", "ramp", "suite/s0"},
+        {"suite/s0/ramp/up%2Fdown 5%25", "failed", "up/down 5%", "suite/s0/ramp"},
+        {"suite/s0/ramp#2", "passed", "ramp", "suite/s0"},
+        {"suite/s0/left open", "terminated", "left open", "suite/s0"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_string_equal(cell(steps, "step_path", rows[i].path, "step_outcome"), rows[i].outcome);
+        assert_string_equal(cell(steps, "step_path", rows[i].path, "step_name"), rows[i].name);
+        assert_string_equal(cell(steps, "step_path", rows[i].path, "parent_path"), rows[i].parent);
+        assert_string_equal(cell(steps, "step_path", rows[i].path, "step_index"), "0");
+    }
+    litmus_table_free(steps);
+}
+
+static void refused(struct bench *b, int code, int expected, const char *words) {
+    if (code != expected || strstr(b->error.text, words) == NULL) fail_msg("%s: \"%s\", not %s: %s", litmus_code_name(code), b->error.text, litmus_code_name(expected), words);
+    b->error = (struct litmus_error){0};
+}
+
+static void bad_input_is_refused_and_leaves_nothing(void **state) {
+    struct bench *b = *state;
+    struct recording r;
+    static char long_text[70000];
+    memset(long_text, 'x', sizeof long_text - 1);
+    const struct litmus_limit upside_down = {.low = 2, .high = 1, .nominal = NAN}, text = {.low = NAN, .high = NAN, .nominal = NAN, .text = "v1"};
+    start_recording(b, &r, "SN1", 1);
+    refused(b, litmus_measure(r.run, "x", 1, NULL, NULL, &b->error), LITMUS_ESTATE, "litmus_step_start first");
+    refused(b, litmus_step_start(r.run, 0, "[1]", &b->error), LITMUS_EINVAL, "must be an object");
+    refused(b, litmus_step_start(r.run, 0, "{\"a\"", &b->error), LITMUS_EINVAL, "inputs_json is no JSON");
+    must(b, litmus_step_start(r.run, 0, NULL, &b->error));
+    must(b, litmus_measure(r.run, "first", 1, NULL, NULL, &b->error));
+    refused(b, litmus_measure(r.run, "first", 2, NULL, NULL, &b->error), LITMUS_EINVAL, "first was measured in suite/s0 before");
+    refused(b, litmus_measure(r.run, NULL, 1, NULL, NULL, &b->error), LITMUS_EINVAL, "a measurement needs a name");
+    refused(b, litmus_measure(r.run, long_text, 1, NULL, NULL, &b->error), LITMUS_EINVAL, "at most 255");
+    refused(b, litmus_measure(r.run, "x", 1, &upside_down, NULL, &b->error), LITMUS_EINVAL, "the limit of x cannot judge: low 2 is above high 1");
+    refused(b, litmus_measure(r.run, "x", 1, &text, NULL, &b->error), LITMUS_EINVAL, "x is a number, and its limit a text");
+    refused(b, litmus_measure_text(r.run, "x", "v1", &volts, NULL, &b->error), LITMUS_EINVAL, "x is a text, and its limit one of numbers");
+    refused(b, litmus_measure_text(r.run, "x", long_text, NULL, NULL, &b->error), LITMUS_EINVAL, "attach it instead");
+    refused(b, litmus_measure_text(r.run, "x", "\xff", NULL, NULL, &b->error), LITMUS_EEVENT, "no JSON");
+    const struct litmus_measurement millivolts = {.name = "x", .value = 1500, .units = "mV", .limit = &volts};
+    refused(b, litmus_measure_full(r.run, &millivolts, NULL, &b->error), LITMUS_EINVAL, "in mV and its limit in V");
+    refused(b, litmus_verify(r.run, "x", 1, NULL, &b->error), LITMUS_EINVAL, "has no limit");
+    refused(b, litmus_observe(r.run, "x", "abc", &b->error), LITMUS_EINVAL, "a text needs its quotes");
+    refused(b, litmus_substep_start(r.run, "", NULL, &b->error), LITMUS_EINVAL, "a sub-step needs a name");
+    must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+    finish_recording(&r);
+    litmus_table *t = read_back(b, LITMUS_LIST_MEASUREMENTS);
+    assert_int_equal(litmus_table_rows(t), 1);
+    litmus_table_free(t);
+}
+
+static void verify_says_what_was_violated_once_it_is_on_record(void **state) {
+    struct bench *b = *state;
+    struct recording r;
+    start_recording(b, &r, "SN1", 1);
+    must(b, litmus_step_start(r.run, 0, NULL, &b->error));
+    must(b, litmus_verify(r.run, "good", 1.5, &volts, &b->error));
+    refused(b, litmus_verify(r.run, "bad", 2.5, &volts, &b->error), LITMUS_ELIMIT, "bad = 2.5 V is outside its limit (low 1.0, high 2.0, nominal 1.5, GELE)");
+    refused(b, litmus_verify(r.run, "none", NAN, &volts, &b->error), LITMUS_ELIMIT, "none = no value");
+    const struct litmus_measurement again = {.name = "good", .value = 1.6, .limit = &volts, .repeat = true};
+    must(b, litmus_measure_full(r.run, &again, NULL, &b->error));
+    const struct litmus_measurement elsewhere = {.name = "good", .value = 1.6, .limit = &volts, .fixture_connection = "TP2"};
+    must(b, litmus_measure_full(r.run, &elsewhere, NULL, &b->error));
+    must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+    finish_recording(&r);
+    litmus_table *t = read_back(b, LITMUS_LIST_MEASUREMENTS);
+    assert_int_equal(litmus_table_rows(t), 5);
+    assert_string_equal(cell(t, "measurement_name", "bad", "measurement_outcome"), "failed");
+    litmus_table_free(t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(everything_that_is_known_of_a_measurement_is_on_record),
+        TEST(sub_steps_nest_and_worsen_what_they_are_in),
+        TEST(bad_input_is_refused_and_leaves_nothing),
+        TEST(verify_says_what_was_violated_once_it_is_on_record),
+#undef TEST
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
