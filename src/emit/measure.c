@@ -138,7 +138,8 @@ int litmus_measure_text(litmus_run *run, const char *name, const char *text, con
 int litmus_verify(litmus_run *run, const char *name, double value, const struct litmus_limit *limit, struct litmus_error *error) {
     struct lt_limit judged = limit_of(limit);
     const char *outcome = NULL;
-    if (!lt_limit_any(&judged)) return lt_fail(error, LITMUS_EINVAL, 0, "litmus_verify of %.100s has no limit: use litmus_measure to record without one", name == NULL ? "" : name);
+    if (!lt_limit_any(&judged))
+        return lt_fail(error, LITMUS_EINVAL, 0, "litmus_verify of %.100s has no limit: use litmus_measure to record without one", name == NULL ? "" : name);
     int code = litmus_measure(run, name, value, limit, &outcome, error);
     if (code != LITMUS_OK || strcmp(outcome, "passed") == 0) return code;
     char low[LT_REAL_BYTES] = "-", high[LT_REAL_BYTES] = "-", nominal[LT_REAL_BYTES] = "-", text[LT_REAL_BYTES] = "no value";
@@ -158,7 +159,8 @@ int litmus_observe(litmus_run *run, const char *name, const char *value_json, st
     yyjson_read_err why = {0};
     const char *json = value_json == NULL ? "null" : value_json;
     yyjson_doc *value = yyjson_read_opts((char *)(uintptr_t)json, strlen(json), 0, NULL, &why);
-    if (value == NULL) return lt_fail(error, LITMUS_EINVAL, 0, "the value of observation %s is no JSON: %s (a text needs its quotes)", name, why.msg == NULL ? "out of memory" : why.msg);
+    if (value == NULL)
+        return lt_fail(error, LITMUS_EINVAL, 0, "the value of observation %s is no JSON: %s (a text needs its quotes)", name, why.msg == NULL ? "out of memory" : why.msg);
     struct lt_draft d = lt_draft_new();
     yyjson_mut_obj_add_str(d.doc, d.root, "step_name", step->step.name);
     yyjson_mut_obj_add_int(d.doc, d.root, "step_index", step->step.step_index);
