@@ -47,6 +47,9 @@ int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error
 int lt_io_sync_dirs(const struct lt_io *io, const char *folder, const char *top, struct litmus_error *error);
 /* fdatasync of a file by its name; one that is gone has nothing left to lose. */
 int lt_io_sync_file(const struct lt_io *io, const char *path, struct litmus_error *error);
+/* Has the system begin to write the file's content out, and does not wait: a later lt_io_sync_file has less to do.
+ * A mere hint, where there is such a thing. */
+void lt_io_start_sync(const char *path);
 /* A file appears whole or not at all: hidden temporary name beside `path` (`.{name}.tmp`), write,
  * fsync, rename, fsync of the folder. */
 int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n,

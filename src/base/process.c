@@ -175,7 +175,7 @@ void lt_memory_tame(int threads) {
 void lt_memory_at_work(void) {}
 void lt_memory_give_back(void) {}
 #else
-enum { TRIM_BYTES = 4 * 1024 * 1024, PAD_BYTES = 256 * 1024, TRIM_BYTES_AT_REST = 64 * 1024 };
+enum { TRIM_BYTES = 4 * 1024 * 1024, PAD_BYTES = 256 * 1024, TRIM_BYTES_AT_REST = 64 * 1024, ROOM_BYTES = 1536 * 1024 };
 static atomic_bool at_rest;
 
 void lt_memory_tame(int threads) {
@@ -184,10 +184,14 @@ void lt_memory_tame(int threads) {
     mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
     mallopt(M_TOP_PAD, PAD_BYTES);
 }
+/* The arena of a thread grows by a page a call of the system: a large piece of it, taken and given back, makes room at once. */
 void lt_memory_at_work(void) {
-    if (!atomic_exchange(&at_rest, false)) return;
-    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
-    mallopt(M_TOP_PAD, PAD_BYTES);
+    if (atomic_exchange(&at_rest, false)) {
+        mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+        mallopt(M_TOP_PAD, PAD_BYTES);
+    }
+    void *volatile large = malloc(ROOM_BYTES);
+    free(large);
 }
 /* malloc_trim leaves the end of a thread's arena alone; that shrinks at the next large free, if the
  * threshold lets it. So each thread with memory of its own has to call this, and the threshold stays

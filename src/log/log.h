@@ -62,6 +62,7 @@ enum lt_log_status lt_log_next(struct lt_log_reader *reader, struct lt_row *row,
 void lt_log_reader_free(struct lt_log_reader *reader);
 struct lt_log_damage lt_log_reader_damage(const struct lt_log_reader *reader);
 int64_t lt_log_reader_offset(const struct lt_log_reader *reader);     /* first byte not yet consumed */
+int64_t lt_log_reader_file_size(const struct lt_log_reader *reader);  /* of now; -1: unknown */
 int64_t lt_log_reader_row_offset(const struct lt_log_reader *reader); /* file offset of the last event's message */
 int64_t lt_log_reader_rows(const struct lt_log_reader *reader);       /* events given so far */
 int64_t lt_log_reader_message_row(const struct lt_log_reader *reader); /* those before the last event's message */

@@ -471,6 +471,9 @@ int lt_log_reader_seek(struct lt_log_reader *reader, int64_t offset, int64_t row
 struct lt_log_damage lt_log_reader_damage(const struct lt_log_reader *reader) {
     return reader->damage;
 }
+int64_t lt_log_reader_file_size(const struct lt_log_reader *reader) {
+    return lt_window_file_size(&reader->window);
+}
 int64_t lt_log_reader_offset(const struct lt_log_reader *reader) {
     return reader->offset;
 }

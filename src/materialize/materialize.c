@@ -333,21 +333,34 @@ static int publish(struct lt_materializer *m, const struct lt_gathered_run *run,
     return code;
 }
 
-static int materialize(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, bool rebuild,
-                       struct lt_materialized *done, struct litmus_error *error) {
-    struct lt_table rows;
+/* The rows, and in m->bytes the file that they make; *rows is to be released whatever comes of it. */
+static int make_file(struct lt_materializer *m, const struct lt_run *run, struct lt_table *rows, struct litmus_error *error) {
+    lt_table_init(rows);
+    lt_buf_clear(&m->bytes);
+    int code = lt_rows_build(run, rows, error);
+    return code == LITMUS_OK ? encode(run, rows, &m->bytes, error) : code;
+}
+
+/* What make_file made gets its name, its word on record and its place in the catalog. */
+static int hand_out(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, bool rebuild,
+                    const struct lt_table *rows, struct lt_materialized *done, struct litmus_error *error) {
     struct lt_buf name;
     lt_buf_init(&name);
     lt_run_count(&run->run, done);
-    lt_buf_clear(&m->bytes);
-    int code = lt_rows_build(&run->run, &rows, error);
-    if (code == LITMUS_OK) code = encode(&run->run, &rows, &m->bytes, error);
-    if (code == LITMUS_OK) code = publish(m, run, rebuild, &name, done, error);
+    int code = publish(m, run, rebuild, &name, done, error);
     struct lt_str relative = {name.p, name.n};
     if (code == LITMUS_OK && !rebuild) code = emit_materialized(session, own, done, relative, error);
-    if (code == LITMUS_OK) put_in_catalog(m, &rows, done->path, relative);
-    lt_table_release(&rows);
+    if (code == LITMUS_OK) put_in_catalog(m, rows, done->path, relative);
     lt_buf_release(&name);
+    return code;
+}
+
+static int materialize(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, bool rebuild,
+                       struct lt_materialized *done, struct litmus_error *error) {
+    struct lt_table rows;
+    int code = make_file(m, &run->run, &rows, error);
+    if (code == LITMUS_OK) code = hand_out(m, session, run, own, rebuild, &rows, done, error);
+    lt_table_release(&rows);
     return code;
 }
 
@@ -486,12 +499,17 @@ void lt_known_session_free(struct lt_known_session *known) {
 static int materialize_known(struct lt_materializer *m, const char *session_id, struct lt_known_session *known, size_t number, struct lt_own_log *own,
                              struct lt_materialized *done, struct litmus_error *error) {
     struct lt_gathering session;
+    struct lt_table rows;
+    lt_table_init(&rows);
     *done = (struct lt_materialized){0};
+    for (size_t i = 0; i < known->log_count; i++) lt_io_start_sync(known->logs[i].path); /* the disk writes while we make the file */
     int code = lt_gather_known(session_id, known->logs, known->log_count, &known->runs[number], &session, error);
     if (code == LITMUS_OK && !(session.runs[0]->run.has_started && session.runs[0]->run.has_ended))
         code = lt_fail(error, LITMUS_EDAMAGED, 0, "the start or the end of run %s cannot be read", known->runs[number].run_id);
+    if (code == LITMUS_OK) code = make_file(m, &session.runs[0]->run, &rows, error);
     if (code == LITMUS_OK) code = sync_logs(m, &session, NULL, error);
-    if (code == LITMUS_OK) code = materialize(m, &session, session.runs[0], own, false, done, error);
+    if (code == LITMUS_OK) code = hand_out(m, &session, session.runs[0], own, false, &rows, done, error);
+    lt_table_release(&rows);
     lt_gathering_release(&session);
     return code;
 }

@@ -35,8 +35,10 @@ enum {
     LIST_BUDGET = 64,
     NEWEST = 2,       /* folders that are held against the disk at each tick */
 };
-/* A producer that emits in a row wakes us this often, not at each event. */
-#define COALESCE_US ((int64_t)3 * 1000)
+/* A producer that emits in a row wakes us this often, not at each event, and half as often when it goes on:
+ * waking us costs it time, and so does our work beside it. */
+#define COALESCE_FIRST_US ((int64_t)3 * 1000)
+#define COALESCE_LAST_US ((int64_t)6 * 1000)
 #define STEP_US ((int64_t)5 * 1000)
 #define TICK_US ((int64_t)2 * 1000 * 1000)
 #define SYNC_US ((int64_t)1000 * 1000)
@@ -138,7 +140,8 @@ static void drain_watch(struct daemon *d) {
     }
     if (!any) return;
     d->active_us = lt_monotonic_us();
-    d->watch_at = d->active_us + COALESCE_US;
+    bool in_a_row = d->active_us - d->watch_at < COALESCE_FIRST_US;
+    d->watch_at = d->active_us + (in_a_row ? COALESCE_LAST_US : COALESCE_FIRST_US);
 }
 
 /* Somebody waits for a run of this session: its logs were written before he asked, so what they say

@@ -397,9 +397,9 @@ static bool log_open(struct lt_follow *f, struct lt_followed_log *log) {
 
 /* Reads some events. true: more may be there. */
 static bool log_read(struct lt_follow *f, struct lt_followed_log *log) {
-    struct stat st;
-    log->size = lstat(log->path, &st) == 0 ? (int64_t)st.st_size : -1;
+    log->size = -1;
     if (!log_open(f, log)) return false;
+    log->size = lt_log_reader_file_size(log->reader);
     for (int n = 0; n < EVENTS_A_TURN; n++) {
         struct lt_row row;
         struct litmus_error error = {0};
