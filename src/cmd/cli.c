@@ -91,6 +91,7 @@ int lt_cli_query(struct lt_cli *cli) {
 struct finish_work {
     struct lt_cli *cli;
     struct lt_materializer *materializer;
+    bool any;
 };
 
 static void finish_session(void *self, const char *session_id) {
@@ -98,6 +99,7 @@ static void finish_session(void *self, const char *session_id) {
     struct litmus_error error = {0};
     struct lt_cli *cli = work->cli;
     int code = LITMUS_OK;
+    work->any = true;
     if (work->materializer == NULL) code = lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &work->materializer, &error);
     if (code == LITMUS_OK) code = lt_materialize_session(work->materializer, session_id, NULL, NULL, &error);
     if (code != LITMUS_OK && cli->verbose > 0) lt_say(cli, "session %s is not finished: %s", session_id, error.text);
@@ -105,7 +107,8 @@ static void finish_session(void *self, const char *session_id) {
 
 void lt_cli_finish_work(struct lt_cli *cli) {
     struct finish_work work = {.cli = cli};
-    (void)lt_query_unfinished(cli->query, finish_session, &work, NULL);
+    int code = lt_query_unfinished(cli->query, finish_session, &work, NULL);
+    if (code == LITMUS_OK && !work.any) lt_query_take_as_is(cli->query);
     lt_materializer_free(work.materializer);
 }
 

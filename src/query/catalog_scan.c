@@ -45,6 +45,7 @@ struct scan {
     size_t dir_count, dir_capacity;
     struct lt_map dir_by_path;
     struct lt_buf path; /* of the file at hand */
+    int folder_fd;      /* of the folder at hand */
     bool writing;       /* in a transaction */
     bool locked_out;    /* another process kept the lock: answer from what is known */
     int writes;
@@ -124,8 +125,13 @@ static int by_text(const void *a, const void *b) {
     return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
 }
 
+/* The ledger's come sorted. */
 static void sort_names(struct names *n) {
-    if (n->count > 1) qsort(n->items, n->count, sizeof *n->items, by_text);
+    for (size_t i = 1; i < n->count; i++)
+        if (by_text(&n->items[i - 1], &n->items[i]) > 0) {
+            qsort(n->items, n->count, sizeof *n->items, by_text);
+            return;
+        }
 }
 
 static bool wanted_name(const char *name, const char *suffix) {
@@ -209,7 +215,7 @@ static int take_file(struct scan *s, const struct kind *kind, const char *dir, c
                      struct litmus_error *error) {
     struct stat st;
     if (kind->logs) return known != NULL ? LITMUS_OK : take_log(s, dir, name, retry, error);
-    if (stat(absolute(s, dir, name), &st) != 0 || !S_ISREG(st.st_mode)) return LITMUS_OK;
+    if (fstatat(s->folder_fd, name, &st, 0) != 0 || !S_ISREG(st.st_mode)) return LITMUS_OK;
     struct lt_store_entry file = {.name = name, .size = st.st_size, .mtime_ns = lt_mtime_ns(&st)};
     if (known != NULL && known->size == file.size && known->mtime_ns == file.mtime_ns) return LITMUS_OK;
     return take_run_file(s, dir, file, retry, error);
@@ -267,11 +273,12 @@ static int scan_folder(struct scan *s, const struct kind *kind, const char *dir,
     if (folder == NULL) return LITMUS_OK; /* gone, or not ours to read: nothing of it is listed */
     struct names disk = {.arena = &s->arena}, ledger = {.arena = &s->arena};
     bool retry = false;
+    s->folder_fd = dirfd(folder);
     int code = list_folder(folder, kind->suffix, &disk, error);
-    closedir(folder);
     if (code == LITMUS_OK) code = load_ledger(s, kind, dir, &ledger, error);
     if (code == LITMUS_OK) code = compare(s, kind, dir, &disk, &ledger, &retry, error);
     if (code == LITMUS_OK) code = note_dir(s, dir, known, lt_mtime_ns(&st), retry, error);
+    closedir(folder);
     free(disk.items);
     free(ledger.items);
     return code;

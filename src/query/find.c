@@ -120,7 +120,7 @@ static int find_prefix(struct lt_query *q, const char *ref, const char *prefix, 
     int code = LITMUS_OK;
     /* A whole id whose file is where the catalog says needs no look at the folders. */
     bool known = s.prefix.n == RUN_ID_BYTES && lt_catalog_is_current(q->catalog, prefix);
-    if (!known) code = lt_catalog_refresh(q->catalog, error);
+    if (!known) code = lt_query_refresh(q, error);
     if (code == LITMUS_OK) code = lt_catalog_ids(q->catalog, prefix, false, CANDIDATES_MAX + 1, take_match, &s, error);
     if (code == LITMUS_OK) code = s.failed;
     if (code == LITMUS_OK && !(known && s.found > 0)) code = search_live(&s);

@@ -142,6 +142,16 @@ static int add_overlay(struct lt_query *q, const struct lt_run_filter *f, struct
     return code;
 }
 
+void lt_query_take_as_is(struct lt_query *q) {
+    q->as_is = true;
+}
+
+int lt_query_refresh(struct lt_query *q, struct litmus_error *error) {
+    bool as_is = q->as_is;
+    q->as_is = false;
+    return as_is ? LITMUS_OK : lt_catalog_refresh(q->catalog, error);
+}
+
 int lt_summaries_load(struct lt_query *q, const struct lt_run_filter *filter, struct lt_summaries *out, struct litmus_error *error) {
     *out = (struct lt_summaries){.items = NULL};
     lt_arena_init(&out->arena);
@@ -149,7 +159,7 @@ int lt_summaries_load(struct lt_query *q, const struct lt_run_filter *filter, st
     int64_t offset = filter->offset > 0 ? filter->offset : 0;
     first.offset = 0;
     if (filter->limit > 0) first.limit = filter->limit > INT64_MAX - offset ? 0 : filter->limit + offset;
-    int code = lt_catalog_refresh(q->catalog, error);
+    int code = lt_query_refresh(q, error);
     if (code == LITMUS_OK) code = load_checked(q, &first, out, error);
     if (code == LITMUS_OK && !filter->finished_only) code = add_overlay(q, &first, out, error);
     if (code != LITMUS_OK) return code;

@@ -73,6 +73,9 @@ int lt_event_follow_poll(struct lt_event_follow *follow, void (*each)(void *self
 /* Sessions whose producers are gone and that are not finished: lt_materialize_session is for them.
  * Refreshes first. */
 int lt_query_unfinished(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
+/* The next list or search takes the catalog as it is, once: for who called lt_query_unfinished this instant and
+ * found nothing to do. */
+void lt_query_take_as_is(struct lt_query *query);
 /* Every session with a log, oldest log first. Refreshes first. */
 int lt_query_sessions(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
 /* Files that are left out of every listing because they cannot be read. */

@@ -13,6 +13,7 @@ struct lt_query {
     char *data_dir;
     struct lt_catalog *catalog;
     int lake_fd; /* shared lock on the lake while its files are in use; -1: none */
+    bool as_is;  /* lt_query_take_as_is */
 };
 
 /* ---- overlay.c: runs that have no file ---- */
@@ -38,6 +39,8 @@ struct lt_summaries {
     struct lt_summary *items;
     size_t count, capacity;
 };
+/* lt_catalog_refresh, unless lt_query_take_as_is was called just before. */
+int lt_query_refresh(struct lt_query *query, struct litmus_error *error);
 int lt_summaries_load(struct lt_query *query, const struct lt_run_filter *filter, struct lt_summaries *out, struct litmus_error *error);
 void lt_summaries_release(struct lt_summaries *list);
 

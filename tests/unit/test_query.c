@@ -151,6 +151,20 @@ static void expect_find(struct bench *b, struct lt_query *q, const char *ref, in
     lt_error_clear(&b->error);
 }
 
+static void test_what_was_just_looked_at_is_taken_as_it_is_once(void **state) {
+    struct bench *b = *state;
+    struct lt_query *q = open_query(b);
+    must(b, lt_query_unfinished(q, note_session, (char[64]){""}, &b->error));
+    lt_query_take_as_is(q);
+    (void)record_crash(b, "A");
+    for (int64_t seen = 0; seen < 2; seen++) { /* the second list looks for itself */
+        struct lt_table t = runs(b, q, &(struct lt_run_filter){.limit = 10});
+        assert_int_equal(lt_table_rows(&t), seen);
+        lt_table_release(&t);
+    }
+    lt_query_free(q);
+}
+
 static void test_find(void **state) {
     struct bench *b = *state;
     struct lt_query *q = open_query(b);
@@ -444,6 +458,7 @@ int main(void) {
         TEST(test_runs_by_filter_limit_and_offset),
         TEST(test_a_run_in_flight_is_listed_and_ends),
         TEST(test_a_dead_producers_run_is_unfinished_until_materialized),
+        TEST(test_what_was_just_looked_at_is_taken_as_it_is_once),
         TEST(test_find),
         TEST(test_an_ambiguous_prefix_names_the_candidates),
         TEST(test_steps_and_measurements_live_and_final),
