@@ -12,7 +12,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["LimitFailure", "MissingLimitError", "__version__", "channel", "connect", "open_channel", "record_measurement", "refresh", "scan"]
+__all__ = ["DuplicateMeasurementError", "Limit", "LimitFailure", "MissingLimitError", "__version__", "channel", "connect", "open_channel", "record_measurement", "refresh", "scan"]
 
 _LAZY = {
     "connect": "litmus.sql",
@@ -21,6 +21,8 @@ _LAZY = {
     "channel": "litmus._channels",
     "open_channel": "litmus._channels",
     "record_measurement": "litmus._measure",
+    "DuplicateMeasurementError": "litmus._measure",
+    "Limit": "litmus._limits",
     "LimitFailure": "litmus._measure",
     "MissingLimitError": "litmus._measure",
 }

@@ -1,10 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements from a test body: judged, then on record before the call returns."""
+"""Measurements, observations and sub-steps of a test body: on record before the call returns."""
 
 from __future__ import annotations
 
+import contextvars
+import datetime
+
+from litmus.plugin import load
+
+_limits, _verdict = load("_limits"), load("_verdict")
+Limit = _limits.Limit
+
+TEXT_MAX = 64 * 1024  # bytes
+NAME_MAX = 255  # bytes
+PATH_FIELDS = ("characteristic_id", "spec_ref", "dut_pin", "fixture_connection", "instrument_name", "instrument_resource", "instrument_channel")
+
 # The executions now under way in this process; the innermost is last (a pytest in a pytest).
 running: list = []
+
+# Violations that a soft part collects; None: they are raised at once.
+_soft: contextvars.ContextVar = contextvars.ContextVar("litmus_soft", default=None)
 
 
 class LimitFailure(AssertionError):
@@ -15,68 +30,302 @@ class MissingLimitError(Exception):
     """`verify` was called for a name that has no limit."""
 
 
-def record_measurement(
-    name: str,
-    value: float | None,
-    *,
-    units: str | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    nominal: float | None = None,
-    comparator: str | None = None,
-) -> str | None:
+class DuplicateMeasurementError(Exception):
+    """A name was measured a second time in one step (on one connection), and nobody said that it repeats."""
+
+
+class Frame:
+    """An open step, planned or a sub-step: what its events say of it, and what they have come to.
+
+    Parameters: emit (event type, payload), identity (the fields of its test.step_started).
+    """
+
+    __slots__ = ("emit", "failure", "identity", "judged", "measured", "members", "opened")
+
+    def __init__(self, emit, identity: dict):
+        self.emit = emit
+        self.identity = identity
+        self.members = {key: identity[key] for key in ("step_name", "step_index", "step_path", "vector_index", "retry", "inputs")}
+        self.measured: set = set()
+        self.opened: dict = {}  # sub-step -> how often
+        self.failure = None  # (outcome, words) of the worst that was measured in it
+        self.judged = False
+
+    def worsen(self, outcome: str, words: str) -> None:
+        """Takes a measurement, or a sub-step, that did not pass into the step's verdict."""
+        if self.failure is None or _verdict.worse(self.failure[0], outcome) != self.failure[0]:
+            self.failure = (outcome, words)
+
+    def note_name(self, name: str, connection: str | None, repeat: bool) -> None:
+        """Errors: DuplicateMeasurementError."""
+        key = name if connection is None else (name, connection)
+        if key in self.measured and not repeat:
+            raise DuplicateMeasurementError(f"{name} was measured in {self.members['step_path']} before: give it another name, or say that it repeats (repeat=True)")
+        self.measured.add(key)
+
+
+def innermost() -> Frame | None:
+    """The step that is open here; None where nothing is recorded."""
+    return running[-1].frames[-1] if running else None
+
+
+def _measure(name, value, given, low, high, nominal, comparator, units, repeat, path):
+    """Records and judges; returns (outcome, limit, value and units as they are on record)."""
+    check_name("a measurement", name)
+    for key, word in path.items():
+        if key not in PATH_FIELDS:
+            raise TypeError(f"measurement {name}: there is no {key!r}{_limits.nearest(key, PATH_FIELDS)}")
+        if word is not None and not isinstance(word, str):
+            raise TypeError(f"measurement {name}: {key} is a text, not {word!r}")
+    frame = running[-1].frames[-1] if running else None
+    limit = _limit(name, given, low, high, nominal, comparator, units)
+    kind = type(value)
+    if kind is not float and kind is not int:
+        value = _value(name, value)
+    if limit is None:
+        outcome = "errored" if value is None or value != value else "done"
+    else:
+        value, units = _fit(name, value, units, limit)
+        outcome = limit.judge(value)
+    if frame is not None:
+        frame.note_name(name, path.get("fixture_connection"), repeat)
+        payload = {**frame.members, "measurement_name": name, "measurement_timestamp": now(), "units": units, "outcome": outcome}
+        payload["text" if isinstance(value, str) else "value"] = value
+        if limit is not None:
+            frame.judged = True
+            payload.update(limit.fields)
+        if path:
+            payload.update((key, word) for key, word in path.items() if word is not None)
+        frame.emit("test.measurement", payload)
+        if outcome == "failed":
+            frame.worsen(outcome, limit.violation(name, value, units))
+        elif outcome == "errored":
+            frame.worsen(outcome, f"{name} = {value!r} could not be measured")
+    return outcome, limit, value, units
+
+
+def measure(name, value, limit=None, *, units=None, low=None, high=None, nominal=None, comparator=None, repeat=False, **path) -> str | None:
     """Record a measurement in the step that is running, judged against its limit.
 
-    Parameters: name; value (a number, a bool, or None when it could not be measured); units; low,
-    high, nominal (the limit; without all three there is none); comparator (GELE by default, GELT,
-    GTLE, GTLT, GE, GT, LE, LT, EQ, NE).
+    Parameters: name (at most 255 bytes); value (a number, a bool, a str of at most 64 KiB, or None when it could not be
+    measured); limit (a Limit, (low, high) or a dict; without one low, high, nominal and comparator make it; without
+    those there is none); units (those of the limit when not given; others are converted by pint); repeat (True: the step
+    may have measured the name before); characteristic_id, spec_ref, dut_pin, fixture_connection, instrument_name,
+    instrument_resource, instrument_channel (texts: where it comes from).
 
     Returns the outcome: `passed`, `failed`, `done` (no limit), `errored` (no value, NaN). None
     outside of a test that is being recorded: nothing is recorded then.
 
-    Errors: TypeError when value is no number; ValueError for a limit that cannot judge (an
-    unknown comparator, no bound that it uses, low > high). Nothing is recorded then.
+    Errors: TypeError for a value of a wrong type; ValueError for a limit that cannot judge (an unknown comparator, no
+    bound that it uses, low > high), units that do not fit, a text that is too long; DuplicateMeasurementError. Nothing is
+    recorded then.
     """
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"a measurement's name is a non-empty str, not {name!r}")
-    number = _number(value)
-    outcome = judge(number, low, high, nominal, comparator)
-    if not running:
-        return None
-    has_limit = not (low is None and high is None and nominal is None)
-    running[-1].measured(
-        {
-            "measurement_name": name,
-            "value": number,
-            "units": units,
-            "outcome": outcome,
-            "limit_low": low,
-            "limit_high": high,
-            "limit_nominal": nominal,
-            "limit_comparator": (comparator or "GELE") if has_limit else None,
-        }
-    )
-    return outcome
+    outcome = _measure(name, value, limit, low, high, nominal, comparator, units, repeat, path)[0]
+    return outcome if running else None
 
 
-def verify(name: str, value: float | None, **limit) -> str | None:
-    """Like record_measurement, but a limit is required and a violation stops the test.
+record_measurement = measure
 
-    Parameters: as those of record_measurement.
 
-    Errors: MissingLimitError without a limit (nothing is recorded), LimitFailure (an
-    AssertionError) when the value is outside it (recorded first), and those of record_measurement.
+def verify(name, value, limit=None, *, units=None, low=None, high=None, nominal=None, comparator=None, repeat=False, **path) -> str:
+    """Like `measure`, but a limit is required and a violation stops the test (in a soft part: is raised at its end).
+
+    Parameters: as those of `measure`. Returns the outcome, recorded or not.
+
+    Errors: MissingLimitError without a limit (nothing is recorded), LimitFailure (an AssertionError) when the value is
+    outside it (recorded first), and those of `measure`.
     """
-    if all(limit.get(key) is None for key in ("low", "high", "nominal")):
-        raise MissingLimitError(f"verify({name!r}): no limit is given; use measure() to record without one")
-    outcome = record_measurement(name, value, **limit)
-    if outcome is None:  # not recording: the verdict holds all the same
-        outcome = judge(
-            _number(value), limit.get("low"), limit.get("high"), limit.get("nominal"), limit.get("comparator")
-        )
+    if limit is None and low is None and high is None and nominal is None and comparator is None:
+        limit = declared(name)
+        if limit is None:
+            raise MissingLimitError(f"verify({name!r}): no limit is given; use measure() to record without one")
+    outcome, limit, value, units = _measure(name, value, limit, low, high, nominal, comparator, units, repeat, path)
     if outcome == "failed":
-        raise LimitFailure(f"{name} = {value!r} is outside {describe(limit)}")
+        words = limit.violation(name, value, units)
+        collected = _soft.get()
+        if collected is None:
+            raise LimitFailure(words)
+        collected.append((name, words))
     return outcome
+
+
+class soft:
+    """`with verify.soft():` goes on after violations, and raises one LimitFailure with all of them at its end."""
+
+    def __enter__(self) -> list:
+        self.collected: list = []
+        self.token = _soft.set(self.collected)
+        return self.collected
+
+    def __exit__(self, kind, exc, trace) -> None:
+        _soft.reset(self.token)
+        if self.collected and kind is None:
+            raise LimitFailure(_all_words(self.collected))
+
+
+verify.soft = soft
+
+
+def _all_words(collected: list) -> str:
+    if len(collected) == 1:
+        return collected[0][1]
+    names = ", ".join(dict.fromkeys(name for name, _ in collected))
+    return "\n  ".join([f"{len(collected)} measurements are outside their limits: {names}", *(words for _, words in collected)])
+
+
+def observe(name: str, value) -> None:
+    """Record an output of the step that is running, not judged: column `out_{name}`. The same name again replaces it.
+
+    Parameters: name (at most 255 bytes), value (what JSON has; anything else becomes its repr; at most 64 KiB of text).
+
+    Errors: TypeError for a name that is none, ValueError for a text that is too long.
+    """
+    check_name("an observation", name)
+    if isinstance(value, str):
+        _check_text(f"observation {name}", value)
+    frame = innermost()
+    if frame is None:
+        return
+    members = {key: part for key, part in frame.members.items() if key != "inputs"}
+    frame.emit("test.observation", {**members, "name": name, "value": load("_recorder").plain(value)})
+
+
+class step:
+    """`with step("ramp"):` is a sub-step of the step that is running; sub-steps nest.
+
+    Parameters: name; soft (True: violations of `verify` in it are collected, and raised at its end); inputs (commanded
+    parameters, a dict). A name that is opened again in the same step gets `#2` in its path, and so on.
+
+    What it comes to: an exception (failed, errored, skipped, terminated), else the worst of what was judged in it, else
+    done; that worsens the step it is in.
+    """
+
+    def __init__(self, name: str, *, soft: bool = False, inputs: dict | None = None):
+        check_name("a sub-step", name)
+        self.name, self.inputs = name, inputs or {}
+        self.soft = globals()["soft"]() if soft else None
+        self.frame = self.execution = None
+
+    def __enter__(self) -> step:
+        if running:
+            self.execution = running[-1]
+            self.frame = open_substep(self.execution.frames[-1], self.name, load("_recorder").plain_map(self.inputs))
+            self.execution.frames.append(self.frame)
+        if self.soft is not None:
+            self.soft.__enter__()
+        return self
+
+    def __exit__(self, kind, exc, trace) -> None:
+        failure = exc
+        try:
+            if self.soft is not None:
+                self.soft.__exit__(kind, exc, trace)
+        except LimitFailure as collected:
+            failure = collected
+            raise
+        finally:
+            if self.frame is not None:
+                close_substep(self.execution.frames, self.frame, failure)
+
+
+def open_substep(parent: Frame, name: str, inputs: dict) -> Frame:
+    """Puts the start of a sub-step on record."""
+    count = parent.opened[name] = parent.opened.get(name, 0) + 1
+    path = f"{parent.members['step_path']}/{name.replace('%', '%25').replace('/', '%2F')}{f'#{count}' if count > 1 else ''}"
+    identity = {**parent.identity, "step_name": name, "step_path": path, "parent_path": parent.members["step_path"], "inputs": inputs}
+    for key in ("outcome", "vector_outcome", "message", "failed_phase", "outputs"):
+        identity.pop(key, None)
+    parent.emit("test.step_started", identity)
+    frame = Frame(parent.emit, identity)
+    frame.members["vector_index"] = identity["vector_index"] = parent.members["vector_index"]
+    return frame
+
+
+def close_substep(frames: list, frame: Frame, exc: BaseException | None, cut_off: bool = False) -> None:
+    """Puts the end of a sub-step, and of those that are still open in it, on record. `exc`: what left it."""
+    while frame in frames and len(frames) > 1:
+        last = frames.pop()
+        outcome, words = _substep_verdict(last, exc, cut_off)
+        last.emit("test.step_ended", {**last.identity, "outcome": outcome, "vector_outcome": outcome, "message": words})
+        if _verdict.SEVERITY[outcome] > _verdict.SEVERITY["passed"]:
+            frames[-1].worsen(outcome, f"{last.members['step_name']}: {words}" if words else last.members["step_name"])
+        frames[-1].judged |= last.judged
+
+
+def _substep_verdict(frame: Frame, exc: BaseException | None, cut_off: bool) -> tuple:
+    outcome, words = frame.failure or (None, None)
+    if cut_off:
+        return _verdict.worse("terminated", outcome), words or "cut off"
+    if exc is None:
+        return outcome or ("passed" if frame.judged else "done"), words
+    said = _verdict.left_by(exc)
+    return (said, _verdict.one_line(str(exc)) or type(exc).__name__) if _verdict.worse(said, outcome) == said else (outcome, words)
+
+
+# -- limits and values
+
+
+def declared(name: str) -> Limit | None:
+    """The limit that is declared for a name in the step that is running: None when there is none."""
+    return None
+
+
+def _limit(name, given, low, high, nominal, comparator, units):
+    if low is None and high is None and nominal is None and comparator is None:
+        if given is None:
+            return declared(name)
+        limit = Limit.of(given, name)
+        return limit if limit else None
+    if given is not None:
+        raise TypeError(f"measurement {name} has a limit, and bounds beside it: give one of them")
+    return Limit(low, high, nominal, comparator, units=units, what=name)
+
+
+def _fit(name: str, value, units, limit: Limit) -> tuple:
+    """Value and units as the limit has them. Errors: TypeError, ValueError when they do not fit."""
+    if value is not None and isinstance(value, str) != limit.is_text:
+        kinds = ("a text", "one of numbers") if isinstance(value, str) else ("a number", "a text")
+        raise TypeError(f"measurement {name} is {kinds[0]}, and its limit {kinds[1]}")
+    if units is None or limit.units is None or units == limit.units:
+        return value, units or limit.units
+    if value is None or isinstance(value, str):
+        return value, units
+    return _limits.in_units(value, units, limit.units, f"measurement {name}"), limit.units
+
+
+def _value(name: str, value):
+    """A number, a str or None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        _check_text(f"measurement {name}", value)
+        return value
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, (int, float)):
+        return value
+    convert = getattr(type(value), "__float__", None)  # numpy scalars, Decimal, Fraction
+    if convert is not None and not isinstance(value, (bytes, bytearray)):
+        return float(value)
+    raise TypeError(f"measurement {name}: a value is a number, a bool, a str or None, not {type(value).__name__}")
+
+
+def _check_text(what: str, text: str) -> None:
+    if len(text) > TEXT_MAX or len(text.encode("utf-8", "surrogatepass")) > TEXT_MAX:
+        raise ValueError(f"the text of {what} has {len(text)} characters, at most {TEXT_MAX} bytes are taken: attach it instead")
+
+
+def check_name(what: str, name) -> None:
+    """Errors: TypeError for a name that is no text, ValueError for one that is too long."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"the name of {what} is a non-empty str, not {name!r:.100}")
+    if len(name) > NAME_MAX // 4 and len(name.encode("utf-8", "surrogatepass")) > NAME_MAX:
+        raise ValueError(f"the name of {what} has {len(name)} characters, at most {NAME_MAX} bytes are taken: {name[:40]}...")
+
+
+def now() -> str:
+    """The time, as events have it."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def judge(value, low=None, high=None, nominal=None, comparator=None) -> str:
@@ -84,25 +333,4 @@ def judge(value, low=None, high=None, nominal=None, comparator=None) -> str:
 
     Errors: ValueError for a limit that cannot judge.
     """
-    from litmus import _litmus
-
-    return _litmus.Limit("the measurement", low, high, nominal, comparator).judge(value)
-
-
-def describe(limit: dict) -> str:
-    """A limit in words, for a message."""
-    parts = [f"{key} {limit[key]!r}" for key in ("low", "high", "nominal") if limit.get(key) is not None]
-    return "limit " + ", ".join(parts) + (f" ({limit['comparator']})" if limit.get("comparator") else "")
-
-
-def _number(value):
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return float(value)
-    if isinstance(value, (int, float)):
-        return value
-    convert = getattr(type(value), "__float__", None)  # numpy scalars, Decimal, Fraction
-    if convert is not None and not isinstance(value, (str, bytes)):
-        return float(value)
-    raise TypeError(f"a measurement's value is a number, not {type(value).__name__}")
+    return Limit(low, high, nominal, comparator).judge(value)

@@ -651,7 +651,7 @@ class Execution:
     """One execution of a planned item, from before its fixtures to after their end."""
 
     __slots__ = (
-        "calls", "failed_phase", "identity", "inputs", "item", "measured_failures", "message", "notes", "outcome", "owner",
+        "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "notes", "outcome", "owner",
         "passed_over", "raw_node_id", "retry", "started", "step", "subtest",
     )  # fmt: skip
 
@@ -668,7 +668,7 @@ class Execution:
         self.notes = None  # verdicts of other phases, in words
         self.passed_over = None  # words of a skip marker
         self.subtest = None  # first failing subtest, in words
-        self.measured_failures = None
+        self.frames = []  # the open steps (_measure.Frame): this one, then its sub-steps
 
     def add(self, outcome: str, phase: str, message: str) -> None:
         """Another phase's verdict: the worse one leads, the other stays in the message."""
@@ -684,32 +684,10 @@ class Execution:
         text = f"{phase} {outcome}: {message}" if message else f"{phase} {outcome}"
         self.notes = text if self.notes is None else f"{self.notes}; {text}"
 
-    def measured(self, fields: dict) -> None:
-        """One measurement of this execution; called by litmus.record_measurement."""
-        from datetime import datetime, timezone
-
-        identity = self.identity
-        now = datetime.now(timezone.utc)
-        payload = {
-            "step_name": identity["step_name"],
-            "step_index": identity["step_index"],
-            "step_path": identity["step_path"],
-            "vector_index": identity["vector_index"],
-            "retry": self.retry,
-            "measurement_timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "inputs": self.inputs,
-        }
-        payload.update(fields)
-        self.owner.part.emit("test.measurement", payload)
-        outcome = fields["outcome"]
-        if outcome in ("failed", "errored"):
-            words = {key[6:]: value for key, value in fields.items() if key.startswith("limit_")}
-            value, units = fields["value"], fields["units"]
-            text = f"{fields['measurement_name']} = {value!r}{' ' + units if units else ''}"
-            text += f" is outside {_measure.describe(words)}" if outcome == "failed" else " could not be measured"
-            before = self.measured_failures
-            if before is None or _verdict.worse(before[0], outcome) != before[0]:
-                self.measured_failures = (outcome, text)
+    @property
+    def measured_failures(self):
+        """(outcome, words) of the worst that was measured in it; None: nothing went wrong."""
+        return self.frames[0].failure if self.frames else None
 
 
 class Items:
@@ -821,6 +799,7 @@ class Items:
         else:
             self.part.emit("test.step_started", identity, occurred_at)
         execution.started = True
+        execution.frames.append(_measure.Frame(self.part.emit, identity))
         self.running.append(execution)
 
     def judge(self, execution: Execution, report, when: str) -> None:
@@ -887,6 +866,8 @@ class Items:
             execution.outcome, execution.failed_phase, execution.message = "failed", "call", execution.subtest
         elif execution.subtest is not None and execution.message and execution.message.startswith("contains "):
             execution.message = execution.subtest
+        if len(execution.frames) > 1:
+            _measure.close_substep(execution.frames, execution.frames[1], None, cut_off=True)
         judged = execution.measured_failures
         if judged is not None and execution.outcome in (None, "passed", "skipped", "done"):
             execution.add(judged[0], "call", judged[1])
@@ -1034,7 +1015,7 @@ def _inputs(item) -> dict:
     """The parameters of an item; whatever another plugin calls a callspec, a step starts."""
     try:
         callspec = getattr(item, "callspec", None)
-        return _plain_map(callspec.params) if callspec is not None else {}
+        return plain_map(callspec.params) if callspec is not None else {}
     except Exception as exc:
         return {"_error": _text(exc)}
 
@@ -1042,7 +1023,7 @@ def _inputs(item) -> dict:
 def _outputs(properties) -> dict:
     """user_properties (record_property) as a map, the last of a name; what is no pair is left out."""
     try:
-        return _plain_map(dict(p for p in properties if isinstance(p, (tuple, list)) and len(p) == 2))
+        return plain_map(dict(p for p in properties if isinstance(p, (tuple, list)) and len(p) == 2))
     except Exception as exc:
         return {"_error": _text(exc)}
 
@@ -1061,18 +1042,19 @@ def _description(item) -> str | None:
 _INT64 = 1 << 63
 
 
-def _plain_map(values: dict) -> dict:
+def plain_map(values: dict) -> dict:
     """A map for inputs or outputs: what JSON has stays as it is, the rest becomes text."""
-    plain = {}
+    made = {}
     for key, value in values.items():
         kind = type(value)
         if kind is not str and kind is not float and kind is not bool and value is not None:
-            value = _plain(value, 0)
-        plain[key if type(key) is str else _text(key)] = value
-    return plain
+            value = plain(value)
+        made[key if type(key) is str else _text(key)] = value
+    return made
 
 
-def _plain(value, depth: int):
+def plain(value, depth: int = 0):
+    """A value as JSON has it."""
     kind = type(value)
     if kind is int:
         return value if -_INT64 <= value < _INT64 else str(value)
@@ -1080,12 +1062,12 @@ def _plain(value, depth: int):
         return value
     if depth < 8:
         if kind is list or kind is tuple:
-            return [_plain(part, depth + 1) for part in value]
+            return [plain(part, depth + 1) for part in value]
         if kind is dict:
-            return {k if type(k) is str else _text(k): _plain(v, depth + 1) for k, v in value.items()}
+            return {k if type(k) is str else _text(k): plain(v, depth + 1) for k, v in value.items()}
     if kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         try:
-            return _plain(value.item(), 8)
+            return plain(value.item(), 8)
         except Exception:
             pass
     return _text(value)

@@ -72,6 +72,15 @@ def body_outcome(exc: BaseException | None) -> str:
     return "errored"
 
 
+def left_by(exc: BaseException) -> str:
+    """The outcome of a part of a body that an exception left: also skipped and terminated."""
+    from _pytest.outcomes import Exit, Skipped
+
+    if isinstance(exc, Skipped):
+        return "skipped"
+    return "terminated" if isinstance(exc, (KeyboardInterrupt, SystemExit, Exit)) else body_outcome(exc)
+
+
 def reported_outcome(report) -> str:
     """Like body_outcome, for a report that came from another process without its exception."""
     message = getattr(getattr(report.longrepr, "reprcrash", None), "message", None)

@@ -139,14 +139,26 @@ def load(*names: str):
 
 @pytest.fixture
 def measure():
-    """Records measurements: `measure(name, value, units=..., low=..., high=...)` returns the outcome."""
-    return load("_measure").record_measurement
+    """Records measurements: `measure(name, value, limit, units=...)` returns the outcome, and never raises for a violated limit."""
+    return load("_measure").measure
 
 
 @pytest.fixture
 def verify():
-    """Like `measure`, but needs a limit, and a violation stops the test."""
+    """Like `measure`, but needs a limit, and a violation stops the test; `with verify.soft():` collects them."""
     return load("_measure").verify
+
+
+@pytest.fixture
+def observe():
+    """Records an output of the step, not judged: `observe(name, value)`, column `out_{name}`."""
+    return load("_measure").observe
+
+
+@pytest.fixture
+def step():
+    """Opens sub-steps: `with step("ramp"): ...`; they nest."""
+    return load("_measure").step
 
 
 @pytest.fixture

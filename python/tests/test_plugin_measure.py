@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from litmus import Limit
 from litmus._measure import judge
 
 INF, NAN = math.inf, math.nan
@@ -23,7 +24,7 @@ JUDGED = [
     (8, 9, 5, "EQ", 5, "passed"), (None, None, 5, "EQ", 5.1, "failed"), (None, None, 5, "NE", 5.1, "passed"),
     (None, None, 5, "NE", 5, "failed"), (0, 1, None, "GELE", True, "passed"),
     (None, 2, 9, None, 1, "passed"), (None, None, "v1", None, "v1", "passed"), (None, None, "v1", "NE", "v1", "failed"),
-    (0, 1, None, None, "v1", "failed"), (None, None, "\udc80", None, "\udc80", "passed"), (1, 2, None, None, -INF, "failed"),
+    (None, None, "\udc80", None, "\udc80", "passed"), (1, 2, None, None, -INF, "failed"),
 ]  # fmt: skip
 
 REFUSED = [
@@ -60,7 +61,7 @@ def test_recorded(suite):
                 verify("ok", 1, high=2)
                 verify("bad", 3, high=2)
             def test_no_limit(verify): verify("x", 1)
-            def test_no_number(measure): measure("x", "12")
+            def test_no_number(measure): measure("x", [12])
             def test_bad_limit(measure): measure("x", 1, low=2, high=1)
             """
         }
@@ -68,9 +69,9 @@ def test_recorded(suite):
     record = suite.run()
     want = {
         "test_rail[1]": ("passed", None), "test_rail[2]": ("passed", None),
-        "test_bad": ("failed", "rail = 4 is outside limit high 3 (GELE)"),
+        "test_bad": ("failed", "rail = 4 is above 3 by 1 (limit <= 3)"),
         "test_missing": ("errored", "could not be measured"), "test_function": ("passed", None),
-        "test_verify": ("failed", "bad = 3 is outside limit high 2"), "test_no_limit": ("errored", "MissingLimitError"),
+        "test_verify": ("failed", "bad = 3 is above 2 by 1"), "test_no_limit": ("errored", "MissingLimitError"),
         "test_no_number": ("errored", "TypeError"), "test_bad_limit": ("errored", "low 2 is above high 1"),
     }  # fmt: skip
     for name, (outcome, words) in want.items():
@@ -101,3 +102,160 @@ def test_outside_of_a_recorded_test(suite):
 def test_verify_holds_without_recording(suite):
     suite.write({"test_a.py": "def test(verify): verify('x', 3, high=2)"})
     assert suite.run("--litmus-off").code == 1
+
+
+def messages(suite, body: str) -> tuple:
+    """(record, the message of each test) of a module of tests."""
+    suite.write({"test_a.py": "import pytest, litmus\n" + body})
+    record = suite.run()
+    return record, {row["node_id"].split("::")[-1]: row.message for row in record.rows if row["planned"]}
+
+
+def test_texts_and_bools(suite):
+    record, said = messages(
+        suite,
+        """
+def test_ok(verify, measure):
+    verify("fw", "v1.2", {"nominal": "v1.2"})
+    measure("banner", "ready")
+    assert measure("mode", "off", {"nominal": "off", "comparator": "NE"}) == "failed"
+    verify("locked", True, (1, 1))
+def test_wrong(verify): verify("fw", "v1.1", litmus.Limit(nominal="v1.2"))
+def test_mixed(verify): verify("fw", "v1.1", (1, 2))
+def test_number(verify): verify("fw", 1, {"nominal": "v1.2"})
+def test_long(measure): measure("dump", "x" * 10_000_000)
+def test_name(measure): measure("n" * 10_000_000, 1)
+""",
+    )
+    assert said["test_ok"] == "mode = 'off' is what it must not be (limit not 'off')"
+    assert said["test_wrong"].endswith("fw = 'v1.1' is not 'v1.2' (limit 'v1.2')")
+    assert "is a text, and its limit one of numbers" in said["test_mixed"]
+    assert "is a number, and its limit a text" in said["test_number"]
+    assert "at most 65536 bytes are taken: attach it" in said["test_long"]
+    assert "at most 255 bytes are taken: nnn" in said["test_name"]
+    first = record.of("test.measurement")[0]
+    assert (first["text"], first["value"], first["limit_text"], first["limit_comparator"]) == ("v1.2", None, "v1.2", "EQ")
+    if record.parquet is not None:
+        rows = [row for row in record.parquet if row["record_type"] == "measurement"]
+        assert [row["measurement_text"] for row in rows] == ["v1.2", "ready", "off", None, "v1.1"]
+
+
+def test_a_name_is_measured_once(suite):
+    record, said = messages(
+        suite,
+        """
+def test_twice(measure):
+    measure("rail", 1)
+    measure("rail", 2)
+def test_repeats(measure, step):
+    measure("rail", 1)
+    measure("rail", 2, repeat=True)
+    measure("rail", 3, fixture_connection="J1")
+    with step("inner"): measure("rail", 4)
+""",
+    )
+    assert "DuplicateMeasurementError: rail was measured in test_a.py/test_twice before" in said["test_twice"]
+    assert [row.outcome for row in record.rows if row["node_id"].endswith("test_repeats")] == ["passed", "done"]
+    assert len(record.of("test.measurement")) == 5
+
+
+def test_soft_collects_all(suite):
+    record, said = messages(
+        suite,
+        """
+def test_soft(verify):
+    with verify.soft():
+        verify("a", 3, (1, 2), units="V")
+        verify("b", 1, (1, 2))
+        verify("c", 0, {"low": 1, "comparator": "GT"})
+    raise ValueError("not reached")
+def test_step(verify, step):
+    with step("ramp", soft=True):
+        verify("a", 3, (1, 2))
+        verify("b", 3, (1, 2))
+""",
+    )
+    assert "2 measurements are outside their limits: a, c" in said["test_soft"]
+    assert "2 measurements are outside their limits: a, b" in said["test_step"]
+    assert "a = 3 V is above 2 V by 1 V (limit 1 V to 2 V)" in record.out
+    assert "c = 0 is below 1 by 1 (limit > 1)" in record.out
+
+
+def test_sub_steps_nest(suite):
+    record, said = messages(
+        suite,
+        """
+def test_nested(step, measure, observe):
+    with step("ramp/up"):
+        with step("settle", inputs={"ms": 5}):
+            measure("t", 1, (0, 2))
+        observe("state", "on")
+    with step("ramp/up"): pass
+    try:
+        with step("odd"): raise ValueError("odd one")
+    except ValueError: pass
+def test_skip(step):
+    with step("inner"): pytest.skip("not today")
+def test_generator(step, measure):
+    def left_open():
+        with step("open"): yield
+    global kept
+    kept = left_open()
+    next(kept)
+    measure("t", 3, (0, 2))
+""",
+    )
+    steps = {event["step_path"].split("/", 1)[1]: event for event in record.of("test.step_ended")}
+    assert {path: event["outcome"] for path, event in steps.items()} == {
+        "test_nested/ramp%2Fup": "passed", "test_nested/ramp%2Fup/settle": "passed", "test_nested/ramp%2Fup#2": "done", "test_nested/odd": "errored",
+        "test_nested": "errored", "test_skip/inner": "skipped", "test_skip": "skipped", "test_generator/open": "terminated", "test_generator": "terminated",
+    }  # fmt: skip
+    assert steps["test_nested"]["message"] == "odd: odd one"
+    settle = steps["test_nested/ramp%2Fup/settle"]
+    assert (settle["parent_path"], settle["step_name"], settle["inputs"], settle["step_index"]) == ("test_a.py/test_nested/ramp%2Fup", "settle", {"ms": 5}, 0)
+    (observed,) = record.of("test.observation")
+    assert (observed["step_path"], observed["name"], observed["value"]) == ("test_a.py/test_nested/ramp%2Fup", "state", "on")
+    if record.parquet is not None:
+        (row,) = [r for r in record.parquet if r["record_type"] == "step" and r["step_path"].endswith("ramp%2Fup")]
+        assert row["out_state"] == "on"
+
+
+def test_units(suite):
+    pytest.importorskip("pint")
+    record, said = messages(
+        suite,
+        """
+LIMIT = litmus.Limit(3.2, 3.4, units="V")
+def test_converted(verify): verify("rail", 3300, LIMIT, units="mV")
+def test_too_high(verify): verify("rail", 3500, LIMIT, units="mV")
+def test_other_kind(verify): verify("rail", 3.3, LIMIT, units="A")
+def test_no_units(verify): verify("rail", 3.3, LIMIT, units="volts per fortnite")
+def test_without_pint(verify, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pint", None)
+    verify("rail", 3300, LIMIT, units="mV")
+""",
+    )
+    assert record.row("test_converted").outcome == "passed"
+    assert "rail = 3.5 V is above 3.4 V by 0.1 V (limit 3.2 V to 3.4 V)" in said["test_too_high"]
+    assert "is in A and its limit in V: Cannot convert" in said["test_other_kind"]
+    assert "is in volts per fortnite and its limit in V" in said["test_no_units"]
+    assert "convert one of them, or install pint" in said["test_without_pint"]
+    assert [(event["value"], event["units"]) for event in record.of("test.measurement")] == [(3.3, "V"), (3.5, "V")]
+
+
+WORDS = [
+    ((1, 2), 3, "above 2 V by 1 V (limit 1 V to 2 V)"), ((1, 2), 0.9, "below 1 V by 0.1 V"), ((None, 2, None, "LT"), 2, "on its limit, which is not in it (limit < 2 V)"),
+    ((1, 2, None, "GTLE"), 5, "above 2 V by 3 V (limit > 1 V, <= 2 V)"), ((None, None, 5, "EQ"), 5.5, "is not 5 V, off by 0.5 V (limit 5 V)"),
+    ((None, None, 5, "NE"), 5, "what it must not be (limit not 5 V)"), ((1,), 0, "below 1 V by 1 V (limit >= 1 V)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bounds, value, words", WORDS)
+def test_a_violation_in_words(bounds, value, words):
+    assert words in Limit(*bounds).violation("x", value, "V")
+
+
+@pytest.mark.parametrize("given", [3, "3", {"lwo": 1}, (1, 2, 3), {"low": "3"}, {"low": 1, "units": 5}])
+def test_what_is_no_limit_is_refused(given):
+    with pytest.raises(TypeError, match=r"the limit of x(?!.*lwo)|did you mean 'low'"):
+        Limit.of(given, "x")

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a value is judged against. The judge is the core's (src/model/limit.c); here are a limit's words and its units."""
+
+from __future__ import annotations
+
+NUMBERS = ("low", "high", "nominal")
+KEYS = (*NUMBERS, "comparator", "units", "characteristic_id", "spec_ref")
+
+# comparator -> how its low and its high read
+SIGNS = {"GELE": (">=", "<="), "GELT": (">=", "<"), "GTLE": (">", "<="), "GTLT": (">", "<"), "GE": (">=", ""), "GT": (">", ""), "LE": ("", "<="), "LT": ("", "<")}
+
+
+class Limit:
+    """A limit, checked when it is made; it never changes, and may judge any number of values.
+
+    Parameters: low, high (numbers), nominal (a number; a str: the limit of a text), comparator (GELE, the default, GELT,
+    GTLE, GTLT, GE, GT, LE, LT, and EQ, NE, which compare with nominal; of a text EQ is the default), units,
+    characteristic_id, spec_ref (where in the specification it comes from), what (whose it is, for messages).
+
+    Errors: ValueError for a limit that cannot judge (unknown comparator, no bound that it uses, low above high, NaN);
+    TypeError for a bound that is no number.
+    """
+
+    __slots__ = (*NUMBERS, "comparator", "units", "characteristic_id", "spec_ref", "fields", "is_text", "judge")
+
+    def __init__(self, low=None, high=None, nominal=None, comparator=None, *, units=None, characteristic_id=None, spec_ref=None, what="a measurement"):
+        from litmus import _litmus
+
+        for key, word in (("comparator", comparator), ("units", units), ("characteristic_id", characteristic_id), ("spec_ref", spec_ref)):
+            if word is not None and not isinstance(word, str):
+                raise TypeError(f"the limit of {what}: {key} is a text, not {word!r}")
+        core = _litmus.Limit(what, low, high, nominal, comparator)
+        self.low, self.high, self.nominal, self.units = low, high, nominal, units
+        self.comparator = core.comparator
+        self.characteristic_id, self.spec_ref = characteristic_id, spec_ref
+        self.is_text = isinstance(nominal, str)
+        self.judge = core.judge  # value -> outcome
+        fields = {"limit_low": low, "limit_high": high, "limit_comparator": self.comparator, "characteristic_id": characteristic_id, "spec_ref": spec_ref}
+        fields["limit_text" if self.is_text else "limit_nominal"] = nominal
+        self.fields = {key: value for key, value in fields.items() if value is not None}  # of the event
+
+    def __repr__(self) -> str:
+        return f"Limit({', '.join(f'{key}={getattr(self, key)!r}' for key in KEYS if getattr(self, key) is not None)})"
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to judge by."""
+        return self.comparator is not None
+
+    @staticmethod
+    def of(given, what: str) -> Limit:
+        """A limit as a test writes it: a Limit, (low, high), or a dict of the parameters.
+
+        Errors: TypeError for anything else and for a key that there is not; those of Limit.
+        """
+        if isinstance(given, Limit):
+            return given
+        if isinstance(given, (tuple, list)):
+            if len(given) != 2:
+                raise TypeError(f"the limit of {what} is (low, high), not {given!r}")
+            return Limit(*given, what=what)
+        if isinstance(given, dict):
+            for key in given:
+                if key not in KEYS:
+                    raise TypeError(f"the limit of {what} has no key {key!r}{nearest(key, KEYS)}")
+            return Limit(**given, what=what)
+        raise TypeError(f"the limit of {what} is a Limit, (low, high) or a dict, not {type(given).__name__}")
+
+    def words(self, units: str | None) -> str:
+        """The limit as a person reads it: `3 V to 3.6 V`, `> 3 V, <= 3.6 V`, `not 5`."""
+        if self.comparator in ("EQ", "NE"):
+            return ("not " if self.comparator == "NE" else "") + quantity(self.nominal, units)
+        if self.comparator == "GELE" and self.low is not None and self.high is not None:
+            return f"{quantity(self.low, units)} to {quantity(self.high, units)}"
+        bounds = zip(SIGNS[self.comparator], (self.low, self.high))
+        return ", ".join(f"{sign} {quantity(bound, units)}" for sign, bound in bounds if sign and bound is not None)
+
+    def violation(self, name: str, value, units: str | None) -> str:
+        """Why a value does not pass: value, limit, and by how much it misses."""
+        said = quantity(value, units)
+        limit = f"(limit {self.words(units)})"
+        if self.comparator == "EQ":
+            off = "" if self.is_text else f", off by {quantity(value - self.nominal, units, 3)}"
+            return f"{name} = {said} is not {quantity(self.nominal, units)}{off} {limit}"
+        if self.comparator == "NE":
+            return f"{name} = {said} is what it must not be {limit}"
+        low, high = SIGNS[self.comparator]
+        for bound, sign, side in ((self.high, high, "above"), (self.low, low, "below")):
+            if bound is None or not sign or not (value > bound if side == "above" else value < bound):
+                continue
+            return f"{name} = {said} is {side} {quantity(bound, units)} by {quantity(abs(value - bound), units, 3)} {limit}"
+        return f"{name} = {said} is on its limit, which is not in it {limit}"
+
+
+def quantity(value, units: str | None, digits: int = 10) -> str:
+    """A number with its units, a text in quotes (at most 100 characters of it)."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 100 else value[:97] + "...")
+    return f"{float(value):.{digits}g}{' ' + units if units else ''}"
+
+
+def nearest(word: object, words) -> str:
+    """The end of a message about an unknown name: the nearest one, else all of them."""
+    import difflib
+
+    close = difflib.get_close_matches(str(word), words, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(words)}"
+
+
+def in_units(value: float, units: str, wanted: str, what: str) -> float:
+    """A value in other units, by pint.
+
+    Errors: ValueError when the two do not measure the same, and without pint.
+    """
+    try:
+        registry = _registry()
+    except ImportError:
+        raise ValueError(f"{what} is in {units} and its limit in {wanted}: convert one of them, or install pint (pip install 'litmus-recorder[units]')") from None
+    import pint
+
+    try:
+        # 3400 mV are 3.4 V, not 3.4000000000000004 V: the last bits are the conversion's
+        return float(f"{registry.Quantity(float(value), units).to(wanted).magnitude:.15g}")
+    except pint.DimensionalityError as exc:
+        raise ValueError(f"{what} is in {units} and its limit in {wanted}: {exc}") from None
+    except Exception as exc:  # units that are none: pint's parser has many ways to say so
+        raise ValueError(f"{what} is in {units} and its limit in {wanted}: {type(exc).__name__}: {exc}") from None
+
+
+def _registry():
+    import pint
+
+    return pint.get_application_registry()
