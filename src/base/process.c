@@ -112,29 +112,37 @@ static int spawn_set_up(posix_spawn_file_actions_t *files, posix_spawnattr_t *at
     return failed;
 }
 
-int lt_spawn_detached(const char *exe, char *const arguments[], const char *const without[], struct litmus_error *error) {
+int lt_spawn_begin(const char *exe, char *const arguments[], const char *const without[], pid_t *first, struct litmus_error *error) {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     char **variables = environment_without(without);
     if (variables == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory starting %s", exe);
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
-    pid_t pid = -1;
     int failed = spawn_set_up(&files, &attributes);
-    if (failed == 0) failed = posix_spawnp(&pid, exe, &files, &attributes, arguments, variables);
+    if (failed == 0) failed = posix_spawnp(first, exe, &files, &attributes, arguments, variables);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attributes);
     free(variables);
-    if (failed != 0) return lt_fail_os(error, failed, "start", exe);
+    return failed == 0 ? LITMUS_OK : lt_fail_os(error, failed, "start", exe);
+}
+
+int lt_spawn_finish(const char *exe, pid_t first, struct litmus_error *error) {
     int status = 0;
     pid_t waited;
-    do waited = waitpid(pid, &status, 0);
+    do waited = waitpid(first, &status, 0);
     while (waited < 0 && errno == EINTR);
     /* ECHILD: the host program ignores SIGCHLD, and the kernel has cleaned up. */
-    if (waited == pid && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+    if (waited == first && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
         return lt_fail(error, LITMUS_EIO, 0, "%s did not start (%s %d)", exe, WIFEXITED(status) ? "exit code" : "signal",
                        WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     return LITMUS_OK;
+}
+
+int lt_spawn_detached(const char *exe, char *const arguments[], const char *const without[], struct litmus_error *error) {
+    pid_t first = -1;
+    int code = lt_spawn_begin(exe, arguments, without, &first, error);
+    return code == LITMUS_OK ? lt_spawn_finish(exe, first, error) : code;
 }
 
 int lt_detach(bool *child, struct litmus_error *error) {

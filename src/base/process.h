@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 
+#include <sys/types.h>
+
 /* ---- lock files: the lock counts, not what is written in the file ---- */
 /* Opens (creates) the file and takes its lock. *fd holds it until closed; a forked child shares it.
  * EBUSY: another process has it. EPERM: the file belongs to another user and `foreign` is false. */
@@ -28,6 +30,9 @@ int lt_signals_take(int fd);
  * files, no other descriptor, no blocked or ignored signal, not the variables in `without` (NULL
  * ended). Waits for it: the program forks and its first process ends at once (lt_detach). */
 int lt_spawn_detached(const char *exe, char *const arguments[], const char *const without[], struct litmus_error *error);
+/* Its two halves, for who has something to do meanwhile: *first is the process to be waited for. The second is owed. */
+int lt_spawn_begin(const char *exe, char *const arguments[], const char *const without[], pid_t *first, struct litmus_error *error);
+int lt_spawn_finish(const char *exe, pid_t first, struct litmus_error *error);
 /* Leaves terminal, session and starter behind. *child: true in the process that goes on, false in
  * the one that called, which should end. */
 int lt_detach(bool *child, struct litmus_error *error);

@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/portable.h"
+#include "base/process.h"
 #include "emit/durability.h"
 #include "serve/daemon.h"
 
@@ -24,8 +25,15 @@ const char *litmus_session_data_dir(const litmus_session *session) {
     return session->data_dir;
 }
 
+/* Whatever came of it: without a daemon nothing is lost, close() does its work. */
+static void daemon_started(struct lt_session_shared *shared) {
+    if (shared->starting > 0) (void)!lt_spawn_finish("litmus", shared->starting, NULL);
+    shared->starting = 0;
+}
+
 static void session_free(litmus_session *session) {
     if (session == NULL) return;
+    daemon_started(session->shared);
     lt_log_writer_free(session->log);
     lt_composer_release(&session->composer);
     lt_fork_wiped_free(session->shared, sizeof *session->shared);
@@ -112,8 +120,9 @@ int litmus_session_open(const struct litmus_session_options *options, litmus_ses
         session_free(session);
         return code;
     }
-    /* Without a daemon nothing is lost: close() does its work. */
-    if (!session->joined && !session->no_daemon) (void)!lt_daemon_spawn(session->daemon_exe, session->data_dir, NULL);
+    /* It comes up while the caller prepares its first event. */
+    if (!session->joined && !session->no_daemon && lt_daemon_spawn_begin(session->daemon_exe, session->data_dir, &session->shared->starting, NULL) != LITMUS_OK)
+        session->shared->starting = 0;
     *out = session;
     return LITMUS_OK;
 }
@@ -133,6 +142,7 @@ static bool remember_ended(litmus_session *session, const char *run_id) {
 int litmus_emit(litmus_session *session, const struct litmus_event *event, char id_out[37], struct litmus_error *error) {
     struct lt_row row;
     pthread_mutex_lock(&session->shared->lock);
+    daemon_started(session->shared);
     int code = lt_compose(&session->composer, session->session_id, event, &row, error);
     if (code == LITMUS_OK) code = lt_log_append(session->log, &row, 1, error);
     if (code == LITMUS_OK && id_out != NULL) memcpy(id_out, row.id.p, LT_UUID_BYTES);

@@ -10,11 +10,14 @@
 #include "model/compose.h"
 
 #include <pthread.h>
+#include <sys/types.h>
 
 /* What must not be inherited by a forked child as it stands: a lock that a thread of the parent
- * holds, random ids that the parent will give out too. The kernel wipes it in the child. */
+ * holds, random ids that the parent will give out too, a process that is the parent's to wait for. The
+ * kernel wipes it in the child. */
 struct lt_session_shared {
     pthread_mutex_t lock;
+    pid_t starting; /* the daemon's first process, while it comes up; 0: none. The first event waits for it */
     struct lt_uuid_pool uuids;
 };
 

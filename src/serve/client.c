@@ -23,6 +23,8 @@
 
 enum { ANSWER_BYTES_MAX = 64 * 1024, ASK_MS = 5000, STOP_MS = 60 * 1000 };
 
+static const char default_exe[] = "litmus";
+
 static int connect_to(const char *data_dir) {
     return lt_socket_connect(data_dir, "daemon.sock");
 }
@@ -79,7 +81,8 @@ static bool ask(const char *data_dir, const char *question, struct lt_buf *line,
     return answered;
 }
 
-int lt_daemon_spawn(const char *exe, const char *data_dir, struct litmus_error *error) {
+int lt_daemon_spawn_begin(const char *exe, const char *data_dir, pid_t *first, struct litmus_error *error) {
+    *first = 0;
     int fd = connect_to(data_dir);
     if (fd >= 0) {
         close(fd);
@@ -88,11 +91,17 @@ int lt_daemon_spawn(const char *exe, const char *data_dir, struct litmus_error *
     static const char *const without[] = {"LITMUS_RECORDING", NULL};
     char *folder = realpath(data_dir, NULL); /* the daemon's folder is / */
     if (folder == NULL) return lt_fail_os(error, errno, "find", data_dir);
-    if (exe == NULL) exe = "litmus";
+    if (exe == NULL) exe = default_exe;
     char *arguments[] = {(char *)exe, (char *)"daemon", (char *)"--data-dir", folder, NULL};
-    int code = lt_spawn_detached(exe, arguments, without, error);
+    int code = lt_spawn_begin(exe, arguments, without, first, error);
     free(folder);
     return code;
+}
+
+int lt_daemon_spawn(const char *exe, const char *data_dir, struct litmus_error *error) {
+    pid_t first;
+    int code = lt_daemon_spawn_begin(exe, data_dir, &first, error);
+    return code == LITMUS_OK && first > 0 ? lt_spawn_finish(exe == NULL ? default_exe : exe, first, error) : code;
 }
 
 static void lock_path(const char *data_dir, struct lt_buf *path) {

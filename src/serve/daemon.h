@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 
+#include <sys/types.h>
+
 struct lt_daemon_options {
     const char *data_dir;
     bool foreground;
@@ -19,6 +21,8 @@ int lt_daemon_run(const struct lt_daemon_options *options, struct litmus_error *
 /* Starts `exe daemon --data-dir D` detached: no descriptor, pipe or terminal of ours goes along.
  * Returns at once; LITMUS_OK also when one is running. */
 int lt_daemon_spawn(const char *exe, const char *data_dir, struct litmus_error *error);
+/* Its first half: *first is owed an lt_spawn_finish, after which a daemon that can start listens; 0: one is running. */
+int lt_daemon_spawn_begin(const char *exe, const char *data_dir, pid_t *first, struct litmus_error *error);
 enum { LT_DAEMON_FAILURES = 20 }; /* so many are told of */
 struct lt_daemon_failure {
     char session_id[64];

@@ -202,6 +202,25 @@ static void what_cannot_start_says_so(void **state) {
     assert_int_equal(lt_daemon_spawn("/bin/false", b->dir, &b->error), LITMUS_OK); /* one runs: none is started */
 }
 
+/* The daemon comes up while the caller goes on: from its first event on nothing of that is left. */
+static void the_first_event_waits_for_the_daemon(void **state) {
+    struct bench *b = *state;
+    struct litmus_session_options options = {.data_dir = b->dir, .daemon_exe = "/bin/true"};
+    litmus_session *session = NULL;
+    for (int emits = 0; emits < 2; emits++) { /* nor when there is no event */
+        assert_int_equal(litmus_session_open(&options, &session, &b->error), LITMUS_OK);
+        siginfo_t child;
+        assert_int_equal(waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT), 0); /* still ours */
+        if (emits > 0) {
+            assert_int_equal(litmus_emit(session, &(struct litmus_event){.event_type = "own.note"}, NULL, &b->error), LITMUS_OK);
+            assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        }
+        assert_int_equal(litmus_session_close(session, NULL, &b->error), LITMUS_OK);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(errno, ECHILD);
+    }
+}
+
 static void locks_are_what_counts(void **state) {
     struct bench *b = *state;
     char path[PATH_MAX + 64];
@@ -231,6 +250,7 @@ int main(void) {
         TEST(a_deep_data_dir_has_a_socket_too),
         TEST(a_detached_child_has_nothing_of_ours),
         TEST(what_cannot_start_says_so),
+        TEST(the_first_event_waits_for_the_daemon),
         TEST(locks_are_what_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
