@@ -43,6 +43,9 @@ def run_payload(config, settings: dict) -> dict:
                 value = str(settings[key])
         if value is not None:
             payload[field] = value
+    part = getattr(config, "_litmus_part", None)
+    for field, value in (part.facts() if part is not None else {}).items():
+        payload.setdefault(field, value)
     payload.setdefault("project_name", os.path.basename(root.rstrip(os.sep)) or None)
     payload.setdefault("station_hostname", hostname())
     payload.update(git_state(root))

@@ -21,6 +21,9 @@ import threading
 import pytest
 
 from litmus.errors import ConfigError
+from litmus.plugin import load as load_module
+
+nearest = load_module("_sidefile").nearest  # a plain import would have pytest rewrite it
 
 KEYS = (
     "driver", "resource", "id", "protocol", "manufacturer", "model", "serial", "firmware", "cal_due", "cal_last", "cal_certificate", "cal_lab",
@@ -222,13 +225,6 @@ def identity(driver, spec: dict) -> dict:
     return dict(zip(IDENTITY, parts)) if len(parts) == 4 else {}
 
 
-def _nearest(word: str, words) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(str(word), list(words), 1)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(words)}"
-
-
 def check(path: str, role, spec) -> dict:
     """One role's part of a station file. Errors: ConfigError that names file, role and key."""
     where = f"{path}: instruments: {role}"
@@ -238,7 +234,7 @@ def check(path: str, role, spec) -> dict:
         raise ConfigError(f"{where}: a role is the name of a fixture: letters, digits and _")
     for key in spec:
         if key not in KEYS:
-            raise ConfigError(f"{where}: no key `{key}`{_nearest(key, KEYS)}")
+            raise ConfigError(f"{where}: no key `{key}`{nearest(key, KEYS)}")
     if not spec.get("mock") and not isinstance(spec.get("driver"), str):
         raise ConfigError(f"{where}: `driver` is missing: `visa`, or the path of a class")
     if spec.get("driver") == "visa" and not spec.get("mock") and not isinstance(spec.get("resource"), str):
@@ -283,7 +279,7 @@ def load(root: str, station: str | None, settings: dict) -> Bench | None:
         raise ConfigError(f"{path}: instruments: must be a mapping from role to instrument")
     policy = settings.get("calibration", "warn")
     if policy not in POLICIES:
-        raise ConfigError(f"litmus.yaml: calibration: no policy {policy!r}{_nearest(policy, POLICIES)}")
+        raise ConfigError(f"litmus.yaml: calibration: no policy {policy!r}{nearest(policy, POLICIES)}")
     return Bench(path, {role: check(path, role, spec) for role, spec in specs.items()}, policy) if specs else None
 
 

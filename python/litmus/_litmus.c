@@ -71,6 +71,40 @@ static PyObject *module_yaml_file(PyObject *module, PyObject *args) {
     return value;
 }
 
+static const char yaml_locate_doc[] =
+    "yaml_locate($module, path, keys)\n--\n\n"
+    "(line, column), from 1, of what `keys` (a tuple of bytes: keys of mappings, numbers of elements) lead to in a YAML file; of the\n"
+    "last of them that is there. Raises ConfigError, StorageError.";
+
+enum { LOCATE_KEYS_MAX = LT_YAML_DEPTH_MAX };
+
+static PyObject *module_yaml_locate(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *path = NULL, *keys = NULL, *value = NULL;
+    if (!PyArg_ParseTuple(args, "O&O!:yaml_locate", ext_optional_path, &path, &PyTuple_Type, &keys)) return NULL;
+    struct litmus_error error = {0};
+    struct lt_yaml_place place;
+    struct lt_str parts[LOCATE_KEYS_MAX];
+    struct lt_buf text;
+    lt_buf_init(&text);
+    Py_ssize_t count = PyTuple_Size(keys) < LOCATE_KEYS_MAX ? PyTuple_Size(keys) : LOCATE_KEYS_MAX, known = 0;
+    for (; known < count; known++) {
+        char *key;
+        Py_ssize_t n;
+        if (PyBytes_AsStringAndSize(PyTuple_GetItem(keys, known), &key, &n)) break;
+        parts[known] = (struct lt_str){key, (size_t)n};
+    }
+    if (known == count) {
+        int code = lt_io_read_file(ext_path_text(path), LT_YAML_BYTES_MAX, &text, &error);
+        if (code == LITMUS_OK) code = lt_yaml_locate((struct lt_str){lt_buf_cstr(&text), text.n}, ext_path_text(path), parts, (size_t)count, &place, &error);
+        if (code == LITMUS_OK) value = Py_BuildValue("nn", (Py_ssize_t)place.line, (Py_ssize_t)place.column);
+        else ext_raise(&error, EXT_ANYTHING, NULL);
+    }
+    lt_buf_release(&text);
+    Py_XDECREF(path);
+    return value;
+}
+
 static const char data_dir_doc[] =
     "data_dir($module, arg=None)\n--\n\n"
     "Absolute path of the data directory: `arg`, LITMUS_DATA_DIR, data_dir of the nearest litmus.yaml,\n"
@@ -168,6 +202,7 @@ static PyMethodDef module_functions[] = {
     {"config", (PyCFunction)(void (*)(void))module_config, METH_VARARGS | METH_KEYWORDS, config_doc},
     {"data_dir", (PyCFunction)(void (*)(void))module_data_dir, METH_VARARGS | METH_KEYWORDS, data_dir_doc},
     {"yaml_file", module_yaml_file, METH_VARARGS, yaml_file_doc},
+    {"yaml_locate", module_yaml_locate, METH_VARARGS, yaml_locate_doc},
     {"read_parquet", module_read_parquet, METH_VARARGS, read_parquet_doc},
     {"start_daemon", (PyCFunction)(void (*)(void))module_start_daemon, METH_VARARGS | METH_KEYWORDS, start_daemon_doc},
     {"read_channel", (PyCFunction)(void (*)(void))module_read_channel, METH_VARARGS | METH_KEYWORDS, read_channel_doc},

@@ -18,6 +18,9 @@ PATH_FIELDS = ("characteristic_id", "spec_ref", "dut_pin", "fixture_connection",
 # The executions now under way in this process; the innermost is last (a pytest in a pytest).
 running: list = []
 
+# What is declared for the tests now under way (_declared.Declared, None for nothing); the innermost is last.
+declarations: list = []
+
 # Violations that a soft part collects; None: they are raised at once.
 _soft: contextvars.ContextVar = contextvars.ContextVar("litmus_soft", default=None)
 
@@ -266,8 +269,8 @@ def _substep_verdict(frame: Frame, exc: BaseException | None, cut_off: bool) -> 
 
 
 def declared(name: str) -> Limit | None:
-    """The limit that is declared for a name in the step that is running: None when there is none."""
-    return None
+    """The limit that is declared for a name (marker, side file, profile, part): None when there is none."""
+    return declarations[-1].limit(name) if declarations and declarations[-1] is not None else None
 
 
 def _limit(name, given, low, high, nominal, comparator, units):

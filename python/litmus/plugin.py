@@ -47,6 +47,48 @@ def pytest_addoption(parser) -> None:
 
 
 def pytest_configure(config) -> None:
+    """What litmus.yaml's neighbours say: the part that is tested, the instruments of the station."""
+    config.addinivalue_line("markers", "limits(name=limit, ...): what the measurements of a test are judged against (litmus)")
+    _configure_part(config)
+    _configure_bench(config)
+
+
+def _configure_part(config) -> None:
+    root = str(config.rootpath)
+    if not os.path.isdir(os.path.join(root, "parts")) or config.option.help:
+        return
+    from litmus.errors import LitmusError
+
+    try:
+        settings = load("_litmus").config(root)
+        wanted = getattr(config.option, "litmus_dut_part_number", None) or os.environ.get("LITMUS_DUT_PART_NUMBER")
+        config._litmus_part = load("_declared").load_part(root, wanted or settings.get("dut_part_number") or settings.get("part"))
+    except LitmusError as exc:
+        raise pytest.UsageError(f"litmus: {exc}") from None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items) -> None:
+    """Finds the limits that are declared for tests; without any this costs a look for a side file beside each module."""
+    files = {os.path.splitext(path)[0] + ".yaml" for path in {str(item.path) for item in items}}
+    if getattr(config, "_litmus_part", None) is None and not any(map(os.path.lexists, files)) and not any("limits" in item.keywords for item in items):
+        return
+    load("_declared").collect(config, items)
+    config.pluginmanager.register(_Declarations(), "litmus-limits")
+
+
+class _Declarations:
+    """Says which test's limits are in force."""
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        declarations = load("_measure").declarations
+        declarations.append(getattr(item, "_litmus_declared", None))
+        yield
+        declarations.pop()
+
+
+def _configure_bench(config) -> None:
     """Makes the roles of the station's instruments fixtures; without stations/ this costs a look for it."""
     root = str(config.rootpath)
     if not os.path.isdir(os.path.join(root, "stations")) or config.option.help:

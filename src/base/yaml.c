@@ -312,15 +312,14 @@ static int on_event(struct converter *c, const yaml_event_t *event) {
     return code;
 }
 
-static int parse_error(struct converter *c) {
-    const yaml_parser_t *p = &c->parser;
-    if (p->error == YAML_MEMORY_ERROR) return no_memory(c);
+static int parse_error(const yaml_parser_t *p, const char *name, struct litmus_error *error) {
+    if (p->error == YAML_MEMORY_ERROR) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", name);
     const char *problem = p->problem == NULL ? "this is no YAML" : p->problem;
     /* The reader stage knows no line, only an offset. */
     if (p->error == YAML_READER_ERROR)
-        return lt_fail(c->error, LITMUS_ECONFIG, 0, "%s, line %zu: %s (byte %zu): save the file as UTF-8 text", c->name, p->mark.line + 1, problem,
+        return lt_fail(error, LITMUS_ECONFIG, 0, "%s, line %zu: %s (byte %zu): save the file as UTF-8 text", name, p->mark.line + 1, problem,
                        p->problem_offset);
-    return lt_fail(c->error, LITMUS_ECONFIG, 0, "%s, line %zu, column %zu: %s%s%s: correct the YAML", c->name, p->problem_mark.line + 1,
+    return lt_fail(error, LITMUS_ECONFIG, 0, "%s, line %zu, column %zu: %s%s%s: correct the YAML", name, p->problem_mark.line + 1,
                    p->problem_mark.column + 1, p->context == NULL ? "" : p->context, p->context == NULL ? "" : ": ", problem);
 }
 
@@ -342,7 +341,7 @@ int lt_yaml_to_json(struct lt_str text, const char *name, struct lt_buf *json, s
     for (bool more = true; more && code == LITMUS_OK;) {
         yaml_event_t event;
         if (!yaml_parser_parse(&c->parser, &event)) {
-            code = parse_error(c);
+            code = parse_error(&c->parser, name, error);
             break;
         }
         more = event.type != YAML_STREAM_END_EVENT;
@@ -355,5 +354,52 @@ int lt_yaml_to_json(struct lt_str text, const char *name, struct lt_buf *json, s
     free(c->keys);
     free(c);
     if (code == LITMUS_OK && json->n == base) lt_buf_add_text(json, "{}"); /* a file without a document */
+    return code;
+}
+
+/* The child of `node` that a part of a path names; *said is the node that stands for it in the text. NULL: none. */
+static yaml_node_t *child_of(yaml_document_t *document, yaml_node_t *node, struct lt_str part, yaml_node_t **said) {
+    if (node->type == YAML_MAPPING_NODE) {
+        for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+            yaml_node_t *key = yaml_document_get_node(document, pair->key);
+            if (key == NULL || key->type != YAML_SCALAR_NODE) continue;
+            if (!lt_str_eq(part, (struct lt_str){(const char *)key->data.scalar.value, key->data.scalar.length})) continue;
+            *said = key;
+            return yaml_document_get_node(document, pair->value);
+        }
+    }
+    if (node->type == YAML_SEQUENCE_NODE && part.n > 0 && part.n < 9) {
+        size_t number = 0;
+        for (size_t i = 0; i < part.n; i++) {
+            if (!isdigit((unsigned char)part.p[i])) return NULL;
+            number = number * 10 + (size_t)(part.p[i] - '0');
+        }
+        yaml_node_item_t *items = node->data.sequence.items.start;
+        if (number >= (size_t)(node->data.sequence.items.top - items)) return NULL;
+        return *said = yaml_document_get_node(document, items[number]);
+    }
+    return NULL;
+}
+
+int lt_yaml_locate(struct lt_str text, const char *name, const struct lt_str *path, size_t parts, struct lt_yaml_place *place,
+                   struct litmus_error *error) {
+    yaml_parser_t parser;
+    yaml_document_t document;
+    *place = (struct lt_yaml_place){1, 1};
+    if (!yaml_parser_initialize(&parser)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", name);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)(text.p == NULL ? "" : text.p), text.n);
+    int code = LITMUS_OK;
+    if (!yaml_parser_load(&parser, &document)) {
+        code = parse_error(&parser, name, error);
+    } else {
+        yaml_node_t *node = yaml_document_get_root_node(&document);
+        for (size_t i = 0; node != NULL && i < parts; i++) {
+            yaml_node_t *said = NULL;
+            node = child_of(&document, node, path[i], &said);
+            if (said != NULL) *place = (struct lt_yaml_place){said->start_mark.line + 1, said->start_mark.column + 1};
+        }
+        yaml_document_delete(&document);
+    }
+    yaml_parser_delete(&parser);
     return code;
 }

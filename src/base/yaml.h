@@ -27,4 +27,14 @@ struct lt_yaml_watch {
 int lt_yaml_to_json(struct lt_str text, const char *name, struct lt_buf *json, struct lt_yaml_watch *watch,
                     struct litmus_error *error);
 
+struct lt_yaml_place {
+    size_t line, column; /* from 1 */
+};
+
+/* Where in a document the node is that `path` leads to: a part is the key of a mapping or, in digits, the
+ * number of an element. The place is that of the key or element; what is not there, the place of the last
+ * part that is. Errors: ECONFIG (no YAML), ENOMEM. */
+int lt_yaml_locate(struct lt_str text, const char *name, const struct lt_str *path, size_t parts, struct lt_yaml_place *place,
+                   struct litmus_error *error);
+
 #endif

@@ -286,6 +286,43 @@ static void a_file_is_no_data_dir(void **state) {
     assert_non_null(strstr(b->error.text, "/file"));
 }
 
+/* ---- where a key stands ---- */
+static void places_are_found(void **state) {
+    struct bench *b = *state;
+    static const char text[] = "a: 1\nb:\n  - {x: 1}\n  - {x: 2, y: &n {z: 3}}\nc: *n\n";
+    static const struct {
+        const char *path[4];
+        size_t line, column;
+    } cases[] = {
+        {{NULL}, 1, 1},           {{"a"}, 1, 1},          {{"b"}, 2, 1},           {{"b", "0"}, 3, 5},       {{"b", "1", "y"}, 4, 12},
+        {{"c", "z"}, 4, 19},      {{"b", "7"}, 2, 1},     {{"b", "x"}, 2, 1},      {{"no", "b"}, 1, 1},      {{"a", "deeper"}, 1, 1},
+        {{"b", ""}, 2, 1},        {{"b", "99999999999"}, 2, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lt_str path[4];
+        size_t parts = 0;
+        while (parts < 4 && cases[i].path[parts] != NULL) {
+            path[parts] = lt_str_of(cases[i].path[parts]);
+            parts++;
+        }
+        struct lt_yaml_place place;
+        assert_int_equal(lt_yaml_locate(lt_str_of(text), "it.yaml", path, parts, &place, &b->error), LITMUS_OK);
+        assert_int_equal(place.line, cases[i].line);
+        assert_int_equal(place.column, cases[i].column);
+    }
+}
+
+static void a_place_in_no_yaml_is_an_error(void **state) {
+    struct bench *b = *state;
+    struct lt_str path = LT_STR("a");
+    struct lt_yaml_place place;
+    assert_int_equal(lt_yaml_locate(LT_STR("a: ["), "it.yaml", &path, 1, &place, &b->error), LITMUS_ECONFIG);
+    assert_non_null(strstr(b->error.text, "it.yaml, line "));
+    struct litmus_error none = {0};
+    assert_int_equal(lt_yaml_locate(LT_STR(""), "it.yaml", &path, 1, &place, &none), LITMUS_OK);
+    assert_int_equal(place.line, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -299,6 +336,8 @@ int main(void) {
         TEST(data_dir_in_the_file_takes_many_forms),
         TEST(no_place_at_all_is_an_error),
         TEST(opening_makes_and_marks_it),
+        TEST(places_are_found),
+        TEST(a_place_in_no_yaml_is_an_error),
         TEST(a_file_is_no_data_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

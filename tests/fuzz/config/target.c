@@ -77,12 +77,26 @@ static void find_data_dir(const uint8_t *bytes, size_t n, int expected) {
     lt_buf_release(&json);
 }
 
+/* Keys that documents have are found within them, others near them. */
+static void locate(const uint8_t *bytes, size_t n) {
+    static const char *const keys[] = {"data_dir", "a", "0", "1", ""};
+    struct lt_yaml_place place;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const struct lt_str path[] = {lt_str_of(keys[i]), LT_STR("0"), LT_STR("a")};
+        struct litmus_error error = {0};
+        int code = lt_yaml_locate((struct lt_str){(const char *)bytes, n}, "litmus.yaml", path, 3, &place, &error);
+        if (code != LITMUS_OK) check_error(&error, "litmus.yaml");
+        check(place.line >= 1 && place.line <= n + 1 && place.column >= 1 && place.column <= n + 1);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     struct lt_buf json, again;
     int code = convert(bytes, n, &json);
     check(convert(bytes, n, &again) == code);
     if (code == LITMUS_OK) check(json.n == again.n && memcmp(json.p, again.p, json.n) == 0);
     find_data_dir(bytes, n, code);
+    locate(bytes, n);
     lt_buf_release(&json);
     lt_buf_release(&again);
     return 0;

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What YAML files say about tests: the side file of a module (`test_x.yaml` beside `test_x.py`) and a profile of litmus.yaml.
+
+    limits:                            # in a side file, keyed by test
+      test_rail: {rail: {low: 3.2, high: 3.4, units: V}}
+    vectors:
+      TestSweep::test_load: {load: [0.1, 0.5, 1.0]}
+
+A profile has the same sections; its tests may also be named with their file (`tests/test_x.py::test_rail`).
+Every file is read once a session; an error names file, line, column and, for a name, the nearest that there is.
+"""
+
+from __future__ import annotations
+
+import os
+
+from litmus.errors import ConfigError
+
+SECTIONS = ("limits", "vectors", "retry")
+
+
+def nearest(word: object, words) -> str:
+    """The end of a message about an unknown name: the nearest one, else all of them."""
+    import difflib
+
+    words = [str(one) for one in words]
+    close = difflib.get_close_matches(str(word), words, 1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; there are {', '.join(words[:20])}{', ...' if len(words) > 20 else ''}" if words else ""
+
+
+class Document:
+    """A YAML file that was read: `path`, `data` (a dict)."""
+
+    def __init__(self, path: str):
+        """Reads it. Errors: ConfigError (what YAML cannot say, with line), StorageError."""
+        from litmus._litmus import yaml_file
+
+        self.path = path
+        self.data = yaml_file(path)
+
+    def error(self, words: str, *keys: object) -> ConfigError:
+        """The error about what `keys` lead to: file, line and column, then the words."""
+        from litmus._litmus import yaml_locate
+
+        try:
+            line, column = yaml_locate(self.path, tuple([str(key).encode() for key in keys]))
+        except Exception:  # it changed since it was read
+            return ConfigError(f"{self.path}: {words}")
+        return ConfigError(f"{self.path}, line {line}, column {column}: {words}")
+
+    def mapping(self, *keys: object) -> dict:
+        """The mapping that `keys` lead to, {} when it is not there. Errors: ConfigError when it is something else."""
+        value = self.data
+        for n, key in enumerate(keys):
+            value = value.get(key)
+            if value is None:
+                return {}
+            if not isinstance(value, dict):
+                raise self.error(f"`{key}` must be a mapping, not {value!r}", *keys[: n + 1])
+        return value
+
+    def check_keys(self, allowed, *keys: object) -> None:
+        """Errors: ConfigError for the first key of the mapping at `keys` that is not one of `allowed`."""
+        for key in self.mapping(*keys):
+            if key not in allowed:
+                raise self.error(f"no key `{key}`{nearest(key, allowed)}", *keys, key)
+
+
+class Section:
+    """What one file says of one test under one heading: `value`, and `error(words, *deeper keys)` to complain about it."""
+
+    def __init__(self, document: Document, keys: tuple, value):
+        self.document, self.keys, self.value = document, keys, value
+
+    def error(self, words: str, *keys: object) -> ConfigError:
+        """The error about what `keys` lead to inside of the section."""
+        return self.document.error(words, *self.keys, *keys)
+
+
+class SideFiles:
+    """The side files of a session, and the profile that is in force.
+
+    Parameter: profile (Document, keys of the profile in it), None without one.
+    """
+
+    def __init__(self, profile: tuple | None = None):
+        self.profile = profile
+        self._documents: dict = {}
+
+    def of(self, test_file: str) -> Document | None:
+        """The side file of a test module; None without one. Errors: ConfigError, again at each call."""
+        found = self._documents.get(test_file)
+        if found is None:
+            found = self._documents[test_file] = self._read(os.path.splitext(test_file)[0] + ".yaml")
+        if isinstance(found, Exception):
+            raise found
+        return found or None
+
+    @staticmethod
+    def _read(path: str):
+        if not os.path.lexists(path):
+            return False
+        try:
+            document = Document(path)
+            document.check_keys(SECTIONS)
+            return document
+        except Exception as exc:
+            return exc
+
+    def sections(self, section: str, test_file: str, node_id: str) -> list:
+        """What is said of a test: of the side file, then of the profile, which is stronger.
+
+        Parameters: section (one of SECTIONS), test_file (path of its module), node_id (without parameters).
+
+        Returns: a list of Section, weakest first. Errors: ConfigError.
+        """
+        name = node_id.split("::", 1)[-1]
+        short = name.rsplit("::", 1)[-1]
+        found = []
+        document = self.of(test_file)
+        if document is not None:
+            found += _pick(document, (section,), (short, name))
+        if self.profile is not None:
+            document, keys = self.profile
+            found += _pick(document, (*keys, section), (short, name, f"{os.path.basename(test_file)}::{name}", node_id))
+        return found
+
+    def check_names(self, test_file: str, known) -> None:
+        """Errors: ConfigError for a test that the side file names and the module has not.
+
+        Parameters: test_file, known (a function: is this the name of a test of the module; and the names there are).
+        """
+        document = self.of(test_file)
+        for section in SECTIONS if document is not None else ():
+            for name in document.mapping(section):
+                is_test, names = known(name)
+                if not is_test:
+                    raise document.error(f"{os.path.basename(test_file)} has no test `{name}`{nearest(name, names)}", section, name)
+
+
+def _pick(document: Document, keys: tuple, names: tuple) -> list:
+    section = document.mapping(*keys)
+    return [Section(document, (*keys, name), section[name]) for name in dict.fromkeys(names) if name in section]
+
+
+def of_config(config) -> SideFiles:
+    """The side files of a pytest session; made at the first call."""
+    found = getattr(config, "_litmus_sidefiles", None)
+    if found is None:
+        found = config._litmus_sidefiles = SideFiles()
+    return found

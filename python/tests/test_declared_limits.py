@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits that are declared beside a test: marker, side file, part; what wins, and how a slip is told."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("litmus._litmus")
+from litmus import _declared  # noqa: E402
+from litmus.errors import ConfigError  # noqa: E402
+
+PART = """part_number: PSU-100
+name: supply
+revision: B
+characteristics:
+  rail:
+    nominal: 3.3
+    tolerance: 5%
+    units: V
+    spec_ref: DS-12 4.1
+  ripple: {high: 0.05, guard_band: 0.01, units: V}
+"""
+TEST = """
+import pytest
+def test_part(verify):
+    verify("rail", 3.4)
+    verify("ripple", 0.045)
+@pytest.mark.parametrize("load", [0.1, 1])
+def test_side(verify, load): verify("rail", 3.2, units="V")
+@pytest.mark.limits(rail=(1, 2), temp={"high": 50, "units": "degC"})
+def test_marker(verify):
+    verify("temp", 45)
+    verify("rail", 3.25)
+def test_explicit(verify): verify("rail", 9, (8, 10))
+def test_none(verify): verify("other", 1)
+"""
+SIDE = """limits:
+  test_side:
+    rail:
+      low: 3.25
+      high: 3.4
+      units: V
+      bands:
+        - when: {load: {low: 0.5, high: 2}}
+          low: 3.1
+  test_marker:
+    rail: {high: 3.3}
+    temp: {high: 40}
+"""
+
+
+def test_what_wins(suite):
+    suite.write({"test_a.py": TEST, "test_a.yaml": SIDE, "parts/psu.yaml": PART})
+    record = suite.run()
+    message = {row["node_id"].split("::")[1]: row.message for row in record.rows}
+    assert "ripple = 0.045 V is above 0.04 V by 0.005 V" in message["test_part"]
+    assert "rail = 3.2 V is below 3.25 V by 0.05 V (limit 3.25 V to 3.4 V)" in message["test_side[0.1]"]
+    assert message["test_side[1]"] is None
+    assert "temp = 45 degC is above 40 degC" in message["test_marker"]
+    assert message["test_explicit"] is None
+    assert "MissingLimitError" in message["test_none"]
+    first = record.of("test.measurement")[0]
+    assert (first["limit_low"], first["limit_high"], first["units"], first["characteristic_id"], first["spec_ref"]) == (3.135, 3.465, "V", "rail", "DS-12 4.1")
+    (started,) = record.of("run.started")
+    assert (started["product_id"], started["product_name"], started["product_revision"], started["dut_part_number"]) == ("PSU-100", "supply", "B", "PSU-100")
+
+
+def test_limits_hold_without_recording(suite):
+    suite.write({"test_a.py": "def test(verify): verify('rail', 3)", "test_a.yaml": "limits: {test: {rail: [1, 2]}}\n"})
+    assert suite.run("--litmus-off").code == 1
+
+
+WRONG = [
+    ("limits:\n  test_x:\n    rail: {low: 3, high: 2}\n", "line 3, column 5: the limit of rail cannot judge: low 3 is above high 2"),
+    ("limits:\n  test_x:\n    rail: {lwo: 3}\n", "line 3, column 12: the limit of rail has no key `lwo`; did you mean low?"),
+    ("limits:\n  test_y:\n    rail: {low: 3}\n", "line 2, column 3: test_a.py has no test `test_y`; did you mean test_x?"),
+    ("limits:\n  test_x:\n    rail: {low: 3, comparator: GELL}\n", "there is no comparator GELL, did you mean GELE?"),
+    ("limits:\n  test_x:\n    rail: {low: '3'}\n", "low is a number, not '3'"),
+    ("limits:\n  test_x:\n    rail: {tolerance: 5%}\n", "tolerance needs a nominal"),
+    ("limits:\n  test_x:\n    rail:\n      bands:\n        - when: {load: 1}\n          low: 3\n          high: 2\n", "line 5, column 11: the limit of rail cannot judge"),
+    ("limits:\n  test_x: 5\n", "line 2, column 3: limits are a mapping from measurement to limit"),
+    ("limits:\n  test_x:\n    rail: 5\n", "line 3, column 5: the limit of rail is [low, high] or a mapping, not 5"),
+    ("limits:\n  test_x:\n    rail: {characteristic: RIAL}\n", "no characteristic `RIAL`; did you mean RAIL?"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def module(tmp_path, request):
+    """(items, config) as collection has them, of one test in a module with a side file."""
+
+    class Hook:
+        def __init__(self):
+            self.reports = []
+
+        def pytest_collectreport(self, report):
+            self.reports.append(report)
+
+    class Config:
+        hook = Hook()
+
+    class Item:
+        path, nodeid = tmp_path / "test_a.py", "test_a.py::test_x"
+        module = type("module", (), {"test_x": print})
+
+        def iter_markers(self, name):
+            return []
+
+    (tmp_path / "part.yaml").write_text("characteristics: {RAIL: [1, 2]}\n")
+    Config._litmus_part = _declared.Part(str(tmp_path / "part.yaml"))
+    return Item(), Config()
+
+
+@pytest.mark.parametrize("text, words", WRONG)
+def test_a_slip_in_a_side_file_is_told_at_collection(tmp_path, module, text, words):
+    item, config = module
+    (tmp_path / "test_a.yaml").write_text(text)
+    _declared.collect(config, [item])
+    (report,) = config.hook.reports
+    assert words in report.longrepr and "test_a.yaml" in report.longrepr
+    with pytest.raises((ConfigError, ValueError, TypeError)):
+        item._litmus_declared.limit("rail")
+
+
+def test_a_broken_side_file_leaves_the_plan_on_record(suite):
+    suite.write({"test_a.py": "def test_x(verify): pass", "test_b.py": "def test_b(): pass", "test_a.yaml": "limits: {test_x: {rail: {low: 3, high: 2}}}\n"})
+    record = suite.run()
+    assert "low 3 is above high 2" in record.out and record.code != 0
+    assert [(row["node_id"], row.outcome) for row in record.rows] == [("test_a.py::test_x", None), ("test_b.py::test_b", None)]
+    assert record.run_ended["outcome"] == "errored" and record.run_ended["stop_reason"] == "collection error"
+    assert "low 3 is above high 2" in record.of("diagnostic.error")[0]["message"]
+
+
+@pytest.mark.parametrize(
+    "entry, inputs, low, high",
+    [
+        ({"nominal": 10, "tolerance": 0.5}, {}, 9.5, 10.5), ({"nominal": -10, "tolerance": "10%"}, {}, -11, -9),
+        ({"low": 0, "high": 10, "guard_band": "10%"}, {}, 1, 9), ({"low": 0, "high": 10, "guard_band": 1}, {}, 1, 9),
+        ({"low": 1, "bands": [{"when": {"mode": ["a", "b"]}, "low": 2}, {"when": {}, "low": 3}]}, {"mode": "b"}, 2, None),
+        ({"low": 1, "bands": [{"when": {"mode": "a"}, "low": 2}, {"when": {}, "low": 3}]}, {"mode": "b"}, 3, None),
+        ({"low": 1, "bands": [{"when": {"mode": "a"}, "nominal": 5, "tolerance": 1}]}, {"mode": "a"}, 4, 6),
+        ({"low": 1, "bands": [{"when": {"load": {"low": 2}}, "low": 2}]}, {"load": 1}, 1, None),
+    ],
+)  # fmt: skip
+def test_an_entry_comes_to_a_limit(entry, inputs, low, high):
+    made = _declared.limit(entry, inputs, "x")
+    assert (made.low, made.high) == (low, high)
+
+
+def test_stronger_bounds_take_the_place_of_the_other_kind():
+    assert _declared.over({"low": 1, "high": 2, "units": "V"}, {"nominal": 3, "tolerance": 1}) == {"units": "V", "nominal": 3, "tolerance": 1}
+    assert _declared.over({"nominal": 3, "tolerance": 1}, {"high": 5}) == {"nominal": 3, "high": 5}
