@@ -10,12 +10,17 @@ last steps never ran.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import datetime
+import multiprocessing
+import os
 import pathlib
 import random
 import uuid
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 START = datetime.datetime(2026, 1, 1, 6, tzinfo=datetime.timezone.utc)
@@ -34,45 +39,78 @@ def schema_of(definition: pathlib.Path) -> pa.Schema:
     return pa.schema(fields)
 
 
-def columns_of(number: int, steps: int, rng: random.Random) -> dict[str, list]:
-    """The columns that vary; those that are not here are NULL."""
-    began = START + datetime.timedelta(minutes=5 * number)
+def fixed_columns(schema: pa.Schema, steps: int) -> dict[str, pa.Array]:
+    """The columns that are the same in each run: the plan, and those that are NULL."""
+    files = [f"tests/test_{i // 10}.py" for i in range(steps)]
+    names = [f"test_{i:03d}" for i in range(steps)]
+    columns = {"record_type": ["run"] + ["step"] * steps, "step_name": [None, *names], "step_index": [None, *range(steps)],
+               "step_path": [None, *map("/".join, zip(files, names))], "parent_path": [None, *files],
+               "step_node_id": [None, *map("::".join, zip(files, names))], "step_file": [None, *files],
+               "vector_index": [None] + [0] * steps, "step_vector_count": [None] + [1] * steps}
+    return {field.name: pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(steps + 1, field.type) for field in schema}
+
+
+def texts_of(number: int, stopped: bool, rng: random.Random) -> dict[str, str]:
+    """What stands on each row of a run."""
+    return {"session_id": str(uuid.UUID(int=rng.getrandbits(128))), "run_id": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+            "dut_serial": f"SN{number:07d}", "dut_part_number": f"P{number % 7}", "dut_lot_number": f"L{number // 200}", "station_id": f"bench-{number % 12}",
+            "station_hostname": "bench", "test_phase": "production", "operator_id": f"op{number % 5}", "project_name": "line",
+            "git_commit": f"{number // 5000:040x}", "run_outcome": "failed" if stopped else "passed", "litmus_version": "0.1.0", "python_version": "3.11.7"}
+
+
+def times(values: np.ndarray, missing: np.ndarray) -> pa.Array:
+    """Microseconds since 1970 as a column."""
+    return pa.array(values, pa.int64(), mask=missing).cast(US)
+
+
+def lists(values: pa.Array, missing: np.ndarray) -> pa.Array:
+    """A list of one value a step that ran, of none a step that did not; NULL on the row of the run."""
+    offsets = np.concatenate([[0], np.cumsum(~missing)]).astype(np.int32)
+    kept = values.filter(pa.array(~missing))
+    array = pa.ListArray.from_arrays(pa.array(offsets), kept)
+    return pc.if_else(pa.array(np.arange(len(missing)) > 0), array, pa.nulls(len(missing), array.type))
+
+
+def run_of(schema: pa.Schema, fixed: dict[str, pa.Array], number: int, steps: int, seed: int) -> tuple[pa.Table, str]:
+    """The rows of a run, and its file below runs/."""
+    rng = random.Random(f"{seed} {number}")
     stopped = rng.random() < 0.05
     ran = rng.randrange(1, steps) if stopped else steps
-    outcomes = ["failed" if stopped and i == ran - 1 else "passed" if i < ran else None for i in range(steps)]
-    at = [began + datetime.timedelta(milliseconds=40 * i) if i < ran else None for i in range(steps)]
-    ended = [moment and moment + datetime.timedelta(milliseconds=rng.randrange(2, 38)) for moment in at]
-    rows = steps + 1
-    same = {"session_id": str(uuid.UUID(int=rng.getrandbits(128))), "run_id": str(uuid.UUID(int=rng.getrandbits(128), version=4)), "run_started_at": began,
-            "run_ended_at": began + datetime.timedelta(milliseconds=40 * ran), "dut_serial": f"SN{number:07d}", "dut_part_number": f"P{number % 7}",
-            "dut_lot_number": f"L{number // 200}", "station_id": f"bench-{number % 12}", "station_hostname": "bench", "test_phase": "production",
-            "operator_id": f"op{number % 5}", "project_name": "line", "git_commit": f"{number // 5000:040x}", "run_outcome": "failed" if stopped else "passed",
-            "litmus_version": "0.1.0", "python_version": "3.11.7"}
-    columns = {name: [value] * rows for name, value in same.items()}
-    columns.update(record_type=["run"] + ["step"] * steps, step_name=[None] + [f"test_{i:03d}" for i in range(steps)], step_index=[None, *range(steps)],
-                   step_path=[None] + [f"tests/test_{i // 10}.py/test_{i:03d}" for i in range(steps)],
-                   parent_path=[None] + [f"tests/test_{i // 10}.py" for i in range(steps)],
-                   step_node_id=[None] + [f"tests/test_{i // 10}.py::test_{i:03d}" for i in range(steps)],
-                   step_file=[None] + [f"tests/test_{i // 10}.py" for i in range(steps)], step_started_at=[None, *at], vector_started_at=[None, *at],
-                   step_ended_at=[None, *ended], vector_ended_at=[None, *ended], step_outcome=[None, *outcomes], vector_outcome=[None, *outcomes],
-                   vector_index=[None] + [0] * steps, step_vector_count=[None] + [1] * steps,
-                   never_ran_reason=[None] + [None if i < ran else "maxfail" for i in range(steps)],
-                   attempt_outcomes=[None] + [[word] if word else [] for word in outcomes], attempt_started_at=[None] + [[t] if t else [] for t in at],
-                   attempt_ended_at=[None] + [[t] if t else [] for t in ended])
-    return columns
+    began = START + datetime.timedelta(minutes=5 * number)
+    index = np.arange(steps + 1)
+    missing = (index == 0) | (index > ran)
+    at = int(began.timestamp()) * 1_000_000 + (index - 1) * 40_000
+    started, ended = times(at, missing), times(at + np.random.default_rng(number).integers(2_000, 38_000, steps + 1), missing)
+    words = np.where(stopped & (index == ran), "failed", "passed").astype(object)
+    outcomes = pa.array(words, pa.string(), mask=missing)
+    columns = dict(fixed)
+    texts = texts_of(number, stopped, rng)
+    columns.update({name: pa.repeat(pa.scalar(value, pa.string()), steps + 1) for name, value in texts.items()})
+    columns.update(run_started_at=pa.repeat(pa.scalar(began, US), steps + 1),
+                   run_ended_at=pa.repeat(pa.scalar(began + datetime.timedelta(milliseconds=40 * ran), US), steps + 1),
+                   step_started_at=started, vector_started_at=started, step_ended_at=ended, vector_ended_at=ended, step_outcome=outcomes, vector_outcome=outcomes,
+                   never_ran_reason=pa.array(["maxfail"] * (steps + 1), mask=index <= ran), attempt_outcomes=lists(outcomes, missing),
+                   attempt_started_at=lists(started, missing), attempt_ended_at=lists(ended, missing))
+    table = pa.Table.from_arrays([columns[field.name] for field in schema], schema=schema)
+    return table, f"{began:%Y-%m-%d}/{began:%Y%m%dT%H%M%SZ}_{texts['dut_serial']}.parquet"
+
+
+def write_runs(data_dir: pathlib.Path, numbers: range, steps: int, seed: int) -> None:
+    """Writes the files of these runs."""
+    schema = schema_of(pathlib.Path(__file__).resolve().parent.parent / "src/model/columns.def")
+    fixed = fixed_columns(schema, steps)
+    for number in numbers:
+        table, name = run_of(schema, fixed, number, steps, seed)
+        path = data_dir / "runs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path, compression="zstd", compression_level=1)
 
 
 def generate(data_dir: pathlib.Path, runs: int, steps: int = 100, seed: int = 1) -> None:
-    """Writes the files of `runs` runs below data_dir/runs. The same seed gives the same rows."""
-    schema = schema_of(pathlib.Path(__file__).resolve().parent.parent / "src/model/columns.def")
-    rng = random.Random(seed)
-    for number in range(runs):
-        columns = columns_of(number, steps, rng)
-        table = pa.table([pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(steps + 1, field.type) for field in schema], schema=schema)
-        began = columns["run_started_at"][0]
-        path = data_dir / "runs" / began.strftime("%Y-%m-%d") / f"{began:%Y%m%dT%H%M%SZ}_{columns['dut_serial'][0]}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, path, compression="zstd", compression_level=1)
+    """Writes the files of `runs` runs below data_dir/runs, on every processor. The same seed gives the same rows."""
+    hands = os.cpu_count() or 1
+    with concurrent.futures.ProcessPoolExecutor(hands, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(write_runs, [data_dir] * hands, [range(hand, runs, hands) for hand in range(hands)], [steps] * hands, [seed] * hands))
 
 
 def main() -> None:

@@ -100,7 +100,7 @@ def test_the_same_run_in_two_folders_counts_once(history):
 def test_a_damaged_lake_costs_time_and_nothing_else(history, harm):
     compact(history)
     part = next(history.glob("lake/month=*/*.parquet"))
-    manifest = history / "lake/manifest.json"
+    manifest = history / "lake/_manifest.json"
     text = manifest.read_text()
     if harm == "gone":
         part.unlink()
@@ -111,7 +111,7 @@ def test_a_damaged_lake_costs_time_and_nothing_else(history, harm):
     elif harm == "half a manifest":
         manifest.write_text(text[: len(text) // 2])
     elif harm == "other version":
-        manifest.write_text(text.replace('"litmus_lake":1', '"litmus_lake":2'))
+        manifest.write_text(text.replace('"litmus_lake":2', '"litmus_lake":3'))
     elif harm == "leads out":
         manifest.write_text(text.replace("month=", "../month="))
     else:
@@ -146,7 +146,7 @@ def test_who_reads_keeps_the_files_and_new_runs_still_count(history):
 
 def test_one_compaction_at_a_time(history):
     compact(history)
-    with (history / "lake/compact.lock").open() as lock:
+    with (history / "lake/_compact.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert run("compact", "-d", history).returncode == 5
 

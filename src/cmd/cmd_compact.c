@@ -8,10 +8,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void show_progress(void *self, int64_t done, int64_t all) {
+static bool show_progress(void *self, int64_t done, int64_t all) {
     (void)self;
-    (void)all;
-    if (done % 500 == 0) fprintf(stderr, "\r%" PRId64 " runs", done);
+    if (done % 500 == 0) fprintf(stderr, "\r%" PRId64 " of %" PRId64 " runs", done, all);
+    return true;
 }
 
 int lt_cmd_compact(struct lt_cli *cli) {

@@ -28,18 +28,29 @@ void lt_build_start(struct lt_build *build, struct lt_table *table, int64_t colu
     TRY(build, ArrowArrayAllocateChildren(&table->array, columns));
 }
 
+int lt_column_schema(struct ArrowSchema *schema, const char *name, enum lt_column_type type) {
+    if (type < LT_COLUMN_STRS) {
+        NANOARROW_RETURN_NOT_OK(set_type(schema, type));
+    } else {
+        NANOARROW_RETURN_NOT_OK(ArrowSchemaSetType(schema, NANOARROW_TYPE_LIST));
+        NANOARROW_RETURN_NOT_OK(set_type(schema->children[0], type));
+        NANOARROW_RETURN_NOT_OK(ArrowSchemaSetName(schema->children[0], "element"));
+    }
+    return ArrowSchemaSetName(schema, name);
+}
+
+void lt_build_given(struct lt_build *build, const char *name, enum lt_column_type type, struct ArrowArray *array) {
+    if (build->failed != NANOARROW_OK) return;
+    build->column++;
+    TRY(build, lt_column_schema(build->table->schema.children[build->column], name, type));
+    ArrowArrayMove(array, build->table->array.children[build->column]);
+}
+
 void lt_build_column(struct lt_build *build, const char *name, enum lt_column_type type) {
     if (build->failed != NANOARROW_OK) return;
     build->column++;
     struct ArrowSchema *schema = build->table->schema.children[build->column];
-    if (type < LT_COLUMN_STRS) {
-        TRY(build, set_type(schema, type));
-    } else {
-        TRY(build, ArrowSchemaSetType(schema, NANOARROW_TYPE_LIST));
-        TRY(build, set_type(schema->children[0], type));
-        TRY(build, ArrowSchemaSetName(schema->children[0], "element"));
-    }
-    TRY(build, ArrowSchemaSetName(schema, name));
+    TRY(build, lt_column_schema(schema, name, type));
     build->array = build->table->array.children[build->column];
     TRY(build, ArrowArrayInitFromSchema(build->array, schema, NULL));
     TRY(build, ArrowArrayStartAppending(build->array));

@@ -26,6 +26,10 @@ struct lt_build {
 /* `columns` is how many lt_build_column calls will follow. */
 void lt_build_start(struct lt_build *build, struct lt_table *table, int64_t columns, int64_t rows);
 void lt_build_column(struct lt_build *build, const char *name, enum lt_column_type type);
+/* A column whose cells are there: takes the array over. */
+void lt_build_given(struct lt_build *build, const char *name, enum lt_column_type type, struct ArrowArray *array);
+/* Fills an initialised schema; gives a NANOARROW code. */
+int lt_column_schema(struct ArrowSchema *schema, const char *name, enum lt_column_type type);
 void lt_put_null(struct lt_build *build);
 void lt_put_nulls(struct lt_build *build, int64_t count);
 void lt_put_str(struct lt_build *build, struct lt_str s); /* p == NULL: null */

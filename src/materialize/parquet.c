@@ -67,39 +67,66 @@ static carquet_writer_t *writer_new(const struct lt_table *table, FILE *stream, 
     return writer;
 }
 
-static int write_all(carquet_writer_t *writer, const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count,
-                     struct litmus_error *error) {
+struct lt_parquet_writer {
+    carquet_writer_t *writer; /* NULL: ended or failed */
+    FILE *stream;
+    char *bytes; /* of the stream */
+    size_t n;
+    int32_t groups;
+};
+
+int lt_parquet_writer_new(const struct lt_table *like, struct lt_parquet_writer **out, struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
-    for (size_t i = 0; i < meta_count; i++) {
-        if (carquet_writer_add_metadata(writer, meta[i].key, meta[i].value) != CARQUET_OK) {
-            carquet_writer_abort(writer);
-            return fail_carquet(error, &why, "add the file's metadata");
-        }
-    }
+    struct lt_parquet_writer *w = calloc(1, sizeof *w);
+    if (w != NULL) w->stream = open_memstream(&w->bytes, &w->n);
+    if (w != NULL && w->stream != NULL) w->writer = writer_new(like, w->stream, &why);
+    *out = w;
+    if (w != NULL && w->writer != NULL) return LITMUS_OK;
+    bool memory = w == NULL || w->stream == NULL;
+    lt_parquet_writer_free(w);
+    *out = NULL;
+    return memory ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file") : fail_carquet(error, &why, "set up the Parquet writer");
+}
+
+void lt_parquet_writer_free(struct lt_parquet_writer *w) {
+    if (w == NULL) return;
+    if (w->writer != NULL) carquet_writer_abort(w->writer);
+    if (w->stream != NULL) fclose(w->stream);
+    free(w->bytes);
+    free(w);
+}
+
+int lt_parquet_writer_add(struct lt_parquet_writer *w, const struct lt_table *rows, struct litmus_error *error) {
+    carquet_error_t why = CARQUET_ERROR_INIT;
     struct ArrowSchema schema;
     struct ArrowArray array;
-    lend(table, &schema, &array);
-    if (carquet_writer_write_arrow(writer, &array, &schema, &why) != CARQUET_OK) {
-        carquet_writer_abort(writer);
-        return fail_carquet(error, &why, "encode the rows as Parquet");
-    }
-    if (carquet_writer_close(writer) != CARQUET_OK) return fail_carquet(error, &why, "finish the Parquet file");
+    if (w->groups++ > 0 && carquet_writer_new_row_group(w->writer) != CARQUET_OK) return fail_carquet(error, &why, "end a row group");
+    lend(rows, &schema, &array);
+    return carquet_writer_write_arrow(w->writer, &array, &schema, &why) == CARQUET_OK ? LITMUS_OK : fail_carquet(error, &why, "encode the rows as Parquet");
+}
+
+int lt_parquet_writer_end(struct lt_parquet_writer *w, struct lt_buf *out, struct litmus_error *error) {
+    carquet_error_t why = CARQUET_ERROR_INIT;
+    carquet_status_t status = carquet_writer_close(w->writer);
+    w->writer = NULL;
+    if (status != CARQUET_OK) return fail_carquet(error, &why, "finish the Parquet file");
+    int closed = fclose(w->stream);
+    w->stream = NULL;
+    if (closed == 0) lt_buf_add(out, w->bytes, w->n);
+    if (closed != 0 || out->failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file of %zu bytes", w->n);
     return LITMUS_OK;
 }
 
 int lt_parquet_encode(const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count, struct lt_buf *out,
                       struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
-    char *bytes = NULL;
-    size_t n = 0;
-    FILE *stream = open_memstream(&bytes, &n);
-    if (stream == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file");
-    carquet_writer_t *writer = writer_new(table, stream, &why);
-    int code = writer == NULL ? fail_carquet(error, &why, "set up the Parquet writer") : write_all(writer, table, meta, meta_count, error);
-    if (fclose(stream) != 0 && code == LITMUS_OK) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file");
-    if (code == LITMUS_OK) lt_buf_add(out, bytes, n);
-    free(bytes);
-    if (code == LITMUS_OK && out->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file of %zu bytes", n);
+    struct lt_parquet_writer *writer;
+    int code = lt_parquet_writer_new(table, &writer, error);
+    for (size_t i = 0; code == LITMUS_OK && i < meta_count; i++)
+        if (carquet_writer_add_metadata(writer->writer, meta[i].key, meta[i].value) != CARQUET_OK) code = fail_carquet(error, &why, "add the file's metadata");
+    if (code == LITMUS_OK) code = lt_parquet_writer_add(writer, table, error);
+    if (code == LITMUS_OK) code = lt_parquet_writer_end(writer, out, error);
+    lt_parquet_writer_free(writer);
     return code;
 }
 
@@ -121,52 +148,86 @@ static int view_set(struct lt_table *table, const char *path, struct litmus_erro
     return LITMUS_OK;
 }
 
-static int read_group(carquet_reader_t *reader, int32_t group, const char *path, const char *const *columns, size_t column_count,
-                      struct lt_table *out, struct litmus_error *error) {
+struct parquet_file {
+    struct lt_buf bytes;
+    carquet_reader_t *reader;
+    char *path;
+};
+
+static void file_close(struct parquet_file *f) {
+    if (f == NULL) return;
+    if (f->reader != NULL) carquet_reader_close(f->reader);
+    lt_buf_release(&f->bytes);
+    free(f->path);
+    free(f);
+}
+
+static int file_open(const char *path, struct parquet_file **out, struct litmus_error *error) {
+    struct parquet_file *f = calloc(1, sizeof *f);
     carquet_error_t why = CARQUET_ERROR_INIT;
-    lt_table_init(out);
-    if (carquet_reader_read_arrow(reader, group, &out->schema, &out->array, &why) != CARQUET_OK) return fail_file(error, path, why.message);
-    int code = view_set(out, path, error);
-    return code == LITMUS_OK && columns != NULL ? lt_table_keep(out, columns, column_count, error) : code;
-}
-
-/* ---- files of several row groups: their rows one below the other ---- */
-
-static int read_groups(carquet_reader_t *reader, const char *path, const char *const *columns, size_t column_count, struct lt_table *out,
-                       struct litmus_error *error) {
-    int32_t count = carquet_reader_num_row_groups(reader);
-    if (count == 1) return read_group(reader, 0, path, columns, column_count, out, error);
-    if (count <= 0) return fail_file(error, path, "it holds no rows");
-    struct lt_table *groups = calloc((size_t)count, sizeof *groups);
-    if (groups == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
-    int code = LITMUS_OK;
-    for (int32_t g = 0; code == LITMUS_OK && g < count; g++) code = read_group(reader, g, path, columns, column_count, &groups[g], error);
-    if (code == LITMUS_OK && !lt_table_stackable(&groups[0])) code = fail_file(error, path, "a column's type is foreign to run files");
-    if (code == LITMUS_OK) code = lt_table_stack(groups, (size_t)count, out, error);
-    for (int32_t g = 0; g < count; g++) lt_table_release(&groups[g]);
-    free(groups);
-    return code;
-}
-
-int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
-    lt_table_init(out);
-    struct lt_buf file;
-    lt_buf_init(&file);
-    int code = lt_io_read_file(path, (size_t)1 << FILE_BYTES_MAX_LOG2, &file, error);
+    carquet_reader_options_t options;
+    *out = NULL;
+    if (f == NULL || (f->path = strdup(path)) == NULL) {
+        free(f);
+        return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+    }
+    lt_buf_init(&f->bytes);
+    int code = lt_io_read_file(path, (size_t)1 << FILE_BYTES_MAX_LOG2, &f->bytes, error);
     if (code == LITMUS_OK) {
-        carquet_error_t why = CARQUET_ERROR_INIT;
-        carquet_reader_options_t options;
         carquet_reader_options_init(&options);
         options.num_threads = 1;
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
         options.verify_checksums = false; /* else no changed page is ever looked at */
 #endif
-        carquet_reader_t *reader = carquet_reader_open_buffer(file.p, file.n, &options, &why);
-        if (reader == NULL) code = fail_file(error, path, why.message);
-        else code = read_groups(reader, path, columns, column_count, out, error);
-        carquet_reader_close(reader);
+        f->reader = carquet_reader_open_buffer(f->bytes.p, f->bytes.n, &options, &why);
+        if (f->reader == NULL) code = fail_file(error, path, why.message);
+        else if (carquet_reader_num_row_groups(f->reader) <= 0) code = fail_file(error, path, "it holds no rows");
     }
-    lt_buf_release(&file);
+    if (code == LITMUS_OK) *out = f;
+    else file_close(f);
+    return code;
+}
+
+static int read_group(struct parquet_file *f, int32_t group, const char *const *columns, size_t column_count, struct lt_table *out,
+                      struct litmus_error *error) {
+    carquet_error_t why = CARQUET_ERROR_INIT;
+    lt_table_init(out);
+    int code = carquet_reader_read_arrow(f->reader, group, &out->schema, &out->array, &why) == CARQUET_OK ? LITMUS_OK : fail_file(error, f->path, why.message);
+    if (code == LITMUS_OK) code = view_set(out, f->path, error);
+    if (code == LITMUS_OK && columns != NULL) code = lt_table_keep(out, columns, column_count, error);
+    if (code != LITMUS_OK) lt_table_release(out);
+    return code;
+}
+
+/* ---- files of several row groups: their rows one below the other ---- */
+
+static int read_groups(struct parquet_file *f, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
+    struct lt_stack stack;
+    lt_stack_init(&stack);
+    int code = LITMUS_OK;
+    for (int32_t g = 0; code == LITMUS_OK && g < carquet_reader_num_row_groups(f->reader); g++) {
+        struct lt_table rows;
+        code = read_group(f, g, columns, column_count, &rows, error);
+        if (code == LITMUS_OK && !lt_table_stackable(&rows)) code = fail_file(error, f->path, "a column's type is foreign to run files");
+        if (code == LITMUS_OK) {
+            lt_stack_join(&stack, &rows);
+            lt_stack_add(&stack, &rows, 0, lt_table_rows(&rows));
+        }
+        lt_table_release(&rows);
+    }
+    if (code == LITMUS_OK) code = lt_stack_take(&stack, out, error);
+    lt_stack_release(&stack);
+    return code;
+}
+
+int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
+    struct parquet_file *file;
+    lt_table_init(out);
+    int code = file_open(path, &file, error);
+    if (code != LITMUS_OK) return code;
+    if (carquet_reader_num_row_groups(file->reader) == 1) code = read_group(file, 0, columns, column_count, out, error);
+    else code = read_groups(file, columns, column_count, out, error);
+    file_close(file);
     if (code != LITMUS_OK) lt_table_release(out);
     return code;
 }

@@ -17,6 +17,15 @@ struct lt_parquet_meta {
 int lt_parquet_encode(const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count,
                       struct lt_buf *out, struct litmus_error *error);
 
+/* The same in pieces: each table becomes a row group. All have the columns of `like` in its order. */
+struct lt_parquet_writer;
+int lt_parquet_writer_new(const struct lt_table *like, struct lt_parquet_writer **out, struct litmus_error *error);
+/* After an error only lt_parquet_writer_free may follow. */
+int lt_parquet_writer_add(struct lt_parquet_writer *writer, const struct lt_table *rows, struct litmus_error *error);
+/* Ends the file and appends its bytes. */
+int lt_parquet_writer_end(struct lt_parquet_writer *writer, struct lt_buf *out, struct litmus_error *error);
+void lt_parquet_writer_free(struct lt_parquet_writer *writer); /* NULL accepted */
+
 /* Reads a whole file. `columns`: names to read (others are left out; a name the file lacks is no
  * error), or NULL for all. Hands over *out. Errors: ENOENT, EDAMAGED (names the file), EIO. */
 int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out,

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "materialize/stack.h"
 
-#include "materialize/build.h"
+#include "base/grow.h"
 
 #include <stdlib.h>
+
+/* Runs a nanoarrow call unless an earlier one failed. */
+#define TRY(stack, call)                                             \
+    do {                                                             \
+        if ((stack)->failed == NANOARROW_OK) (stack)->failed = (call); \
+    } while (0)
 
 static bool column_type_of(const struct ArrowSchema *schema, enum lt_column_type *type) {
     const char *f = schema->format, *element = schema->n_children == 1 ? schema->children[0]->format : "";
@@ -27,105 +33,157 @@ bool lt_table_stackable(const struct lt_table *table) {
     return true;
 }
 
+bool lt_stack_fits(const struct lt_stack *stack, const struct lt_table *table, bool *grows) {
+    *grows = false;
+    for (int64_t c = 0; c < lt_table_columns(table); c++) {
+        enum lt_column_type type = LT_COLUMN_STR;
+        uint32_t known = lt_map_get(&stack->by_name, lt_str_of(lt_table_name(table, c)), 0);
+        if (known == LT_MAP_NONE) *grows = true;
+        else if (!column_type_of(table->schema.children[c], &type) || stack->columns[known].type != type) return false;
+    }
+    return true;
+}
+
+/* ---- life ---- */
+
+void lt_stack_init(struct lt_stack *stack) {
+    *stack = (struct lt_stack){.columns = NULL};
+    lt_map_init(&stack->by_name);
+}
+
+void lt_stack_release(struct lt_stack *stack) {
+    for (size_t i = 0; i < stack->count; i++) {
+        free(stack->columns[i].name);
+        if (stack->columns[i].array.release != NULL) ArrowArrayRelease(&stack->columns[i].array);
+    }
+    free(stack->columns);
+    lt_map_release(&stack->by_name);
+    lt_stack_init(stack);
+}
+
+static void start_array(struct lt_stack *stack, struct lt_stack_column *column) {
+    struct ArrowSchema schema;
+    ArrowSchemaInit(&schema);
+    TRY(stack, lt_column_schema(&schema, column->name, column->type));
+    TRY(stack, ArrowArrayInitFromSchema(&column->array, &schema, NULL));
+    TRY(stack, ArrowArrayStartAppending(&column->array));
+    ArrowSchemaRelease(&schema);
+}
+
+static void add_column(struct lt_stack *stack, const char *name, enum lt_column_type type) {
+    struct lt_stack_column *grown = lt_grow_list(stack->columns, stack->count, &stack->capacity, sizeof *grown);
+    if (grown != NULL) stack->columns = grown;
+    struct lt_stack_column column = {.name = grown == NULL ? NULL : strdup(name), .type = type};
+    if (column.name == NULL || !lt_map_put(&stack->by_name, lt_str_of(column.name), 0, (uint32_t)stack->count)) {
+        free(column.name);
+        stack->failed = ENOMEM;
+        return;
+    }
+    stack->columns[stack->count] = column;
+    start_array(stack, &stack->columns[stack->count++]);
+    TRY(stack, ArrowArrayAppendNull(&stack->columns[stack->count - 1].array, stack->rows));
+}
+
+void lt_stack_join(struct lt_stack *stack, const struct lt_table *table) {
+    for (int64_t c = 0; c < lt_table_columns(table) && stack->failed == NANOARROW_OK; c++) {
+        enum lt_column_type type = LT_COLUMN_STR;
+        const char *name = lt_table_name(table, c);
+        if (lt_map_get(&stack->by_name, lt_str_of(name), 0) != LT_MAP_NONE) continue;
+        if (column_type_of(table->schema.children[c], &type)) add_column(stack, name, type);
+    }
+}
+
+/* ---- rows ---- */
+
+static int add_validity(struct ArrowArray *array, const struct ArrowArrayView *view, int64_t from, int64_t count) {
+    const uint8_t *bits = view->buffer_views[0].data.as_uint8;
+    struct ArrowBitmap *own = ArrowArrayValidityBitmap(array);
+    int64_t start = view->offset + from, nulls = bits == NULL ? 0 : count - ArrowBitCountSet(bits, start, count);
+    if (nulls > 0 && own->buffer.data == NULL) {
+        NANOARROW_RETURN_NOT_OK(ArrowBitmapReserve(own, array->length + count));
+        ArrowBitmapAppendUnsafe(own, 1, array->length);
+    }
+    if (own->buffer.data == NULL) return NANOARROW_OK;
+    NANOARROW_RETURN_NOT_OK(ArrowBitmapReserve(own, count));
+    if (nulls == 0 || nulls == count) ArrowBitmapAppendUnsafe(own, nulls == 0, count);
+    else
+        for (int64_t i = 0; i < count; i++) ArrowBitmapAppendUnsafe(own, ArrowBitGet(bits, start + i), 1);
+    array->null_count += nulls;
+    return NANOARROW_OK;
+}
+
+static int add_bits(struct ArrowArray *array, const struct ArrowArrayView *view, int64_t from, int64_t count) {
+    for (int64_t i = from; i < from + count; i++) {
+        if (ArrowArrayViewIsNull(view, i)) NANOARROW_RETURN_NOT_OK(ArrowArrayAppendNull(array, 1));
+        else NANOARROW_RETURN_NOT_OK(ArrowArrayAppendInt(array, ArrowArrayViewGetIntUnsafe(view, i)));
+    }
+    return NANOARROW_OK;
+}
+
+/* Offsets of texts or lists, moved to where the copies will stand. `items`: how many are there already. */
+static int add_offsets(struct ArrowArray *array, const struct ArrowArrayView *view, int64_t from, int64_t count, int64_t items) {
+    const int32_t *offsets = view->buffer_views[1].data.as_int32 + view->offset + from;
+    struct ArrowBuffer *own = ArrowArrayBuffer(array, 1);
+    if (items + offsets[count] - offsets[0] > INT32_MAX) return EOVERFLOW;
+    NANOARROW_RETURN_NOT_OK(ArrowBufferReserve(own, count * (int64_t)sizeof(int32_t)));
+    for (int64_t i = 1; i <= count; i++) ArrowBufferAppendUnsafe(own, &(int32_t){(int32_t)items + offsets[i] - offsets[0]}, sizeof(int32_t));
+    return NANOARROW_OK;
+}
+
+static int add_cells(struct ArrowArray *array, const struct ArrowArrayView *view, int64_t from, int64_t count) {
+    if (count == 0) return NANOARROW_OK;
+    if (view->storage_type == NANOARROW_TYPE_BOOL) return add_bits(array, view, from, count);
+    NANOARROW_RETURN_NOT_OK(add_validity(array, view, from, count));
+    int64_t start = view->offset + from;
+    const int32_t *offsets = view->buffer_views[1].data.as_int32 + start;
+    if (view->storage_type == NANOARROW_TYPE_LIST) {
+        NANOARROW_RETURN_NOT_OK(add_offsets(array, view, from, count, array->children[0]->length));
+        NANOARROW_RETURN_NOT_OK(add_cells(array->children[0], view->children[0], offsets[0], offsets[count] - offsets[0]));
+    } else if (view->storage_type == NANOARROW_TYPE_STRING) {
+        struct ArrowBuffer *data = ArrowArrayBuffer(array, 2);
+        NANOARROW_RETURN_NOT_OK(add_offsets(array, view, from, count, data->size_bytes));
+        if (offsets[count] > offsets[0])
+            NANOARROW_RETURN_NOT_OK(ArrowBufferAppend(data, view->buffer_views[2].data.as_uint8 + offsets[0], offsets[count] - offsets[0]));
+    } else {
+        int64_t width = view->layout.element_size_bits[1] / 8;
+        NANOARROW_RETURN_NOT_OK(ArrowBufferAppend(ArrowArrayBuffer(array, 1), view->buffer_views[1].data.as_uint8 + start * width, count * width));
+    }
+    array->length += count;
+    return NANOARROW_OK;
+}
+
 /* Files of one version have the same columns in the same places, but for the dynamic ones. */
 static int64_t find_near(const struct lt_table *table, const char *name, int64_t place) {
     if (place < lt_table_columns(table) && strcmp(lt_table_name(table, place), name) == 0) return place;
     return lt_table_find(table, name);
 }
 
-bool lt_table_join(struct lt_map *columns, const struct lt_table *table) {
-    enum lt_column_type type = LT_COLUMN_STR;
-    for (int64_t c = 0; c < lt_table_columns(table); c++) {
-        uint32_t known = lt_map_get(columns, lt_str_of(lt_table_name(table, c)), 0);
-        if (known != LT_MAP_NONE && (!column_type_of(table->schema.children[c], &type) || known != (uint32_t)type)) return false;
+void lt_stack_add(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to) {
+    for (size_t i = 0; i < stack->count && stack->failed == NANOARROW_OK; i++) {
+        struct lt_stack_column *column = &stack->columns[i];
+        int64_t at = find_near(table, column->name, (int64_t)i);
+        /* Most columns of most files are NULL all the way down. */
+        bool is_void = at < 0 || table->array.children[at]->null_count == lt_table_rows(table);
+        int64_t before = column->type == LT_COLUMN_STR ? ArrowArrayBuffer(&column->array, 2)->size_bytes : 0;
+        if (is_void) TRY(stack, ArrowArrayAppendNull(&column->array, to - from));
+        else TRY(stack, add_cells(&column->array, table->view.children[at], from, to - from));
+        if (column->type == LT_COLUMN_STR) stack->bytes += ArrowArrayBuffer(&column->array, 2)->size_bytes - before;
     }
-    bool ok = true;
-    for (int64_t c = 0; ok && c < lt_table_columns(table); c++) {
-        struct lt_str name = lt_str_of(lt_table_name(table, c));
-        if (lt_map_get(columns, name, 0) != LT_MAP_NONE) continue;
-        ok = column_type_of(table->schema.children[c], &type) && lt_map_put(columns, name, 0, (uint32_t)type);
-    }
-    return ok;
+    stack->rows += to - from;
 }
 
-static void copy_list(struct lt_build *build, enum lt_column_type type, const struct ArrowArrayView *view, int64_t row) {
-    const struct ArrowArrayView *items = view->children[0];
-    for (int64_t i = ArrowArrayViewListChildOffset(view, row); i < ArrowArrayViewListChildOffset(view, row + 1); i++) {
-        bool set = !ArrowArrayViewIsNull(items, i);
-        if (type != LT_COLUMN_STRS) {
-            lt_list_item_int(build, set, set ? ArrowArrayViewGetIntUnsafe(items, i) : 0);
-        } else {
-            struct ArrowStringView s = ArrowArrayViewGetStringUnsafe(items, i);
-            lt_list_item_str(build, set ? (struct lt_str){s.size_bytes > 0 ? s.data : "", (size_t)s.size_bytes} : LT_STR_NULL);
-        }
-    }
-    lt_list_end(build);
-}
-
-static void copy_cell(struct lt_build *build, enum lt_column_type type, const struct lt_table *from, int64_t column, int64_t row) {
-    int64_t whole = 0;
-    double real = 0;
-    if (lt_table_is_null(from, column, row)) lt_put_null(build);
-    else if (type >= LT_COLUMN_STRS) copy_list(build, type, from->view.children[column], row);
-    else if (type == LT_COLUMN_STR) lt_put_str(build, lt_table_str(from, column, row));
-    else if (type == LT_COLUMN_REAL && lt_table_real(from, column, row, &real)) lt_put_real(build, real);
-    else if (lt_table_int(from, column, row, &whole)) lt_put_int(build, whole);
-    else lt_put_null(build);
-}
-
-/* Most columns of most files are NULL all the way down. */
-static bool is_void(const struct lt_table *table, int64_t column) {
-    return column < 0 || table->array.children[column]->null_count == lt_table_rows(table);
-}
-
-static void copy_column(struct lt_build *build, enum lt_column_type type, const struct lt_table *from, int64_t column) {
-    int64_t rows = lt_table_rows(from);
-    if (is_void(from, column)) lt_put_nulls(build, rows);
-    else
-        for (int64_t row = 0; row < rows; row++) copy_cell(build, type, from, column, row);
-}
-
-/* Where each column first occurs. */
-struct origin {
-    const struct lt_table *table;
-    int64_t column;
-};
-
-static struct origin *find_columns(const struct lt_table *tables, size_t count, int64_t *columns) {
-    struct lt_map names;
-    int64_t most = 0, n = 0;
-    for (size_t t = 0; t < count; t++) most += lt_table_columns(&tables[t]);
-    struct origin *found = calloc((size_t)most + 1, sizeof *found);
-    bool ok = found != NULL;
-    lt_map_init(&names);
-    for (size_t t = 0; ok && t < count; t++)
-        for (int64_t c = 0; ok && c < lt_table_columns(&tables[t]); c++) {
-            struct lt_str name = lt_str_of(lt_table_name(&tables[t], c));
-            if (lt_map_get(&names, name, 0) != LT_MAP_NONE) continue;
-            ok = lt_map_put(&names, name, 0, 1);
-            found[n++] = (struct origin){&tables[t], c};
-        }
-    lt_map_release(&names);
-    *columns = n;
-    if (ok) return found;
-    free(found);
-    return NULL;
-}
-
-int lt_table_stack(const struct lt_table *tables, size_t count, struct lt_table *out, struct litmus_error *error) {
-    int64_t rows = 0, columns = 0;
-    struct origin *origins = find_columns(tables, count, &columns);
-    if (origins == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the rows of %zu tables", count);
-    for (size_t t = 0; t < count; t++) rows += lt_table_rows(&tables[t]);
+int lt_stack_take(struct lt_stack *stack, struct lt_table *out, struct litmus_error *error) {
     struct lt_build build;
-    lt_build_start(&build, out, columns, rows);
-    for (int64_t c = 0; c < columns; c++) {
-        enum lt_column_type type = LT_COLUMN_STR;
-        const char *name = lt_table_name(origins[c].table, origins[c].column);
-        (void)column_type_of(origins[c].table->schema.children[origins[c].column], &type);
-        lt_build_column(&build, name, type);
-        for (size_t t = 0; t < count; t++) copy_column(&build, type, &tables[t], find_near(&tables[t], name, c));
+    if (stack->failed != NANOARROW_OK) {
+        lt_table_init(out);
+        return lt_fail(error, stack->failed == ENOMEM ? LITMUS_ENOMEM : LITMUS_EINVAL, stack->failed, "%lld rows cannot be put one below the other: %s",
+                       (long long)stack->rows, stack->failed == ENOMEM ? "out of memory" : "a column holds too much text");
     }
-    free(origins);
+    lt_build_start(&build, out, (int64_t)stack->count, stack->rows);
+    for (size_t i = 0; i < stack->count; i++) {
+        lt_build_given(&build, stack->columns[i].name, stack->columns[i].type, &stack->columns[i].array);
+        if (stack->columns[i].array.release == NULL) start_array(stack, &stack->columns[i]);
+    }
+    stack->rows = stack->bytes = 0;
     return lt_build_finish(&build, error);
 }

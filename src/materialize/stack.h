@@ -1,19 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * stack.h - tables one below the other. A column that one of them lacks is NULL there.
+ * stack.h - tables one below the other: rows of many, copied column by column. A column that one of them lacks is
+ * NULL there.
+ *
+ * Calling sequence: lt_stack_init, then lt_stack_join and lt_stack_add for each table, then lt_stack_take, which
+ * leaves the columns for the next rows. The first failure is kept; lt_stack_take tells it.
  */
 #ifndef LT_MATERIALIZE_STACK_H
 #define LT_MATERIALIZE_STACK_H
 
 #include "base/map.h"
-#include "materialize/table.h"
+#include "materialize/build.h"
+
+struct lt_stack_column {
+    char *name; /* owned */
+    enum lt_column_type type;
+    struct ArrowArray array;
+};
+struct lt_stack {
+    struct lt_stack_column *columns; /* in the order in which they first occurred */
+    size_t count, capacity;
+    struct lt_map by_name;
+    int64_t rows, bytes; /* bytes: of its texts, about */
+    int failed;          /* a NANOARROW code */
+};
 
 /* Are all columns of the types that run files have? */
 bool lt_table_stackable(const struct lt_table *table);
-/* Adds the columns of a stackable table to those of tables that are to be stacked with it (names are borrowed).
- * false: one is there with another type (nothing was added), or memory is out. */
-bool lt_table_join(struct lt_map *columns, const struct lt_table *table);
-/* The tables must be stackable and joined to one map. Columns in the order in which they first occur. Hands over *out. */
-int lt_table_stack(const struct lt_table *tables, size_t count, struct lt_table *out, struct litmus_error *error);
+/* Is no column of it there with another type? *grows: it has columns that are not there yet. */
+bool lt_stack_fits(const struct lt_stack *stack, const struct lt_table *table, bool *grows);
+
+void lt_stack_init(struct lt_stack *stack);
+void lt_stack_release(struct lt_stack *stack);
+/* Adds the columns of a stackable table that fits. */
+void lt_stack_join(struct lt_stack *stack, const struct lt_table *table);
+/* Adds rows from <= row < to of a table that was joined. */
+void lt_stack_add(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to);
+/* Hands over the rows as a table. Errors: ENOMEM, EINVAL (more text in a column than Arrow can say). */
+int lt_stack_take(struct lt_stack *stack, struct lt_table *out, struct litmus_error *error);
 
 #endif

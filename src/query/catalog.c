@@ -586,8 +586,69 @@ static bool give_run_file(void *self, sqlite3_stmt *row) {
     return give->each(give->self, &file);
 }
 
-int lt_catalog_run_files(struct lt_catalog *c, lt_run_file_fn *each, void *self, struct litmus_error *error) {
-    return run(c, SQL_RUN_FILES, give_run_file, &(struct give_run_file){each, self}, error, "");
+/* ---- the lake ---- */
+
+int lt_store_snapshot(struct lt_catalog *c, struct litmus_error *error) {
+    return run(c, SQL_SNAPSHOT, NULL, NULL, error, "");
+}
+
+struct give_lake_file {
+    lt_store_lake_fn *each;
+    void *self;
+};
+static bool give_lake_file(void *self, sqlite3_stmt *row) {
+    struct give_lake_file *give = self;
+    struct lt_store_lake_file file = {.number = sqlite3_column_int64(row, 0), .name = column_text(row, 1), .bytes = sqlite3_column_int64(row, 2),
+                                      .rows = sqlite3_column_int64(row, 3), .runs = sqlite3_column_int64(row, 4), .columns = column_text(row, 5),
+                                      .stale = sqlite3_column_int64(row, 6)};
+    return give->each(give->self, &file);
+}
+int lt_store_lake_files(struct lt_catalog *c, lt_store_lake_fn *each, void *self, struct litmus_error *error) {
+    return run(c, SQL_LAKE_FILES, give_lake_file, &(struct give_lake_file){each, self}, error, "");
+}
+
+struct give_stale {
+    lt_store_stale_fn *each;
+    void *self;
+};
+static bool give_stale(void *self, sqlite3_stmt *row) {
+    struct give_stale *give = self;
+    return give->each(give->self, sqlite3_column_int64(row, 0), column_text(row, 1));
+}
+int lt_store_lake_stale(struct lt_catalog *c, lt_store_stale_fn *each, void *self, struct litmus_error *error) {
+    return run(c, SQL_LAKE_STALE, give_stale, &(struct give_stale){each, self}, error, "");
+}
+
+int lt_store_lake_members(struct lt_catalog *c, int64_t number, lt_run_file_fn *each, void *self, struct litmus_error *error) {
+    struct give_run_file give = {each, self};
+    return run(c, SQL_LAKE_MEMBERS, give_run_file, &give, error, number == 0 ? "" : "i", number);
+}
+
+int lt_store_lake_put(struct lt_catalog *c, const struct lt_store_lake_file *f, int64_t *number, struct litmus_error *error) {
+    int code = run(c, SQL_LAKE_FILE_PUT, NULL, NULL, error, "tiiit", f->name, f->bytes, f->rows, f->runs, f->columns);
+    *number = sqlite3_changes(c->db) == 0 ? 0 : sqlite3_last_insert_rowid(c->db);
+    return code;
+}
+
+int lt_store_lake_drop(struct lt_catalog *c, int64_t number, struct litmus_error *error) {
+    int code = run(c, SQL_LAKE_UNMARK, NULL, NULL, error, "i", number);
+    if (code == LITMUS_OK) code = run(c, SQL_LAKE_FORGET, NULL, NULL, error, "i", number);
+    return code == LITMUS_OK ? run(c, SQL_LAKE_FILE_DROP, NULL, NULL, error, "i", number) : code;
+}
+
+int lt_store_lake_mark(struct lt_catalog *c, int64_t number, const struct lt_run_file *file, struct litmus_error *error) {
+    int code = run(c, SQL_LAKE_MARK, NULL, NULL, error, "ittii", number, file->path, file->run_id, file->size, file->mtime_ns);
+    if (code != LITMUS_OK || sqlite3_changes(c->db) > 0) return code;
+    return run(c, SQL_LAKE_NOTE, NULL, NULL, error, "it", number, file->run_id);
+}
+
+int lt_store_lake_state(struct lt_catalog *c, struct lt_buf *out, struct litmus_error *error) {
+    return run(c, SQL_LAKE_STATE, take_text, out, error, "");
+}
+
+int lt_store_lake_state_put(struct lt_catalog *c, const char *manifest, struct litmus_error *error) {
+    int code = run(c, SQL_LAKE_STATE_CLEAR, NULL, NULL, error, "");
+    return code == LITMUS_OK ? run(c, SQL_LAKE_STATE_PUT, NULL, NULL, error, "t", manifest) : code;
 }
 
 int lt_catalog_ids(struct lt_catalog *c, const char *prefix, bool near, int limit, lt_summary_fn *each, void *self,

@@ -60,14 +60,13 @@ struct lt_run_filter;
 typedef bool lt_summary_fn(void *self, const struct lt_summary *run);
 int lt_catalog_runs(struct lt_catalog *catalog, const struct lt_run_filter *filter, lt_summary_fn *each, void *self,
                     struct litmus_error *error);
-/* The file of each finished run, in order of folder and name, as the ledger has it; false stops it. */
+/* The file of a finished run as the ledger has it; false stops it. */
 struct lt_run_file {
     const char *path; /* relative to the data_dir; borrowed for the call, like run_id */
     const char *run_id;
     int64_t size, mtime_ns;
 };
 typedef bool lt_run_file_fn(void *self, const struct lt_run_file *file);
-int lt_catalog_run_files(struct lt_catalog *catalog, lt_run_file_fn *each, void *self, struct litmus_error *error);
 /* Finished runs whose id starts with `prefix` (lower case), in order of their ids, at most `limit`;
  * or, with `near`, the runs whose ids come just before and after it. */
 int lt_catalog_ids(struct lt_catalog *catalog, const char *prefix, bool near, int limit, lt_summary_fn *each, void *self,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalog_sql.h - every SQL text of the catalog. Version 2.
+ * catalog_sql.h - every SQL text of the catalog. Version 3.
  *
  * Changing it: raise LT_CATALOG_VERSION; a catalog of another version is dropped and made anew
  * from runs/ and events/, so no old text is ever needed.
@@ -8,7 +8,7 @@
 #ifndef LT_QUERY_CATALOG_SQL_H
 #define LT_QUERY_CATALOG_SQL_H
 
-#define LT_CATALOG_VERSION "2"
+#define LT_CATALOG_VERSION "3"
 #define LT_CATALOG_APPLICATION_ID "1281977683" /* "LitS" */
 
 /* Columns of `runs` after `path`: those of struct lt_summary, by the same names. */
@@ -35,13 +35,27 @@ static const char lt_sql_open[] =
 /* `path` is relative to the data_dir: dir || '/' || name of `files`. */
 static const char lt_sql_schema[] =
     "CREATE TABLE runs (path TEXT PRIMARY KEY"
-    LT_SUMMARY_TEXTS(LT_SQL_TEXT_COLUMN) LT_SUMMARY_TIMES(LT_SQL_INT_COLUMN) LT_SUMMARY_COUNTS(LT_SQL_INT_COLUMN) ");"
+    LT_SUMMARY_TEXTS(LT_SQL_TEXT_COLUMN) LT_SUMMARY_TIMES(LT_SQL_INT_COLUMN) LT_SUMMARY_COUNTS(LT_SQL_INT_COLUMN) ", lake INTEGER);"
     "CREATE INDEX runs_by_start ON runs (started_at DESC, run_id);"
     "CREATE INDEX runs_by_id ON runs (run_id, path);"
     "CREATE INDEX runs_by_serial ON runs (dut_serial, started_at DESC, run_id);"
     "CREATE INDEX runs_by_outcome ON runs (outcome, started_at DESC, run_id);"
     "CREATE INDEX runs_by_station ON runs (station_id, started_at DESC, run_id);"
     "CREATE INDEX runs_by_project ON runs (project_name, started_at DESC, run_id);"
+    /* The lake (lake.h): its files, as of the manifest named in `lake_state`; runs.lake is the file that holds the run's rows
+     * as they are, NULL: none does. Whatever takes that mark from a run leaves a word in lake_stale: the file's rows of it do
+     * not count. Of two files of one run only the first by path is ever marked. */
+    "CREATE INDEX runs_by_lake ON runs (lake, path);"
+    "CREATE TABLE lake_files (number INTEGER PRIMARY KEY, name TEXT UNIQUE, bytes INTEGER, rows INTEGER, runs INTEGER, columns TEXT);"
+    "CREATE TABLE lake_stale (file INTEGER, run_id TEXT, PRIMARY KEY (file, run_id)) WITHOUT ROWID;"
+    "CREATE TABLE lake_state (manifest TEXT);"
+    "CREATE TRIGGER runs_come BEFORE INSERT ON runs BEGIN"
+    " DELETE FROM runs WHERE path = NEW.path AND lake IS NOT NULL;"
+    " UPDATE runs SET lake = NULL WHERE run_id = NEW.run_id AND path > NEW.path AND lake IS NOT NULL; END;"
+    "CREATE TRIGGER runs_go AFTER DELETE ON runs WHEN OLD.lake IS NOT NULL BEGIN"
+    " INSERT OR IGNORE INTO lake_stale VALUES (OLD.lake, OLD.run_id); END;"
+    "CREATE TRIGGER runs_unmarked AFTER UPDATE OF lake ON runs WHEN OLD.lake IS NOT NULL BEGIN"
+    " INSERT OR IGNORE INTO lake_stale VALUES (OLD.lake, OLD.run_id); END;"
     /* The ledger of files, read or found damaged. */
     "CREATE TABLE files (dir TEXT, name TEXT, size INTEGER, mtime_ns INTEGER, status TEXT, reason TEXT,"
     " PRIMARY KEY (dir, name)) WITHOUT ROWID;"
@@ -58,12 +72,17 @@ static const char lt_sql_schema[] =
     "PRAGMA user_version = " LT_CATALOG_VERSION ";";
 
 static const char lt_sql_drop[] =
-    "DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS files; DROP TABLE IF EXISTS dirs; DROP TABLE IF EXISTS logs;";
+    "DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS files; DROP TABLE IF EXISTS dirs; DROP TABLE IF EXISTS logs;"
+    "DROP TABLE IF EXISTS lake_files; DROP TABLE IF EXISTS lake_stale; DROP TABLE IF EXISTS lake_state;";
 
 #define LT_SQL_RUN_COLUMNS \
     "path" LT_SUMMARY_TEXTS(LT_SQL_NAME) LT_SUMMARY_TIMES(LT_SQL_NAME) LT_SUMMARY_COUNTS(LT_SQL_NAME)
 /* Of two files of one run the first by path counts. */
 #define LT_SQL_FIRST_FILE "NOT EXISTS (SELECT 1 FROM runs o WHERE o.run_id = runs.run_id AND o.path < runs.path)"
+
+/* "runs/2026-05-16/x.parquet": "runs/2026-05-16/", and what is behind it. */
+#define LT_SQL_FOLDER(path) "rtrim(" path ", replace(" path ", '/', ''))"
+#define LT_SQL_FILE_OF_RUN "files.dir = rtrim(" LT_SQL_FOLDER("runs.path") ", '/') AND files.name = substr(runs.path, length(" LT_SQL_FOLDER("runs.path") ") + 1)"
 
 /* Prepared once a catalog when first needed. */
 #define LT_CATALOG_STATEMENTS(X)                                                                                      \
@@ -78,10 +97,23 @@ static const char lt_sql_drop[] =
     X(FILE_PUT, "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)")                                             \
     X(FILE_DROP, "DELETE FROM files WHERE dir = ? AND name = ?")                                                      \
     X(FILES_DAMAGED, "SELECT dir || '/' || name, reason FROM files WHERE status <> 'ok' ORDER BY dir, name")          \
-    X(RUN_FILES, "SELECT runs.path, files.size, files.mtime_ns, runs.run_id FROM files JOIN runs ON runs.path = files.dir || '/' || files.name" \
-        " WHERE " LT_SQL_FIRST_FILE " ORDER BY files.dir, files.name")                                                \
+    X(LAKE_MEMBERS, "SELECT runs.path, files.size, files.mtime_ns, runs.run_id FROM runs CROSS JOIN files ON " LT_SQL_FILE_OF_RUN               \
+        " WHERE runs.lake IS ?1 AND " LT_SQL_FIRST_FILE " ORDER BY runs.path")                                        \
+    X(LAKE_FILES, "SELECT number, name, bytes, rows, runs, columns, (SELECT count(*) FROM lake_stale WHERE file = number) FROM lake_files ORDER BY name") \
+    X(LAKE_STALE, "SELECT file, run_id FROM lake_stale ORDER BY file, run_id")                                        \
+    X(LAKE_FILE_PUT, "INSERT OR IGNORE INTO lake_files (name, bytes, rows, runs, columns) VALUES (?, ?, ?, ?, ?)")              \
+    X(LAKE_FILE_DROP, "DELETE FROM lake_files WHERE number = ?")                                                      \
+    X(LAKE_UNMARK, "UPDATE runs SET lake = NULL WHERE lake = ?")                                                      \
+    X(LAKE_FORGET, "DELETE FROM lake_stale WHERE file = ?")                                                           \
+    X(LAKE_MARK, "UPDATE runs SET lake = ?1 WHERE path = ?2 AND run_id = ?3 AND " LT_SQL_FIRST_FILE                   \
+        " AND EXISTS (SELECT 1 FROM files WHERE " LT_SQL_FILE_OF_RUN " AND size = ?4 AND mtime_ns = ?5)")             \
+    X(LAKE_NOTE, "INSERT OR IGNORE INTO lake_stale VALUES (?1, ?2)")                                                  \
+    X(LAKE_STATE, "SELECT manifest FROM lake_state")                                                                  \
+    X(LAKE_STATE_CLEAR, "DELETE FROM lake_state")                                                                     \
+    X(LAKE_STATE_PUT, "INSERT INTO lake_state VALUES (?)")                                                            \
+    X(SNAPSHOT, "BEGIN")                                                                                              \
     X(RUN_PUT, "INSERT OR REPLACE INTO runs VALUES (?" LT_SUMMARY_TEXTS(LT_SQL_MARK) LT_SUMMARY_TIMES(LT_SQL_MARK)    \
-        LT_SUMMARY_COUNTS(LT_SQL_MARK) ")")                                                                           \
+        LT_SUMMARY_COUNTS(LT_SQL_MARK) ", NULL)")                                                                           \
     X(RUN_DROP, "DELETE FROM runs WHERE path = ?")                                                                    \
     X(RUN_PATH, "SELECT path FROM runs WHERE run_id = ? ORDER BY path LIMIT 1")                                       \
     X(RUN_IDS, "SELECT " LT_SQL_RUN_COLUMNS " FROM runs WHERE run_id >= ?1 AND run_id < ?1 || '~'"                     \

@@ -47,6 +47,29 @@ int lt_store_log_drop(struct lt_catalog *catalog, const char *dir, const char *n
 int lt_store_sessions_open(struct lt_catalog *catalog, lt_store_entry_fn *each, void *self, struct litmus_error *error);
 int lt_store_log_settled(struct lt_catalog *catalog, const char *dir, const char *name, int64_t mtime_us, struct litmus_error *error);
 
+/* ---- what the lake holds (lake.h, catalog_sql.h) ---- */
+struct lt_store_lake_file {
+    const char *name, *columns; /* borrowed for the call */
+    int64_t number, bytes, rows, runs, stale;
+};
+typedef bool lt_store_lake_fn(void *self, const struct lt_store_lake_file *file); /* false: stop */
+typedef bool lt_store_stale_fn(void *self, int64_t file, const char *run_id);
+
+/* All reads until lt_store_commit are of one moment. */
+int lt_store_snapshot(struct lt_catalog *catalog, struct litmus_error *error);
+int lt_store_lake_files(struct lt_catalog *catalog, lt_store_lake_fn *each, void *self, struct litmus_error *error);
+int lt_store_lake_stale(struct lt_catalog *catalog, lt_store_stale_fn *each, void *self, struct litmus_error *error);
+/* Runs whose rows that file holds as they are; number 0: those whose rows are in no file. By path. */
+int lt_store_lake_members(struct lt_catalog *catalog, int64_t number, lt_run_file_fn *each, void *self, struct litmus_error *error);
+/* *number: 0 if a file of that name is there. */
+int lt_store_lake_put(struct lt_catalog *catalog, const struct lt_store_lake_file *file, int64_t *number, struct litmus_error *error);
+int lt_store_lake_drop(struct lt_catalog *catalog, int64_t number, struct litmus_error *error);
+/* The file has rows of that run, made from that run file; if the ledger knows it otherwise, they do not count. */
+int lt_store_lake_mark(struct lt_catalog *catalog, int64_t number, const struct lt_run_file *run, struct litmus_error *error);
+/* Which manifest all this is of; "" at first. */
+int lt_store_lake_state(struct lt_catalog *catalog, struct lt_buf *out, struct litmus_error *error);
+int lt_store_lake_state_put(struct lt_catalog *catalog, const char *manifest, struct litmus_error *error);
+
 /* The list behind lt_catalog_open_sessions, which the scan makes. */
 void lt_store_open_sessions_clear(struct lt_catalog *catalog);
 int lt_store_open_sessions_add(struct lt_catalog *catalog, const struct lt_open_session *session, struct litmus_error *error);

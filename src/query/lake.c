@@ -8,18 +8,18 @@
 #include "query/query_internal.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yyjson.h>
 
-enum { MANIFEST_BYTES_MAX = 1 << 30, MANIFEST_VERSION = 1 };
+enum { MANIFEST_BYTES_MAX = 1 << 30, MANIFEST_VERSION = 2 };
 
 void lt_lake_release(struct lt_lake *lake) {
     lt_arena_release(&lake->arena);
     free(lake->files);
-    free(lake->members);
     free(lake->fresh);
     *lake = (struct lt_lake){.files = NULL};
 }
@@ -28,127 +28,250 @@ void lt_lake_hold(struct lt_query *q) {
     struct lt_buf path;
     lt_buf_init(&path);
     if (q->lake_fd >= 0) close(q->lake_fd);
-    q->lake_fd = open(lt_path_join(&path, q->data_dir, "lake/readers.lock"), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    q->lake_fd = open(lt_path_join(&path, q->data_dir, "lake/_readers.lock"), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (q->lake_fd >= 0) (void)flock(q->lake_fd, LOCK_SH); /* held by others for a rename or two */
     lt_buf_release(&path);
 }
 
 /* ---- the manifest ---- */
 
-static struct lt_str text_of(struct lt_lake *lake, yyjson_val *value) {
-    if (!yyjson_is_str(value)) return LT_STR_NULL;
-    return lt_arena_str(&lake->arena, (struct lt_str){yyjson_get_str(value), yyjson_get_len(value)});
-}
-
-/* [path, size, mtime_ns, run_id] */
-static bool take_member(struct lt_lake *lake, yyjson_val *value, uint32_t file) {
-    struct lt_lake_member *m = &lake->members[lake->member_count];
-    if (!yyjson_is_arr(value) || yyjson_arr_size(value) != 4) return false;
-    *m = (struct lt_lake_member){.path = text_of(lake, yyjson_arr_get(value, 0)), .size = yyjson_get_sint(yyjson_arr_get(value, 1)),
-                                 .mtime_ns = yyjson_get_sint(yyjson_arr_get(value, 2)), .run_id = text_of(lake, yyjson_arr_get(value, 3)), .file = file};
-    lake->member_count++;
-    return m->path.p != NULL && m->run_id.p != NULL;
-}
-
-/* A name from the manifest is opened below lake/ and nowhere else. */
-static bool is_own_name(struct lt_str name) {
-    if (name.p == NULL || name.n < 6 || memcmp(name.p, "month=", 6) != 0 || strstr(name.p, "..") != NULL) return false;
-    const char *slash = strchr(name.p, '/');
-    return slash != NULL && strchr(slash + 1, '/') == NULL && slash[1] == 'p' && memchr(name.p, '\0', name.n) == NULL;
-}
-
-static bool take_file(struct lt_lake *lake, const char *data_dir, yyjson_val *value) {
-    uint32_t number = (uint32_t)lake->file_count;
-    struct lt_lake_file *f = &lake->files[number];
-    yyjson_val *members = yyjson_obj_get(value, "members"), *member;
-    *f = (struct lt_lake_file){.name = text_of(lake, yyjson_obj_get(value, "name")), .bytes = yyjson_get_sint(yyjson_obj_get(value, "bytes")),
-                               .rows = yyjson_get_sint(yyjson_obj_get(value, "rows")), .members = yyjson_arr_size(members)};
-    lake->file_count++;
-    if (!is_own_name(f->name)) return false;
-    const char *slash = strchr(f->name.p, '/');
-    f->month = (struct lt_str){f->name.p + 6, (size_t)(slash - f->name.p) - 6};
+/* Which manifest it is: another one has another inode or time. */
+static const char *manifest_identity(const struct lt_query *q, struct lt_buf *out) {
     struct lt_buf path;
     struct stat st;
     lt_buf_init(&path);
-    lt_buf_addf(&path, "%s/lake/%s", data_dir, f->name.p);
-    f->usable = lstat(lt_buf_cstr(&path), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == f->bytes;
+    lt_buf_clear(out);
+    if (lstat(lt_path_join(&path, q->data_dir, "lake/_manifest.json"), &st) != 0 || !S_ISREG(st.st_mode)) lt_buf_add_text(out, "none");
+    else lt_buf_addf(out, "%llu %lld %lld", (unsigned long long)st.st_ino, (long long)st.st_size, (long long)lt_mtime_ns(&st));
     lt_buf_release(&path);
-    size_t at, all;
-    yyjson_arr_foreach(members, at, all, member)
-        if (!take_member(lake, member, number)) return false;
-    return true;
+    return lt_buf_cstr(out);
 }
 
-static bool take_manifest(struct lt_lake *lake, const char *data_dir, yyjson_val *root) {
-    yyjson_val *files = yyjson_obj_get(root, "files"), *file;
-    size_t at, all, members = 0;
-    if (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) != MANIFEST_VERSION || !yyjson_is_arr(files)) return false;
-    yyjson_arr_foreach(files, at, all, file) members += yyjson_arr_size(yyjson_obj_get(file, "members"));
-    lake->files = calloc(yyjson_arr_size(files) + 1, sizeof *lake->files);
-    lake->members = calloc(members + 1, sizeof *lake->members);
-    bool ok = lake->files != NULL && lake->members != NULL && members < UINT32_MAX;
-    yyjson_arr_foreach(files, at, all, file) ok = ok && take_file(lake, data_dir, file);
-    return ok && !lake->arena.failed;
-}
-
-/* One that is not there, or not ours to understand, is an empty lake. */
-static void load_manifest(struct lt_lake *lake, const char *data_dir) {
+static yyjson_doc *read_json(const struct lt_query *q, const char *name) {
     struct lt_buf path, text;
     lt_buf_init(&path);
     lt_buf_init(&text);
-    if (lt_io_read_file(lt_path_join(&path, data_dir, "lake/manifest.json"), MANIFEST_BYTES_MAX, &text, NULL) == LITMUS_OK) {
-        yyjson_doc *doc = yyjson_read(text.p, text.n, 0);
-        if (doc == NULL || !take_manifest(lake, data_dir, yyjson_doc_get_root(doc))) {
-            lt_lake_release(lake);
-            lt_arena_init(&lake->arena);
-        }
-        yyjson_doc_free(doc);
-    }
+    lt_buf_addf(&path, "%s/lake/%s", q->data_dir, name);
+    yyjson_doc *doc = NULL;
+    if (lt_io_read_file(lt_buf_cstr(&path), MANIFEST_BYTES_MAX, &text, NULL) == LITMUS_OK) doc = yyjson_read(text.p, text.n, 0);
     lt_buf_release(&path);
     lt_buf_release(&text);
+    return doc;
 }
 
-/* ---- against the ledger ---- */
+/* A name from a manifest is opened below lake/ and nowhere else. */
+static bool is_own_name(const char *name) {
+    if (name == NULL || strncmp(name, "month=", 6) != 0 || strstr(name, "..") != NULL) return false;
+    const char *slash = strchr(name, '/');
+    return slash != NULL && strchr(slash + 1, '/') == NULL && strncmp(slash + 1, "part-", 5) == 0;
+}
 
-struct match {
-    struct lt_lake *lake;
-    struct lt_map by_path;
+/* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X.json" */
+const char *lt_lake_members_name(const char *name, struct lt_buf *out) {
+    const char *file = strchr(name, '/') + 1, *dot = strrchr(file, '.');
+    int stem = dot == NULL ? (int)strlen(file) : (int)(dot - file);
+    lt_buf_clear(out);
+    lt_buf_addf(out, "%.*s_%.*s.json", (int)(file - name), name, stem, file);
+    return lt_buf_cstr(out);
+}
+
+/* ---- from the manifest into the catalog ---- */
+
+struct known_file {
+    char name[80];
+    int64_t number, bytes;
+    bool named; /* by the manifest */
+};
+struct sync {
+    struct lt_query *q;
+    struct known_file *known;
+    size_t count, capacity;
     bool failed;
 };
 
-static bool add_fresh(struct lt_lake *lake, const struct lt_run_file *file) {
-    struct lt_lake_member *grown = lt_grow_list(lake->fresh, lake->fresh_count, &lake->fresh_capacity, sizeof *grown);
+static bool note_known(void *self, const struct lt_store_lake_file *file) {
+    struct sync *s = self;
+    struct known_file *grown = lt_grow_list(s->known, s->count, &s->capacity, sizeof *grown);
+    s->failed = s->failed || grown == NULL;
     if (grown == NULL) return false;
-    lake->fresh = grown;
-    lake->fresh[lake->fresh_count++] = (struct lt_lake_member){.path = lt_arena_str(&lake->arena, lt_str_of(file->path)), .size = file->size,
-                                                               .mtime_ns = file->mtime_ns, .run_id = lt_arena_str(&lake->arena, lt_str_of(file->run_id))};
+    s->known = grown;
+    s->known[s->count] = (struct known_file){.number = file->number, .bytes = file->bytes};
+    snprintf(s->known[s->count++].name, sizeof s->known->name, "%s", file->name);
+    return true;
+}
+
+static bool is_known(struct sync *s, const char *name, int64_t bytes) {
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->known[i].name, name) == 0 && s->known[i].bytes == bytes) return s->known[i].named = true;
+    return false;
+}
+
+/* [path, size, mtime_ns, run_id] */
+static int mark_member(struct sync *s, int64_t number, yyjson_val *member, struct litmus_error *error) {
+    struct lt_run_file run = {.path = yyjson_get_str(yyjson_arr_get(member, 0)), .size = yyjson_get_sint(yyjson_arr_get(member, 1)),
+                              .mtime_ns = yyjson_get_sint(yyjson_arr_get(member, 2)), .run_id = yyjson_get_str(yyjson_arr_get(member, 3))};
+    if (run.path == NULL || run.run_id == NULL) return lt_fail(error, LITMUS_EDAMAGED, 0, "a list of runs in the lake is damaged");
+    return lt_store_lake_mark(s->q->catalog, number, &run, error);
+}
+
+/* A file whose list of runs cannot be read is none of ours. */
+static int take_file(struct sync *s, yyjson_val *value, struct litmus_error *error) {
+    struct lt_store_lake_file file = {.name = yyjson_get_str(yyjson_obj_get(value, "name")), .columns = yyjson_get_str(yyjson_obj_get(value, "columns")),
+                                      .bytes = yyjson_get_sint(yyjson_obj_get(value, "bytes")), .rows = yyjson_get_sint(yyjson_obj_get(value, "rows")),
+                                      .runs = yyjson_get_sint(yyjson_obj_get(value, "runs"))};
+    if (!is_own_name(file.name) || file.columns == NULL || is_known(s, file.name, file.bytes)) return LITMUS_OK;
+    struct lt_buf name;
+    lt_buf_init(&name);
+    yyjson_doc *doc = read_json(s->q, lt_lake_members_name(file.name, &name));
+    lt_buf_release(&name);
+    yyjson_val *members = yyjson_doc_get_root(doc), *member;
+    size_t at, all;
+    int64_t number = 0;
+    int code = LITMUS_OK;
+    if (yyjson_is_arr(members) && (int64_t)yyjson_arr_size(members) == file.runs) {
+        code = lt_store_begin(s->q->catalog, error);
+        if (code == LITMUS_OK) code = lt_store_lake_put(s->q->catalog, &file, &number, error); /* 0: somebody else was quicker */
+        yyjson_arr_foreach(members, at, all, member) code = code == LITMUS_OK && number != 0 ? mark_member(s, number, member, error) : code;
+        if (code == LITMUS_OK) code = lt_store_commit(s->q->catalog, error);
+        if (code != LITMUS_OK) lt_store_rollback(s->q->catalog);
+    }
+    yyjson_doc_free(doc);
+    return code;
+}
+
+static int finish_sync(struct sync *s, const char *identity, struct litmus_error *error) {
+    int code = lt_store_begin(s->q->catalog, error);
+    for (size_t i = 0; code == LITMUS_OK && i < s->count; i++)
+        if (!s->known[i].named) code = lt_store_lake_drop(s->q->catalog, s->known[i].number, error);
+    if (code == LITMUS_OK) code = lt_store_lake_state_put(s->q->catalog, identity, error);
+    if (code == LITMUS_OK) code = lt_store_commit(s->q->catalog, error);
+    if (code != LITMUS_OK) lt_store_rollback(s->q->catalog);
+    return code;
+}
+
+static int sync_all(struct sync *s, const char *identity, struct litmus_error *error) {
+    int code = lt_store_lake_files(s->q->catalog, note_known, s, error);
+    if (code == LITMUS_OK && s->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the lake's files");
+    yyjson_doc *doc = read_json(s->q, "_manifest.json");
+    yyjson_val *root = yyjson_doc_get_root(doc), *files = yyjson_obj_get(root, "files"), *file;
+    size_t at, all;
+    if (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) == MANIFEST_VERSION)
+        yyjson_arr_foreach(files, at, all, file) code = code == LITMUS_OK ? take_file(s, file, error) : code;
+    if (code == LITMUS_OK) code = finish_sync(s, identity, error);
+    yyjson_doc_free(doc);
+    return code;
+}
+
+/* Is the catalog's account of this manifest? */
+static bool is_synced(struct lt_query *q) {
+    struct lt_buf state, identity;
+    lt_buf_init(&state);
+    lt_buf_init(&identity);
+    bool same = lt_store_lake_state(q->catalog, &state, NULL) == LITMUS_OK && strcmp(lt_buf_cstr(&state), manifest_identity(q, &identity)) == 0;
+    lt_buf_release(&state);
+    lt_buf_release(&identity);
+    return same;
+}
+
+void lt_lake_sync(struct lt_query *q) {
+    if (is_synced(q)) return;
+    struct sync s = {.q = q};
+    struct litmus_error why = {0};
+    struct lt_buf identity; /* before the manifest is read: one that comes meanwhile is taken over by the next call */
+    lt_buf_init(&identity);
+    if (sync_all(&s, manifest_identity(q, &identity), &why) == LITMUS_EDAMAGED) lt_error_clear(&why); /* who reads on finds the same, and says so */
+    free(s.known);
+    lt_buf_release(&identity);
+}
+
+/* ---- what there is ---- */
+
+static bool add_file(void *self, const struct lt_store_lake_file *known) {
+    struct lt_lake *lake = self;
+    struct lt_lake_file *grown = lt_grow_list(lake->files, lake->file_count, &lake->file_capacity, sizeof *grown);
+    if (grown == NULL) return !(lake->arena.failed = true);
+    lake->files = grown;
+    struct lt_lake_file *f = &lake->files[lake->file_count++];
+    *f = (struct lt_lake_file){.name = lt_arena_str(&lake->arena, lt_str_of(known->name)), .columns = lt_arena_str(&lake->arena, lt_str_of(known->columns)),
+                               .number = known->number, .bytes = known->bytes, .rows = known->rows, .runs = known->runs,
+                               .stale = lt_arena_alloc(&lake->arena, ((size_t)known->stale + 1) * sizeof *f->stale)};
+    if (lake->arena.failed) return false;
+    const char *slash = strchr(f->name.p, '/');
+    if (slash != NULL) f->month = (struct lt_str){f->name.p + 6, (size_t)(slash - f->name.p) - 6};
+    return slash != NULL;
+}
+
+static bool add_stale(void *self, int64_t file, const char *run_id) {
+    struct lt_lake *lake = self;
+    for (size_t i = 0; i < lake->file_count; i++)
+        if (lake->files[i].number == file) lake->files[i].stale[lake->files[i].stale_count++] = lt_arena_str(&lake->arena, lt_str_of(run_id));
     return !lake->arena.failed;
 }
 
-static bool match_file(void *self, const struct lt_run_file *file) {
-    struct match *m = self;
-    uint32_t number = lt_map_get(&m->by_path, lt_str_of(file->path), 0);
-    struct lt_lake_member *member = number == LT_MAP_NONE ? NULL : &m->lake->members[number];
-    if (member != NULL && m->lake->files[member->file].usable && member->size == file->size && member->mtime_ns == file->mtime_ns &&
-        lt_str_eq(member->run_id, lt_str_of(file->run_id))) {
-        member->current = true;
-        return true;
-    }
-    m->failed = m->failed || !add_fresh(m->lake, file);
-    return !m->failed;
+static bool add_fresh(void *self, const struct lt_run_file *file) {
+    struct lt_lake *lake = self;
+    struct lt_lake_run *grown = lt_grow_list(lake->fresh, lake->fresh_count, &lake->fresh_capacity, sizeof *grown);
+    if (grown == NULL) return !(lake->arena.failed = true);
+    lake->fresh = grown;
+    lake->fresh[lake->fresh_count++] = (struct lt_lake_run){.path = lt_arena_str(&lake->arena, lt_str_of(file->path)), .size = file->size,
+                                                            .mtime_ns = file->mtime_ns, .run_id = lt_arena_str(&lake->arena, lt_str_of(file->run_id))};
+    return !lake->arena.failed;
 }
 
-static int match_all(struct lt_query *q, struct lt_lake *lake, struct litmus_error *error) {
-    struct match m = {.lake = lake};
-    lt_map_init(&m.by_path);
-    lake->fresh_count = 0;
-    for (size_t i = 0; !m.failed && i < lake->member_count; i++) m.failed = !lt_map_put(&m.by_path, lake->members[i].path, 0, (uint32_t)i);
-    int code = m.failed ? LITMUS_OK : lt_catalog_run_files(q->catalog, match_file, &m, error);
-    lt_map_release(&m.by_path);
-    if (code == LITMUS_OK && m.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files");
-    for (size_t i = 0; i < lake->file_count; i++) lake->files[i].stale = 0;
-    for (size_t i = 0; i < lake->member_count; i++) lake->files[lake->members[i].file].stale += !lake->members[i].current;
-    return code;
+static bool is_there(const struct lt_query *q, const struct lt_lake_file *f) {
+    struct lt_buf path;
+    struct stat st;
+    lt_buf_init(&path);
+    lt_buf_addf(&path, "%s/lake/%s", q->data_dir, f->name.p);
+    bool there = is_own_name(f->name.p) && lstat(lt_buf_cstr(&path), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == f->bytes;
+    lt_buf_release(&path);
+    return there;
+}
+
+static int by_path(const void *a, const void *b) {
+    const struct lt_lake_run *x = a, *y = b;
+    return lt_str_cmp(x->path, y->path);
+}
+
+/* A run that was told of twice, at two moments, is there once. */
+static void sort_fresh(struct lt_lake *lake) {
+    struct lt_map seen;
+    size_t kept = 0;
+    lt_map_init(&seen);
+    qsort(lake->fresh, lake->fresh_count, sizeof *lake->fresh, by_path);
+    for (size_t i = 0; i < lake->fresh_count; i++) {
+        if (lt_map_get(&seen, lake->fresh[i].run_id, 0) != LT_MAP_NONE) continue;
+        if (!lt_map_put(&seen, lake->fresh[i].run_id, 0, 0)) lake->arena.failed = true;
+        lake->fresh[kept++] = lake->fresh[i];
+    }
+    lake->fresh_count = kept;
+    lt_map_release(&seen);
+}
+
+int lt_lake_drop(struct lt_query *q, struct lt_lake *lake, struct litmus_error *error) {
+    size_t kept = 0, fresh = lake->fresh_count;
+    int code = LITMUS_OK;
+    for (size_t i = 0; i < lake->file_count; i++) {
+        if (lake->files[i].keep) lake->files[kept++] = lake->files[i];
+        else if (code == LITMUS_OK) code = lt_store_lake_members(q->catalog, lake->files[i].number, add_fresh, lake, error);
+    }
+    lake->file_count = kept;
+    if (lake->fresh_count > fresh) sort_fresh(lake);
+    return code == LITMUS_OK && lake->arena.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files") : code;
+}
+
+/* The catalog's account is right even where the manifest has gone on since: it only knows of less. */
+static int load(struct lt_query *q, struct lt_lake *lake, struct litmus_error *error) {
+    lake->file_count = lake->fresh_count = 0;
+    int code = lt_store_snapshot(q->catalog, error);
+    if (code == LITMUS_OK) code = lt_store_lake_files(q->catalog, add_file, lake, error);
+    if (code == LITMUS_OK) code = lt_store_lake_stale(q->catalog, add_stale, lake, error);
+    if (code == LITMUS_OK) code = lt_store_lake_members(q->catalog, 0, add_fresh, lake, error);
+    for (size_t i = 0; i < lake->file_count; i++) lake->files[i].keep = is_there(q, &lake->files[i]);
+    if (code == LITMUS_OK) code = lt_lake_drop(q, lake, error);
+    if (code == LITMUS_OK) code = lt_store_commit(q->catalog, error);
+    else lt_store_rollback(q->catalog);
+    return code == LITMUS_OK && lake->arena.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files") : code;
 }
 
 int lt_lake_load(struct lt_query *q, struct lt_lake *out, struct litmus_error *error) {
@@ -156,16 +279,14 @@ int lt_lake_load(struct lt_query *q, struct lt_lake *out, struct litmus_error *e
     *out = (struct lt_lake){.files = NULL};
     lt_arena_init(&out->arena);
     int code = lt_catalog_refresh(q->catalog, &why);
-    if (code == LITMUS_OK) {
-        load_manifest(out, q->data_dir);
-        code = match_all(q, out, &why);
-    }
+    if (code == LITMUS_OK) lt_lake_sync(q);
+    if (code == LITMUS_OK) code = load(q, out, &why);
     if (code == LITMUS_EDAMAGED) { /* a catalog found damaged half-way is made anew, once */
         lt_error_clear(&why);
-        for (size_t i = 0; i < out->member_count; i++) out->members[i].current = false;
         code = lt_store_reset(q->catalog, &why);
         if (code == LITMUS_OK) code = lt_catalog_refresh(q->catalog, &why);
-        if (code == LITMUS_OK) code = match_all(q, out, &why);
+        if (code == LITMUS_OK) lt_lake_sync(q);
+        if (code == LITMUS_OK) code = load(q, out, &why);
     }
     return code == LITMUS_OK ? code : lt_fail(error, code, why.os_errno, "%s", why.text);
 }

@@ -2,11 +2,13 @@
  *
  * lake.h - the rows of many runs in few Parquet files, below <data_dir>/lake: disposable, made from runs/.
  *
- * Always true: lake/manifest.json says which run files (path, size, time stamp) each lake file holds. A run
- * counts from the lake only while the catalog's ledger says the same of its file; else its own file counts, and
- * its rows in the lake are passed over. So at any moment, and after a crash at any moment, a run counts once:
- * a lake file that is missing or of another size, and a manifest that cannot be read, only make the lake
- * smaller. A reader holds lake/readers.lock shared while it uses the files; files are replaced under it alone.
+ * A lake file "month=2026-05/part-X.parquet" never changes; beside it "_part-X.json" says which run files (path, size,
+ * time stamp) its rows were made from, and lake/_manifest.json which lake files count. Names that begin with _ are
+ * passed over by engines that read the folder. What a manifest says is taken over into the catalog once, and from then on
+ * the catalog keeps account: a run counts from the lake only while its ledger has the very run file; else the file itself
+ * counts, and its rows in the lake are passed over by run id. So at any moment, and after a crash at any moment, a run
+ * counts once: a lake file that is missing or of another size, and a manifest that cannot be read, only make the lake
+ * smaller. A reader holds lake/_readers.lock shared while it uses the files; files are replaced under it alone.
  */
 #ifndef LT_QUERY_LAKE_H
 #define LT_QUERY_LAKE_H
@@ -14,26 +16,23 @@
 #include "base/arena.h"
 #include "query/query.h"
 
-struct lt_lake_member {
+struct lt_lake_run {
     struct lt_str path, run_id; /* path relative to the data_dir */
     int64_t size, mtime_ns;
-    uint32_t file;
-    bool current; /* the run file is as it was */
 };
 struct lt_lake_file {
     struct lt_str name, month; /* "month=2026-05/part-....parquet", relative to lake/; "2026-05" */
-    int64_t bytes, rows;
-    size_t members, stale; /* stale: of these, no longer current */
-    bool usable;           /* it is there, and as large as it was */
-    bool keep;             /* for lake_compact.c */
+    struct lt_str columns;     /* the same text: the same columns */
+    int64_t number, bytes, rows, runs;
+    struct lt_str *stale; /* run ids of rows that do not count */
+    size_t stale_count;
+    bool keep; /* for lt_lake_drop */
 };
 struct lt_lake {
-    struct lt_arena arena;
-    struct lt_lake_file *files;
-    size_t file_count;
-    struct lt_lake_member *members;
-    size_t member_count;
-    struct lt_lake_member *fresh; /* finished runs that are not in it; file is not set */
+    struct lt_arena arena; /* of all text, and of the stale lists */
+    struct lt_lake_file *files; /* that are there */
+    size_t file_count, file_capacity;
+    struct lt_lake_run *fresh; /* finished runs that are in none of them */
     size_t fresh_count, fresh_capacity;
 };
 
@@ -41,17 +40,24 @@ struct lt_lake {
  * Errors: as lt_query_runs. */
 int lt_lake_load(struct lt_query *query, struct lt_lake *out, struct litmus_error *error);
 void lt_lake_release(struct lt_lake *lake);
+/* Files without `keep` leave the list; their runs join the fresh ones. */
+int lt_lake_drop(struct lt_query *query, struct lt_lake *lake, struct litmus_error *error);
+/* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X.json", in out. */
+const char *lt_lake_members_name(const char *name, struct lt_buf *out);
 /* Holds the files of the lake as they are until the query is freed or this is called again. Never an error. */
 void lt_lake_hold(struct lt_query *query);
+/* Takes over into the catalog what the manifest says, if that is not yet done. Never an error: what the catalog
+ * does not know of is read from the run files. */
+void lt_lake_sync(struct lt_query *query);
 
 struct lt_lake_done {
     int64_t runs, rows, files, removed; /* written; removed: old lake files */
     int64_t left;                       /* runs whose file could not be taken along */
     bool readers;                       /* somebody reads: nothing was replaced */
 };
-/* Brings the lake up to date. `on_run` (may be NULL) is told how many of how many runs are done. Errors: EBUSY (another
- * one is at it), ENOSPC, EPERM, EIO, ENOMEM; the lake is as it was, then. */
-int lt_lake_compact(struct lt_query *query, void (*on_run)(void *self, int64_t done, int64_t all), void *self, struct lt_lake_done *done,
+/* Brings the lake up to date. `on_run` (may be NULL) is told how many of how many runs are done; false ends it early, with what
+ * is done so far. Errors: EBUSY (another one is at it), ENOSPC, EPERM, EIO, ENOMEM; the lake is as it was, then. */
+int lt_lake_compact(struct lt_query *query, bool (*on_run)(void *self, int64_t done, int64_t all), void *self, struct lt_lake_done *done,
                     struct litmus_error *error);
 
 #endif

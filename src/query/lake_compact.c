@@ -24,29 +24,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Rows of one lake file: what is in memory while it is made. A file of less than half is filled up when its month gets more. */
-enum { FILE_ROWS = 64 * 1024, MONTH_BYTES = 8 };
+/* A row group is what is in memory at once, and what an engine hands to one of its threads. A file of less than FILE_ROWS_FEW
+ * is filled up when its month gets more; a larger one when what comes is half of what it has: so a row is copied a few times only. */
+enum { GROUP_ROWS = 120 * 1024, GROUP_BYTES = 64 << 20, FILE_GROUPS = 10, FILE_ROWS_FEW = 64 * 1024, MONTH_BYTES = 8, NAME_BYTES = 80 };
 
 struct written {
-    char name[80];
+    char name[NAME_BYTES];
+    struct lt_str columns; /* in the lake's arena */
     int64_t bytes, rows;
     size_t from, count; /* of compact.taken */
 };
 
 struct compact {
     struct lt_query *q;
-    struct lt_lake lake;
+    struct lt_lake lake; /* its files stay; its fresh runs go into new ones */
     struct lt_lake_done *done;
-    void (*on_run)(void *self, int64_t done, int64_t all);
+    bool (*on_run)(void *self, int64_t done, int64_t all);
     void *self;
-    int64_t seen, number;
+    int64_t number;
     bool may_replace;
-    struct lt_table *tables; /* the rows of the lake file that is being made, of the last `pending` of taken */
+    /* The file that is being made, of the last `pending` of taken: */
+    struct lt_stack stack; /* rows of its next group */
+    struct lt_parquet_writer *writer; /* NULL: no group is in it yet */
+    int32_t groups;
+    int64_t rows;
     size_t pending;
-    int64_t pending_rows;
-    struct lt_map columns; /* of the pending tables, by name: type */
     char month[MONTH_BYTES];
-    struct lt_lake_member **taken; /* runs that are in new files, and pending ones */
+    struct lt_lake_run **taken; /* runs that are in new files, and pending ones */
     size_t taken_count;
     struct written *files;
     size_t file_count, file_capacity;
@@ -74,39 +78,25 @@ static void month_of(struct lt_str path, char out[MONTH_BYTES]) {
 
 /* ---- what is to do ---- */
 
-static bool month_has_fresh(const struct lt_lake *lake, struct lt_str month) {
+static int64_t fresh_of_month(const struct lt_lake *lake, struct lt_str month) {
     char own[MONTH_BYTES];
+    int64_t count = 0;
     for (size_t i = 0; i < lake->fresh_count; i++) {
         month_of(lake->fresh[i].path, own);
-        if (lt_str_eq(lt_str_of(own), month)) return true;
+        count += lt_str_eq(lt_str_of(own), month);
     }
-    return false;
+    return count;
 }
 
-static void choose_files(struct compact *c) {
+/* The runs of files that are not kept are read again from their own files, which are the record. */
+static int choose_files(struct compact *c, struct litmus_error *error) {
     for (size_t i = 0; i < c->lake.file_count; i++) {
         struct lt_lake_file *f = &c->lake.files[i];
-        bool small = f->rows < FILE_ROWS / 2;
-        f->keep = f->usable && (!c->may_replace || (f->stale == 0 && !(small && month_has_fresh(&c->lake, f->month))));
+        int64_t fresh = c->may_replace ? fresh_of_month(&c->lake, f->month) : 0;
+        bool merged = fresh > 0 && (f->rows < FILE_ROWS_FEW || (f->rows < (int64_t)GROUP_ROWS * FILE_GROUPS / 2 && f->runs <= 2 * fresh));
+        f->keep = !c->may_replace || (f->stale_count == 0 && !merged);
     }
-}
-
-static int by_path(const void *a, const void *b) {
-    const struct lt_lake_member *const *x = a, *const *y = b;
-    return lt_str_cmp((*x)->path, (*y)->path);
-}
-
-/* Every run that goes into a new file, by path: month after month. */
-static struct lt_lake_member **choose_runs(struct compact *c, size_t *count) {
-    struct lt_lake *lake = &c->lake;
-    struct lt_lake_member **runs = calloc(lake->fresh_count + lake->member_count + 1, sizeof *runs);
-    size_t n = 0;
-    for (size_t i = 0; runs != NULL && i < lake->fresh_count; i++) runs[n++] = &lake->fresh[i];
-    for (size_t i = 0; runs != NULL && i < lake->member_count; i++)
-        if (lake->members[i].current && !lake->files[lake->members[i].file].keep) runs[n++] = &lake->members[i];
-    if (runs != NULL) qsort(runs, n, sizeof(struct lt_lake_member *), by_path);
-    *count = n;
-    return runs;
+    return lt_lake_drop(c->q, &c->lake, error);
 }
 
 /* ---- lake files ---- */
@@ -119,11 +109,11 @@ static struct written *add_written(struct compact *c) {
 }
 
 static void forget_pending(struct compact *c) {
-    for (size_t i = 0; i < c->pending; i++) lt_table_release(&c->tables[i]);
+    lt_parquet_writer_free(c->writer);
+    c->writer = NULL;
     c->pending = 0;
-    c->pending_rows = 0;
-    lt_map_release(&c->columns);
-    lt_map_init(&c->columns);
+    c->groups = 0;
+    c->rows = 0;
 }
 
 /* "month=2026-05/part-x.parquet" -> "month=2026-05/.part-x.parquet" */
@@ -134,38 +124,92 @@ static const char *hidden_path(const struct compact *c, const char *name, struct
     return lt_buf_cstr(out);
 }
 
-static int write_pending(struct compact *c, struct litmus_error *error) {
-    if (c->pending == 0) return LITMUS_OK;
+static int write_group(struct compact *c, struct litmus_error *error) {
     struct lt_table rows;
+    if (c->stack.rows == 0) return LITMUS_OK;
+    int code = lt_stack_take(&c->stack, &rows, error);
+    if (code == LITMUS_OK && c->writer == NULL) code = lt_parquet_writer_new(&rows, &c->writer, error);
+    if (code == LITMUS_OK) code = lt_parquet_writer_add(c->writer, &rows, error);
+    c->groups++;
+    c->rows += lt_table_rows(&rows);
+    lt_table_release(&rows);
+    return code;
+}
+
+/* "name format, name format": the columns of the file. */
+static struct lt_str columns_text(struct compact *c) {
+    struct lt_buf text;
+    lt_buf_init(&text);
+    for (size_t i = 0; i < c->stack.count; i++) lt_buf_addf(&text, "%s%s %d", i == 0 ? "" : ",", c->stack.columns[i].name, (int)c->stack.columns[i].type);
+    struct lt_str own = lt_arena_str(&c->lake.arena, lt_str_of(lt_buf_cstr(&text)));
+    lt_buf_release(&text);
+    return own;
+}
+
+static int write_file(struct compact *c, const char *name, size_t *n, struct litmus_error *error) {
     struct lt_buf bytes, path;
-    char name[80], folder[32];
     lt_buf_init(&bytes);
     lt_buf_init(&path);
-    snprintf(folder, sizeof folder, "month=%s", c->month);
-    snprintf(name, sizeof name, "%s/part-%016llx-%04llx.parquet", folder, (unsigned long long)c->number, (unsigned long long)c->file_count);
-    int code = lt_io_mkdirs_below(&lt_io_os, c->q->data_dir, lake_path(c, folder, &path), error);
-    if (code == LITMUS_OK) code = lt_table_stack(c->tables, c->pending, &rows, error);
-    if (code == LITMUS_OK) {
-        code = lt_parquet_encode(&rows, NULL, 0, &bytes, error);
-        lt_table_release(&rows);
-    }
+    int code = lt_parquet_writer_end(c->writer, &bytes, error);
+    *n = bytes.n;
     if (code == LITMUS_OK) code = lt_io_write_hidden(&lt_io_os, hidden_path(c, name, &path), bytes.p, bytes.n, error);
-    struct written *w = code == LITMUS_OK ? add_written(c) : NULL;
-    if (w != NULL) {
-        *w = (struct written){.bytes = (int64_t)bytes.n, .rows = c->pending_rows, .from = c->taken_count - c->pending, .count = c->pending};
-        memcpy(w->name, name, sizeof name);
-        c->done->rows += w->rows;
-    } else if (code == LITMUS_OK) {
-        code = no_memory(error);
-    }
-    forget_pending(c);
     lt_buf_release(&bytes);
     lt_buf_release(&path);
     return code;
 }
 
+static void add_member(struct lt_buf *out, const struct lt_lake_run *run, bool first) {
+    lt_buf_add_text(out, first ? "[" : ",\n[");
+    lt_json_str(out, run->path);
+    lt_buf_addf(out, ",%lld,%lld,", (long long)run->size, (long long)run->mtime_ns);
+    lt_json_str(out, run->run_id);
+    lt_buf_add_char(out, ']');
+}
+
+/* Which run files its rows were made from. */
+static int write_members(struct compact *c, const struct written *w, struct litmus_error *error) {
+    struct lt_buf text, path, name;
+    lt_buf_init(&text);
+    lt_buf_init(&path);
+    lt_buf_init(&name);
+    lt_buf_add_char(&text, '[');
+    for (size_t i = 0; i < w->count; i++) add_member(&text, c->taken[w->from + i], i == 0);
+    lt_buf_add_text(&text, "]\n");
+    lake_path(c, lt_lake_members_name(w->name, &name), &path);
+    int code = text.failed ? no_memory(error) : lt_io_publish(&lt_io_os, lt_buf_cstr(&path), text.p, text.n, error);
+    lt_buf_release(&text);
+    lt_buf_release(&path);
+    lt_buf_release(&name);
+    return code;
+}
+
+/* Ends the file that is being made. */
+static int write_pending(struct compact *c, struct litmus_error *error) {
+    if (c->pending == 0) return LITMUS_OK;
+    struct lt_buf path;
+    struct written w = {.from = c->taken_count - c->pending, .count = c->pending, .columns = columns_text(c)};
+    char folder[32];
+    size_t n = 0;
+    lt_buf_init(&path);
+    snprintf(folder, sizeof folder, "month=%s", c->month);
+    snprintf(w.name, sizeof w.name, "%s/part-%016llx-%04llx.parquet", folder, (unsigned long long)c->number, (unsigned long long)c->file_count);
+    int code = lt_io_mkdirs_below(&lt_io_os, c->q->data_dir, lake_path(c, folder, &path), error);
+    if (code == LITMUS_OK) code = write_group(c, error);
+    if (code == LITMUS_OK) code = write_file(c, w.name, &n, error);
+    if (code == LITMUS_OK) code = write_members(c, &w, error);
+    w.bytes = (int64_t)n;
+    w.rows = c->rows;
+    struct written *own = code == LITMUS_OK ? add_written(c) : NULL;
+    if (own != NULL) *own = w;
+    else if (code == LITMUS_OK) code = no_memory(error);
+    c->done->rows += own == NULL ? 0 : w.rows;
+    forget_pending(c);
+    lt_buf_release(&path);
+    return code;
+}
+
 /* The file as the ledger has it: one that changes meanwhile is the next compaction's. */
-static bool read_run(const struct compact *c, const struct lt_lake_member *run, struct lt_table *out) {
+static bool read_run(const struct compact *c, const struct lt_lake_run *run, struct lt_table *out) {
     struct lt_buf path;
     struct stat st;
     lt_buf_init(&path);
@@ -178,11 +222,23 @@ static bool read_run(const struct compact *c, const struct lt_lake_member *run, 
     return same;
 }
 
-static int take_run(struct compact *c, struct lt_lake_member *run, struct litmus_error *error) {
+/* Makes room for the rows: ends the file before a run that has no place in it. */
+static int fit_run(struct compact *c, const struct lt_lake_run *run, const struct lt_table *rows, struct litmus_error *error) {
     char month[MONTH_BYTES];
-    struct lt_table rows;
+    bool grows;
     int code = LITMUS_OK;
-    if (c->on_run != NULL) c->on_run(c->self, ++c->seen, (int64_t)(c->lake.fresh_count + c->lake.member_count));
+    bool fits = lt_stack_fits(&c->stack, rows, &grows);
+    month_of(run->path, month);
+    bool full = c->groups >= FILE_GROUPS || strcmp(month, c->month) != 0;
+    if (full || !fits || (grows && c->writer != NULL)) code = write_pending(c, error);
+    if (!fits) lt_stack_release(&c->stack); /* a column of another type starts another file */
+    memcpy(c->month, month, sizeof month);
+    lt_stack_join(&c->stack, rows);
+    return code;
+}
+
+static int take_run(struct compact *c, struct lt_lake_run *run, struct litmus_error *error) {
+    struct lt_table rows;
     if (!read_run(c, run, &rows)) {
         bool changed; /* in place, which the ledger learns only now: the next compaction takes it */
         const char *path = run->path.p;
@@ -190,62 +246,42 @@ static int take_run(struct compact *c, struct lt_lake_member *run, struct litmus
         c->done->left++;
         return LITMUS_OK;
     }
-    month_of(run->path, month);
-    bool full = c->pending_rows + lt_table_rows(&rows) > FILE_ROWS || c->pending == FILE_ROWS;
-    if (full || strcmp(month, c->month) != 0) code = write_pending(c, error);
-    if (code == LITMUS_OK && !lt_table_join(&c->columns, &rows)) { /* a column of another type starts another file */
-        code = write_pending(c, error);
-        if (code == LITMUS_OK && !lt_table_join(&c->columns, &rows)) code = no_memory(error);
+    int code = fit_run(c, run, &rows, error);
+    if (code == LITMUS_OK) {
+        lt_stack_add(&c->stack, &rows, 0, lt_table_rows(&rows));
+        c->taken[c->taken_count++] = run;
+        c->pending++;
+        if (c->stack.rows >= GROUP_ROWS || c->stack.bytes >= GROUP_BYTES) code = write_group(c, error);
     }
-    memcpy(c->month, month, sizeof month);
-    if (code != LITMUS_OK) {
-        lt_table_release(&rows);
-        return code;
-    }
-    c->tables[c->pending++] = rows;
-    c->pending_rows += lt_table_rows(&rows);
-    c->taken[c->taken_count++] = run;
-    return LITMUS_OK;
+    lt_table_release(&rows);
+    return code;
 }
 
 /* ---- the manifest ---- */
 
-static void add_member(struct lt_buf *out, const struct lt_lake_member *m, bool first) {
-    lt_buf_add_text(out, first ? "\n[" : ",\n[");
-    lt_json_str(out, m->path);
-    lt_buf_addf(out, ",%lld,%lld,", (long long)m->size, (long long)m->mtime_ns);
-    lt_json_str(out, m->run_id);
-    lt_buf_add_char(out, ']');
-}
-
-static void add_file(struct lt_buf *out, const char *name, int64_t bytes, int64_t rows, bool first) {
-    lt_buf_addf(out, "%s{\"name\":\"%s\",\"bytes\":%lld,\"rows\":%lld,\"members\":[", first ? "" : ",\n", name, (long long)bytes, (long long)rows);
+static void add_file(struct lt_buf *out, const char *name, struct lt_str columns, const int64_t numbers[3], bool first) {
+    lt_buf_addf(out, "%s{\"name\":\"%s\",\"bytes\":%lld,\"rows\":%lld,\"runs\":%lld,\"columns\":", first ? "" : ",\n", name, (long long)numbers[0],
+                (long long)numbers[1], (long long)numbers[2]);
+    lt_json_str(out, columns);
+    lt_buf_add_char(out, '}');
 }
 
 static int write_manifest(const struct compact *c, struct litmus_error *error) {
     struct lt_buf text, path;
-    bool first = true;
     lt_buf_init(&text);
     lt_buf_init(&path);
-    lt_buf_add_text(&text, "{\"litmus_lake\":1,\"files\":[\n");
-    size_t at = 0; /* members stand file by file */
-    for (size_t i = 0; i < c->lake.file_count; at += c->lake.files[i++].members) {
+    lt_buf_add_text(&text, "{\"litmus_lake\":2,\"files\":[\n");
+    for (size_t i = 0; i < c->lake.file_count; i++) {
         const struct lt_lake_file *f = &c->lake.files[i];
-        if (!f->keep) continue;
-        add_file(&text, f->name.p, f->bytes, f->rows, first);
-        for (size_t m = 0; m < f->members; m++) add_member(&text, &c->lake.members[at + m], m == 0);
-        lt_buf_add_text(&text, "]}");
-        first = false;
+        add_file(&text, f->name.p, f->columns, (int64_t[3]){f->bytes, f->rows, f->runs}, i == 0);
     }
     for (size_t i = 0; i < c->file_count; i++) {
         const struct written *w = &c->files[i];
-        add_file(&text, w->name, w->bytes, w->rows, first);
-        for (size_t m = 0; m < w->count; m++) add_member(&text, c->taken[w->from + m], m == 0);
-        lt_buf_add_text(&text, "]}");
-        first = false;
+        add_file(&text, w->name, w->columns, (int64_t[3]){w->bytes, w->rows, (int64_t)w->count}, c->lake.file_count + i == 0);
     }
     lt_buf_add_text(&text, "]}\n");
-    int code = text.failed ? no_memory(error) : lt_io_publish(&lt_io_os, lake_path(c, "manifest.json", &path), text.p, text.n, error);
+    int code = text.failed || c->lake.arena.failed ? no_memory(error)
+                                                   : lt_io_publish(&lt_io_os, lake_path(c, "_manifest.json", &path), text.p, text.n, error);
     lt_buf_release(&text);
     lt_buf_release(&path);
     return code;
@@ -253,12 +289,21 @@ static int write_manifest(const struct compact *c, struct litmus_error *error) {
 
 /* ---- the change ---- */
 
+/* Is it a file of the lake, or the list of runs of one? */
 static bool is_named(const struct compact *c, const char *name) {
-    for (size_t i = 0; i < c->lake.file_count; i++)
-        if (c->lake.files[i].keep && strcmp(c->lake.files[i].name.p, name) == 0) return true;
-    for (size_t i = 0; i < c->file_count; i++)
-        if (strcmp(c->files[i].name, name) == 0) return true;
-    return false;
+    struct lt_buf members;
+    bool found = false;
+    lt_buf_init(&members);
+    for (size_t i = 0; !found && i < c->lake.file_count + c->file_count; i++) {
+        const char *own = i < c->lake.file_count ? c->lake.files[i].name.p : c->files[i - c->lake.file_count].name;
+        found = strcmp(own, name) == 0 || strcmp(lt_lake_members_name(own, &members), name) == 0;
+    }
+    lt_buf_release(&members);
+    return found;
+}
+
+static bool starts(const char *text, const char *with) {
+    return strncmp(text, with, strlen(with)) == 0;
 }
 
 /* Removes what is no part of the lake; `hidden` alone, or also what glob readers see. */
@@ -269,10 +314,10 @@ static void tidy_month(struct compact *c, const char *month, bool hidden) {
     DIR *dir = opendir(lake_path(c, month, &path));
     for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
         const char *file = entry->d_name;
-        if (strncmp(file, hidden ? ".part-" : "part-", hidden ? 6 : 5) != 0) continue;
+        if (hidden ? !starts(file, ".part-") : !starts(file, "part-") && !starts(file, "_part-")) continue;
         snprintf(name, sizeof name, "%s/%s", month, file);
         if (!hidden && is_named(c, name)) continue;
-        if (unlink(lake_path(c, name, &path)) == 0) c->done->removed += !hidden;
+        if (unlink(lake_path(c, name, &path)) == 0) c->done->removed += starts(file, "part-");
     }
     if (dir != NULL) closedir(dir);
     lt_buf_release(&path);
@@ -314,56 +359,57 @@ static int change(struct compact *c, int readers, struct litmus_error *error) {
     if (code == LITMUS_OK && c->may_replace) tidy(c, false);
     if (code == LITMUS_OK) code = write_manifest(c, error);
     (void)flock(readers, LOCK_UN);
+    if (code == LITMUS_OK) lt_lake_sync(c->q);
     return code;
 }
 
-static bool lacks_nothing(const struct compact *c, size_t runs) {
-    bool all = runs == 0;
-    for (size_t i = 0; i < c->lake.file_count; i++) all = all && c->lake.files[i].keep;
-    return all;
+static int take_runs(struct compact *c, struct litmus_error *error) {
+    size_t count = c->lake.fresh_count;
+    c->taken = calloc(count + 1, sizeof *c->taken);
+    int code = c->taken == NULL ? no_memory(error) : LITMUS_OK;
+    for (size_t i = 0; code == LITMUS_OK && i < count; i++) {
+        if (c->on_run != NULL && !c->on_run(c->self, (int64_t)i, (int64_t)count)) break;
+        code = take_run(c, &c->lake.fresh[i], error);
+    }
+    return code == LITMUS_OK ? write_pending(c, error) : code;
 }
 
 static int compact(struct compact *c, int readers, struct litmus_error *error) {
-    size_t count = 0;
     int code = lt_lake_load(c->q, &c->lake, error);
     if (code != LITMUS_OK) return code;
+    size_t files = c->lake.file_count;
     c->may_replace = flock(readers, LOCK_EX | LOCK_NB) == 0;
     (void)flock(readers, LOCK_UN);
     c->done->readers = !c->may_replace;
     tidy(c, true);
-    choose_files(c);
-    struct lt_lake_member **runs = choose_runs(c, &count);
-    c->taken = calloc(count + 1, sizeof *c->taken);
-    c->tables = calloc(FILE_ROWS + 1, sizeof *c->tables);
-    if (runs == NULL || c->taken == NULL || c->tables == NULL) code = no_memory(error);
-    bool idle = lacks_nothing(c, count);
-    for (size_t i = 0; code == LITMUS_OK && i < count; i++) code = take_run(c, runs[i], error);
-    if (code == LITMUS_OK) code = write_pending(c, error);
+    code = choose_files(c, error);
+    bool idle = c->lake.fresh_count == 0 && c->lake.file_count == files;
+    if (code == LITMUS_OK) code = take_runs(c, error);
     if (code == LITMUS_OK && !idle) code = change(c, readers, error);
     if (code != LITMUS_OK) tidy(c, true);
     c->done->runs = (int64_t)c->taken_count;
     c->done->files = (int64_t)c->file_count;
     forget_pending(c);
-    free(runs);
     return code;
 }
 
-int lt_lake_compact(struct lt_query *q, void (*on_run)(void *self, int64_t done, int64_t all), void *self, struct lt_lake_done *done,
+int lt_lake_compact(struct lt_query *q, bool (*on_run)(void *self, int64_t done, int64_t all), void *self, struct lt_lake_done *done,
                     struct litmus_error *error) {
     struct compact c = {.q = q, .done = done, .on_run = on_run, .self = self, .number = lt_now_us()};
     struct lt_buf path;
     int lock = -1, readers = -1;
     *done = (struct lt_lake_done){0};
+    lt_stack_init(&c.stack);
     lt_buf_init(&path);
     int code = lt_io_mkdirs_below(&lt_io_os, q->data_dir, lake_path(&c, "", &path), error);
-    if (code == LITMUS_OK) code = lt_lock_take(lake_path(&c, "compact.lock", &path), false, &lock, error);
-    if (code == LITMUS_OK) readers = open(lake_path(&c, "readers.lock", &path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (code == LITMUS_OK) code = lt_lock_take(lake_path(&c, "_compact.lock", &path), false, &lock, error);
+    if (code == LITMUS_OK) readers = open(lake_path(&c, "_readers.lock", &path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (code == LITMUS_OK && readers < 0) code = lt_fail_os(error, errno, "open lock", lt_buf_cstr(&path));
     if (code == LITMUS_OK) code = compact(&c, readers, error);
     if (readers >= 0) close(readers);
     if (lock >= 0) close(lock);
     lt_lake_release(&c.lake);
-    free(c.tables);
+    lt_stack_release(&c.stack);
     free(c.taken);
     free(c.files);
     lt_buf_release(&path);

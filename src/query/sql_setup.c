@@ -150,36 +150,35 @@ static int add_events(struct lt_query *q, const struct lt_sql_options *options, 
 
 /* ---- rows with a file ---- */
 
-/* A lake file whose runs are not all as they were is read without those. */
-static void add_stale(const struct lt_lake *lake, uint32_t file, struct lt_buf *out) {
-    bool first = true;
-    for (size_t i = 0; i < lake->member_count; i++) {
-        if (lake->members[i].file != file || lake->members[i].current) continue;
-        lt_buf_add_text(out, first ? " WHERE run_id NOT IN (" : ",");
-        lt_sql_quote(out, lake->members[i].run_id);
-        first = false;
-    }
-    if (!first) lt_buf_add_char(out, ')');
-}
-
 static const char next_files[] = "\nUNION ALL BY NAME SELECT *, false AS live FROM read_parquet([";
 static const char end_files[] = "], union_by_name = true, hive_partitioning = false)";
+static const char end_alike[] = "], hive_partitioning = false)"; /* none but the first is opened before it is read */
 
-static void add_lake(const struct lt_lake *lake, const char *folder, struct lt_buf *out) {
-    bool first = true;
-    for (size_t i = 0; i < lake->file_count; i++) {
-        if (!lake->files[i].usable || lake->files[i].stale > 0) continue;
-        lt_buf_add_text(out, first ? next_files : ",\n");
-        add_path(out, folder, lake->files[i].name);
-        first = false;
+static void add_stale(const struct lt_lake_file *file, struct lt_buf *out) {
+    for (size_t i = 0; i < file->stale_count; i++) {
+        lt_buf_add_text(out, i == 0 ? " WHERE run_id NOT IN (" : ",");
+        lt_sql_quote(out, file->stale[i]);
     }
-    if (!first) lt_buf_add_text(out, end_files);
+    if (file->stale_count > 0) lt_buf_add_char(out, ')');
+}
+
+/* Files with the same columns are one list; one with rows that do not count is by itself. */
+static void add_lake(const struct lt_lake *lake, const char *folder, struct lt_buf *out) {
     for (size_t i = 0; i < lake->file_count; i++) {
-        if (!lake->files[i].usable || lake->files[i].stale == 0 || lake->files[i].stale == lake->files[i].members) continue;
+        const struct lt_lake_file *f = &lake->files[i];
+        bool is_listed = false;
+        for (size_t k = 0; k < i && f->stale_count == 0; k++)
+            is_listed = is_listed || (lake->files[k].stale_count == 0 && lt_str_eq(lake->files[k].columns, f->columns));
+        if (is_listed) continue;
         lt_buf_add_text(out, next_files);
-        add_path(out, folder, lake->files[i].name);
-        lt_buf_add_text(out, end_files);
-        add_stale(lake, (uint32_t)i, out);
+        add_path(out, folder, f->name);
+        for (size_t k = i + 1; k < lake->file_count && f->stale_count == 0; k++) {
+            if (lake->files[k].stale_count > 0 || !lt_str_eq(lake->files[k].columns, f->columns)) continue;
+            lt_buf_add_text(out, ",\n");
+            add_path(out, folder, lake->files[k].name);
+        }
+        lt_buf_add_text(out, end_alike);
+        add_stale(f, out);
     }
 }
 
