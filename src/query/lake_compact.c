@@ -26,7 +26,7 @@
 
 /* A row group is what is in memory at once, and what an engine hands to one of its threads. A file of less than FILE_ROWS_FEW
  * is filled up when its month gets more; a larger one when what comes is half of what it has: so a row is copied a few times only. */
-enum { GROUP_ROWS = 120 * 1024, GROUP_BYTES = 64 << 20, FILE_GROUPS = 10, FILE_ROWS_FEW = 64 * 1024, MONTH_BYTES = 8, NAME_BYTES = 80 };
+enum { GROUP_ROWS = 60 * 1024, GROUP_BYTES = 32 << 20, FILE_GROUPS = 20, FILE_ROWS_FEW = 64 * 1024, MONTH_BYTES = 8, NAME_BYTES = 80 };
 
 struct written {
     char name[NAME_BYTES];
