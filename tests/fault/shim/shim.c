@@ -140,6 +140,26 @@ int openat64(int dir, const char *path, int flags, ...) {
     MODE(flags)
     return open_as(REAL(openat64), dir, path, flags, mode);
 }
+int fcntl(int fd, int command, ...) {
+    va_list args;
+    va_start(args, command);
+    long argument = va_arg(args, long);
+    va_end(args);
+    bool mine = ours(fd) && command == F_DUPFD_CLOEXEC;
+    enum how how = mine ? strikes("fcntl") : SHIM_OFF;
+    if (how == SHIM_ERRNO) return -1;
+    int result = (int)syscall(SYS_fcntl, fd, command, argument);
+    if (mine) set_ours(result, true);
+    after(how);
+    return result;
+}
+int fcntl64(int fd, int command, ...) {
+    va_list args;
+    va_start(args, command);
+    long argument = va_arg(args, long);
+    va_end(args);
+    return fcntl(fd, command, argument);
+}
 int close(int fd) {
     set_ours(fd, false);
     return REAL(close)(fd);
