@@ -22,6 +22,7 @@ import pytest
 from litmus.plugin import NESTED, flag, load
 
 _context, _measure, _verdict = load("_context"), load("_measure"), load("_verdict")
+_getpid = os.getpid  # a test may put something else in its place
 
 
 class _Terminated(KeyboardInterrupt):
@@ -79,7 +80,7 @@ class _Part:
     def __init__(self, config):
         self.config = config
         self.required = flag(config.option, "required")
-        self.pid = os.getpid()
+        self.pid = _getpid()
         self.session = None  # _litmus.Session
         self.cannot_start: str | None = None  # why no test may run
         self.operator: str | None = None
@@ -106,9 +107,9 @@ class _Part:
             os.environ[NESTED] = self._environ
         else:
             os.environ.pop(NESTED, None)
-        if os.getpid() == self.pid:
+        if _getpid() == self.pid:
             self.close(None)  # should pytest not have come to its sessionfinish
-        if self.sigterm and os.getpid() == self.pid and not hasattr(self.config, "workerinput"):
+        if self.sigterm and _getpid() == self.pid and not hasattr(self.config, "workerinput"):
             import signal
 
             for stream in (sys.stdout, sys.stderr):
@@ -137,8 +138,8 @@ class _Part:
 
         def handler(signum, frame):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one kills at once
-            if os.getpid() != self.pid:  # a forked child: as if we were not there
-                os.kill(os.getpid(), signal.SIGTERM)
+            if _getpid() != self.pid:  # a forked child: as if we were not there
+                os.kill(_getpid(), signal.SIGTERM)
                 return
             self.sigterm = True
             self.external = "terminated"
@@ -370,8 +371,8 @@ class Recorder(_Part):
     def pytest_deselected(self, items) -> None:
         self.deselected += len(items)
 
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtestloop(self, session):
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session) -> None:
         try:
             self.begin(session)
         except pytest.UsageError:
@@ -381,7 +382,6 @@ class Recorder(_Part):
         if self.cannot_start is not None:
             session.shouldfail = self.cannot_start  # pytest shows it
             raise session.Failed(self.cannot_start)
-        yield
 
     def begin(self, session) -> None:
         """Collection is over: opens the log, puts run and plan on record."""
@@ -400,10 +400,13 @@ class Recorder(_Part):
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_sessionfinish(self, session):
         yield
-        if os.getpid() != self.pid:
+        if _getpid() != self.pid:
             return
         try:
             self.release_sigterm()
+            if self.run_id is None and self.external is None and any(report.failed for report in self.collect_reports):
+                self.stop_reason = "collection error"  # -x: pytest did not come to its loop
+                self.begin(session)
             if self.session is not None:
                 items = self.items
                 items.close_open()
@@ -464,7 +467,7 @@ class Worker(_Part):
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_sessionfinish(self, session):
         yield
-        if os.getpid() != self.pid:
+        if _getpid() != self.pid:
             return
         try:
             self.release_sigterm()
@@ -575,7 +578,7 @@ class Controller(_Part):
                 self.worst.pop(self.key(report), None)  # a new attempt
             return
         key = self.key(report)
-        if when == "???":  # the worker died in it: its step stays open, and is aborted
+        if when == "???" and ours is None:  # the worker died in it: its step stays open, and is aborted
             worker = key[1]
             if worker in self.interrupted_workers:  # which ended its step itself
                 self.worst[key] = "terminated"
@@ -587,10 +590,10 @@ class Controller(_Part):
                 {"source": "pytest-xdist", "message": f"worker {worker} crashed in {report.nodeid}", "details": details},
             )
             return
-        if outcome == "rerun":
-            self.worst.pop(key, None)
-        elif outcome == "skipped":
+        if outcome == "skipped":
             self.skipped = True
+        elif outcome not in ("passed", "failed"):  # "rerun", "retried": another attempt follows
+            self.worst.pop(key, None)
         else:
             self.worst[key] = _verdict.worse(self.worst.get(key), ours or ("failed" if when == "call" else "errored"))
 
@@ -602,7 +605,7 @@ class Controller(_Part):
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_sessionfinish(self, session):
         yield
-        if os.getpid() != self.pid:
+        if _getpid() != self.pid:
             return
         try:
             self.release_sigterm()
@@ -637,22 +640,24 @@ class Controller(_Part):
                 pass
         super().leave()
 
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtestloop(self, session):
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session) -> None:
         if self.session is not None:
             try:
                 self.catch_sigterm(session)
             except Exception as exc:
                 self.fail(exc)
-        yield
+
+
+FROM_CHILD = "litmus measured"  # property of a report: what failed in the forked child that ran the test
 
 
 class Execution:
     """One execution of a planned item, from before its fixtures to after their end."""
 
     __slots__ = (
-        "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "notes", "outcome", "owner",
-        "passed_over", "raw_node_id", "retry", "started", "step", "subtest",
+        "began", "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "notes", "outcome", "owner",
+        "passed_over", "properties", "raw_node_id", "retry", "started", "step", "subtest",
     )  # fmt: skip
 
     def __init__(self, owner, item, step):
@@ -669,6 +674,8 @@ class Execution:
         self.passed_over = None  # words of a skip marker
         self.subtest = None  # first failing subtest, in words
         self.frames = []  # the open steps (_measure.Frame): this one, then its sub-steps
+        self.began = None  # when it ran in a forked child: the time of its first report,
+        self.properties = None  # and what the child says its properties are
 
     def add(self, outcome: str, phase: str, message: str) -> None:
         """Another phase's verdict: the worse one leads, the other stays in the message."""
@@ -688,6 +695,16 @@ class Execution:
     def measured_failures(self):
         """(outcome, words) of the worst that was measured in it; None: nothing went wrong."""
         return self.frames[0].failure if self.frames else None
+
+
+class _ChildFrame(_measure.Frame):
+    """The step that a forked child runs: what does not pass in it, the parent learns from the child's reports."""
+
+    __slots__ = ("properties",)
+
+    def worsen(self, outcome: str, words: str) -> None:
+        super().worsen(outcome, words)
+        self.properties.append((FROM_CHILD, [outcome, words]))
 
 
 class Items:
@@ -717,8 +734,9 @@ class Items:
 
     def pytest_runtest_setup(self, item) -> None:  # not tryfirst: skip markers come first
         try:
-            if os.getpid() != self.pid:
-                return  # a plugin runs the test in a forked child; the reports will come to us
+            if _getpid() != self.pid:
+                self.begin_in_child(item)
+                return
             if self.current is not None:
                 self.end_unreported()
             step = self.plan.find(item)
@@ -733,7 +751,7 @@ class Items:
         execution = self.current
         if execution is None or execution.item is not item:
             try:
-                if os.getpid() != self.pid:
+                if _getpid() != self.pid:
                     return
                 if execution is not None:
                     self.end_unreported()
@@ -746,11 +764,15 @@ class Items:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report) -> None:
         try:
+            if _getpid() != self.pid:
+                return
             execution = self.current
             if execution is None or execution.raw_node_id != report.nodeid:
                 execution = self.foreign(report)
                 if execution is None:
                     return
+            if not execution.calls:
+                self.hear_child(execution, report)
             when = report.when
             if report.outcome != "passed" or report.__class__ is not self.report_type:
                 self.judge(execution, report, when)
@@ -759,8 +781,8 @@ class Items:
                     execution.outcome = "passed"
                     if hasattr(report, "wasxfail"):
                         execution.message = _verdict.one_line(f"xpass: {report.wasxfail}".rstrip(": "))
-            if when == "teardown":
-                self.end(execution, report)
+            if when == "teardown" or when == "???":
+                self.end(execution)
             elif self.worker and execution.measured_failures is not None and when == "call":
                 report.litmus_outcome = execution.measured_failures[0]
         except Exception as exc:
@@ -768,18 +790,56 @@ class Items:
 
     # -- one execution
 
+    def begin_in_child(self, item) -> None:
+        """In a forked child. If a plugin forked it to run this test: what the test measures goes on record here, the
+        rest in the parent, to which the reports go. Else the test under way forked, and what came of it is not ours."""
+        self.running.clear()
+        if self.current is None:
+            execution = Execution(self, item, self.plan.find(item))
+            self.identify(execution, _ChildFrame)
+            execution.frames[0].properties = item.user_properties
+            self.running.append(execution)
+
+    def hear_child(self, execution: Execution, report) -> None:
+        """What the report of a forked child has to say beside its verdict; nobody after us sees our part of it."""
+        if execution.began is None:
+            execution.began = getattr(report, "start", None)
+        if not execution.frames:
+            self.identify(execution)
+        properties = getattr(report, "user_properties", None) or []
+        ours = [each for each in properties if isinstance(each, (tuple, list)) and each[:1] in ((FROM_CHILD,), [FROM_CHILD])]
+        for _, (outcome, text) in ours:
+            execution.frames[0].worsen(outcome, text)
+        execution.properties = [each for each in properties if each not in ours] if ours else properties
+        if ours:
+            report.user_properties = execution.properties
+
     def start(self, execution: Execution, occurred_at: int | None = None) -> None:
         """test.step_started."""
+        step = execution.step
+        if not execution.frames:
+            self.identify(execution)
+        if step.runs == 0:
+            self.seen += 1
+        step.runs += 1
+        item = execution.item
+        description = _description(item) if step.entry["function"] is not None else None
+        if description is not None:
+            self.part.emit("test.step_started", dict(execution.identity, description=description), occurred_at)
+        else:
+            self.part.emit("test.step_started", execution.identity, occurred_at)
+        execution.started = True
+        self.running.append(execution)
+
+    def identify(self, execution: Execution, frame_type=_measure.Frame) -> None:
+        """What every event of an execution says: which step, which time, with which inputs."""
         step = execution.step
         entry = step.entry
         item = execution.item
         inputs = execution.inputs = _inputs(item)
         count = getattr(item, "execution_count", None)  # pytest-rerunfailures, over a worker's crash too
         execution.retry = max(step.runs, count - 1) if type(count) is int else step.runs
-        if step.runs == 0:
-            self.seen += 1
-        step.runs += 1
-        identity = execution.identity = {
+        execution.identity = {
             "step_name": step.name,
             "step_index": entry["step_index"],
             "step_path": entry["step_path"],
@@ -793,14 +853,7 @@ class Items:
             "class_name": entry["class_name"],
             "function": entry["function"],
         }
-        description = _description(item) if entry["function"] is not None else None
-        if description is not None:
-            self.part.emit("test.step_started", dict(identity, description=description), occurred_at)
-        else:
-            self.part.emit("test.step_started", identity, occurred_at)
-        execution.started = True
-        execution.frames.append(_measure.Frame(self.part.emit, identity))
-        self.running.append(execution)
+        execution.frames.append(frame_type(self.part.emit, execution.identity))
 
     def judge(self, execution: Execution, report, when: str) -> None:
         """Takes a report that does not simply say passed into the verdict."""
@@ -817,28 +870,30 @@ class Items:
             return
         if when == "???":  # a plugin that runs tests in children: the child died
             execution.add("errored", "call", _verdict.failure(report))
+            if self.worker:
+                report.litmus_outcome = "errored"  # the worker itself lives
         elif outcome == "skipped":
             words = _verdict.skip_reason(report)
             if not execution.started and not hasattr(report, "wasxfail") and (
-                execution.step.decorated_skip or (when == "setup" and getattr(exc, "_use_item_location", False))
+                execution.step.decorated_skip or (when == "setup" and _by_marker(execution.item, report, exc))
             ):
                 execution.passed_over = words
             else:
                 execution.add("skipped", when, words)
-        elif outcome in ("failed", "rerun"):
+        elif outcome == "passed":
+            if when == "call" and execution.outcome is None:
+                execution.outcome = "passed"
+        elif outcome in ("failed", "rerun") or exc is not None:  # some plugins have their own word for an attempt that failed
             verdict = "errored"
             if when == "call":
                 verdict = _verdict.reported_outcome(report) if call is None else _verdict.body_outcome(exc)
             execution.add(verdict, when, _verdict.failure(report, exc))
             if self.worker:
                 report.litmus_outcome = verdict
-        elif outcome == "passed":
-            if when == "call" and execution.outcome is None:
-                execution.outcome = "passed"
-        else:  # an outcome of some plugin's own
+        else:
             execution.add("errored", when, f"outcome {outcome}")
 
-    def end(self, execution: Execution, report=None, occurred_at: int | None = None) -> None:
+    def end(self, execution: Execution, occurred_at: int | None = None) -> None:
         """test.step_ended, or test.step_not_run."""
         if execution.passed_over is not None and execution.outcome is None and not execution.started:
             self.current = None
@@ -860,7 +915,7 @@ class Items:
             return
         if not execution.started:  # a hook before ours raised, or the test ran in a child
             began = execution.calls.get("setup")
-            at = began.start if began is not None else getattr(report, "start", None)
+            at = began.start if began is not None else execution.began
             self.start(execution, int(at * 1e6) if at else None)
         if execution.subtest is not None and execution.outcome in (None, "passed", "skipped"):
             execution.outcome, execution.failed_phase, execution.message = "failed", "call", execution.subtest
@@ -877,7 +932,9 @@ class Items:
         message = execution.message
         if execution.notes is not None:
             message = _verdict.one_line(f"{message}; {execution.notes}" if message else execution.notes)
-        properties = getattr(execution.item, "user_properties", None)
+        properties = execution.properties
+        if properties is None:
+            properties = getattr(execution.item, "user_properties", None)
         payload = execution.identity
         payload["outcome"] = payload["vector_outcome"] = outcome
         payload["message"] = message or None
@@ -916,7 +973,7 @@ class Items:
             if execution.outcome is None:
                 execution.outcome = "passed" if "call" in execution.calls else "aborted"
         last = execution.calls.get("teardown")
-        self.end(execution, None, int(last.stop * 1e6) if last is not None else None)
+        self.end(execution, int(last.stop * 1e6) if last is not None else None)
 
     def foreign(self, report) -> Execution | None:
         """The execution of a report that is not of the current item: one that ran in a child."""
@@ -955,6 +1012,15 @@ class Items:
     def unfinished(self) -> bool:
         """Whether planned items were neither started nor passed over."""
         return self.seen < len(self.plan.entries)
+
+
+def _by_marker(item, report, exc) -> bool:
+    """Whether a skip in setup is a marker's: pytest gives it the place of the item."""
+    if exc is not None:
+        return getattr(exc, "_use_item_location", False)
+    path, line = item.reportinfo()[:2]  # from a forked child there is only the report
+    where = report.longrepr
+    return line is not None and isinstance(where, (tuple, list)) and tuple(where[:2]) == (os.fspath(path), line + 1)
 
 
 def _phase(execution: Execution) -> str:

@@ -24,7 +24,31 @@ class Case:
     run: str = ""  # outcome of the run, where it is not plain from the steps
     subtests: int = 0  # failing subtests, which pytest counts beside their test
     passed_over_subtests: int = 0  # tests with failing subtests that pytest still counts as passed (unittest's)
+    attempts: int = 1  # executions of a test, at most
     needs: tuple = ()
+
+
+# A plugin that runs each test in a child, as pytest-forked does.
+FORKED = """
+import os, pickle, tempfile
+from _pytest.reports import TestReport
+from _pytest.runner import runtestprotocol
+def pytest_runtest_protocol(item, nextitem):
+    path = tempfile.mktemp()
+    child = os.fork()
+    if child == 0:
+        reports = runtestprotocol(item, log=False)
+        with open(path, "wb") as f: pickle.dump([r._to_json() for r in reports], f)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        reports = [TestReport(item.nodeid, item.location, {}, "failed", "died", "???")]
+    else:
+        reports = [TestReport._from_json(d) for d in pickle.load(open(path, "rb"))]
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
 
 
 CASES = [
@@ -382,6 +406,7 @@ CASES = [
         {"::test_flaky": "passed", "::test_never": ("errored", "call", "OSError: always"), "::test_once": "passed"},
         args=("--reruns", "2"),
         run="errored",
+        attempts=3,
         needs=("pytest_rerunfailures",),
     ),
     Case(
@@ -398,7 +423,29 @@ CASES = [
         {"::test": "passed"},
         args=("--reruns", "3"),
         run="passed",
+        attempts=3,
         needs=("pytest_rerunfailures",),
+    ),
+    Case(
+        "own_word_for_an_attempt",
+        "seen = []\ndef test():\n seen.append(1)\n assert len(seen) > 1",
+        {"::test": "passed"},
+        files={
+            "conftest.py": """
+            import pytest
+            from _pytest.runner import runtestprotocol
+            def pytest_runtest_protocol(item, nextitem):
+                item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+                for attempt in range(2):
+                    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+                        if report.failed: report.outcome = "retried"
+                        item.ihook.pytest_runtest_logreport(report=report)
+                return True
+            def pytest_report_teststatus(report):
+                if report.outcome == "retried": return "retried", "R", "RETRIED"
+            """
+        },
+        attempts=2,
     ),
     Case(
         "own_protocol",
@@ -417,30 +464,29 @@ CASES = [
     ),
     Case(
         "in_a_forked_child",
-        "def test(): pass\ndef test_bad(): assert 0\ndef test_err(): 1/0\ndef test_die():\n import os\n os._exit(3)",
-        {"::test": "passed", "::test_err": ("errored", "call", "Zero"), "::test_bad": ("failed", "call", "assert 0"), "::test_die": ("errored", "call", "died")},
-        files={
-            "conftest.py": """
-            import os, pickle, tempfile
-            from _pytest.reports import TestReport
-            from _pytest.runner import runtestprotocol
-            def pytest_runtest_protocol(item, nextitem):
-                path = tempfile.mktemp()
-                child = os.fork()
-                if child == 0:
-                    reports = runtestprotocol(item, log=False)
-                    with open(path, "wb") as f: pickle.dump([r._to_json() for r in reports], f)
-                    os._exit(0)
-                _, status = os.waitpid(child, 0)
-                if status:
-                    reports = [TestReport(item.nodeid, item.location, {}, "failed", "died", "???")]
-                else:
-                    reports = [TestReport._from_json(d) for d in pickle.load(open(path, "rb"))]
-                for report in reports:
-                    item.ihook.pytest_runtest_logreport(report=report)
-                return True
-            """
+        """
+        import os, pytest
+        def test(record_property): record_property("k", 3)
+        def test_bad(): assert 0
+        def test_err(): 1/0
+        def test_die(): os._exit(3)
+        def test_die_too(): os._exit(3)
+        def test_sub(subtests):
+            with subtests.test("a"): pass
+        @pytest.mark.skip(reason="later")
+        def test_marked(): pass
+        def test_skips(): pytest.skip("now")
+        """,
+        {
+            "::test": "passed",
+            "::test_bad": ("failed", "call", "assert 0"),
+            "::test_err": ("errored", "call", "Zero"),
+            "::test_die": ("errored", "call", "died"),
+            "::test_die_too": ("errored", "call", "died"),
+            "::test_marked": (None, None, "later"),
+            "::test_skips": ("skipped", None, "now"),
         },
+        files={"conftest.py": FORKED},
     ),
     Case("no_cacheprovider_q", "def test(): pass", {"::test": "passed"}, args=("-q",)),
     Case("verbose", "def test(): pass", {"::test": "passed"}, args=("-vv", "-rA")),
@@ -464,6 +510,7 @@ def test_outcomes(case, suite):
             assert words in (row.message or ""), row
         if outcome is None:
             assert row.reason == "skip_marker"
+        assert len(row.attempts) <= case.attempts, row
         assert "\n" not in (row.message or "") and "\x00" not in (row.message or "")
     if case.run:
         assert record.run_ended["outcome"] == case.run
@@ -480,6 +527,52 @@ def test_every_rerun_is_on_record(suite):
     assert row.attempts == ["failed", "failed", "passed"]
     assert [event["retry"] for event in record.of("test.step_started")] == [0, 1, 2]
     assert [event["retry"] for event in record.of("test.step_ended")] == [0, 1, 2]
+
+
+def test_what_a_forked_child_has_to_say(suite):
+    """Its measurements and properties are on record, and a measurement that failed is in the verdict."""
+    suite.write(
+        {
+            "conftest.py": FORKED,
+            "test_a.py": """
+            import os
+            def test_dies(): os._exit(3)
+            def test_good(measure, record_property):
+                record_property("k", 3)
+                measure("volts", 3.3, low=3)
+            def test_bad(measure): measure("volts", 2.7, low=3)
+            """,
+        }
+    )
+    record = suite.run()
+    assert record.code == 1
+    assert [row.outcome for row in record.rows] == ["errored", "passed", "failed"]
+    assert record.row("::test_good").ended["outputs"] == {"k": 3}
+    assert "volts = 2.7" in record.row("::test_bad").message
+    measured = [(event["step_path"], event["outcome"]) for event in record.of("test.measurement")]
+    assert measured == [("test_a.py/test_good", "passed"), ("test_a.py/test_bad", "failed")]
+    if record.parquet is not None:
+        rows = [row for row in record.parquet if row["record_type"] == "measurement"]
+        assert [(row["step_node_id"], row["vector_outcome"]) for row in rows] == [("test_a.py::test_good", "passed"), ("test_a.py::test_bad", "failed")]
+
+
+def test_a_child_that_comes_out_of_the_test_body(suite):
+    """It goes on as a pytest of its own; what it runs again is not on record twice."""
+    suite.write(
+        {
+            "test_a.py": """
+            import os, sys
+            def test_forks():
+                child = os.fork()
+                if child == 0: sys.exit(0)
+                os.waitpid(child, 0)
+            def test_after(measure): measure("volts", 3.3, low=3)
+            """
+        }
+    )
+    record = suite.run("-p", "no:terminal")
+    assert [row.attempts for row in record.rows] == [["passed"], ["passed"]]
+    assert [event["step_path"] for event in record.of("test.measurement")] == ["test_a.py/test_after"]
 
 
 def test_continue_on_collection_errors(suite):
@@ -510,6 +603,17 @@ def test_collection_error(suite, files, planned):
     assert record.run_ended["stop_reason"] == "collection error"
     (event,) = record.of("diagnostic.error")
     assert "test_b.py" in event["message"]
+    assert record.reasons() <= {"collection_error"}
+    record.check_against_pytest()
+
+
+def test_collection_error_that_ends_collection(suite):
+    """With -x pytest does not come to its loop; what it had collected is on record all the same."""
+    suite.write({"test_a.py": "def test(): pass", "test_b.py": "import nonesuch_", "test_c.py": "def test(): pass"})
+    record = suite.run("-x")
+    assert record.code == suite.run("-x", "--litmus-off").code
+    assert record.counts() == {None: 1}
+    assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "collection error")
     assert record.reasons() <= {"collection_error"}
     record.check_against_pytest()
 
