@@ -35,6 +35,8 @@ enum exit_code {
     X(SINCE, 0, "since", TIME, since, "WHEN", "from WHEN on: 7d, 4h, 30m, 2026-05-16, 2026-05-16T14:30Z")          \
     X(UNTIL, 0, "until", TIME, until, "WHEN", "before WHEN")                                                       \
     X(OLDER_THAN, 0, "older-than", TIME, older_than, "WHEN", "sessions with no event since WHEN: 30d, 26w, 2026-05-16 (default 30d)") \
+    X(KEEP, 0, "keep", TEXT, keep, "WHEN", "keep sessions with an event since WHEN: 2y, 26w, 2026-05-16")          \
+    X(YES, 'y', "yes", FLAG, yes, NULL, "do it without asking")                                                    \
     X(SERIAL, 0, "serial", TEXT, serial, "SERIAL", "only this DUT serial")                                         \
     X(PART, 0, "part", TEXT, part, "PART", "only this part number")                                                \
     X(LOT, 0, "lot", TEXT, lot, "LOT", "only this lot number")                                                     \
@@ -109,8 +111,8 @@ struct lt_cli {
     const char *arguments[LT_ARGUMENTS_MAX];
     size_t argument_count;
     const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
-    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why;
-    bool force, list, junit, reportlog, openhtf;
+    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why, *keep;
+    bool force, yes, list, junit, reportlog, openhtf;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
     int64_t limit, since, until, older_than, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
@@ -174,6 +176,7 @@ int lt_cmd_compact(struct lt_cli *cli);
 int lt_cmd_gate(struct lt_cli *cli);
 int lt_cmd_concede(struct lt_cli *cli);
 int lt_cmd_note(struct lt_cli *cli);
+int lt_cmd_prune(struct lt_cli *cli);
 int lt_cmd_materialize(struct lt_cli *cli);
 int lt_cmd_rebuild(struct lt_cli *cli);
 int lt_cmd_archive(struct lt_cli *cli);

@@ -95,6 +95,12 @@ const struct lt_command lt_commands[] = {
      "hash chain, compressed. It stays an Arrow file that every command, pyarrow and others open. The new file takes the place of the old one\n"
      "after it was read back and every field was the same. A session that is in flight, damaged, or has a run without its file is left alone.",
      "litmus archive --dry-run\nlitmus archive --older-than 90d"},
+    {"prune", lt_cmd_prune, "", 0, 0, OPT(KEEP) | OPT(DRY_RUN) | OPT(YES) | OPT(JSON), NULL, "remove whole sessions that are older than a policy says",
+     "Removes each session that has had no event since --keep: its logs, run files, attachments and channels, all together; lake and catalog follow.\n"
+     "What went is said on record (litmus events --type retention.pruned: session, runs, and the last chain value of each log), so that it can be\n"
+     "told from a theft; such records are kept. A session that is in flight, damaged, or has a run without its file is never removed. Asks first;\n"
+     "--yes does not, and is needed where nobody can be asked. Broken off at any moment it leaves all of a session or nothing.",
+     "litmus prune --keep 2y --dry-run\nlitmus prune --keep 2y --yes"},
     {"daemon", lt_cmd_daemon, "[run|status|stop]", 0, 1, OPT(FOREGROUND) | OPT(IDLE) | OPT(JSON), "run status stop", "the runs daemon: run it, ask it, stop it",
      "The daemon writes a run's file when the run ends, also when its producer dies. The first producer starts it; it leaves when idle.\n"
      "status exits with 3 when none is running.",

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/portable.h"
+#include "materialize/changeset.h"
 #include "materialize/own_log.h"
 #include "materialize/parquet.h"
 #include "materialize/range_lock.h"
@@ -50,6 +51,7 @@ int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_
         return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory");
     }
     m->io = io == NULL ? &lt_io_os : io;
+    (void)!lt_changeset_finish(m->io, data_dir, NULL); /* its files count before names are given */
     m->lock_fd = lt_range_lock_open(lt_path_join(&path, data_dir, "materialize.lock"));
     lt_buf_release(&path);
     *out = m;

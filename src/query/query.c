@@ -6,6 +6,7 @@
 #include "base/grow.h"
 #include "base/io.h"
 #include "materialize/build.h"
+#include "materialize/changeset.h"
 #include "materialize/parquet.h"
 #include "materialize/rows.h"
 #include "query/catalog_store.h"
@@ -16,6 +17,7 @@
 
 int lt_query_open(const char *data_dir, struct lt_query **out, struct litmus_error *error) {
     *out = NULL;
+    (void)!lt_changeset_finish(NULL, data_dir, NULL); /* where that cannot be, litmus doctor says why */
     struct lt_query *q = calloc(1, sizeof *q);
     if (q != NULL) *q = (struct lt_query){.data_dir = strdup(data_dir), .lake_fd = -1};
     int code = q == NULL || q->data_dir == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory") : lt_catalog_open(data_dir, &q->catalog, error);

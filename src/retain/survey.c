@@ -16,6 +16,7 @@ const char *lt_hindrance_text(enum lt_hindrance hindrance) {
     case LT_HINDRANCE_IN_FLIGHT: return "is in flight, or was not finished: litmus materialize does that when its producer is gone";
     case LT_HINDRANCE_UNMATERIALIZED: return "has a run without its file: litmus materialize or litmus rebuild writes it";
     case LT_HINDRANCE_DAMAGED: return "has a damaged log: litmus verify names the place";
+    case LT_HINDRANCE_RECORD: return "tells what was pruned, and is kept for that";
     case LT_HINDRANCE_NONE: break;
     }
     return "can be put away";
@@ -27,6 +28,7 @@ static void read_rows(struct lt_survey *out, struct lt_surveyed_log *log, struct
     enum lt_log_status status;
     while ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT) {
         if (row.received_at > out->last_at) out->last_at = row.received_at;
+        if (lt_event_find(row.event_type) == LT_EVENT_RETENTION_PRUNED) out->tells_of_pruning = true;
         memcpy(last, row.chain, sizeof last);
         log->rows++;
     }

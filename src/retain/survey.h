@@ -13,6 +13,7 @@ enum lt_hindrance {
     LT_HINDRANCE_IN_FLIGHT,      /* a log is open, or a producer holds one */
     LT_HINDRANCE_UNMATERIALIZED, /* a run that was started has no file */
     LT_HINDRANCE_DAMAGED,        /* a log is damaged, or its chain does not hold */
+    LT_HINDRANCE_RECORD,         /* it tells what was pruned; only for lt_prune_look */
 };
 /* In words, after "it "; static storage. */
 const char *lt_hindrance_text(enum lt_hindrance hindrance);
@@ -32,6 +33,7 @@ struct lt_survey {
     char session_id[64];
     enum lt_hindrance hindrance;
     int64_t last_at; /* when its last event was received; LT_TIME_NONE: none */
+    bool tells_of_pruning; /* has an event retention.pruned */
     struct lt_surveyed_log *logs;
     size_t log_count;
     struct lt_surveyed_run *runs;

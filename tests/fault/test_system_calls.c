@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_system_calls.c - a producer, the daemon and `litmus materialize` as programs of their own, of
+ * test_system_calls.c - a producer, the daemon, `litmus materialize` and `litmus prune` as programs of their own, of
  * which the n-th system call on the data_dir fails or is the last: for every n until none is left.
  * Then comes one without faults, and everything that was acknowledged is on record, once.
  *
@@ -169,17 +169,22 @@ static int runs_on_disk(const struct trial *t) {
 
 /* `litmus ...` without faults; it must do well. */
 static void must(struct trial *t, const char *verb, const char *more) {
-    const char *const arguments[] = {t->litmus, verb, "--data-dir", t->dir, more, NULL};
+    const char *const arguments[] = {t->litmus, verb, "--data-dir", t->dir, more, strcmp(verb, "prune") == 0 ? "--keep=0s" : NULL, NULL};
     int status = run(t, arguments, 0, "0");
     if (status != 0) fail_msg("%s: then litmus %s: status %d: %s", t->where, verb, status, t->out);
 }
 
-static int64_t events_on_record(struct trial *t) {
+/* How often `litmus events --json` says it. */
+static int64_t said_on_record(struct trial *t, const char *what) {
     const char *const arguments[] = {t->litmus, "events", "--data-dir", t->dir, "--json", NULL};
     int status = run(t, arguments, 0, "0"), lines = 0;
     if (status != 0) fail_msg("%s: then litmus events: status %d: %s", t->where, status, t->out);
-    for (const char *p = t->out; (p = strstr(p, "\"run_id\":\"aaaaaaaa")) != NULL; p++) lines++;
+    for (const char *p = t->out; (p = strstr(p, what)) != NULL; p++) lines++;
     return lines;
+}
+
+static int64_t events_on_record(struct trial *t) {
+    return said_on_record(t, "\"run_id\":\"aaaaaaaa");
 }
 
 /* ---- every call ---- */
@@ -295,6 +300,30 @@ static void the_daemon(void **state) {
     strike_all(t, &task);
 }
 
+/* A session (of one run) is there, or it is not and there is a word for it; the next one removes what is left, and says so once. */
+static void prune_check(struct trial *t, int status, const char *how) {
+    (void)status;
+    (void)how;
+    must(t, "runs", NULL);
+    int64_t said = said_on_record(t, "\"event_type\":\"retention.pruned\"");
+    int runs = runs_on_disk(t);
+    if (runs != 2 - (int)said) fail_msg("%s: %d of two run files, %d words of what went", t->where, runs, (int)said);
+    must(t, "prune", "-y");
+    said = said_on_record(t, "\"event_type\":\"retention.pruned\"");
+    if (runs_on_disk(t) != 0 || said != 2) fail_msg("%s: pruned again: %d run files, %d words", t->where, runs_on_disk(t), (int)said);
+    must(t, "verify", "--all");
+}
+
+static void the_pruner(void **state) {
+    struct trial *t = *state;
+    struct task task = {"prune", {t->litmus, "prune", "--data-dir", t->dir, "--keep", "0s", "-y"}, 3, prune_check};
+    make_pattern(t);
+    assert_int_equal(rename(t->pattern, t->dir), 0);
+    must(t, "materialize", NULL);
+    assert_int_equal(rename(t->dir, t->pattern), 0);
+    strike_all(t, &task);
+}
+
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "produce") == 0) return produce(argv[2], argv[3]);
     const char *only = getenv("LITMUS_TEST_ONLY");
@@ -303,6 +332,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(a_producer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_materializer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_daemon, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_pruner, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("system_calls", tests, NULL, NULL);
 }

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`litmus prune`: whole sessions by policy, all that is theirs, and a record of what went."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import pathlib
+import shutil
+
+import pytest
+
+import litmus
+from litmus.data.event_store import EventStore
+from litmus.data.run_store import RunStore
+from test_cli import ok, record, run
+
+SUITE = """
+    def test_a(): pass
+    def test_b(): assert 0
+"""
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Two old sessions, one of them with a channel, and one that is to stay; `limit` lies between."""
+    top = tmp_path_factory.mktemp("prune")
+    record(top / "suite", top / "data", SUITE + "    def test_c(channel): channel('scope.ch1').append(1.0)\n")
+    assert list((top / "data").glob("channels/*/*"))
+    record(top / "suite", top / "data", SUITE)
+    limit = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    record(top / "suite", top / "data", SUITE)
+    run("daemon", "stop", "-d", top / "data")
+    return top / "data", limit
+
+
+@pytest.fixture
+def data(recorded, tmp_path):
+    shutil.copytree(recorded[0], tmp_path / "data")
+    (tmp_path / "data" / "daemon.lock").unlink(missing_ok=True)
+    return tmp_path / "data"
+
+
+def stores(data):
+    return {path.relative_to(data) for top in ("events", "runs", "channels") for path in data.glob(f"{top}/*/*")}
+
+
+def records(data):
+    return [json.loads(line) for line in ok("events", "--type", "retention.pruned", "--json", "-d", data).splitlines()]
+
+
+def test_old_sessions_go_and_are_on_record(data, recorded):
+    before, runs = stores(data), RunStore(data).list_runs()
+    sessions = {r["session_id"]: r["test_run_id"] for r in runs}
+    done = ok("prune", "--keep", recorded[1], "--yes", "--json", "-d", data)
+    went = {json.loads(line)["session_id"] for line in done.splitlines()}
+    assert went == set(list(sessions)[1:]), "all but the newest"
+    left = RunStore(data).list_runs()
+    assert [r["test_run_id"] for r in left] == [runs[0]["test_run_id"]]
+    said = {r["pruned_session_id"]: r for r in records(data)}
+    assert set(said) == went
+    for session, what in said.items():
+        assert [r["run_id"] for r in what["runs"]] == [sessions[session]]
+        assert all(len(log["chain"]) == 64 and log["rows"] > 0 for log in what["logs"]) and len(what["logs"]) >= 2
+    assert not [path for path in stores(data) if any(session in path.name for session in went)]
+    assert len(list(data.glob("runs/*/*.parquet"))) == 1 and len(before) > len(stores(data))
+    assert not (data / "staging").exists() and not (data / "changes").exists()
+    ok("verify", "--all", "-d", data)
+    with EventStore(data, daemon=False) as store:
+        assert not [e for e in store.events(run_id=runs[1]["test_run_id"]) if e["event_type"].startswith("test.")]
+    assert "removed 0 sessions" in run("prune", "--keep", recorded[1], "--yes", "-d", data).stderr
+
+
+def test_what_tells_of_it_stays(data):
+    ok("prune", "--keep", "0s", "--yes", "-d", data)
+    assert len(records(data)) == 3 and RunStore(data).list_runs() == []
+    ok("prune", "--keep", "0s", "--yes", "-d", data)
+    assert len(records(data)) == 3
+
+
+def test_no_answer_holds_them(data, recorded):
+    ok("compact", "-d", data)
+    ok("prune", "--keep", recorded[1], "--yes", "-d", data)
+    with litmus.connect(data) as sql:
+        assert sql.sql("SELECT count(*) FROM runs").fetchone() == (1,)
+    import duckdb
+
+    assert duckdb.sql(f"SELECT count(DISTINCT run_id) FROM '{data}/lake/**/*.parquet'").fetchone() == (1,), "nor one that globs the lake"
+
+
+def test_a_dry_run_and_a_missing_yes_change_nothing(data):
+    before = stores(data)
+    assert "would remove 3 sessions with 3 runs" in run("prune", "--keep", "0s", "--dry-run", "-d", data).stderr
+    assert run("prune", "--keep", "0s", "-d", data).returncode == 2
+    assert run("prune", "--yes", "-d", data).returncode == 2
+    assert run("prune", "--keep", "soon", "--yes", "-d", data).returncode == 2
+    assert stores(data) == before
+
+
+def test_unfinished_and_damaged_sessions_stay(data):
+    newest, *_, oldest = RunStore(data).list_runs()
+    pathlib.Path(oldest["file_path"]).unlink()
+    log = max((path for path in data.glob("events/*/*.arrow") if path.name.startswith(newest["session_id"])), key=lambda path: path.stat().st_size)
+    raw = bytearray(log.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    log.write_bytes(raw)
+    done = run("prune", "--keep", "0s", "--yes", "-d", data)
+    assert done.returncode == 4 and "damaged" in done.stderr and "without its file" in done.stderr
+    assert log.exists()
+
+
+def test_a_live_session_stays(data):
+    from litmus import _litmus
+
+    with _litmus.Session(data, daemon=False) as session:
+        done = ok("prune", "--keep", "0s", "--yes", "--json", "-d", data)
+        assert session.id not in done and [p for p in stores(data) if session.id in p.name]
+
+
+def test_a_change_broken_off_is_finished_by_the_next_command(data, recorded):
+    """The list is published, and nothing of it done: what a crash leaves at the worst moment."""
+    session = RunStore(data).list_runs()[-1]["session_id"]
+    own = [p for p in stores(data) if session in p.name]
+    file = RunStore(data).list_runs()[-1]["file_path"]
+    lines = [f"rm {path}" for path in own] + [f"rm {file.removeprefix(str(data) + '/')}"]
+    (data / "changes").write_text("litmus-changes 1\n" + "\n".join(lines) + "\nend\n")
+    assert len(json.loads("[" + ",".join(ok("runs", "--json", "-d", data).splitlines()) + "]")) == 2
+    assert not [p for p in stores(data) if session in p.name] and not (data / "changes").exists()
+
+
+@pytest.mark.parametrize("line", ["rm ../x", "rm litmus.yaml", "rm /etc/x", "mv events/a runs/b", "mv staging/a litmus.yaml", "rm events//x", "rm events/../x", "eat events/x"])
+def test_a_list_is_not_believed(data, line):
+    before = stores(data)
+    (data.parent / "x").write_text("outside")
+    (data / "changes").write_text(f"litmus-changes 1\n{line}\nend\n")
+    ok("runs", "-d", data)
+    assert stores(data) == before and (data.parent / "x").exists()
+    done = run("prune", "--keep", "0s", "--yes", "-d", data)
+    assert done.returncode == 4 and "changes" in done.stderr and stores(data) == before
