@@ -108,6 +108,14 @@ def test_runs(data):
     assert "failed" in lines[2] and " 3/5 " in lines[2]
 
 
+def test_what_a_newer_litmus_wrote_is_not_touched(tmp_path):
+    (tmp_path / "litmus-format").write_text("99\n")
+    for words in (["runs"], ["show", "last"], ["materialize"], ["rebuild"]):
+        answer = run(*words, "--data-dir", tmp_path)
+        assert answer.returncode not in (0, 2) and "litmus-format" in answer.stderr and "use a newer litmus" in answer.stderr, words
+    assert [path.name for path in tmp_path.iterdir()] == ["litmus-format"]
+
+
 def test_runs_json(data):
     runs = [json.loads(line) for line in ok("runs", "--json", "-d", data).splitlines()]
     assert [r["never_ran"] for r in runs] == [1, 2]

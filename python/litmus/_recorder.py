@@ -211,6 +211,8 @@ class _Part:
             self._settings = found
             if found.get("record") == "required":
                 self.required = True
+            elif found.get("record") is not None:
+                self.fail(load("errors").ConfigError('litmus.yaml: record can only be "required": correct or remove the line'))
         return found
 
     def data_dir(self) -> str | None:

@@ -152,6 +152,15 @@ def test_required_by_litmus_yaml(suite, tmp_path):
     assert record.code == 4
 
 
+def test_a_word_that_is_not_known_for_record_is_told(suite):
+    if not suite.real:
+        pytest.skip("needs the core")
+    suite.write({**SUITE, "litmus.yaml": "record: require\ndata_dir: data\n"})
+    record = suite.run(env={"LITMUS_DATA_DIR": ""})
+    assert record.code == 1
+    assert 'record can only be "required"' in record.line
+
+
 HOSTILE_CONFTEST = "def pytest_collection_modifyitems(items):\n    for item in items: item.callspec = type(\"C\", (), {\"params\": 3})()\n"
 
 HOSTILE = {

@@ -123,6 +123,11 @@ static int from_file(const char *path, struct lt_buf *out, bool *found, struct l
         } else if (value[0] == '~' && (value[1] == '/' || value[1] == '\0') && home != NULL && home[0] == '/') {
             path_absolute(out, home, value[1] == '/' ? value + 2 : ".");
             *found = true;
+        } else if (value[0] == '~') {
+            code = lt_fail(error, LITMUS_ECONFIG, 0,
+                           "%s, line %zu: data_dir must be the path of a folder, and whose home \"%.60s\" means cannot be told: write the whole path, "
+                           "or ./~ for a folder of such a name",
+                           path, watch.line, value);
         } else {
             struct lt_buf folder;
             lt_buf_init(&folder);
@@ -186,13 +191,14 @@ static void mark_format(const char *path) {
     if (!whole) unlink(path);
 }
 
-static int check_format(const char *path, struct litmus_error *error) {
+/* `mark`: a folder without a version gets ours. */
+static int check_format(const char *path, bool mark, struct litmus_error *error) {
     struct lt_buf text;
     struct litmus_error why = {0};
     lt_buf_init(&text);
     int code = lt_io_read_file(path, FORMAT_FILE_BYTES_MAX, &text, &why);
     if (code == LITMUS_ENOENT) {
-        mark_format(path);
+        if (mark) mark_format(path);
         code = LITMUS_OK;
     } else if (code != LITMUS_OK) {
         code = lt_fail(error, code, why.os_errno, "%s", why.text);
@@ -221,7 +227,18 @@ int lt_data_dir_open(const char *data_dir, struct litmus_error *error) {
     struct lt_buf path;
     lt_buf_init(&path);
     lt_path_join(&path, data_dir, FORMAT_FILE);
-    code = path.failed ? out_of_memory(error) : check_format(lt_buf_cstr(&path), error);
+    code = path.failed ? out_of_memory(error) : check_format(lt_buf_cstr(&path), true, error);
     lt_buf_release(&path);
     return code;
+}
+
+int lt_data_dir_check(const char *data_dir, struct litmus_error *error) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lt_path_join(&path, data_dir, FORMAT_FILE);
+    struct litmus_error why = {0};
+    int code = path.failed ? LITMUS_ENOMEM : check_format(lt_buf_cstr(&path), false, &why);
+    lt_buf_release(&path);
+    if (code == LITMUS_ENOMEM) return out_of_memory(error);
+    return code == LITMUS_EVERSION ? lt_fail(error, code, 0, "%s", why.text) : LITMUS_OK;
 }

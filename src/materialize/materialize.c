@@ -7,6 +7,7 @@
 #include "materialize/materialize.h"
 
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/json_text.h"
 #include "base/portable.h"
 #include "materialize/changeset.h"
@@ -42,6 +43,8 @@ struct lt_materializer {
 };
 
 int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error) {
+    int refused = lt_data_dir_check(data_dir, error);
+    if (refused != LITMUS_OK) return refused;
     struct lt_materializer *m = calloc(1, sizeof *m);
     struct lt_buf path;
     lt_buf_init(&path);

@@ -3,6 +3,7 @@
 
 #include "accumulate/gather.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/grow.h"
 #include "base/io.h"
 #include "materialize/build.h"
@@ -17,6 +18,8 @@
 
 int lt_query_open(const char *data_dir, struct lt_query **out, struct litmus_error *error) {
     *out = NULL;
+    int refused = lt_data_dir_check(data_dir, error);
+    if (refused != LITMUS_OK) return refused;
     (void)!lt_changeset_finish(NULL, data_dir, NULL); /* where that cannot be, litmus doctor says why */
     struct lt_query *q = calloc(1, sizeof *q);
     if (q != NULL) *q = (struct lt_query){.data_dir = strdup(data_dir), .lake_fd = -1};

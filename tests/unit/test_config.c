@@ -243,7 +243,7 @@ static void data_dir_in_the_file_takes_many_forms(void **state) {
         assert_string_equal(lt_buf_cstr(&b->out), below(b, cases[i][1]));
     }
     static const char *const wrong[] = {"# x\ndata_dir: 5", "\ndata_dir: [d]", "a: 1\ndata_dir: {d: 1}", "\ndata_dir:",
-                                        "a: 1\ndata_dir: true", "\ndata_dir: ''", "\ndata_dir: \"a\\0b\""};
+                                        "a: 1\ndata_dir: true", "\ndata_dir: ''", "\ndata_dir: ~nobody/d", "\ndata_dir: \"a\\0b\""};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct litmus_error error = {0};
         write_file("litmus.yaml", wrong[i]);
@@ -273,7 +273,12 @@ static void opening_makes_and_marks_it(void **state) {
         write_file("a/b/c/litmus-format", cases[i].marker);
         assert_int_equal(lt_data_dir_open(below(b, "/a/b/c"), &error), cases[i].code);
         if (cases[i].code != LITMUS_OK) assert_non_null(strstr(error.text, "litmus-format"));
+        lt_error_clear(&error); /* who reads is told of a newer one, and gets along with the rest */
+        assert_int_equal(lt_data_dir_check(below(b, "/a/b/c"), &error), cases[i].code == LITMUS_EVERSION ? LITMUS_EVERSION : LITMUS_OK);
+        assert_int_equal(error.text[0] != '\0', cases[i].code == LITMUS_EVERSION);
     }
+    assert_int_equal(lt_data_dir_check(below(b, "/none"), &b->error), LITMUS_OK);
+    assert_int_equal(access("none", F_OK), -1);
 }
 
 static void a_file_is_no_data_dir(void **state) {
