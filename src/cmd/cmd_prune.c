@@ -98,7 +98,7 @@ static void follow_up(struct prune *p) {
     struct lt_run_filter last = {.limit = 1};
     struct lt_table runs;
     lt_buf_init(&path);
-    lt_buf_addf(&path, "%s/lake/manifest.json", lt_buf_cstr(&p->cli->data_dir));
+    lt_buf_addf(&path, "%s/lake", lt_buf_cstr(&p->cli->data_dir));
     bool has_lake = access(lt_buf_cstr(&path), F_OK) == 0;
     lt_buf_release(&path);
     int code = lt_query_runs(p->cli->query, &last, &runs, &error); /* the catalog looks at its folders */

@@ -206,7 +206,7 @@ int lt_query_events(struct lt_query *q, const struct lt_event_filter *filter, st
     lt_arena_init(&s.paths);
     lt_arena_init(&s.arena);
     int64_t since = is_since(filter) ? filter->since - SINCE_GRAIN_US : 0;
-    int code = lt_catalog_refresh(q->catalog, error);
+    int code = lt_query_refresh(q, error);
     if (code == LITMUS_OK) code = lt_catalog_logs(q->catalog, session_of(q, filter, &ref), since, take_log, &s, error);
     if (code == LITMUS_OK && (s.failed || !settle(&s))) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the events");
     if (code == LITMUS_OK) code = events_table(&s, out, error);

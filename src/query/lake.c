@@ -278,7 +278,7 @@ int lt_lake_load(struct lt_query *q, struct lt_lake *out, struct litmus_error *e
     struct litmus_error why = {0};
     *out = (struct lt_lake){.files = NULL};
     lt_arena_init(&out->arena);
-    int code = lt_catalog_refresh(q->catalog, &why);
+    int code = lt_query_refresh(q, &why);
     if (code == LITMUS_OK) lt_lake_sync(q);
     if (code == LITMUS_OK) code = load(q, out, &why);
     if (code == LITMUS_EDAMAGED) { /* a catalog found damaged half-way is made anew, once */

@@ -249,7 +249,7 @@ int lt_query_rows(struct lt_query *q, const struct lt_run_ref *run, const char *
 /* ---- what is left to do, what is broken ---- */
 
 int lt_query_unfinished(struct lt_query *q, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error) {
-    int code = lt_catalog_refresh(q->catalog, error);
+    int code = lt_query_refresh(q, error);
     size_t count = 0;
     const struct lt_open_session *sessions = lt_catalog_open_sessions(q->catalog, &count);
     for (size_t i = 0; code == LITMUS_OK && i < count; i++)
@@ -271,7 +271,7 @@ static bool add_name(void *self, const char *name) {
 int lt_query_sessions(struct lt_query *q, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error) {
     struct names names;
     lt_buf_init(&names.text);
-    int code = lt_catalog_refresh(q->catalog, error);
+    int code = lt_query_refresh(q, error);
     if (code == LITMUS_OK) code = lt_catalog_sessions(q->catalog, add_name, &names, error);
     if (code == LITMUS_OK && names.text.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the sessions");
     for (size_t at = 0; code == LITMUS_OK && at < names.text.n; at += strlen(names.text.p + at) + 1) each(self, names.text.p + at);
