@@ -279,6 +279,9 @@ class _Part:
 
     def end_run(self, session, steps_outcome: str | None, unfinished: bool) -> None:
         """run.ended, the end of the session, the summary line."""
+        if self.lost:  # what is not on record could have been anything
+            self.external = _verdict.worse(self.external, "errored")
+            self.emit("diagnostic.error", {"source": "litmus.recorder", "message": f"{self.lost} events are not on record: {self.trouble}"})
         outcome = _verdict.worse(steps_outcome, self.external)
         if self.stop_reason is None and unfinished and (session.shouldfail or session.shouldstop):
             self.stop_reason = _stop_reason(session, str(session.shouldfail or session.shouldstop))

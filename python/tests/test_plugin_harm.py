@@ -95,6 +95,9 @@ def test_a_recorder_that_fails(fake_suite, what, lost, file):
     words = ("with gaps" if file else "litmus: not recorded") + (f" ({lost} events lost)" if lost else "") + ": "
     assert words in record.line
     assert record.line.endswith(("no space left", "no space left; free some", "cannot materialise"))
+    if lost and file:  # the record says so, too, and does not look like a pass
+        assert record.run_ended["outcome"] == "errored"
+        assert f"{lost} events are not on record: " in record.of("diagnostic.error")[-1]["message"]
     assert fake_suite.run("--litmus-required", env={"LITMUS_FAKE_FAIL": what}).code == 4
     assert fake_suite.run(env={"LITMUS_FAKE_FAIL": what, "LITMUS_REQUIRED": "1"}).code == 4
 
@@ -105,6 +108,8 @@ def test_a_recorder_that_fails_under_xdist(fake_suite, what):
     fake_suite.write({"test_a.py": "def test_1(): pass\ndef test_2(): pass"})
     record = fake_suite.run("-n", "2", env={"LITMUS_FAKE_FAIL": what})
     assert record.code == 0
+    if what.startswith("emit"):
+        assert record.run_ended["outcome"] == "errored"
     assert record.summary == {"passed": 2}
     assert "litmus: " in record.out
 
