@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events channel recall sql export import compact gate concede note materialize rebuild verify archive prune daemon completion help version"
+        words="runs show events channel recall sql export import compact gate concede note materialize rebuild verify keygen archive prune daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -89,8 +89,13 @@ _litmus() {
         esac ;;
     verify)
         case $current in
-        -*) words=' -d --data-dir -j --json --all --no-color -q --quiet -v --verbose -h --help' ;;
+        -*) words=' -d --data-dir -j --json --all -k --key --signed --no-color -q --quiet -v --verbose -h --help' ;;
         *) words="$(_litmus_runs)" ;;
+        esac ;;
+    keygen)
+        case $current in
+        -*) words=' -d --data-dir -j --json -k --key --public --rotate --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
         esac ;;
     archive)
         case $current in

@@ -40,6 +40,7 @@ LAYERS = {
     "materialize": {"base", "model", "log", "accumulate", "query/catalog.h", "query/catalog_queue.h"},
     "query": {"base", "model", "log", "accumulate", "materialize"},
     "retain": {"base", "model", "log", "accumulate", "materialize", "query"},
+    "prove": {"base", "model", "log", "accumulate", "materialize", "query"},
     "serve": {"base", "model", "log", "accumulate", "materialize", "query"},
     "emit": {"base", "model", "log", "channel", "materialize", "serve/daemon.h"},
 }

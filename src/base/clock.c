@@ -21,6 +21,10 @@ int64_t lt_monotonic_us(void) {
     return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t lt_boot_us(void) {
+    return read_clock(CLOCK_BOOTTIME);
+}
+
 struct civil {
     int64_t year;
     int month, day, hour, minute, second, us;

@@ -12,6 +12,7 @@ enum { LT_ISO_BYTES = 40 }; /* room for any of the texts below, terminated */
 
 int64_t lt_now_us(void);       /* wall clock */
 int64_t lt_monotonic_us(void); /* never steps back; for time-outs and durations only */
+int64_t lt_boot_us(void);      /* since boot, suspension included: what the wall clock is compared with */
 
 /* "2026-05-16T14:30:25.123456Z"; always six digits. Returns the length. */
 size_t lt_time_iso(int64_t us, char out[LT_ISO_BYTES]);

@@ -105,10 +105,24 @@ int lt_config_json(const char *folder, struct lt_buf *json, struct lt_buf *path_
     return code;
 }
 
-/* data_dir of the litmus.yaml at `path`; *found stays false when the file does not set it. */
-static int from_file(const char *path, struct lt_buf *out, bool *found, struct litmus_error *error) {
+/* A path that litmus.yaml or the environment may name. */
+struct place {
+    const char *key, *kind, *example; /* in litmus.yaml */
+    const char *variable;
+    struct {
+        const char *variable, *below;
+        bool relative; /* XDG: a relative path is invalid and must be ignored */
+    } rows[3];         /* after litmus.yaml, in their order */
+};
+static const struct place data_place = {"data_dir", "folder", "data", "LITMUS_DATA_DIR",
+    {{"LITMUS_HOME", "data", true}, {"XDG_DATA_HOME", "litmus/data", false}, {"HOME", ".local/share/litmus/data", false}}};
+static const struct place key_place = {"signing_key", "file", "~/.config/litmus/station.key", "LITMUS_SIGNING_KEY",
+    {{"LITMUS_HOME", "station.key", true}, {"XDG_CONFIG_HOME", "litmus/station.key", false}, {"HOME", ".config/litmus/station.key", false}}};
+
+/* What the litmus.yaml at `path` says; *found stays false when the file does not set it. */
+static int from_file(const struct place *place, const char *path, struct lt_buf *out, bool *found, struct litmus_error *error) {
     struct lt_buf json;
-    struct lt_yaml_watch watch = {.key = "data_dir"};
+    struct lt_yaml_watch watch = {.key = place->key};
     lt_buf_init(&json);
     int code = load(path, &json, &watch, error);
     lt_buf_release(&json);
@@ -117,17 +131,17 @@ static int from_file(const char *path, struct lt_buf *out, bool *found, struct l
         const char *home = getenv("HOME");
         if (!watch.is_string || watch.text.n == 0 || strlen(value) != watch.text.n) {
             code = lt_fail(error, LITMUS_ECONFIG, 0,
-                           "%s, line %zu: data_dir must be the path of a folder, such as \"data\" (in quotes if it looks like a number); "
+                           "%s, line %zu: %s must be the path of a %s, such as \"%s\" (in quotes if it looks like a number); "
                            "correct or remove the line",
-                           path, watch.line);
+                           path, watch.line, place->key, place->kind, place->example);
         } else if (value[0] == '~' && (value[1] == '/' || value[1] == '\0') && home != NULL && home[0] == '/') {
             path_absolute(out, home, value[1] == '/' ? value + 2 : ".");
             *found = true;
         } else if (value[0] == '~') {
             code = lt_fail(error, LITMUS_ECONFIG, 0,
-                           "%s, line %zu: data_dir must be the path of a folder, and whose home \"%.60s\" means cannot be told: write the whole path, "
-                           "or ./~ for a folder of such a name",
-                           path, watch.line, value);
+                           "%s, line %zu: %s must be the path of a %s, and whose home \"%.60s\" means cannot be told: write the whole path, "
+                           "or ./~ for a %s of such a name",
+                           path, watch.line, place->key, place->kind, value, place->kind);
         } else {
             struct lt_buf folder;
             lt_buf_init(&folder);
@@ -143,39 +157,55 @@ static int from_file(const char *path, struct lt_buf *out, bool *found, struct l
     return code;
 }
 
-/* The places after litmus.yaml, in their order. */
-static int from_environment(struct lt_buf *out, struct litmus_error *error) {
-    static const struct {
-        const char *variable, *below;
-        bool relative; /* XDG: a relative path is invalid and must be ignored */
-    } rows[] = {{"LITMUS_HOME", "data", true}, {"XDG_DATA_HOME", "litmus/data", false}, {"HOME", ".local/share/litmus/data", false}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const char *value = getenv(rows[i].variable);
-        if (value == NULL || value[0] == '\0' || (value[0] != '/' && !rows[i].relative)) continue;
+/* Left empty when no variable is set. */
+static int from_environment(const struct place *place, struct lt_buf *out, struct litmus_error *error) {
+    for (size_t i = 0; i < sizeof place->rows / sizeof place->rows[0]; i++) {
+        const char *value = getenv(place->rows[i].variable);
+        if (value == NULL || value[0] == '\0' || (value[0] != '/' && !place->rows[i].relative)) continue;
         struct lt_buf path;
         lt_buf_init(&path);
-        const char *text = lt_path_join(&path, value, rows[i].below);
+        const char *text = lt_path_join(&path, value, place->rows[i].below);
         int code = path.failed ? out_of_memory(error) : absolute_from_here(text, out, error);
         lt_buf_release(&path);
         return code;
     }
-    return lt_fail(error, LITMUS_ECONFIG, 0,
-                   "no data_dir: neither LITMUS_DATA_DIR, LITMUS_HOME nor HOME is set, and no litmus.yaml names one; set LITMUS_DATA_DIR");
+    return LITMUS_OK;
+}
+
+/* The nearest litmus.yaml upwards from `folder` (NULL: current). */
+static int from_nearest_file(const struct place *place, const char *folder, struct lt_buf *out, bool *found, struct litmus_error *error) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    int code = find_file(folder, &path, error);
+    if (code == LITMUS_OK && path.n > 0) code = from_file(place, lt_buf_cstr(&path), out, found, error);
+    lt_buf_release(&path);
+    return code;
 }
 
 int lt_data_dir_find(const char *argument, struct lt_buf *out, struct litmus_error *error) {
     lt_buf_clear(out);
     if (argument != NULL && argument[0] != '\0') return absolute_from_here(argument, out, error);
-    const char *variable = getenv("LITMUS_DATA_DIR");
+    const char *variable = getenv(data_place.variable);
     if (variable != NULL && variable[0] != '\0') return absolute_from_here(variable, out, error);
-    struct lt_buf path;
     bool found = false;
-    lt_buf_init(&path);
-    int code = find_file(NULL, &path, error);
-    if (code == LITMUS_OK && path.n > 0) code = from_file(lt_buf_cstr(&path), out, &found, error);
-    lt_buf_release(&path);
-    if (code != LITMUS_OK || found) return code;
-    return from_environment(out, error);
+    int code = from_nearest_file(&data_place, NULL, out, &found, error);
+    if (code == LITMUS_OK && !found) code = from_environment(&data_place, out, error);
+    if (code == LITMUS_OK && out->n == 0)
+        code = lt_fail(error, LITMUS_ECONFIG, 0,
+                       "no data_dir: neither LITMUS_DATA_DIR, LITMUS_HOME nor HOME is set, and no litmus.yaml names one; set LITMUS_DATA_DIR");
+    return code;
+}
+
+int lt_signing_key_find(const char *argument, const char *data_dir, struct lt_buf *out, struct litmus_error *error) {
+    lt_buf_clear(out);
+    if (argument != NULL && argument[0] != '\0') return absolute_from_here(argument, out, error);
+    const char *variable = getenv(key_place.variable);
+    if (variable != NULL && variable[0] != '\0') return absolute_from_here(variable, out, error);
+    bool found = false;
+    int code = from_nearest_file(&key_place, NULL, out, &found, error);
+    /* the daemon's current folder says nothing */
+    if (code == LITMUS_OK && !found && data_dir != NULL) code = from_nearest_file(&key_place, data_dir, out, &found, error);
+    return code == LITMUS_OK && !found ? from_environment(&key_place, out, error) : code;
 }
 
 /* Writes the version into a data_dir that has none. Best effort: a data_dir that can only be read

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * config.h - litmus.yaml and the data directory (run-schema.md, 7).
+ * config.h - litmus.yaml, the data directory and the signing key's place (run-schema.md, 7).
  */
 #ifndef LT_BASE_CONFIG_H
 #define LT_BASE_CONFIG_H
@@ -13,6 +13,10 @@
  * ~/.local/share/litmus/data. Not created. Appended to *out after clearing it.
  * Errors: ECONFIG (names file, line and remedy). */
 int lt_data_dir_find(const char *argument, struct lt_buf *out, struct litmus_error *error);
+/* Absolute path of the station's private key, whether it is there or not: argument, LITMUS_SIGNING_KEY, signing_key of
+ * the nearest litmus.yaml upwards from the current folder or else from data_dir (may be NULL), LITMUS_HOME/station.key,
+ * XDG_CONFIG_HOME/litmus/station.key, ~/.config/litmus/station.key. Left empty when no variable is set. Errors: ECONFIG. */
+int lt_signing_key_find(const char *argument, const char *data_dir, struct lt_buf *out, struct litmus_error *error);
 /* Creates it when missing and checks its format: a data_dir of a newer version is refused. */
 int lt_data_dir_open(const char *data_dir, struct litmus_error *error);
 /* The same refusal (EVERSION) for who only reads, or works on what is there: makes and marks nothing. */

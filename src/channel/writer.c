@@ -205,7 +205,7 @@ int lt_channel_flush(struct lt_channel_writer *writer, struct litmus_error *erro
 static int seal(struct lt_channel_writer *writer, struct litmus_error *error) {
     int code = make_ready(writer, error);
     if (code == LITMUS_OK) code = flush(writer, error);
-    if (code == LITMUS_OK) code = lt_growing_seal(&writer->file, error);
+    if (code == LITMUS_OK) code = lt_growing_seal(&writer->file, NULL, error);
     if (code != LITMUS_OK) return code;
     struct lt_buf path;
     lt_buf_init(&path);

@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "query/query.h"
 
+#include <assert.h>
+
 #define LT_EXITS(X)                                                                             \
     X(OK, 0, "success")                                                                         \
     X(FINDINGS, 1, "the question was answered, and the answer is no: gate or verify found something") \
@@ -72,6 +74,11 @@ enum exit_code {
     X(OPENHTF, 0, "openhtf", FLAG, openhtf, NULL, "a test record of OpenHTF in JSON")                              \
     X(BY, 0, "by", TEXT, by, "NAME", "who says so")                                                                \
     X(WHY, 0, "why", TEXT, why, "TEXT", "why it is accepted")                                                      \
+    X(KEY, 'k', "key", TEXT, key, "FILE", "the station's private key (else LITMUS_SIGNING_KEY, signing_key in litmus.yaml, ~/.config/litmus/station.key)") \
+    X(KNOWN_KEY, 'k', "key", LIST, known_keys, "FILE", "accept signatures of this public key, not of those beside the station's own; may be repeated") \
+    X(SIGNED, 0, "signed", FLAG, want_signed, NULL, "a log that nobody signed is a finding, too")                  \
+    X(PUBLIC, 0, "public", FLAG, public_key, NULL, "print the public key that is there, and make none")            \
+    X(ROTATE, 0, "rotate", FLAG, rotate, NULL, "put the key that is there aside and make a new one")               \
     X(MAN, 0, "man", FLAG, man, NULL, "as a man page")                                                             \
     X(UTC, 0, "utc", FLAG, utc, NULL, "times in UTC, not local time")                                              \
     X(NO_COLOR, 0, "no-color", FLAG, no_color, NULL, "no colours (also: NO_COLOR, or not a terminal)")             \
@@ -85,6 +92,7 @@ enum lt_option_id {
 #undef LT_OPTION_ENUM
     LT_OPTION_IDS,
 };
+static_assert(LT_OPTION_IDS <= 64, "they are the bits of a command's options");
 #define OPT(id) (UINT64_C(1) << LT_OPTION_##id)
 #define OPT_COMMON (OPT(DATA_DIR) | OPT(NO_COLOR) | OPT(QUIET) | OPT(VERBOSE) | OPT(HELP))
 
@@ -111,12 +119,12 @@ struct lt_cli {
     const char *arguments[LT_ARGUMENTS_MAX];
     size_t argument_count;
     const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
-    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why, *keep;
-    bool force, yes, list, junit, reportlog, openhtf;
+    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why, *keep, *key;
+    bool force, yes, list, junit, reportlog, openhtf, want_signed, public_key, rotate;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
     int64_t limit, since, until, older_than, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
-    struct lt_texts allow;
+    struct lt_texts allow, known_keys;
     bool color, err_color, err_terminal, utf8; /* of the screen */
     struct lt_buf data_dir;                    /* found by lt_cli_query or lt_cli_data_dir */
     struct lt_query *query;
@@ -179,6 +187,7 @@ int lt_cmd_note(struct lt_cli *cli);
 int lt_cmd_prune(struct lt_cli *cli);
 int lt_cmd_materialize(struct lt_cli *cli);
 int lt_cmd_rebuild(struct lt_cli *cli);
+int lt_cmd_keygen(struct lt_cli *cli);
 int lt_cmd_archive(struct lt_cli *cli);
 int lt_cmd_verify(struct lt_cli *cli);
 int lt_cmd_daemon(struct lt_cli *cli);

@@ -86,10 +86,17 @@ const struct lt_command lt_commands[] = {
      "Writes the Parquet file of each run again from its log, under its old name and with the same bytes, and names those that changed.\n"
      "Files that no log accounts for are left alone.",
      "litmus rebuild --dry-run\nrm -r runs catalog.sqlite; litmus rebuild -d ."},
-    {"verify", lt_cmd_verify, "[RUN]", 0, 1, OPT(ALL) | OPT(JSON), "run", "prove that what is on record is what was recorded",
-     "Checks the hash chain of each log of the run's session, and that the run's file is byte for byte what its log folds to. Names what\n"
-     "differs by file, byte and event, and then exits with 1. Without a run it checks the last one; --all checks everything.",
-     "litmus verify last\nlitmus verify --all"},
+    {"verify", lt_cmd_verify, "[RUN|SESSION]", 0, 1, OPT(ALL) | OPT(KNOWN_KEY) | OPT(SIGNED) | OPT(JSON), "run", "prove that what is on record is what was recorded",
+     "Checks the hash chain and the signature of each log of the run's session, and that the run's file is byte for byte what its log folds\n"
+     "to. Names what differs by file, byte and event, and then exits with 1. Without a run it checks the last one. --all checks everything,\n"
+     "and that no log is gone, cut or replaced that a later session names. Keys that are known are the station's own and each .pub beside it,\n"
+     "or those that --key names: a signature by another is a finding. What nobody signed is counted, and a finding with --signed.",
+     "litmus verify last\nlitmus verify --all --signed\nlitmus verify --all --key bench7.pub --json"},
+    {"keygen", lt_cmd_keygen, "", 0, 0, OPT(KEY) | OPT(PUBLIC) | OPT(ROTATE) | OPT(JSON), NULL, "make the key with which this station signs its logs",
+     "Makes an Ed25519 key: the private half in a file that only you can read, the public half beside it in PEM (.pub), and prints its\n"
+     "fingerprint, which is what others compare. From then on each log is signed when it is sealed. A key that is there is never replaced;\n"
+     "--rotate puts it aside under its id, and its .pub stays known to litmus verify.",
+     "litmus keygen\nlitmus keygen --public > bench7.pub\nlitmus keygen --key /etc/litmus/station.key"},
     {"archive", lt_cmd_archive, "", 0, 0, OPT(OLDER_THAN) | OPT(DRY_RUN) | OPT(JSON), NULL, "write the logs of old sessions again, about ten times smaller",
      "Writes each sealed log of sessions that are older than 30 days, or than --older-than says, again: the same events with the same\n"
      "hash chain, compressed. It stays an Arrow file that every command, pyarrow and others open. The new file takes the place of the old one\n"

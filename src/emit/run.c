@@ -5,6 +5,7 @@
  */
 #include "emit/run.h"
 
+#include "base/hex.h"
 #include "model/outcome.h"
 
 #include <openssl/evp.h>
@@ -110,7 +111,7 @@ static bool plan_digest(const litmus_run *run, char out[65]) {
         ok = EVP_DigestUpdate(ctx, run->steps[i].path, strlen(run->steps[i].path) + 1) == 1 && EVP_DigestUpdate(ctx, number, (size_t)n) == 1;
     }
     ok = ok && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
-    for (int i = 0; ok && i < 32; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    if (ok) lt_hex_text(digest, sizeof digest, out);
     EVP_MD_CTX_free(ctx);
     return ok;
 }

@@ -5,6 +5,7 @@
 #include "emit/session.h"
 
 #include "base/config.h"
+#include "base/json_text.h"
 #include "base/portable.h"
 #include "base/process.h"
 #include "emit/durability.h"
@@ -36,6 +37,7 @@ static void session_free(litmus_session *session) {
     daemon_started(session->shared);
     lt_log_writer_free(session->log);
     lt_composer_release(&session->composer);
+    lt_station_release(&session->station);
     lt_fork_wiped_free(session->shared, sizeof *session->shared);
     free(session->data_dir);
     free(session->daemon_exe);
@@ -65,12 +67,15 @@ static int session_new(const struct litmus_session_options *options, litmus_sess
     if (code == LITMUS_OK) session->data_dir = strdup(lt_buf_cstr(&dir));
     lt_buf_release(&dir);
     if (code == LITMUS_OK && session->data_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a session");
-    return code == LITMUS_OK ? lt_data_dir_open(session->data_dir, error) : code;
+    if (code == LITMUS_OK) code = lt_data_dir_open(session->data_dir, error);
+    if (code == LITMUS_OK) lt_station_init(&session->station, session->data_dir);
+    return code;
 }
 
 /* The fields of session.started that the producer need not say. Text of the environment is escaped
  * by the JSON writer. */
-static char *started_payload(const struct litmus_session_options *options, struct litmus_error *error) {
+static char *started_payload(const struct litmus_session_options *options, const struct lt_station *station, const struct lt_heads *heads,
+                             struct litmus_error *error) {
     size_t n = options->payload_json == NULL ? 0 : options->payload_bytes == 0 ? strlen(options->payload_json) : options->payload_bytes;
     yyjson_doc *given = n == 0 ? NULL : yyjson_read(options->payload_json, n, 0);
     if (n > 0 && !yyjson_is_obj(yyjson_doc_get_root(given))) {
@@ -86,6 +91,7 @@ static char *started_payload(const struct litmus_session_options *options, struc
     if (yyjson_mut_obj_get(root, "pid") == NULL) yyjson_mut_obj_add_int(doc, root, "pid", (int64_t)getpid());
     if (yyjson_mut_obj_get(root, "client") == NULL) yyjson_mut_obj_add_str(doc, root, "client", lt_program_name());
     if (yyjson_mut_obj_get(root, "station_hostname") == NULL) yyjson_mut_obj_add_str(doc, root, "station_hostname", host);
+    lt_station_describe(station, heads, doc, root);
     char *text = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
     yyjson_mut_doc_free(doc);
     yyjson_doc_free(given);
@@ -93,13 +99,34 @@ static char *started_payload(const struct litmus_session_options *options, struc
     return text;
 }
 
+/* Recording goes on, unsigned. */
+static void tell_key_error(litmus_session *session) {
+    struct lt_buf payload;
+    lt_buf_init(&payload);
+    lt_buf_add_text(&payload, "{\"source\":\"signing\",\"message\":");
+    lt_json_str(&payload, lt_str_of(session->station.key_error.text));
+    lt_buf_add_text(&payload, "}");
+    struct litmus_event event = {.event_type = "diagnostic.warning", .payload = lt_buf_cstr(&payload), .payload_bytes = payload.n};
+    if (!payload.failed) (void)!litmus_emit(session, &event, NULL, NULL);
+    lt_buf_release(&payload);
+}
+
 static int emit_started(litmus_session *session, const struct litmus_session_options *options, struct litmus_error *error) {
-    if (session->joined) return LITMUS_OK;
-    char *payload = started_payload(options, error);
-    if (payload == NULL) return error == NULL ? LITMUS_EEVENT : error->code;
+    struct lt_head own = lt_log_writer_head(session->log);
+    if (session->joined) { /* the log has no first event of note, but whoever starts next names it */
+        (void)!lt_heads_add(NULL, session->data_dir, &own, NULL);
+        return LITMUS_OK;
+    }
+    struct lt_heads heads;
+    bool listed = lt_heads_take(NULL, session->data_dir, &heads, NULL) == LITMUS_OK;
+    char *payload = started_payload(options, &session->station, listed ? &heads : NULL, error);
     struct litmus_event event = {.event_type = "session.started", .payload = payload};
-    int code = litmus_emit(session, &event, NULL, error);
+    int code = payload == NULL ? (error == NULL ? LITMUS_EEVENT : error->code) : litmus_emit(session, &event, NULL, error);
+    own = lt_log_writer_head(session->log);
+    if (code == LITMUS_OK && listed) (void)!lt_heads_give(&heads, heads.count < LT_HEADS_NAMED_MAX ? heads.count : LT_HEADS_NAMED_MAX, &own, NULL);
+    lt_heads_release(&heads);
     free(payload);
+    if (code == LITMUS_OK && session->station.key_error.code != LITMUS_OK) tell_key_error(session);
     return code;
 }
 
@@ -111,7 +138,8 @@ int litmus_session_open(const struct litmus_session_options *options, litmus_ses
     litmus_session *session = NULL;
     int code = session_new(options, &session, error);
     if (code == LITMUS_OK) {
-        struct lt_log_options log = {.data_dir = session->data_dir, .session_id = session->session_id, .durability = options->durability, .group_ms = options->group_ms};
+        struct lt_log_options log = {.data_dir = session->data_dir, .session_id = session->session_id, .durability = options->durability, .group_ms = options->group_ms,
+                                         .key = session->station.key};
         if (log.durability == LITMUS_DURABILITY_DEFAULT) code = lt_durability_find(&log.durability, &log.group_ms, error);
         if (code == LITMUS_OK) code = lt_log_create(&log, &session->log, error);
     }
@@ -139,14 +167,27 @@ static bool remember_ended(litmus_session *session, const char *run_id) {
     return true;
 }
 
+/* Under the lock. */
+static void watch_clock(litmus_session *session, int64_t received_at) {
+    int64_t step = lt_station_clock_step(&session->station, received_at);
+    if (step == 0) return;
+    char payload[128];
+    struct lt_row row;
+    snprintf(payload, sizeof payload, "{\"step_us\":%lld,\"boot_clock_us\":%lld}", (long long)step, (long long)session->station.clock_at);
+    struct litmus_event event = {.event_type = "clock.stepped", .payload = payload};
+    if (lt_compose(&session->composer, session->session_id, &event, &row, NULL) == LITMUS_OK) (void)!lt_log_append(session->log, &row, 1, NULL);
+}
+
 int litmus_emit(litmus_session *session, const struct litmus_event *event, char id_out[37], struct litmus_error *error) {
     struct lt_row row;
     pthread_mutex_lock(&session->shared->lock);
     daemon_started(session->shared);
     int code = lt_compose(&session->composer, session->session_id, event, &row, error);
     if (code == LITMUS_OK) code = lt_log_append(session->log, &row, 1, error);
+    int64_t received_at = row.received_at;
     if (code == LITMUS_OK && id_out != NULL) memcpy(id_out, row.id.p, LT_UUID_BYTES);
     if (code == LITMUS_OK && row.run_id.p != NULL && strcmp(event->event_type, "run.ended") == 0) (void)!remember_ended(session, event->run_id);
+    if (code == LITMUS_OK) watch_clock(session, received_at);
     pthread_mutex_unlock(&session->shared->lock);
     return code;
 }
@@ -195,6 +236,8 @@ int lt_session_close(litmus_session *session, const char *outcome, int timeout_m
         code = litmus_emit(session, &(struct litmus_event){.event_type = "session.ended", .payload = payload}, NULL, error);
     }
     int sealed = lt_log_seal(session->log, error);
+    struct lt_head end = lt_log_writer_head(session->log);
+    if (sealed == LITMUS_OK && end.identity[0] != '\0') (void)!lt_heads_add(NULL, session->data_dir, &end, NULL);
     if (code == LITMUS_OK) code = sealed;
     lt_log_writer_free(session->log); /* gives the lock back: to others, the session is over */
     session->log = NULL;

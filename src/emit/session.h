@@ -5,6 +5,7 @@
 #ifndef LT_EMIT_SESSION_H
 #define LT_EMIT_SESSION_H
 
+#include "emit/station.h"
 #include "log/log.h"
 #include "materialize/materialize.h"
 #include "model/compose.h"
@@ -25,6 +26,7 @@ struct litmus_session {
     struct lt_session_shared *shared;
     struct lt_composer composer; /* under shared->lock */
     struct lt_log_writer *log;
+    struct lt_station station; /* its clock under shared->lock */
     char *data_dir, *daemon_exe;
     char session_id[LT_UUID_BYTES];
     bool joined, no_daemon;

@@ -7,6 +7,7 @@
 
 #include "log/packed.h"
 #include "log/reader.h"
+#include "log/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,9 +77,10 @@ static int put_start(struct archive *a, struct lt_ipc_schema *schema) {
     return put(a, true);
 }
 
-static int put_seal(struct archive *a, struct lt_ipc_schema *schema) {
+static int put_seal(struct archive *a, struct lt_ipc_schema *schema, const struct lt_seal *seal) {
     char hex[LT_HASH_TEXT];
-    if (!lt_digest_text(a->digest, hex) || !lt_ipc_schema_put(schema, LT_META_ARCHIVE_SHA256, hex) || !lt_ipc_seal(schema, a->blocks, a->count, &a->bytes))
+    if (!lt_digest_text(a->digest, hex) || !lt_ipc_schema_put(schema, LT_META_ARCHIVE_SHA256, hex) || !lt_seal_put(seal, schema) ||
+        !lt_ipc_seal(schema, a->blocks, a->count, &a->bytes))
         return no_memory(a);
     return put(a, false);
 }
@@ -98,7 +100,8 @@ static int copy_rows(struct archive *a, struct lt_log_reader *reader) {
     }
     if (code == LITMUS_OK) code = check_whole(a, reader, status);
     if (code == LITMUS_OK && lt_packed_rows(a->packed) > 0) code = put_batch(a);
-    if (code == LITMUS_OK) code = put_seal(a, schema);
+    struct lt_seal seal = lt_log_reader_seal(reader);
+    if (code == LITMUS_OK) code = put_seal(a, schema, &seal);
     lt_ipc_schema_free(schema);
     return code;
 }
@@ -114,6 +117,12 @@ static bool same_row(const struct lt_row *a, const struct lt_row *b) {
            memcmp(a->chain, b->chain, sizeof a->chain) == 0;
 }
 
+static bool same_seal(const struct lt_log_reader *old, const struct lt_log_reader *new) {
+    struct lt_seal a = lt_log_reader_seal(old), b = lt_log_reader_seal(new);
+    return a.is_signed == b.is_signed && a.by_recovery == b.by_recovery && memcmp(a.public_key, b.public_key, sizeof a.public_key) == 0 &&
+           memcmp(a.signature, b.signature, sizeof a.signature) == 0;
+}
+
 static bool reads_the_same(struct lt_log_reader *old, struct lt_log_reader *new) {
     struct lt_row a, b;
     enum lt_log_status before, after;
@@ -124,7 +133,7 @@ static bool reads_the_same(struct lt_log_reader *old, struct lt_log_reader *new)
         after = lt_log_next(new, &b, NULL);
     } while (before == LT_LOG_EVENT && after == LT_LOG_EVENT && same_row(&a, &b));
     return before == LT_LOG_SEALED && after == LT_LOG_SEALED && lt_log_reader_chain_ok(old) && lt_log_reader_chain_ok(new) &&
-           strcmp(lt_log_reader_identity(old), lt_log_reader_identity(new)) == 0 && strcmp(lt_log_reader_session(old), lt_log_reader_session(new)) == 0;
+           same_seal(old, new) && strcmp(lt_log_reader_identity(old), lt_log_reader_identity(new)) == 0 && strcmp(lt_log_reader_session(old), lt_log_reader_session(new)) == 0;
 }
 
 static int read_back(struct archive *a) {

@@ -18,7 +18,7 @@ enum {
     LT_FIELD_NAME = 0, LT_FIELD_TYPE = 3, LT_FIELD_CHILDREN = 5, LT_FIELD_METADATA = 6,
     LT_PAIR_KEY = 0, LT_PAIR_VALUE = 1,
     LT_BATCH_LENGTH = 0, LT_BATCH_NODES = 1, LT_BATCH_BUFFERS = 2, LT_BATCH_COMPRESSION = 3,
-    LT_FOOTER_BATCHES = 3,
+    LT_FOOTER_SCHEMA = 1, LT_FOOTER_BATCHES = 3,
     LT_NODE_BYTES = 16,   /* int64 length, int64 null_count */
     LT_BUFFER_BYTES = 16, /* int64 offset, int64 length */
     LT_BLOCK_BYTES = 24,  /* int64 offset, int32 metadata length, 4 bytes padding, int64 body length */

@@ -24,6 +24,9 @@
 #define LT_META_SESSION "litmus.session_id"
 #define LT_META_ARCHIVED "litmus.archived"             /* "1" in a log that was written again by archive.c */
 #define LT_META_ARCHIVE_SHA256 "litmus.archive_sha256" /* of its bytes before the EOS; in the footer alone */
+#define LT_META_SEALED_BY "litmus.sealed_by"           /* these three of a signed log, in the footer alone (seal.h) */
+#define LT_META_PUBLIC_KEY "litmus.public_key"
+#define LT_META_SIGNATURE "litmus.signature"
 
 enum {
     LT_LOG_MAGIC_BYTES = 6,   /* at the end of the file */

@@ -206,9 +206,9 @@ int lt_growing_sync(struct lt_growing *file, struct litmus_error *error) {
     return LITMUS_OK;
 }
 
-int lt_growing_seal(struct lt_growing *file, struct litmus_error *error) {
+int lt_growing_seal(struct lt_growing *file, const struct lt_ipc_schema *footer, struct litmus_error *error) {
     lt_buf_clear(&file->out);
-    if (!lt_ipc_seal(file->schema, file->blocks, file->block_count, &file->out))
+    if (!lt_ipc_seal(footer == NULL ? file->schema : footer, file->blocks, file->block_count, &file->out))
         return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the footer of %s", file->path);
     int code = lt_growing_write(file, file->out.p, file->out.n, error);
     if (code == LITMUS_OK) file->size += (int64_t)file->out.n;

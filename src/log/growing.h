@@ -62,8 +62,9 @@ int lt_growing_write(struct lt_growing *file, const void *bytes, size_t n, struc
 void lt_growing_add(struct lt_growing *file, int64_t header_bytes, int64_t body_bytes);
 /* Syncs as the durability wants it after a message. */
 int lt_growing_sync(struct lt_growing *file, struct litmus_error *error);
-/* Writes what seals it and lets go of the lock. After a failure the file is as it was. */
-int lt_growing_seal(struct lt_growing *file, struct litmus_error *error);
+/* Writes what seals it and lets go of the lock. After a failure the file is as it was. `footer`: the schema for the
+ * footer, NULL: the file's own. */
+int lt_growing_seal(struct lt_growing *file, const struct lt_ipc_schema *footer, struct litmus_error *error);
 /* In a forked child: closes the parent's file, whose lock must not live here. */
 void lt_growing_forget(struct lt_growing *file);
 

@@ -67,6 +67,13 @@ struct lt_ipc_schema *lt_ipc_schema_take(struct ArrowSchema *arrow) {
     return schema;
 }
 
+struct lt_ipc_schema *lt_ipc_schema_copy(const struct lt_ipc_schema *schema) {
+    struct lt_ipc_schema *copy = calloc(1, sizeof *copy);
+    if (copy == NULL || ArrowSchemaDeepCopy(&schema->arrow, &copy->arrow) == NANOARROW_OK) return copy;
+    lt_ipc_schema_free(copy);
+    return NULL;
+}
+
 void lt_ipc_schema_free(struct lt_ipc_schema *schema) {
     if (schema == NULL) return;
     if (schema->arrow.release != NULL) ArrowSchemaRelease(&schema->arrow);
@@ -443,6 +450,20 @@ bool lt_ipc_footer(struct lt_ipc_decoder *decoder, const unsigned char *bytes, i
     *count = lt_flat_length(vector);
     *blocks = vector == NULL ? bytes : vector + 4;
     return true;
+}
+
+static struct lt_str text_of(const unsigned char *text) {
+    return text == NULL ? LT_STR_NULL : (struct lt_str){(const char *)text + 4, lt_flat_length(text)};
+}
+
+struct lt_str lt_ipc_footer_text(const unsigned char *bytes, const char *key) {
+    const unsigned char *schema = lt_flat_follow(lt_flat_root(bytes), LT_FOOTER_SCHEMA);
+    const unsigned char *pairs = schema == NULL ? NULL : lt_flat_follow(schema, LT_SCHEMA_METADATA);
+    for (uint32_t i = 0; i < lt_flat_length(pairs); i++) {
+        const unsigned char *pair = lt_flat_at(pairs, i);
+        if (lt_str_eq(text_of(lt_flat_follow(pair, LT_PAIR_KEY)), lt_str_of(key))) return text_of(lt_flat_follow(pair, LT_PAIR_VALUE));
+    }
+    return LT_STR_NULL;
 }
 
 struct lt_ipc_block lt_ipc_block_at(const unsigned char *blocks, size_t index) {

@@ -22,6 +22,7 @@ struct lt_ipc_block {
 struct lt_ipc_schema;
 /* Of a log that this version writes. NULL: out of memory. */
 struct lt_ipc_schema *lt_ipc_schema_new(const char *identity, const char *session_id);
+struct lt_ipc_schema *lt_ipc_schema_copy(const struct lt_ipc_schema *schema); /* NULL: out of memory */
 void lt_ipc_schema_free(struct lt_ipc_schema *schema);
 struct ArrowSchema;
 /* Of another kind of file; takes what is in `arrow` in every case. NULL: out of memory. */
@@ -68,6 +69,8 @@ const char *lt_ipc_decode_body(struct lt_ipc_decoder *decoder, const unsigned ch
  * with the magic); *blocks gets the first of its *count blocks, to be read with lt_ipc_block_at. */
 bool lt_ipc_footer(struct lt_ipc_decoder *decoder, const unsigned char *bytes, int64_t n, const unsigned char **blocks,
                    size_t *count);
+/* A metadata value of the schema in a verified footer; borrowed, p == NULL: not there. */
+struct lt_str lt_ipc_footer_text(const unsigned char *bytes, const char *key);
 struct lt_ipc_block lt_ipc_block_at(const unsigned char *blocks, size_t index);
 
 #endif

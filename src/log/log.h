@@ -15,7 +15,16 @@
 #define LT_LOG_LOG_H
 
 #include "base/io.h"
+#include "base/key.h"
+#include "log/format.h"
 #include "model/event.h"
+
+/* Where a log ends, or ended. */
+struct lt_head {
+    char identity[LT_LOG_IDENTITY_MAX];
+    int64_t rows;
+    unsigned char chain[LT_CHAIN_BYTES]; /* of the last row; chain(0) when there is none */
+};
 
 /* ---- writer ---- */
 struct lt_log_options {
@@ -24,6 +33,7 @@ struct lt_log_options {
     enum litmus_durability durability; /* DEFAULT is OS here */
     int group_ms; /* GROUP: the first append this long after the last sync syncs, and so does seal; 0: 100 */
     const struct lt_io *io; /* NULL: the real calls. Borrowed for the writer's life */
+    const struct lt_key *key; /* signs the end when it is sealed; NULL: unsigned. Borrowed for the writer's life */
 };
 struct lt_log_writer;
 
@@ -41,6 +51,7 @@ void lt_log_writer_free(struct lt_log_writer *writer); /* closes without sealing
 const char *lt_log_writer_path(const struct lt_log_writer *writer);
 const char *lt_log_writer_identity(const struct lt_log_writer *writer); /* file name without .arrow */
 int64_t lt_log_writer_rows(const struct lt_log_writer *writer);
+struct lt_head lt_log_writer_head(const struct lt_log_writer *writer);
 
 /* ---- reader ---- */
 enum lt_log_status {
@@ -77,6 +88,18 @@ const char *lt_log_reader_session(const struct lt_log_reader *reader);
  * that changes no value). Computed only when asked for before the first lt_log_next. */
 void lt_log_reader_check_chain(struct lt_log_reader *reader);
 bool lt_log_reader_chain_ok(const struct lt_log_reader *reader);
+/* The last chain value as the log has it. Only when the chain was asked for. */
+struct lt_head lt_log_reader_head(const struct lt_log_reader *reader);
+
+/* Who vouches for the end, as the footer of a sealed log says; known once the reader has said SEALED. */
+struct lt_seal {
+    bool is_signed;
+    bool by_recovery; /* it was found so after its producer had died; else: the process that wrote the log says it */
+    bool holds;       /* the signature is right, by that key. Only when the chain was asked for; where it is not, the chain does not hold either */
+    unsigned char public_key[LT_KEY_PUBLIC_BYTES];
+    unsigned char signature[LT_KEY_SIGNATURE_BYTES];
+};
+struct lt_seal lt_log_reader_seal(const struct lt_log_reader *reader);
 
 /* ---- a dead producer's log ---- */
 struct lt_log_recovery {
@@ -84,11 +107,12 @@ struct lt_log_recovery {
     int64_t rows;
     int64_t torn_offset, torn_bytes; /* 0 bytes: none */
     char evidence[512];              /* path of the kept torn bytes, "" if none */
+    struct lt_head head;             /* where it ends now; without identity: nothing whole was there */
 };
 /* Takes the lock (EBUSY: the producer lives), keeps a torn tail as `{file}.torn-{offset}`, cuts it
  * off and seals. Doing it again changes nothing. Damage in the middle stays. A file without a whole
- * schema gets empty. */
-int lt_log_recover(const struct lt_io *io, const char *path, struct lt_log_recovery *report, struct litmus_error *error);
+ * schema gets empty. `key` signs what was found if its chain holds; NULL: unsigned. */
+int lt_log_recover(const struct lt_io *io, const char *path, const struct lt_key *key, struct lt_log_recovery *report, struct litmus_error *error);
 /* Is a producer writing it? false when the lock can be had (at once given back). */
 bool lt_log_is_live(const char *path);
 /* Quick look at the tail: ends with a footer's magic. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/reader.h"
 
+#include "base/hex.h"
+#include "log/seal.h"
 #include "log/window.h"
 
 #include <errno.h>
@@ -42,6 +44,7 @@ struct lt_log_reader {
     struct lt_chain *chain; /* NULL: not asked for */
     bool chain_ok;
     unsigned char last[LT_CHAIN_BYTES];
+    struct lt_seal seal; /* as the footer says */
 };
 
 /* What is at some offset. */
@@ -211,10 +214,9 @@ static enum verdict try_other(struct lt_log_reader *reader, int64_t offset, int6
 
 /* What is at `offset`? Scanning for the next event takes only what is beyond doubt. */
 static enum verdict try_message(struct lt_log_reader *reader, int64_t offset, bool scanning, struct lt_batch *batch, const char **what) {
-    static const char *const cut = "the file ends inside a message";
     int64_t have;
     const unsigned char *bytes = lt_window_at(&reader->window, offset, LT_LOG_PREFIX_BYTES, &have);
-    *what = cut;
+    *what = "the file ends inside a message";
     if (have < LT_LOG_PREFIX_BYTES) return IS_SHORT;
     int64_t length = lt_get32(bytes + 4);
     bool marked = lt_get32(bytes) == -1;
@@ -234,7 +236,6 @@ static enum verdict try_message(struct lt_log_reader *reader, int64_t offset, bo
         *what = lt_batch_check(batch);
         if (*what != NULL) verdict = IS_BAD;
     }
-    if (verdict == IS_SHORT) *what = cut;
     return verdict;
 }
 
@@ -263,19 +264,6 @@ static uint64_t mix_block(uint64_t hash, const struct lt_ipc_block *block) {
     return mix(mix(mix(hash, block->offset), block->header_bytes), block->body_bytes);
 }
 
-/* Are these the bytes with which this version seals? */
-static bool seal_is_ours(const struct lt_log_reader *reader, const unsigned char *bytes, int64_t n, const unsigned char *listed, size_t count) {
-    struct lt_ipc_block *blocks = calloc(count + 1, sizeof *blocks);
-    struct lt_buf expected;
-    lt_buf_init(&expected);
-    for (size_t i = 0; blocks != NULL && i < count; i++) blocks[i] = lt_ipc_block_at(listed, i);
-    bool same = blocks != NULL && lt_ipc_seal(reader->schema, blocks, count, &expected) && (int64_t)expected.n == n &&
-                memcmp(expected.p, bytes, (size_t)n) == 0;
-    lt_buf_release(&expected);
-    free(blocks);
-    return same;
-}
-
 /* What an archive's footer has to say of the bytes before it. */
 static bool hash_archive(struct lt_log_reader *reader, int64_t end, char hex[LT_HASH_TEXT]) {
     enum { PIECE = 256 * 1024 };
@@ -292,23 +280,42 @@ static bool hash_archive(struct lt_log_reader *reader, int64_t end, char hex[LT_
     return ok;
 }
 
-/* Are the bytes from the EOS on those with which archive.c ends what is before them? */
-static bool archive_is_sealed(struct lt_log_reader *reader, int64_t n, size_t count) {
+/* The schema of the footer with which this version, or archive.c, ends what is before it. NULL: out of memory. */
+static struct lt_ipc_schema *expected_footer(struct lt_log_reader *reader) {
     char hex[LT_HASH_TEXT];
-    int64_t have;
     struct lt_ipc_schema *schema = lt_ipc_schema_new(reader->identity, reader->session);
-    bool ok = schema != NULL && hash_archive(reader, reader->offset, hex) && lt_ipc_schema_put(schema, LT_META_ARCHIVED, "1") &&
-              lt_ipc_schema_put(schema, LT_META_ARCHIVE_SHA256, hex);
-    struct lt_ipc_schema *start = reader->schema;
-    const unsigned char *listed, *bytes = lt_window_at(&reader->window, reader->offset, n, &have);
-    ok = ok && have >= n && lt_ipc_footer(reader->decoder, bytes + LT_LOG_PREFIX_BYTES, n - LT_LOG_PREFIX_BYTES, &listed, &count);
-    if (ok) {
-        reader->schema = schema;
-        ok = seal_is_ours(reader, bytes, n, listed, count);
-        reader->schema = start;
-    }
+    bool ok = schema != NULL;
+    if (ok && reader->archived)
+        ok = hash_archive(reader, reader->offset, hex) && lt_ipc_schema_put(schema, LT_META_ARCHIVED, "1") && lt_ipc_schema_put(schema, LT_META_ARCHIVE_SHA256, hex);
+    if (ok && lt_seal_put(&reader->seal, schema)) return schema;
     lt_ipc_schema_free(schema);
-    return ok;
+    return NULL;
+}
+
+/* Are the last `n` bytes of the file, from the EOS on, exactly the expected ones? */
+static bool seal_is_exact(struct lt_log_reader *reader, int64_t n) {
+    struct lt_buf expected;
+    lt_buf_init(&expected);
+    struct lt_ipc_schema *schema = expected_footer(reader);
+    int64_t have;
+    size_t count;
+    const unsigned char *listed, *bytes = lt_window_at(&reader->window, reader->offset, n, &have);
+    bool same = schema != NULL && have >= n && lt_ipc_footer(reader->decoder, bytes + LT_LOG_PREFIX_BYTES, n - LT_LOG_PREFIX_BYTES, &listed, &count);
+    struct lt_ipc_block *blocks = same ? calloc(count + 1, sizeof *blocks) : NULL;
+    for (size_t i = 0; blocks != NULL && i < count; i++) blocks[i] = lt_ipc_block_at(listed, i);
+    same = blocks != NULL && lt_ipc_seal(schema, blocks, count, &expected) && (int64_t)expected.n == n && memcmp(expected.p, bytes, (size_t)n) == 0;
+    free(blocks);
+    lt_buf_release(&expected);
+    lt_ipc_schema_free(schema);
+    return same;
+}
+
+/* Whoever asked for the chain: are the bytes of the end right, and its signature? */
+static void prove_end(struct lt_log_reader *reader, int64_t n) {
+    struct lt_head head = lt_log_reader_head(reader);
+    if ((reader->ours || reader->archived) && !seal_is_exact(reader, n)) reader->chain_ok = false;
+    reader->seal.holds = lt_seal_holds(&reader->seal, &head);
+    if (reader->seal.is_signed && !reader->seal.holds) reader->chain_ok = false;
 }
 
 /* NULL if the footer lists exactly the batches that were read. */
@@ -324,8 +331,11 @@ static const char *check_footer(struct lt_log_reader *reader, int64_t size) {
     }
     if (reader->sought) return NULL;
     if (count != reader->block_count || hash != reader->blocks_hash) return "the footer lists other events than there are";
-    if (reader->ours && reader->chain != NULL && !seal_is_ours(reader, bytes, n, listed, count)) reader->chain_ok = false;
-    if (reader->archived && reader->chain != NULL && !archive_is_sealed(reader, n, count)) reader->chain_ok = false;
+    if (!lt_seal_read(bytes + LT_LOG_PREFIX_BYTES, &reader->seal)) {
+        reader->seal = (struct lt_seal){0};
+        reader->chain_ok = false;
+    }
+    if (reader->chain != NULL) prove_end(reader, n);
     return NULL;
 }
 
@@ -499,6 +509,15 @@ void lt_log_reader_check_chain(struct lt_log_reader *reader) {
 bool lt_log_reader_chain_ok(const struct lt_log_reader *reader) {
     return reader->chain_ok;
 }
+struct lt_head lt_log_reader_head(const struct lt_log_reader *reader) {
+    struct lt_head head = {.rows = reader->rows};
+    memcpy(head.identity, reader->identity, sizeof head.identity);
+    memcpy(head.chain, reader->last, sizeof head.chain);
+    return head;
+}
+struct lt_seal lt_log_reader_seal(const struct lt_log_reader *reader) {
+    return reader->seal;
+}
 void lt_log_reader_keep_blocks(struct lt_log_reader *reader) {
     reader->keep_blocks = true;
 }
@@ -516,6 +535,6 @@ bool lt_digest_text(void *digest, char out[LT_HASH_TEXT]) {
     unsigned char hash[LT_CHAIN_BYTES];
     unsigned n = sizeof hash;
     if (EVP_DigestFinal_ex(digest, hash, &n) != 1) return false;
-    for (size_t i = 0; i < sizeof hash; i++) snprintf(out + 2 * i, 3, "%02x", hash[i]);
+    lt_hex_text(hash, sizeof hash, out);
     return true;
 }

@@ -3,6 +3,7 @@
  * recover.c - a dead producer's log: its torn end goes (torn.h), the seal comes.
  */
 #include "log/reader.h"
+#include "log/seal.h"
 #include "log/torn.h"
 
 #include <errno.h>
@@ -27,18 +28,28 @@ static int survey(struct lt_log_reader *reader, struct lt_log_recovery *report, 
     return LITMUS_OK;
 }
 
+static int make_seal(const struct lt_log_reader *reader, const struct lt_key *key, const char *path, struct lt_buf *out, struct litmus_error *error) {
+    struct lt_head head = lt_log_reader_head(reader);
+    struct lt_seal signature;
+    size_t count;
+    const struct lt_ipc_block *blocks = lt_log_reader_blocks(reader, &count);
+    struct lt_ipc_schema *footer = lt_ipc_schema_copy(lt_log_reader_schema(reader));
+    int code = lt_seal_sign(key, &head, true, &signature, error);
+    if (code == LITMUS_OK && (footer == NULL || !lt_seal_put(&signature, footer) || !lt_ipc_seal(footer, blocks, count, out)))
+        code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the footer of %s", path);
+    lt_ipc_schema_free(footer);
+    return code;
+}
+
 /* Everything behind the last whole event goes, the seal comes. A log without a whole schema gets empty. */
-static int mend(const struct lt_io *io, int fd, const char *path, const struct lt_log_reader *reader, struct lt_log_recovery *report,
+static int mend(const struct lt_io *io, int fd, const char *path, const struct lt_log_reader *reader, const struct lt_key *key, struct lt_log_recovery *report,
                 struct litmus_error *error) {
     int64_t size = lt_log_reader_offset(reader);
     const struct lt_ipc_schema *schema = lt_log_reader_schema(reader);
-    size_t count;
-    const struct lt_ipc_block *blocks = lt_log_reader_blocks(reader, &count);
     struct lt_buf seal;
     struct lt_torn torn = {0};
     lt_buf_init(&seal);
-    int code = LITMUS_OK;
-    if (schema != NULL && !lt_ipc_seal(schema, blocks, count, &seal)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the footer of %s", path);
+    int code = schema == NULL ? LITMUS_OK : make_seal(reader, lt_log_reader_chain_ok(reader) ? key : NULL, path, &seal, error);
     if (code == LITMUS_OK) code = lt_torn_cut(io, fd, path, size, &seal, &torn, error);
     report->torn_offset = size;
     report->torn_bytes = torn.bytes;
@@ -49,18 +60,20 @@ static int mend(const struct lt_io *io, int fd, const char *path, const struct l
     return code;
 }
 
-static int recover_locked(const struct lt_io *io, int fd, const char *path, struct lt_log_recovery *report, struct litmus_error *error) {
+static int recover_locked(const struct lt_io *io, int fd, const char *path, const struct lt_key *key, struct lt_log_recovery *report, struct litmus_error *error) {
     struct lt_log_reader *reader = NULL;
     int code = lt_log_reader_open(path, &reader, error);
     if (code != LITMUS_OK) return code;
     lt_log_reader_keep_blocks(reader);
+    lt_log_reader_check_chain(reader);
     code = survey(reader, report, error);
-    if (code == LITMUS_OK && report->end != LT_LOG_SEALED) code = mend(io, fd, path, reader, report, error);
+    if (code == LITMUS_OK && report->end != LT_LOG_SEALED) code = mend(io, fd, path, reader, key, report, error);
+    if (code == LITMUS_OK) report->head = lt_log_reader_head(reader);
     lt_log_reader_free(reader);
     return code;
 }
 
-int lt_log_recover(const struct lt_io *io, const char *path, struct lt_log_recovery *report, struct litmus_error *error) {
+int lt_log_recover(const struct lt_io *io, const char *path, const struct lt_key *key, struct lt_log_recovery *report, struct litmus_error *error) {
     struct litmus_error own = {0};
     if (error == NULL) error = &own;
     if (io == NULL) io = &lt_io_os;
@@ -72,7 +85,7 @@ int lt_log_recover(const struct lt_io *io, const char *path, struct lt_log_recov
         if (errno == EWOULDBLOCK) code = lt_fail(error, LITMUS_EBUSY, errno, "%s is being written", path);
         else code = lt_fail_os(error, errno, "lock", path);
     }
-    if (code == LITMUS_OK) code = recover_locked(io, fd, path, report, error);
+    if (code == LITMUS_OK) code = recover_locked(io, fd, path, key, report, error);
     io->close(io->self, fd);
     return code;
 }

@@ -3,6 +3,7 @@
 #include "log/fork.h"
 #include "log/growing.h"
 #include "log/log.h"
+#include "log/seal.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ struct lt_log_writer {
     char session[LT_LOG_SESSION_MAX];
     struct lt_layout layout;
     struct lt_chain *chain;
+    const struct lt_key *key; /* borrowed; NULL: the log is not signed */
     /* of the file; a forked child starts over */
     struct lt_growing file;
     char identity[LT_LOG_IDENTITY_MAX];
@@ -45,6 +47,7 @@ static void in_child(void *self) {
     struct lt_log_writer *writer = self;
     lt_growing_forget(&writer->file);
     writer->rows = 0;
+    writer->identity[0] = '\0';
 }
 
 /* ---- appending ---- */
@@ -85,13 +88,32 @@ int lt_log_append(struct lt_log_writer *writer, struct lt_row *rows, size_t coun
 }
 
 /* ---- life cycle ---- */
+static struct lt_head head_of(const struct lt_log_writer *writer) {
+    struct lt_head head = {.rows = writer->rows};
+    memcpy(head.identity, writer->identity, sizeof head.identity);
+    memcpy(head.chain, writer->last, sizeof head.chain);
+    return head;
+}
+
+static int seal(struct lt_log_writer *writer, struct litmus_error *error) {
+    struct lt_head head = head_of(writer);
+    struct lt_seal signature;
+    int code = lt_seal_sign(writer->key, &head, false, &signature, error);
+    struct lt_ipc_schema *footer = lt_ipc_schema_copy(writer->file.schema);
+    if (code == LITMUS_OK && (footer == NULL || !lt_seal_put(&signature, footer)))
+        code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the footer of %s", writer->file.path);
+    if (code == LITMUS_OK) code = lt_growing_seal(&writer->file, footer, error);
+    lt_ipc_schema_free(footer);
+    return code;
+}
+
 int lt_log_seal(struct lt_log_writer *writer, struct litmus_error *error) {
     pthread_mutex_lock(&writer->mutex);
     const struct lt_growing *file = &writer->file;
     int code = LITMUS_OK;
     if (file->fd >= 0 || file->sealed || file->refusal.code != LITMUS_OK) { /* else: a child that recorded nothing */
         code = make_ready(writer, error);
-        if (code == LITMUS_OK) code = lt_growing_seal(&writer->file, error);
+        if (code == LITMUS_OK) code = seal(writer, error);
     }
     pthread_mutex_unlock(&writer->mutex);
     return code;
@@ -127,6 +149,7 @@ static struct lt_log_writer *writer_new(const struct lt_log_options *options) {
     snprintf(writer->session, sizeof writer->session, "%s", options->session_id); /* fits: checked */
     int code = lt_growing_init(&writer->file, &log_kind, options->io, options->data_dir, options->durability, options->group_ms, NULL);
     writer->chain = lt_chain_new();
+    writer->key = options->key;
     if (code == LITMUS_OK && writer->chain != NULL && lt_ipc_layout(&writer->layout)) return writer;
     writer_destroy(writer);
     return NULL;
@@ -152,10 +175,13 @@ const char *lt_log_writer_path(const struct lt_log_writer *writer) {
 const char *lt_log_writer_identity(const struct lt_log_writer *writer) {
     return writer->identity;
 }
-int64_t lt_log_writer_rows(const struct lt_log_writer *writer) {
+struct lt_head lt_log_writer_head(const struct lt_log_writer *writer) {
     pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&writer->mutex; /* others may append meanwhile */
     pthread_mutex_lock(mutex);
-    int64_t rows = writer->rows;
+    struct lt_head head = head_of(writer);
     pthread_mutex_unlock(mutex);
-    return rows;
+    return head;
+}
+int64_t lt_log_writer_rows(const struct lt_log_writer *writer) {
+    return lt_log_writer_head(writer).rows;
 }

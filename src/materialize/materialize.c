@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "base/json_text.h"
 #include "base/portable.h"
+#include "log/heads.h"
 #include "materialize/changeset.h"
 #include "materialize/own_log.h"
 #include "materialize/parquet.h"
@@ -40,7 +41,14 @@ struct lt_materializer {
     struct lt_buf bytes; /* of the file being made; kept from run to run */
     struct lt_buf taken_path, taken_run; /* the name that was looked into last, and whose file it is */
     struct lt_folder_mark events, runs; /* what leads to these folders is on the disk */
+    struct lt_key_place key;
 };
+
+/* The station's key as it is now; NULL: there is none, or it cannot be used (its producers say why on record). */
+static const struct lt_key *key_of(struct lt_materializer *m) {
+    const struct lt_key *key;
+    return lt_key_place_get(&m->key, &key, NULL) == LITMUS_OK ? key : NULL;
+}
 
 int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error) {
     int refused = lt_data_dir_check(data_dir, error);
@@ -57,6 +65,8 @@ int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_
     (void)!lt_changeset_finish(m->io, data_dir, NULL); /* its files count before names are given */
     m->lock_fd = lt_range_lock_open(lt_path_join(&path, data_dir, "materialize.lock"));
     lt_buf_release(&path);
+    lt_key_place_init(&m->key);
+    (void)!lt_signing_key_find(NULL, data_dir, &m->key.path, NULL);
     *out = m;
     return LITMUS_OK;
 }
@@ -68,6 +78,7 @@ void lt_materializer_free(struct lt_materializer *m) {
     lt_buf_release(&m->bytes);
     lt_buf_release(&m->taken_path);
     lt_buf_release(&m->taken_run);
+    lt_key_place_release(&m->key);
     free(m->data_dir);
     free(m);
 }
@@ -374,6 +385,7 @@ int lt_materialize_run(struct lt_materializer *m, struct lt_gathering *session, 
     struct lt_own_log own;
     *done = (struct lt_materialized){0};
     lt_own_log_init(&own, m->data_dir, session->session_id, m->io, m->lock_fd);
+    own.key = key_of(m);
     int code = rebuild ? LITMUS_OK : sync_logs(m, session, &own, error);
     if (code == LITMUS_OK) code = materialize(m, session, run, &own, rebuild, done, error);
     int closed = lt_own_log_close(&own, error);
@@ -401,7 +413,8 @@ static void tell_torn(struct lt_own_log *own, const char *path, const struct lt_
 static void recover_logs(struct lt_materializer *m, const struct lt_log_list *list, struct lt_own_log *own) {
     for (size_t i = 0; i < list->count; i++) {
         struct lt_log_recovery report = {0};
-        if (lt_log_is_sealed(list->files[i].path) || lt_log_recover(m->io, list->files[i].path, &report, NULL) != LITMUS_OK) continue;
+        if (lt_log_is_sealed(list->files[i].path) || lt_log_recover(m->io, list->files[i].path, own->key, &report, NULL) != LITMUS_OK) continue;
+        if (report.head.identity[0] != '\0') (void)!lt_heads_add(m->io, m->data_dir, &report.head, NULL);
         if (report.torn_bytes > 0) tell_torn(own, list->files[i].path, &report);
     }
 }
@@ -471,6 +484,7 @@ int lt_materialize_session(struct lt_materializer *m, const char *session_id, vo
     struct lt_gathering session = {0};
     lt_range_lock(m->lock_fd, "session", lt_str_of(session_id));
     lt_own_log_init(&own, m->data_dir, session_id, m->io, m->lock_fd);
+    own.key = key_of(m);
     struct lt_log_list logs = {0};
     int code = lt_log_find(m->data_dir, session_id, &logs, error);
     if (code == LITMUS_OK) {
@@ -525,6 +539,7 @@ int lt_materialize_known(struct lt_materializer *m, const char *session_id, stru
     uint64_t number = 0;
     lt_range_lock(m->lock_fd, "session", lt_str_of(session_id));
     lt_own_log_init(&own, m->data_dir, session_id, m->io, m->lock_fd);
+    own.key = key_of(m);
     bool as_known = lt_range_number(m->lock_fd, lt_str_of(session_id), &number) && number == known->number;
     for (size_t i = 0; as_known && i < known->run_count; i++) {
         struct lt_materialized done;

@@ -14,6 +14,7 @@ struct lt_own_log {
     const struct lt_io *io;
     int lock_fd; /* of materialize.lock: others are told there that the session got a log; -1: none */
     enum litmus_durability durability; /* DEFAULT: the caller syncs what has to be */
+    const struct lt_key *key; /* borrowed; NULL (as after init): it is not signed */
     struct lt_log_writer *writer; /* NULL until the first event */
     struct lt_composer composer;
 };

@@ -2,6 +2,7 @@
 #include "retain/survey.h"
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "log/reader.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static void read_rows(struct lt_survey *out, struct lt_surveyed_log *log, struct
         memcpy(last, row.chain, sizeof last);
         log->rows++;
     }
-    for (size_t i = 0; log->rows > 0 && i < sizeof last; i++) snprintf(log->chain + 2 * i, 3, "%02x", last[i]);
+    if (log->rows > 0) lt_hex_text(last, sizeof last, log->chain);
     snprintf(log->identity, sizeof log->identity, "%s", lt_log_reader_identity(reader));
     log->archived = lt_log_reader_form(reader) == LT_LOG_FORM_ARCHIVED;
     if (status == LT_LOG_OPEN || status == LT_LOG_TORN) out->hindrance = LT_HINDRANCE_IN_FLIGHT;

@@ -19,14 +19,29 @@ struct spoiled {
     char path[64];
 };
 
-static struct spoiled make_log(bool seal) {
+static void write_signed_log(const char *dir, char path[512]) {
+    struct litmus_error error = {0};
+    struct lt_key *key = NULL;
+    struct lt_log_writer *writer = NULL;
+    assert_ok(lt_key_new(&key, &error), error);
+    struct lt_log_options options = {.data_dir = dir, .session_id = SESSION, .key = key};
+    assert_ok(lt_log_create(&options, &writer, &error), error);
+    append_rows(writer, 0, EVENTS);
+    snprintf(path, 512, "%s", lt_log_writer_path(writer));
+    assert_ok(lt_log_seal(writer, &error), error);
+    lt_log_writer_free(writer);
+    lt_key_free(key);
+}
+
+static struct spoiled make_log(bool seal, bool sign) {
     struct spoiled log;
     char dir[256], path[512];
     struct litmus_error error = {0};
     struct lt_log_reader *reader = NULL;
     struct lt_row row;
     make_temp(dir);
-    write_log(dir, EVENTS, seal, path);
+    if (sign) write_signed_log(dir, path);
+    else write_log(dir, EVENTS, seal, path);
     load_file(path, &log.bytes);
     assert_ok(lt_log_reader_open(path, &reader, &error), error);
     for (int i = 0; i < EVENTS; i++) {
@@ -66,8 +81,14 @@ static bool is_looked_at(const struct spoiled *log, int64_t at) {
     return at < log->offsets[0] + 200 || (at >= log->offsets[EVENTS] && at < log->offsets[EVENTS] + 200) || at >= (int64_t)log->bytes.n - 100 || at % 397 == 0;
 }
 
-static void flip_every_bit(bool sealed) {
-    struct spoiled log = make_log(sealed);
+static void flip_every_bit(bool sealed, bool is_signed) {
+    static const char *const figures[3][3] = {
+        {"bits flipped in an open log of 200 events", "bits of that open log", "flipped bits not found, open"},
+        {"bits flipped in a sealed log of 200 events", "bits of that sealed log", "flipped bits not found, sealed"},
+        {"bits flipped in a signed log of 200 events", "bits of that signed log", "flipped bits not found, signed"},
+    };
+    const char *const *figure = figures[sealed + is_signed];
+    struct spoiled log = make_log(sealed, is_signed);
     int64_t flips = 0, missed = 0;
     for (int64_t at = 0; at < (int64_t)log.bytes.n && soak_goes_on(); at++) {
         for (int bit = 0; is_looked_at(&log, at) && bit < 8; bit++, flips++) {
@@ -81,21 +102,22 @@ static void flip_every_bit(bool sealed) {
         assert_int_equal(pwrite(log.fd, &log.bytes.p[at], 1, at), 1);
     }
     assert_true(looks_clean(log.path, sealed));
-    soak_figure(sealed ? "bits flipped in a sealed log of 200 events" : "bits flipped in an open log of 200 events", flips);
-    soak_figure(sealed ? "bits of that sealed log" : "bits of that open log", (int64_t)log.bytes.n * 8);
-    soak_figure(sealed ? "flipped bits not found, sealed" : "flipped bits not found, open", missed);
+    soak_figure(figure[0], flips);
+    soak_figure(figure[1], (int64_t)log.bytes.n * 8);
+    soak_figure(figure[2], missed);
     assert_int_equal(missed, 0);
     drop_log(&log);
 }
 static void test_every_changed_bit_is_found(void **state) {
     (void)state;
-    flip_every_bit(true);
-    flip_every_bit(false);
+    flip_every_bit(false, false);
+    flip_every_bit(true, false);
+    flip_every_bit(true, true);
 }
 
 static void test_a_cut_keeps_every_whole_event(void **state) {
     (void)state;
-    struct spoiled log = make_log(true);
+    struct spoiled log = make_log(true, false);
     int64_t cuts = 0, lost = 0;
     for (int64_t size = (int64_t)log.bytes.n - 1; size >= 0 && soak_goes_on(); size--) {
         if (!is_looked_at(&log, size)) continue;
@@ -118,7 +140,7 @@ static void test_a_cut_keeps_every_whole_event(void **state) {
 
 /* Which events survive is known; damage in front of the first and behind the last one, too. */
 static void zero_every_place(bool sealed) {
-    struct spoiled log = make_log(sealed);
+    struct spoiled log = make_log(sealed, false);
     static const char zeros[ZEROS];
     int64_t places = 0, lost = 0, quiet = 0;
     for (int64_t at = 0; at < (int64_t)log.bytes.n && soak_goes_on(); at += PLACE_BYTES, places++) {

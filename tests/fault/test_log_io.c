@@ -140,7 +140,7 @@ static void writer_survives(enum kind kind, enum litmus_durability durability) {
             struct lt_log_recovery report;
             struct litmus_error error = {0};
             check_acknowledged(path, acked, count, &faults);
-            assert_ok(lt_log_recover(NULL, path, &report, &error), error);
+            assert_ok(lt_log_recover(NULL, path, NULL, &report, &error), error);
             assert_int_equal(report.rows, count + (faults.sync_failed && report.rows > count ? 1 : 0));
             check_acknowledged(path, acked, count, &faults);
             assert_true(lt_log_is_sealed(path));
@@ -202,11 +202,11 @@ static void recovery_survives(enum kind kind, const char *log, size_t whole, con
         snprintf(evidence, sizeof evidence, "%s.torn-%zu", log, whole);
         unlink(evidence);
         store_file(log, torn->p, torn->n);
-        int code = lt_log_recover(&io, log, &report, &error);
+        int code = lt_log_recover(&io, log, NULL, &report, &error);
         if (code != LITMUS_OK) assert_int_equal(code, error.code);
         faults.stuck = false;
         lt_error_clear(&error);
-        assert_ok(lt_log_recover(NULL, log, &report, &error), error);
+        assert_ok(lt_log_recover(NULL, log, NULL, &report, &error), error);
         load_file(log, &bytes);
         assert_int_equal(bytes.n, expected->n);
         assert_memory_equal(bytes.p, expected->p, bytes.n);
@@ -230,7 +230,7 @@ static void test_recovery(void **state) {
     load_file(path, &torn);
     torn.n -= 100;
     store_file(path, torn.p, torn.n);
-    assert_ok(lt_log_recover(NULL, path, &report, &error), error);
+    assert_ok(lt_log_recover(NULL, path, NULL, &report, &error), error);
     load_file(path, &expected);
     for (int kind = 0; kind < KINDS; kind++) recovery_survives((enum kind)kind, path, (size_t)report.torn_offset, &torn, &expected);
     lt_buf_release(&torn);

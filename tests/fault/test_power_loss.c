@@ -162,7 +162,7 @@ static void recover_all(struct trial *t, const struct lt_io *io) {
         struct lt_log_recovery report;
         struct litmus_error error = {0};
         if (lt_log_is_sealed(list.files[i].path)) continue;
-        int code = lt_log_recover(io, list.files[i].path, &report, &error);
+        int code = lt_log_recover(io, list.files[i].path, NULL, &report, &error);
         expect(t, code == LITMUS_OK || code == LITMUS_EDAMAGED, "%s", error.text);
     }
     lt_log_list_release(&list);
@@ -271,7 +271,7 @@ static void a_recovery_loses_no_evidence(void **state) {
     struct litmus_error error = {0};
     write_log(t->dir, 5, false, path);
     load_file(path, &bytes);
-    assert_ok(lt_log_recover(NULL, path, &report, &error), error);
+    assert_ok(lt_log_recover(NULL, path, NULL, &report, &error), error);
     store_file(path, bytes.p, bytes.n - 100); /* inside the fifth */
     struct reading reading = read_log(path);
     assert_int_equal(reading.rows, 4);
@@ -284,7 +284,7 @@ static void a_recovery_loses_no_evidence(void **state) {
     lt_buf_add(&t->torn, bytes.p + whole, bytes.n - 100 - whole);
     lt_buf_release(&bytes);
     begin(t);
-    assert_ok(lt_log_recover(&t->io, path, &report, &error), error);
+    assert_ok(lt_log_recover(&t->io, path, NULL, &report, &error), error);
     try_all(t, 200, evidence_is_there);
 }
 

@@ -173,7 +173,7 @@ static void test_the_unsealed_one_can_be_recovered(void **state) {
     make_temp(dir);
     load(NULL, "unsealed", "arrow", &bytes);
     store_file(golden(dir, "unsealed", "arrow", path), bytes.p, bytes.n);
-    assert_ok(lt_log_recover(NULL, path, &report, &error), error);
+    assert_ok(lt_log_recover(NULL, path, NULL, &report, &error), error);
     assert_int_equal(report.end, LT_LOG_OPEN);
     assert_int_equal(report.torn_bytes, 0);
     struct reading reading = read_log(path);

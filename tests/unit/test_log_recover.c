@@ -50,7 +50,7 @@ static void test_cut_at_every_byte(void **state) {
         int64_t end = size < log.offsets[0] ? 0 : log.offsets[whole];
         /* A part of a seal is none; nor are the four bytes with which an event and a seal start alike. */
         bool evidence = size > end && whole < 5 && (end == 0 || size - end > 4);
-        assert_ok(lt_log_recover(&io, log.path, &report, &error), error);
+        assert_ok(lt_log_recover(&io, log.path, NULL, &report, &error), error);
         assert_int_equal(report.end, size == end ? LT_LOG_OPEN : LT_LOG_TORN);
         assert_int_equal(report.rows, whole);
         assert_int_equal(report.torn_bytes, evidence ? size - end : 0);
@@ -68,7 +68,7 @@ static void test_cut_at_every_byte(void **state) {
         if (whole == 5) assert_same_bytes(log.path, log.bytes.p, log.bytes.n);
         struct lt_buf first;
         load_file(log.path, &first);
-        assert_ok(lt_log_recover(&io, log.path, &again, &error), error);
+        assert_ok(lt_log_recover(&io, log.path, NULL, &again, &error), error);
         assert_int_equal(again.end, reading.end);
         assert_int_equal(again.torn_bytes, 0);
         assert_same_bytes(log.path, first.p, first.n);
@@ -86,7 +86,7 @@ static void test_damage_stays(void **state) {
     struct lt_log_recovery report;
     memset(log.bytes.p + log.offsets[1] + 50, 0, (size_t)(log.offsets[2] - log.offsets[1]));
     store_file(log.path, log.bytes.p, (size_t)log.offsets[5] + 5); /* and torn inside the EOS */
-    assert_ok(lt_log_recover(NULL, log.path, &report, &error), error);
+    assert_ok(lt_log_recover(NULL, log.path, NULL, &report, &error), error);
     assert_int_equal(report.end, LT_LOG_DAMAGED);
     assert_int_equal(report.rows, 3);
     struct lt_buf content;
@@ -96,7 +96,7 @@ static void test_damage_stays(void **state) {
     assert_int_equal(reading.end, LT_LOG_SEALED);
     assert_int_equal(reading.rows, 3);
     assert_int_equal(reading.damages, 1);
-    assert_ok(lt_log_recover(NULL, log.path, &report, &error), error);
+    assert_ok(lt_log_recover(NULL, log.path, NULL, &report, &error), error);
     assert_int_equal(report.end, LT_LOG_SEALED);
     assert_same_bytes(log.path, content.p, content.n);
     lt_buf_release(&content);
@@ -112,7 +112,7 @@ static void test_zeros_at_the_end(void **state) {
     struct lt_log_recovery report;
     memset(log.bytes.p + log.offsets[4], 0, log.bytes.n - (size_t)log.offsets[4]);
     store_file(log.path, log.bytes.p, log.bytes.n);
-    assert_ok(lt_log_recover(NULL, log.path, &report, &error), error);
+    assert_ok(lt_log_recover(NULL, log.path, NULL, &report, &error), error);
     assert_int_equal(report.end, LT_LOG_TORN);
     assert_int_equal(report.rows, 4);
     assert_int_equal(report.torn_bytes, (int64_t)log.bytes.n - log.offsets[4]);
@@ -129,11 +129,11 @@ static void test_live_producer(void **state) {
     snprintf(path, sizeof path, "%s", lt_log_writer_path(writer));
     struct lt_log_recovery report;
     struct litmus_error error = {0};
-    assert_int_equal(lt_log_recover(NULL, path, &report, &error), LITMUS_EBUSY);
+    assert_int_equal(lt_log_recover(NULL, path, NULL, &report, &error), LITMUS_EBUSY);
     append_rows(writer, 2, 1);
     lt_log_writer_free(writer);
     lt_error_clear(&error);
-    assert_ok(lt_log_recover(NULL, path, &report, &error), error);
+    assert_ok(lt_log_recover(NULL, path, NULL, &report, &error), error);
     assert_int_equal(report.end, LT_LOG_OPEN);
     assert_int_equal(report.rows, 3);
     assert_true(lt_log_is_sealed(path));
@@ -166,7 +166,7 @@ static void test_killed_producer(void **state) {
     assert_ok(lt_log_find(dir, NULL, &list, &error), error);
     assert_int_equal(list.count, 1);
     assert_false(lt_log_is_live(list.files[0].path));
-    assert_ok(lt_log_recover(NULL, list.files[0].path, &report, &error), error);
+    assert_ok(lt_log_recover(NULL, list.files[0].path, NULL, &report, &error), error);
     assert_in_range(report.rows, acknowledged + 1, acknowledged + 2);
     struct reading reading = read_log(list.files[0].path);
     assert_int_equal(reading.end, LT_LOG_SEALED);
@@ -182,12 +182,12 @@ static void test_refuses_foreign(void **state) {
     snprintf(path, sizeof path, "%s/foreign.arrow", dir);
     store_file(path, "PAR1PAR1PAR1", 12);
     struct lt_log_recovery report;
-    assert_int_equal(lt_log_recover(NULL, path, &report, NULL), LITMUS_EDAMAGED);
+    assert_int_equal(lt_log_recover(NULL, path, NULL, &report, NULL), LITMUS_EDAMAGED);
     assert_same_bytes(path, "PAR1PAR1PAR1", 12);
     char link_path[512];
     snprintf(link_path, sizeof link_path, "%s/link.arrow", dir);
     assert_int_equal(symlink(path, link_path), 0);
-    assert_int_equal(lt_log_recover(NULL, link_path, &report, NULL), LITMUS_EPERM);
+    assert_int_equal(lt_log_recover(NULL, link_path, NULL, &report, NULL), LITMUS_EPERM);
 }
 
 int main(void) {

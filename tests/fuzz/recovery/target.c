@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     struct litmus_error error = {0};
     struct lt_log_recovery report, again;
     store(path, bytes, n);
-    int code = lt_log_recover(&io, path, &report, &error);
+    int code = lt_log_recover(&io, path, NULL, &report, &error);
     check(code == error.code);
     struct lt_buf first, second;
     load(path, &first);
@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     if (report.end == LT_LOG_SEALED) check(first.n == n && memcmp(first.p, bytes, n) == 0);
     else check_kept(path, bytes, n, &report);
     check_clean(path, &report);
-    check(lt_log_recover(&io, path, &again, &error) == LITMUS_OK);
+    check(lt_log_recover(&io, path, NULL, &again, &error) == LITMUS_OK);
     check(again.rows == report.rows && again.torn_bytes == 0);
     load(path, &second);
     check(second.n == first.n && (first.n == 0 || memcmp(first.p, second.p, first.n) == 0));

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "emit/station.h"
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/hex.h"
+
+/* A clock that is slewed (at most 500 us a second) is not one that was set. */
+enum { STEP_US = 100 * 1000, SLEW_PER_US = 1000 };
+
+void lt_station_init(struct lt_station *station, const char *data_dir) {
+    *station = (struct lt_station){.clock_at = lt_boot_us()};
+    station->clock_offset = lt_now_us() - station->clock_at;
+    lt_key_place_init(&station->place);
+    int code = lt_signing_key_find(NULL, data_dir, &station->place.path, &station->key_error);
+    if (code == LITMUS_OK) (void)!lt_key_place_get(&station->place, &station->key, &station->key_error);
+}
+
+void lt_station_release(struct lt_station *station) {
+    lt_key_place_release(&station->place);
+}
+
+static yyjson_mut_val *list_of(const struct lt_heads *heads, yyjson_mut_doc *doc) {
+    yyjson_mut_val *list = yyjson_mut_arr(doc);
+    for (size_t i = 0; i < heads->count && i < LT_HEADS_NAMED_MAX; i++) {
+        char chain[2 * LT_CHAIN_BYTES + 1];
+        lt_hex_text(heads->items[i].chain, LT_CHAIN_BYTES, chain);
+        yyjson_mut_val *one = yyjson_mut_arr_add_obj(doc, list);
+        yyjson_mut_obj_add_strcpy(doc, one, "identity", heads->items[i].identity);
+        yyjson_mut_obj_add_int(doc, one, "rows", heads->items[i].rows);
+        yyjson_mut_obj_add_strcpy(doc, one, "chain", chain);
+    }
+    return list;
+}
+
+void lt_station_describe(const struct lt_station *station, const struct lt_heads *heads, yyjson_mut_doc *doc, yyjson_mut_val *root) {
+    char id[LT_KEY_ID_BYTES];
+    if (station->key != NULL && yyjson_mut_obj_get(root, "signing_key") == NULL) {
+        lt_key_id(lt_key_public(station->key), id);
+        yyjson_mut_obj_add_strcpy(doc, root, "signing_key", id);
+    }
+    if (heads != NULL && yyjson_mut_obj_get(root, "previous_logs") == NULL) yyjson_mut_obj_add_val(doc, root, "previous_logs", list_of(heads, doc));
+    if (yyjson_mut_obj_get(root, "boot_clock_us") == NULL) yyjson_mut_obj_add_int(doc, root, "boot_clock_us", station->clock_at);
+}
+
+int64_t lt_station_clock_step(struct lt_station *station, int64_t received_at) {
+    int64_t at = lt_boot_us(), offset = received_at - at, step = offset - station->clock_offset, allowed = STEP_US + (at - station->clock_at) / SLEW_PER_US;
+    station->clock_at = at;
+    station->clock_offset = offset;
+    return step > allowed || step < -allowed ? step : 0;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A line a head: chain as 64 hex digits, rows, identity. What is no such line (a write cut short) is passed over.
+ */
+#include "log/heads.h"
+
+#include "base/grow.h"
+#include "base/hex.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LIST_BYTES_MAX = 64 * 1024 * 1024, LOCK_TRIES_MAX = 200, CHAIN_TEXT = 2 * LT_CHAIN_BYTES };
+
+static void add_line(struct lt_buf *out, const struct lt_head *head) {
+    char chain[CHAIN_TEXT + 1];
+    lt_hex_text(head->chain, sizeof head->chain, chain);
+    lt_buf_addf(out, "%s %lld %s\n", chain, (long long)head->rows, head->identity);
+}
+
+static bool parse_line(struct lt_str line, struct lt_head *out) {
+    char *end;
+    if (line.n < CHAIN_TEXT + 4 || line.p[CHAIN_TEXT] != ' ' || !lt_hex_parse((struct lt_str){line.p, CHAIN_TEXT}, out->chain, sizeof out->chain)) return false;
+    const char *digits = line.p + CHAIN_TEXT + 1;
+    out->rows = strtoll(digits, &end, 10);
+    size_t used = (size_t)(end - line.p) + 1;
+    if (digits[0] < '0' || digits[0] > '9' || *end != ' ' || used >= line.n || line.n - used >= sizeof out->identity) return false;
+    memcpy(out->identity, line.p + used, line.n - used);
+    out->identity[line.n - used] = '\0';
+    return true;
+}
+
+static int add_head(struct lt_heads *heads, const struct lt_head *head, struct litmus_error *error) {
+    struct lt_head *items = lt_grow_list(heads->items, heads->count, &heads->capacity, sizeof *items);
+    if (items == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the heads of logs");
+    heads->items = items;
+    heads->items[heads->count++] = *head;
+    return LITMUS_OK;
+}
+
+static int parse(struct lt_str text, struct lt_heads *heads, struct litmus_error *error) {
+    int code = LITMUS_OK;
+    for (size_t at = 0; code == LITMUS_OK && at < text.n;) {
+        const char *line = text.p + at, *end = memchr(line, '\n', text.n - at);
+        struct lt_head head;
+        if (end == NULL) break;
+        if (parse_line((struct lt_str){line, (size_t)(end - line)}, &head)) code = add_head(heads, &head, error);
+        at += (size_t)(end - line) + 1;
+    }
+    return code;
+}
+
+static int open_locked(const struct lt_io *io, const char *path, int *out, struct litmus_error *error) {
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    int fd = io->open(io->self, path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (fd < 0) return lt_fail_os(error, errno, "open", path);
+    for (int i = 0; io->flock(io->self, fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        int os_errno = errno;
+        if (os_errno == EWOULDBLOCK && i < LOCK_TRIES_MAX) {
+            nanosleep(&pause, NULL);
+            continue;
+        }
+        io->close(io->self, fd);
+        return os_errno == EWOULDBLOCK ? lt_fail(error, LITMUS_EBUSY, os_errno, "%s is held by another process", path) : lt_fail_os(error, os_errno, "lock", path);
+    }
+    *out = fd;
+    return LITMUS_OK;
+}
+
+static int in_list(const char *data_dir, struct lt_buf *path, struct litmus_error *error) {
+    lt_buf_init(path);
+    lt_path_join(path, data_dir, "heads");
+    return path->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
+}
+
+int lt_heads_add(const struct lt_io *io, const char *data_dir, const struct lt_head *head, struct litmus_error *error) {
+    struct lt_buf path, line;
+    int fd = -1;
+    lt_buf_init(&line);
+    if (io == NULL) io = &lt_io_os;
+    add_line(&line, head);
+    int code = in_list(data_dir, &path, error);
+    if (code == LITMUS_OK && line.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the heads of logs");
+    if (code == LITMUS_OK) code = open_locked(io, path.p, &fd, error);
+    if (code == LITMUS_OK && io->write(io->self, fd, line.p, line.n) != (ssize_t)line.n) code = lt_fail_os(error, errno == 0 ? ENOSPC : errno, "write", path.p);
+    if (fd >= 0) io->close(io->self, fd);
+    lt_buf_release(&path);
+    lt_buf_release(&line);
+    return code;
+}
+
+int lt_heads_take(const struct lt_io *io, const char *data_dir, struct lt_heads *out, struct litmus_error *error) {
+    struct lt_buf path, text;
+    lt_buf_init(&text);
+    *out = (struct lt_heads){.io = io == NULL ? &lt_io_os : io, .fd = -1};
+    int code = in_list(data_dir, &path, error);
+    if (code == LITMUS_OK) code = open_locked(out->io, path.p, &out->fd, error);
+    if (code == LITMUS_OK) code = lt_io_read_file(path.p, LIST_BYTES_MAX, &text, error);
+    if (code == LITMUS_OK) code = parse((struct lt_str){text.p, text.n}, out, error);
+    lt_buf_release(&path);
+    lt_buf_release(&text);
+    return code;
+}
+
+/* The list is short after this, and one write: a crash between the two calls loses what nobody has named only
+ * when there was more than one event could name. */
+int lt_heads_give(struct lt_heads *heads, size_t named, const struct lt_head *own, struct litmus_error *error) {
+    struct lt_buf text;
+    lt_buf_init(&text);
+    add_line(&text, own);
+    for (size_t i = named; i < heads->count; i++) add_line(&text, &heads->items[i]);
+    int code = text.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the heads of logs") : LITMUS_OK;
+    if (code == LITMUS_OK && heads->io->ftruncate(heads->io->self, heads->fd, 0) != 0) code = lt_fail_os(error, errno, "cut", "heads");
+    if (code == LITMUS_OK && lt_io_write_all(heads->io, heads->fd, text.p, text.n, NULL) != 0) code = lt_fail_os(error, errno, "write", "heads");
+    lt_buf_release(&text);
+    return code;
+}
+
+void lt_heads_release(struct lt_heads *heads) {
+    if (heads->fd >= 0) heads->io->close(heads->io->self, heads->fd);
+    free(heads->items);
+    *heads = (struct lt_heads){.fd = -1};
+}
+
+int lt_heads_read(const char *data_dir, struct lt_heads *out, struct litmus_error *error) {
+    struct lt_buf path, text;
+    struct litmus_error why = {0};
+    lt_buf_init(&text);
+    *out = (struct lt_heads){.io = &lt_io_os, .fd = -1};
+    int code = in_list(data_dir, &path, error);
+    if (code == LITMUS_OK) code = lt_io_read_file(path.p, LIST_BYTES_MAX, &text, &why);
+    if (code == LITMUS_ENOENT) code = LITMUS_OK;
+    else if (code != LITMUS_OK) code = lt_fail(error, code, why.os_errno, "%s", why.text);
+    else code = parse((struct lt_str){text.p, text.n}, out, error);
+    lt_buf_release(&path);
+    lt_buf_release(&text);
+    return code;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * files.c - each run file against what its log folds to; what differs is named by row and column.
+ */
+#include "accumulate/gather.h"
+#include "materialize/materialize.h"
+#include "materialize/parquet.h"
+#include "materialize/rows.h"
+#include "prove/proof.h"
+
+#include <stdio.h>
+
+enum { FILE_BYTES_MAX = 1 << 30 };
+
+static void add_cell(struct lt_buf *out, const struct lt_table *t, int64_t column, int64_t row) {
+    size_t start = out->n;
+    lt_table_json(t, column, row, out);
+    enum { CELL_BYTES_MAX = 120 };
+    if (out->n - start > CELL_BYTES_MAX) {
+        out->n = start + CELL_BYTES_MAX;
+        lt_buf_add_text(out, "...");
+    }
+}
+
+/* The first cell that differs, in words. false: all rows agree. */
+static bool name_difference(struct lt_proof *v, const char *path, int64_t offset, const struct lt_table *file, const struct lt_table *log) {
+    struct lt_buf a, b;
+    bool found = false;
+    lt_buf_init(&a);
+    lt_buf_init(&b);
+    if (lt_table_rows(file) != lt_table_rows(log)) {
+        lt_proof_finding(v, path, offset, "has %lld rows, the log gives %lld", (long long)lt_table_rows(file), (long long)lt_table_rows(log));
+        found = true;
+    }
+    for (int64_t row = 0; !found && row < lt_table_rows(log); row++) {
+        for (int64_t c = 0; !found && c < lt_table_columns(log); c++) {
+            lt_buf_clear(&a);
+            lt_buf_clear(&b);
+            add_cell(&a, file, lt_table_find(file, lt_table_name(log, c)), row);
+            add_cell(&b, log, c, row);
+            if (strcmp(lt_buf_cstr(&a), lt_buf_cstr(&b)) == 0) continue;
+            struct lt_str step = lt_table_str(log, lt_table_find(log, "step_path"), row), kind = lt_table_str(log, lt_table_find(log, "record_type"), row);
+            lt_proof_finding(v, path, offset, "row %lld (%.*s%s%.*s), column %s: the file has %s, the log gives %s", (long long)row, LT_STR_ARG(kind), step.n > 0 ? " " : "",
+                    LT_STR_ARG(step), lt_table_name(log, c), lt_buf_cstr(&a), lt_buf_cstr(&b));
+            found = true;
+        }
+    }
+    lt_buf_release(&a);
+    lt_buf_release(&b);
+    return found;
+}
+
+static int64_t first_difference(const struct lt_buf *a, const struct lt_buf *b) {
+    size_t i = 0;
+    while (i < a->n && i < b->n && a->p[i] == b->p[i]) i++;
+    return (int64_t)i;
+}
+
+static int explain(struct lt_proof *v, const char *path, const struct lt_run *run, struct litmus_error *error) {
+    struct lt_table file, log;
+    struct litmus_error why = {0};
+    int64_t offset = first_difference(&v->file, &v->expected);
+    lt_table_init(&file);
+    lt_table_init(&log);
+    int code = LITMUS_OK;
+    if (lt_parquet_read(path, NULL, 0, &file, &why) != LITMUS_OK) {
+        lt_proof_finding(v, path, offset, "%s; litmus rebuild makes it anew", why.text);
+    } else {
+        code = lt_rows_build(run, &log, error);
+        if (code == LITMUS_OK && !name_difference(v, path, offset, &file, &log))
+            lt_proof_finding(v, path, offset, "its rows are right, but its bytes are not those that this version (%s) writes; litmus rebuild makes it anew", litmus_version());
+    }
+    lt_table_release(&file);
+    lt_table_release(&log);
+    return code;
+}
+
+static int check_file(struct lt_proof *v, const struct lt_gathered_run *run, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    v->files++;
+    lt_buf_clear(&v->path);
+    lt_buf_addf(&v->path, "%s/%.*s", v->options.data_dir, LT_STR_ARG(run->destination));
+    const char *path = lt_buf_cstr(&v->path);
+    lt_buf_clear(&v->file);
+    lt_buf_clear(&v->expected);
+    if (lt_io_read_file(path, FILE_BYTES_MAX, &v->file, &why) != LITMUS_OK) {
+        lt_proof_finding(v, path, -1, "%s; litmus rebuild makes it anew", why.text);
+        return LITMUS_OK;
+    }
+    int code = lt_run_encode(&run->run, &v->expected, error);
+    bool equal = code == LITMUS_OK && v->file.n == v->expected.n && memcmp(v->file.p, v->expected.p, v->file.n) == 0;
+    return code == LITMUS_OK && !equal ? explain(v, path, &run->run, error) : code;
+}
+
+/* A run without its file is the logs' matter (check_end) or still going on. */
+int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_error *error) {
+    struct lt_gathering session;
+    struct lt_gather_options options = {.run_id = v->run_id};
+    int code = lt_gather_session(v->options.data_dir, session_id, &options, &session, error);
+    for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
+        const struct lt_gathered_run *run = session.runs[i];
+        if (run->materialized) code = check_file(v, run, error);
+        else if (run->run.has_started && (run->run.has_ended || !run->producer_alive))
+            lt_proof_finding(v, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s has no file; litmus materialize writes it", LT_STR_ARG(run->run.run_id));
+    }
+    lt_gathering_release(&session);
+    return code;
+}

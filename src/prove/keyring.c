@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "prove/keyring.h"
+
+#include "base/grow.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+
+void lt_keyring_init(struct lt_keyring *ring) {
+    *ring = (struct lt_keyring){0};
+}
+
+void lt_keyring_release(struct lt_keyring *ring) {
+    for (size_t i = 0; i < ring->count; i++) free(ring->keys[i].path);
+    free(ring->keys);
+    lt_keyring_init(ring);
+}
+
+const struct lt_known_key *lt_keyring_find(const struct lt_keyring *ring, const unsigned char public_key[LT_KEY_PUBLIC_BYTES]) {
+    for (size_t i = 0; i < ring->count; i++)
+        if (memcmp(ring->keys[i].public_key, public_key, LT_KEY_PUBLIC_BYTES) == 0) return &ring->keys[i];
+    return NULL;
+}
+
+int lt_keyring_add_file(struct lt_keyring *ring, const char *path, struct litmus_error *error) {
+    struct lt_known_key key;
+    int code = lt_key_public_read(path, key.public_key, error);
+    if (code != LITMUS_OK || lt_keyring_find(ring, key.public_key) != NULL) return code;
+    struct lt_known_key *keys = lt_grow_list(ring->keys, ring->count, &ring->capacity, sizeof *keys);
+    if (keys != NULL) ring->keys = keys;
+    key.path = keys == NULL ? NULL : strdup(path);
+    if (key.path == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the known keys");
+    lt_key_id(key.public_key, key.id);
+    ring->keys[ring->count++] = key;
+    return LITMUS_OK;
+}
+
+static bool is_public(const char *name) {
+    size_t n = strlen(name);
+    return n > 4 && strcmp(name + n - 4, ".pub") == 0;
+}
+
+int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path, struct litmus_error *error) {
+    const char *slash = strrchr(private_key_path, '/');
+    if (slash == NULL) return LITMUS_OK;
+    struct lt_buf folder, path;
+    lt_buf_init(&folder);
+    lt_buf_init(&path);
+    lt_buf_add(&folder, private_key_path, (size_t)(slash - private_key_path) + 1);
+    DIR *dir = opendir(lt_buf_cstr(&folder));
+    int code = dir == NULL && errno != ENOENT && errno != ENOTDIR ? lt_fail_os(error, errno, "open", lt_buf_cstr(&folder)) : LITMUS_OK;
+    for (struct dirent *entry; code == LITMUS_OK && dir != NULL && (entry = readdir(dir)) != NULL;) {
+        struct litmus_error why = {0};
+        if (is_public(entry->d_name) && lt_keyring_add_file(ring, lt_path_join(&path, lt_buf_cstr(&folder), entry->d_name), &why) == LITMUS_ENOMEM)
+            code = lt_fail(error, LITMUS_ENOMEM, 0, "%s", why.text);
+    }
+    if (dir != NULL) closedir(dir);
+    lt_buf_release(&folder);
+    lt_buf_release(&path);
+    return code;
+}

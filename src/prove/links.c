@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "prove/links.h"
+
+#include "base/grow.h"
+#include "base/hex.h"
+#include "log/heads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <yyjson.h>
+
+void lt_links_init(struct lt_links *links) {
+    *links = (struct lt_links){0};
+}
+
+void lt_links_release(struct lt_links *links) {
+    for (size_t i = 0; i < links->log_count; i++) free(links->logs[i].path);
+    for (size_t i = 0; i < links->count; i++) free(links->links[i].by);
+    free(links->logs);
+    free(links->links);
+    free(links->removed);
+    lt_links_init(links);
+}
+
+void lt_links_add_log(struct lt_links *links, const struct lt_head *last, const unsigned char first[LT_CHAIN_BYTES], bool grows, const char *path) {
+    struct lt_linked_log *logs = lt_grow_list(links->logs, links->log_count, &links->log_capacity, sizeof *logs);
+    if (logs != NULL) links->logs = logs;
+    struct lt_linked_log log = {.last = *last, .grows = grows, .path = logs == NULL ? NULL : strdup(path)};
+    memcpy(log.first, first, sizeof log.first);
+    if (log.path == NULL) links->failed = true;
+    else links->logs[links->log_count++] = log;
+}
+
+static void add_link(struct lt_links *links, const struct lt_head *head, const char *by, int64_t at) {
+    struct lt_link *items = lt_grow_list(links->links, links->count, &links->capacity, sizeof *items);
+    if (items != NULL) links->links = items;
+    struct lt_link link = {.head = *head, .by = items == NULL ? NULL : strdup(by), .at = at};
+    if (link.by == NULL) links->failed = true;
+    else links->links[links->count++] = link;
+}
+
+static struct lt_str text_of(yyjson_val *object, const char *key) {
+    yyjson_val *value = yyjson_obj_get(object, key);
+    return (struct lt_str){yyjson_get_str(value), yyjson_get_len(value)};
+}
+
+static bool read_head(yyjson_val *value, struct lt_head *out) {
+    struct lt_str identity = text_of(value, "identity");
+    *out = (struct lt_head){.rows = yyjson_get_sint(yyjson_obj_get(value, "rows"))};
+    if (identity.p == NULL || identity.n == 0 || identity.n >= sizeof out->identity) return false;
+    memcpy(out->identity, identity.p, identity.n);
+    return lt_hex_parse(text_of(value, "chain"), out->chain, sizeof out->chain);
+}
+
+static void add_removed(struct lt_links *links, struct lt_str id) {
+    if (id.p == NULL || id.n == 0 || id.n >= sizeof *links->removed) return;
+    void *items = lt_grow_list(links->removed, links->removed_count, &links->removed_capacity, sizeof *links->removed);
+    if (items == NULL) {
+        links->failed = true;
+        return;
+    }
+    links->removed = items;
+    snprintf(links->removed[links->removed_count++], sizeof *links->removed, "%.*s", LT_STR_ARG(id));
+}
+
+void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset) {
+    bool started = lt_str_eq(row->event_type, LT_STR("session.started")), pruned = lt_str_eq(row->event_type, LT_STR("retention.pruned"));
+    if (!started && !pruned) return;
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc), *item;
+    size_t i, n;
+    yyjson_arr_foreach(yyjson_obj_get(root, "previous_logs"), i, n, item) {
+        struct lt_head head;
+        if (started && read_head(item, &head)) add_link(links, &head, path, offset);
+    }
+    if (pruned) add_removed(links, text_of(root, "pruned_session_id"));
+    yyjson_doc_free(doc);
+}
+
+int lt_links_add_heads(struct lt_links *links, const char *data_dir, struct litmus_error *error) {
+    struct lt_heads heads;
+    struct lt_buf path;
+    lt_buf_init(&path);
+    const char *by = lt_path_join(&path, data_dir, "heads");
+    int code = lt_heads_read(data_dir, &heads, error);
+    for (size_t i = 0; code == LITMUS_OK && i < heads.count; i++) add_link(links, &heads.items[i], by, -1);
+    lt_heads_release(&heads);
+    lt_buf_release(&path);
+    return code;
+}
+
+/* ---- against what is there ---- */
+static int by_identity(const void *a, const void *b) {
+    const struct lt_linked_log *left = a, *right = b;
+    return strcmp(left->last.identity, right->last.identity);
+}
+
+static const struct lt_linked_log *find_log(const struct lt_links *links, const char *identity) {
+    struct lt_linked_log key = {0};
+    snprintf(key.last.identity, sizeof key.last.identity, "%s", identity);
+    return links->log_count == 0 ? NULL : bsearch(&key, links->logs, links->log_count, sizeof key, by_identity);
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(a, b);
+}
+
+/* The identity is the session's id, '-' and more; the id itself may have that character. */
+static bool was_removed(const struct lt_links *links, const char *identity) {
+    char id[sizeof *links->removed] = "";
+    for (const char *end = strchr(identity, '-'); end != NULL && end - identity < (ptrdiff_t)sizeof id && links->removed_count > 0; end = strchr(end + 1, '-')) {
+        snprintf(id, sizeof id, "%.*s", (int)(end - identity), identity);
+        if (bsearch(id, links->removed, links->removed_count, sizeof id, by_text) != NULL) return true;
+    }
+    return false;
+}
+
+/* NULL: it is there as it was. */
+static const char *what_is_wrong(const struct lt_linked_log *log, const struct lt_head *named) {
+    if (log == NULL) return named->rows == 0 ? NULL : "is missing";
+    if (log->last.rows < named->rows) return log->grows ? NULL : "was cut";
+    if (named->rows == 0) return NULL;
+    if (named->rows == 1) return memcmp(log->first, named->chain, sizeof log->first) == 0 ? NULL : "was replaced";
+    if (log->last.rows > named->rows) return log->grows ? NULL : "was added to";
+    return memcmp(log->last.chain, named->chain, sizeof log->last.chain) == 0 ? NULL : "was replaced";
+}
+
+static void tell_broken(const struct lt_link *link, const struct lt_linked_log *log, const char *what, lt_broken_link_fn *each, void *self) {
+    char text[512], place[64] = "";
+    if (link->at >= 0) snprintf(place, sizeof place, " at byte %lld", (long long)link->at);
+    const char *name = strrchr(link->by, '/');
+    name = name == NULL ? link->by : name + 1;
+    if (log == NULL)
+        snprintf(text, sizeof text, "log %s %s: %s%s names it with %lld events; its session was removed, and not by litmus prune", link->head.identity, what, name, place,
+                 (long long)link->head.rows);
+    else
+        snprintf(text, sizeof text, "%s: %s%s names it with %lld events and chain %02x%02x%02x%02x..., it has %lld and %02x%02x%02x%02x...", what, name, place,
+                 (long long)link->head.rows, link->head.chain[0], link->head.chain[1], link->head.chain[2], link->head.chain[3], (long long)log->last.rows, log->last.chain[0],
+                 log->last.chain[1], log->last.chain[2], log->last.chain[3]);
+    each(self, log == NULL ? link->by : log->path, text);
+}
+
+static int link_order(const void *a, const void *b) {
+    const struct lt_link *left = a, *right = b;
+    int order = strcmp(left->head.identity, right->head.identity);
+    return order != 0 ? order : (left->head.rows < right->head.rows) - (left->head.rows > right->head.rows);
+}
+
+int lt_links_check(struct lt_links *links, lt_broken_link_fn *each, void *self, struct litmus_error *error) {
+    if (links->failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the links between logs");
+    if (links->log_count > 0) qsort(links->logs, links->log_count, sizeof *links->logs, by_identity);
+    if (links->removed_count > 0) qsort(links->removed, links->removed_count, sizeof *links->removed, by_text);
+    if (links->count > 0) qsort(links->links, links->count, sizeof *links->links, link_order);
+    const char *told = ""; /* one finding a log: its longest name comes first */
+    for (size_t i = 0; i < links->count; i++) {
+        const struct lt_link *link = &links->links[i];
+        const struct lt_linked_log *log = find_log(links, link->head.identity);
+        const char *what = what_is_wrong(log, &link->head);
+        if (what == NULL || strcmp(told, link->head.identity) == 0 || (log == NULL && was_removed(links, link->head.identity))) continue;
+        told = link->head.identity;
+        tell_broken(link, log, what, each, self);
+    }
+    return LITMUS_OK;
+}

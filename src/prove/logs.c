@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * logs.c - one log: its events, its chain, how it ends and who signed that.
+ */
+#include "prove/proof.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <yyjson.h>
+
+const char *const lt_signature_words[] = {[LT_SIGNATURE_NONE] = "none", [LT_SIGNATURE_KNOWN] = "known", [LT_SIGNATURE_UNKNOWN] = "unknown", [LT_SIGNATURE_WRONG] = "wrong"};
+
+struct log {
+    struct lt_proof *proof;
+    struct lt_log_reader *reader;
+    struct lt_proved_log result;
+    unsigned char first[LT_CHAIN_BYTES];
+    char wanted_key[LT_KEY_ID_BYTES]; /* session.started: what the session meant to sign with; "": nothing */
+    bool broken;                      /* told that already; what follows proves nothing more */
+};
+
+static bool is_empty(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0;
+}
+
+/* How a log ended, where that says anything. */
+static void check_end(struct log *log, const struct litmus_error *error) {
+    struct lt_proof *proof = log->proof;
+    const char *path = log->result.path;
+    int64_t at = lt_log_reader_offset(log->reader);
+    if (log->result.end == LT_LOG_FAILED) lt_proof_finding(proof, path, -1, "%s", error->text);
+    else if (log->result.end == LT_LOG_SEALED || lt_log_is_live(path)) return;
+    else if (at == 0 && is_empty(path)) return; /* whoever made it died before it wrote: there is nothing to seal */
+    else if (log->result.end == LT_LOG_TORN)
+        lt_proof_finding(proof, path, at, "ends inside an event: its producer died; litmus materialize cuts that off and keeps it as evidence");
+    else lt_proof_finding(proof, path, at, "is not sealed: its producer died; litmus materialize finishes it");
+}
+
+static enum lt_signature worth_of(const struct lt_seal *seal, const struct lt_keyring *keys) {
+    if (!seal->is_signed) return LT_SIGNATURE_NONE;
+    if (!seal->holds) return LT_SIGNATURE_WRONG;
+    return lt_keyring_find(keys, seal->public_key) != NULL ? LT_SIGNATURE_KNOWN : LT_SIGNATURE_UNKNOWN;
+}
+
+/* What the signature at the end of a sealed log is worth here. */
+static void check_seal(struct log *log) {
+    struct lt_proof *proof = log->proof;
+    struct lt_seal seal = lt_log_reader_seal(log->reader);
+    struct lt_proved_log *r = &log->result;
+    int64_t at = lt_log_reader_offset(log->reader);
+    r->signature = worth_of(&seal, proof->options.keys);
+    r->by_recovery = seal.is_signed && seal.by_recovery;
+    if (seal.is_signed) lt_key_id(seal.public_key, r->key_id);
+    if (r->signature == LT_SIGNATURE_WRONG)
+        lt_proof_finding(proof, r->path, at, "key %s did not sign this end, of %lld events: events were changed, added or cut off after it was signed", r->key_id,
+                         (long long)r->head.rows);
+    else if (r->signature == LT_SIGNATURE_UNKNOWN && proof->options.keys->count > 0)
+        lt_proof_finding(proof, r->path, at, "is signed by key %s, which is not known here: if it is a station of yours, put its .pub beside your key or name it with --key",
+                         r->key_id);
+    else if (r->signature == LT_SIGNATURE_NONE && log->wanted_key[0] != '\0')
+        lt_proof_finding(proof, r->path, at, "is not signed, but its session was to be signed by key %s", log->wanted_key);
+    else if (r->signature == LT_SIGNATURE_NONE && proof->options.want_signed)
+        lt_proof_finding(proof, r->path, at, "is not signed");
+    else if (!log->broken && !lt_log_reader_chain_ok(log->reader))
+        lt_proof_finding(proof, r->path, -1, "the bytes behind the last event are not those that were written");
+}
+
+static void look_at_event(struct log *log, const struct lt_row *row, int64_t offset) {
+    if (log->result.head.rows == 1) memcpy(log->first, row->chain, sizeof log->first);
+    if (lt_str_eq(row->event_type, LT_STR("clock.stepped"))) log->result.clock_steps++;
+    if (lt_str_eq(row->event_type, LT_STR("session.started")) && log->result.head.rows == 1) {
+        yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+        const char *key = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "signing_key"));
+        snprintf(log->wanted_key, sizeof log->wanted_key, "%s", key == NULL ? "" : key);
+        yyjson_doc_free(doc);
+    }
+    if (log->proof->with_links) lt_links_add_event(&log->proof->links, row, log->result.path, offset);
+}
+
+static void check_events(struct log *log, struct litmus_error *error) {
+    struct lt_row row;
+    while ((log->result.end = lt_log_next(log->reader, &row, error)) == LT_LOG_EVENT || log->result.end == LT_LOG_DAMAGED) {
+        if (log->result.end == LT_LOG_DAMAGED) {
+            struct lt_log_damage damage = lt_log_reader_damage(log->reader);
+            lt_proof_finding(log->proof, log->result.path, damage.offset, "%lld bytes are damaged: %s", (long long)damage.bytes, damage.what == NULL ? "no event" : damage.what);
+            log->broken = true;
+            continue;
+        }
+        log->proof->events++;
+        log->result.head = lt_log_reader_head(log->reader);
+        int64_t offset = lt_log_reader_row_offset(log->reader);
+        look_at_event(log, &row, offset);
+        if (log->broken || lt_log_reader_chain_ok(log->reader)) continue;
+        lt_proof_finding(log->proof, log->result.path, offset, "the chain breaks at event %lld, id %.*s, %.*s: it or what came before it was changed, removed or moved",
+                         (long long)log->result.head.rows, LT_STR_ARG(row.id), LT_STR_ARG(row.event_type));
+        log->broken = true;
+    }
+    log->result.head = lt_log_reader_head(log->reader);
+}
+
+void lt_proof_log(struct lt_proof *proof, const char *path) {
+    struct log log = {.proof = proof, .result = {.path = path}};
+    struct litmus_error error = {0};
+    int64_t before = proof->findings;
+    struct lt_str own = lt_arena_str(&proof->arena, lt_str_of(path));
+    if (own.p != NULL) (void)lt_map_put(&proof->read, own, 0, 1);
+    proof->logs++;
+    if (lt_log_reader_open(path, &log.reader, &error) != LITMUS_OK) {
+        lt_proof_finding(proof, path, -1, "%s", error.text);
+        return;
+    }
+    lt_log_reader_check_chain(log.reader);
+    check_events(&log, &error);
+    check_end(&log, &error);
+    if (log.result.end == LT_LOG_SEALED) check_seal(&log);
+    if (log.result.end == LT_LOG_SEALED) proof->signatures[log.result.signature]++;
+    else proof->unsealed++;
+    proof->clock_steps += log.result.clock_steps;
+    if (proof->with_links && log.result.head.identity[0] != '\0') lt_links_add_log(&proof->links, &log.result.head, log.first, log.result.end != LT_LOG_SEALED, path);
+    log.result.findings = proof->findings - before;
+    if (proof->options.log != NULL) proof->options.log(proof->options.self, &log.result);
+    lt_log_reader_free(log.reader);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "prove/proof.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+void lt_proof_init(struct lt_proof *proof, const struct lt_proof_options *options) {
+    *proof = (struct lt_proof){.options = *options};
+    lt_links_init(&proof->links);
+    lt_buf_init(&proof->file);
+    lt_buf_init(&proof->expected);
+    lt_buf_init(&proof->path);
+    lt_arena_init(&proof->arena);
+    lt_map_init(&proof->told);
+    lt_map_init(&proof->read);
+}
+
+void lt_proof_release(struct lt_proof *proof) {
+    lt_links_release(&proof->links);
+    lt_buf_release(&proof->file);
+    lt_buf_release(&proof->expected);
+    lt_buf_release(&proof->path);
+    lt_map_release(&proof->told);
+    lt_map_release(&proof->read);
+    lt_arena_release(&proof->arena);
+}
+
+void lt_proof_finding(struct lt_proof *proof, const char *path, int64_t offset, const char *format, ...) {
+    char what[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    proof->findings++;
+    struct lt_str own = lt_arena_str(&proof->arena, lt_str_of(path));
+    if (own.p != NULL) (void)lt_map_put(&proof->told, own, 0, 1);
+    size_t n = strlen(path);
+    const char *text = n > 0 && strncmp(what, path, n) == 0 && what[n] == ' ' ? what + n + 1 : what; /* named already */
+    proof->options.finding(proof->options.self, path, offset, text);
+}
+
+int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
+    struct lt_log_list list;
+    proof->run_id = run_id;
+    int code = lt_log_find(proof->options.data_dir, session_id, &list, error);
+    for (size_t i = 0; code == LITMUS_OK && i < list.count; i++) lt_proof_log(proof, list.files[i].path);
+    if (code == LITMUS_OK) lt_log_list_release(&list);
+    if (code == LITMUS_OK) code = lt_proof_files(proof, session_id, error);
+    proof->run_id = NULL;
+    return code;
+}
+
+/* ---- everything ---- */
+static void check_session(void *self, const char *session_id) {
+    struct litmus_error error = {0};
+    if (lt_proof_session(self, session_id, NULL, &error) != LITMUS_OK) lt_proof_finding(self, session_id, -1, "%s", error.text);
+}
+
+static void check_orphan(struct lt_proof *proof, const struct lt_table *runs, int64_t row) {
+    struct lt_log_list list = {0};
+    char session[64];
+    struct lt_str id = lt_table_str(runs, lt_table_find(runs, "session_id"), row), path = lt_table_str(runs, lt_table_find(runs, "file_path"), row);
+    snprintf(session, sizeof session, "%.*s", LT_STR_ARG(id));
+    bool known = session[0] != '\0' && lt_log_find(proof->options.data_dir, session, &list, NULL) == LITMUS_OK && list.count > 0;
+    lt_log_list_release(&list);
+    struct lt_str own = known || path.p == NULL ? LT_STR_NULL : lt_arena_str(&proof->arena, path);
+    if (own.p != NULL) lt_proof_finding(proof, own.p, -1, "there is no log of its session to hold it against");
+}
+
+static bool tell_damaged(void *self, const char *path, const char *reason) {
+    struct lt_proof *proof = self;
+    const char *whole = lt_path_join(&proof->path, proof->options.data_dir, path);
+    if (lt_map_get(&proof->told, lt_str_of(whole), 0) == LT_MAP_NONE) lt_proof_finding(proof, whole, -1, "%s", reason);
+    return true;
+}
+
+/* What stands among the logs and belongs to no session is told, too: it may have been a log. */
+static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
+    struct lt_log_list list;
+    int code = lt_log_find(proof->options.data_dir, NULL, &list, error);
+    if (code != LITMUS_OK) return code;
+    for (size_t i = 0; i < list.count; i++) {
+        const char *path = list.files[i].path;
+        struct stat st;
+        if (lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE || lstat(path, &st) != 0 || lt_log_is_live(path)) continue;
+        int64_t before = proof->findings;
+        lt_proof_log(proof, path);
+        bool named = list.files[i].session[0] != '\0'; /* made since the sessions were listed, or by whoever died before he wrote */
+        if (proof->findings == before && !named) lt_proof_finding(proof, path, -1, "is no log: it has no session; move it elsewhere");
+    }
+    lt_log_list_release(&list);
+    return LITMUS_OK;
+}
+
+static void tell_link(void *self, const char *path, const char *text) {
+    lt_proof_finding(self, path, -1, "%s", text);
+}
+
+int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error) {
+    struct lt_table runs;
+    struct lt_run_filter every = {.finished_only = true};
+    proof->with_links = true;
+    int code = lt_links_add_heads(&proof->links, proof->options.data_dir, error); /* first: what comes later is in the logs */
+    if (code == LITMUS_OK) code = lt_query_sessions(query, check_session, proof, error);
+    if (code == LITMUS_OK) code = check_strangers(proof, error);
+    if (code == LITMUS_OK) code = lt_links_check(&proof->links, tell_link, proof, error);
+    if (code == LITMUS_OK) code = lt_query_runs(query, &every, &runs, error);
+    if (code != LITMUS_OK) return code;
+    for (int64_t row = 0; row < lt_table_rows(&runs); row++) check_orphan(proof, &runs, row);
+    lt_table_release(&runs);
+    return lt_query_damaged(query, tell_damaged, proof, error);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * proof.h - is what is on record what was recorded? Each log's chain and signature, each run file against what
+ * its log folds to, byte for byte; and over everything: whether each log that another one names is there as it was
+ * then (FORMAT.md, "Linked"), and whether the catalog says what the files say.
+ */
+#ifndef LT_PROVE_PROOF_H
+#define LT_PROVE_PROOF_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "log/log.h"
+#include "prove/keyring.h"
+#include "prove/links.h"
+#include "query/query.h"
+
+enum lt_signature {
+    LT_SIGNATURE_NONE,    /* nobody signed it, or it is not sealed */
+    LT_SIGNATURE_KNOWN,   /* it holds, by a key of the keyring */
+    LT_SIGNATURE_UNKNOWN, /* it holds, by a key that nobody knows here */
+    LT_SIGNATURE_WRONG,   /* the key it names did not sign this end */
+};
+extern const char *const lt_signature_words[]; /* "none", "known", "unknown", "wrong" */
+
+/* A log that was looked at. */
+struct lt_proved_log {
+    const char *path;
+    struct lt_head head;
+    enum lt_log_status end;
+    enum lt_signature signature;
+    char key_id[LT_KEY_ID_BYTES]; /* "": unsigned */
+    bool by_recovery;             /* sealed after its producer's death */
+    int64_t clock_steps;          /* times that the wall clock was set while it was written */
+    int64_t findings;             /* of this log */
+};
+
+struct lt_proof_options {
+    const char *data_dir;
+    const struct lt_keyring *keys; /* with none in it, an unknown key is told of, but is no finding */
+    bool want_signed;              /* a log that nobody signed is a finding */
+    /* `offset` below 0: the file as a whole. Texts are borrowed for the call. */
+    void (*finding)(void *self, const char *path, int64_t offset, const char *text);
+    void (*log)(void *self, const struct lt_proved_log *log); /* NULL: not told */
+    void *self;
+};
+
+struct lt_proof {
+    struct lt_proof_options options;
+    int64_t logs, events, files, findings;
+    int64_t signatures[4];           /* of the logs, by enum lt_signature */
+    int64_t unsealed, clock_steps;
+    const char *run_id; /* NULL: every run. Borrowed */
+    struct lt_links links;
+    bool with_links;
+    struct lt_buf file, expected, path;
+    struct lt_arena arena;
+    struct lt_map told, read; /* paths that something was found of; logs that were looked at */
+};
+
+/* Borrows what `options` points to. */
+void lt_proof_init(struct lt_proof *proof, const struct lt_proof_options *options);
+void lt_proof_release(struct lt_proof *proof);
+/* Each returns an error only for what keeps it from looking; what it finds goes to the callback.
+ * The logs of a session and its runs' files, or that of one run (NULL: each). */
+int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error);
+/* Everything of the data_dir that `query` is open on, links and catalog included. */
+int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error);
+
+/* ---- between the files of this folder ---- */
+void lt_proof_finding(struct lt_proof *proof, const char *path, int64_t offset, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void lt_proof_log(struct lt_proof *proof, const char *path);
+int lt_proof_files(struct lt_proof *proof, const char *session_id, struct litmus_error *error);
+
+#endif

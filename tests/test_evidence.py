@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signed logs, links between sessions, and what both verifiers (ours and examples/check_evidence.py) say of every kind of tampering."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from test_cli import ok, record, run
+
+pa = pytest.importorskip("pyarrow")
+ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
+
+CHECKER = pathlib.Path(__file__).resolve().parent.parent / "examples/check_evidence.py"
+sys.path.insert(0, str(CHECKER.parent))
+import check_evidence  # noqa: E402
+
+SUITE = """
+    def test_rail(): pass
+    def test_load(): assert 0
+"""
+MOMENTS = ("occurred_at", "received_at")
+SEAL = (b"litmus.sealed_by", b"litmus.public_key", b"litmus.signature")
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A station with a key, and two sessions of it, one after the other."""
+    top = tmp_path_factory.mktemp("station")
+    (top / "litmus.yaml").write_text("signing_key: keys/station.key\n")
+    ok("keygen", "--key", top / "keys/station.key")
+    for suite in ("first", "second"):
+        record(top / suite, top / "data", SUITE)
+        run("daemon", "stop", "-d", top / "data")
+    return top
+
+
+@pytest.fixture
+def station(recorded, tmp_path):
+    """One to spoil."""
+    shutil.copytree(recorded, tmp_path / "station", ignore=shutil.ignore_patterns("*.sock", "*.lock", "catalog*"))
+    return tmp_path / "station"
+
+
+def logs(station):
+    """The producers' logs, oldest first."""
+    return sorted((p for p in station.glob("data/events/*/*.arrow") if pa.ipc.open_file(p).read_all().num_rows > 2), key=lambda p: Log(p).rows[0]["received_at"])
+
+
+# ---- a log, to be written again by somebody who knows the format
+
+
+class Log:
+    def __init__(self, path):
+        self.path = path
+        self.table = pa.ipc.open_file(pa.py_buffer(path.read_bytes())).read_all()
+        self.rows = [{**row, **{m: self.table[m].cast(pa.int64())[i].as_py() for m in MOMENTS}} for i, row in enumerate(self.table.drop_columns(list(MOMENTS)).to_pylist())]
+        self.identity = self.table.schema.metadata[b"litmus.identity"]
+        metadata = self.table.schema.metadata
+        self.seal = {k: v for k, v in metadata.items() if k in SEAL}
+        self.table = self.table.replace_schema_metadata({k: v for k, v in metadata.items() if k not in SEAL})
+
+    def chain_again(self):
+        def text(value):
+            return b"\xff" * 8 if value is None else struct.pack("<q", len(value.encode())) + value.encode()
+
+        last = hashlib.sha256(b"litmus-log-1\n" + self.identity).digest()
+        for r in self.rows:
+            r["chain"] = last = hashlib.sha256(last + text(r["id"]) + text(r["event_type"]) + struct.pack("<qq", r["occurred_at"], r["received_at"]) + text(r["session_id"])
+                                               + text(r["run_id"]) + text(r["json"])).digest()
+
+    def sign(self, key):
+        public = key.public_key().public_bytes_raw()
+        message = b"litmus-seal-1\nproducer\n%d\n%s\n%s\n" % (len(self.rows), self.rows[-1]["chain"].hex().encode(), self.identity)
+        self.seal = {b"litmus.sealed_by": b"producer", b"litmus.public_key": public.hex().encode(), b"litmus.signature": key.sign(message).hex().encode()}
+
+    def forget_key(self):
+        event = json.loads(self.rows[0]["json"])
+        event["signing_key"] = None
+        self.rows[0]["json"] = json.dumps(event)
+
+    def write(self):
+        schema = self.table.schema.with_metadata({**self.table.schema.metadata, **self.seal})
+        columns = [pa.array([r[f.name] for r in self.rows], pa.int64()).cast(f.type) if f.name in MOMENTS else pa.array([r[f.name] for r in self.rows], f.type) for f in schema]
+        with pa.ipc.new_file(self.path, schema) as out:
+            for i in range(len(self.rows)):
+                out.write_batch(pa.record_batch([c[i:i + 1] for c in columns], schema=schema))
+
+
+def edit(log):
+    row = next(r for r in log.rows if r["event_type"] == "test.step_ended")
+    row["json"] = row["json"].replace("failed", "passed")
+
+
+def delete(log):
+    del log.rows[3]
+
+
+def insert(log):
+    log.rows.insert(3, {**log.rows[2], "id": "11111111-1111-4111-8111-111111111111"})
+
+
+def swap(log):
+    log.rows[2], log.rows[3] = log.rows[3], log.rows[2]
+
+
+def cut(log):
+    del log.rows[-2:]
+
+
+def date_back(log):
+    for row in log.rows[2:]:
+        for moment in MOMENTS:
+            row[moment] -= 86_400_000_000
+
+
+def move(log):
+    """A log of the same station, under the name of another."""
+    log.identity = log.identity[:-1] + b"0"
+    log.table = log.table.replace_schema_metadata({**log.table.schema.metadata, b"litmus.identity": log.identity})
+
+
+TAMPERINGS = [edit, delete, insert, swap, cut, date_back, move]
+WAYS = {
+    "as_it_is": (lambda log: None, r"the chain breaks at event \d+|did not sign this end"),
+    "chained_again": (lambda log: log.chain_again(), "did not sign this end"),
+    "signature_dropped": (lambda log: (log.chain_again(), log.seal.clear()), "is not signed, but"),
+    "signed_by_another": (lambda log: (log.chain_again(), log.sign(ed25519.Ed25519PrivateKey.generate())), "which is not known"),
+}
+
+
+def findings(station, *options):
+    done = run("verify", "--all", "--json", "-d", station / "data", *options)
+    assert done.returncode in (0, 1), done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode == 1) == bool(found)
+    return found
+
+
+def second_opinion(station, path):
+    """What is wrong with the log, as the verifier says that shares nothing with ours."""
+    known = [check_evidence.key_of((station / "keys/station.key.pub").read_bytes())]
+    return check_evidence.check_log(path, known)[0]
+
+
+def test_nothing_is_found_where_nothing_was_done(station):
+    assert findings(station, "--signed") == []
+    paths = sorted(station.glob("data/events/*/*.arrow"))
+    done = subprocess.run([sys.executable, CHECKER, "--key", station / "keys/station.key.pub", *paths], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.count("signed by") == len(paths) == 4
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda f: f.__name__)
+def test_both_find_it(station, tampering, way):
+    """And name it: file, place, event; whatever the forger does about chain and signature, but without the station's key."""
+    path = logs(station)[0]
+    log = Log(path)
+    tampering(log)
+    finish, expected = WAYS[way]
+    finish(log)
+    log.write()
+    told = next(f for f in findings(station) if f["file_path"] == str(path) and re.search(expected, f["finding"]))
+    second = second_opinion(station, path)
+    assert told["offset"] > 0 and len(second) == 1 and re.search(expected, second[0])
+    if "chain breaks" in told["finding"]:
+        assert second[0] == told["finding"].split(": it or")[0]
+
+
+def test_the_next_session_tells_what_was_forged_whole(station):
+    """A log that is written anew as if it had never been signed is right in itself; the session after it knows better."""
+    path = logs(station)[0]
+    log = Log(path)
+    edit(log)
+    log.forget_key()
+    log.chain_again()
+    log.seal.clear()
+    log.write()
+    assert second_opinion(station, path) == []
+    found = findings(station)
+    assert [f["finding"] for f in found if f["file_path"] == str(path)][0].startswith("was replaced: ")
+    assert any(f["finding"] == "is not signed" for f in findings(station, "--signed"))
+
+
+def test_the_next_session_tells_what_was_cut(station):
+    path = logs(station)[0]
+    log = Log(path)
+    log.forget_key()
+    cut(log)
+    log.chain_again()
+    log.seal.clear()
+    log.write()
+    assert any(f["finding"].startswith("was cut: ") and f["file_path"] == str(path) for f in findings(station))
+
+
+def test_a_session_cannot_vanish(station):
+    """With its run file and all its logs: the session after it names it."""
+    first, second = logs(station)
+    session = Log(first).rows[0]["session_id"]
+    for path in station.glob(f"data/events/*/{session}-*"):
+        path.unlink()
+    oldest = sorted(station.glob("data/runs/*/*.parquet"))[0]
+    oldest.unlink()
+    found = findings(station)
+    assert any(f["file_path"] == str(second) and f"log {first.stem} is missing" in f["finding"] for f in found), found
+
+
+def test_nor_can_the_last_one(station):
+    second = logs(station)[1]
+    session = Log(second).rows[0]["session_id"]
+    for path in station.glob(f"data/events/*/{session}-*"):
+        path.unlink()
+    sorted(station.glob("data/runs/*/*.parquet"))[-1].unlink()
+    assert any("is missing" in f["finding"] and f["file_path"].endswith("/heads") for f in findings(station))
+
+
+def test_an_archive_is_as_provable(station):
+    ok("archive", "--older-than", "0s", "-d", station / "data")
+    assert findings(station, "--signed") == []
+    assert [second_opinion(station, path) for path in logs(station)] == [[], []]
+    log = Log(logs(station)[0])
+    edit(log)
+    log.chain_again()
+    log.write()
+    assert findings(station)
+
+
+# ---- keys
+
+
+def test_a_key_is_never_replaced(tmp_path):
+    key = tmp_path / "new/station.key"
+    fingerprint = ok("keygen", "--key", key).split()[0]
+    assert key.stat().st_mode & 0o7777 == 0o600 and key.parent.stat().st_mode & 0o077 == 0
+    private = key.read_bytes()
+    again = run("keygen", "--key", key)
+    assert again.returncode == 5 and "--rotate" in again.stderr and key.read_bytes() == private
+    assert ok("keygen", "--public", "--key", key) == (tmp_path / "new/station.key.pub").read_text()
+    rotated = json.loads(ok("keygen", "--rotate", "--json", "--key", key))
+    assert rotated["fingerprint"] != fingerprint
+    assert (tmp_path / f"new/station.key.{fingerprint[:16]}").read_bytes() == private
+    key.unlink()
+    lonely = run("keygen", "--key", key)
+    assert lonely.returncode == 5 and "without its private key" in lonely.stderr
+
+
+def test_a_key_is_read_by_others(tmp_path):
+    """OpenSSL reads both halves, and the fingerprint is what everybody computes."""
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    key = tmp_path / "station.key"
+    fingerprint = ok("keygen", "--key", key).split()[0]
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    der = private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert hashlib.sha256(der).hexdigest() == fingerprint
+
+
+def test_a_key_that_others_can_read_signs_nothing(tmp_path):
+    """And that is on record; the test run goes on."""
+    (tmp_path / "litmus.yaml").write_text("signing_key: station.key\n")
+    ok("keygen", "--key", tmp_path / "station.key")
+    (tmp_path / "station.key").chmod(0o644)
+    record(tmp_path / "suite", tmp_path / "data", SUITE)
+    run("daemon", "stop", "-d", tmp_path / "data")
+    warnings = [json.loads(line) for line in ok("events", "--type", "diagnostic.warning", "--json", "-d", tmp_path / "data").splitlines()]
+    assert len(warnings) == 1 and "chmod 600" in warnings[0]["message"]
+    assert run("verify", "--all", "-d", tmp_path / "data").returncode == 0
+    assert any(f["finding"] == "is not signed" for f in findings(tmp_path, "--signed"))
+
+
+def test_former_keys_stay_known(station):
+    ok("keygen", "--rotate", "--key", station / "keys/station.key")
+    record(station / "third", station / "data", SUITE)
+    run("daemon", "stop", "-d", station / "data")
+    assert findings(station, "--signed") == []
+    assert all("not known" in f["finding"] for f in findings(station, "--key", station / "keys/station.key.pub"))
+    assert findings(station, "--key", station / "keys/station.key.pub")
