@@ -83,7 +83,8 @@ def left_by(exc: BaseException) -> str:
 
 def reported_outcome(report) -> str:
     """Like body_outcome, for a report that came from another process without its exception."""
-    message = getattr(getattr(report.longrepr, "reprcrash", None), "message", None)
+    longrepr = report.longrepr
+    message = _last_error(longrepr) if isinstance(longrepr, str) else getattr(getattr(longrepr, "reprcrash", None), "message", None)
     if not message:
         return "failed"
     name = one_line(message).split(":")[0]
@@ -118,11 +119,22 @@ def failure(report, exc: BaseException | None = None) -> str:
     return one_line(f"{type(exc).__name__}: {exc}")
 
 
+def _last_error(traceback: str) -> str | None:
+    """What the last exception of a printed traceback says: the first line of its `E` block (pytest-forked sends text)."""
+    found, inside = None, False
+    for line in traceback.splitlines():
+        begins = line.startswith("E  ")
+        if begins and not inside:
+            found = line[1:].strip()
+        inside = begins
+    return found
+
+
 def _crash(longrepr: object) -> object:
     if longrepr is None:
         return ""
     if isinstance(longrepr, str):
-        return longrepr
+        return _last_error(longrepr) or longrepr
     crash = getattr(longrepr, "reprcrash", None)
     message = getattr(crash, "message", None)
     if message:

@@ -38,6 +38,8 @@ def pytest_runtest_protocol(item, nextitem):
     child = os.fork()
     if child == 0:
         reports = runtestprotocol(item, log=False)
+        for report in reports:
+            if hasattr(report.longrepr, "toterminal"): report.longrepr = str(report.longrepr)
         with open(path, "wb") as f: pickle.dump([r._to_json() for r in reports], f)
         os._exit(0)
     _, status = os.waitpid(child, 0)
