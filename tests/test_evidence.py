@@ -124,7 +124,7 @@ def date_back(log):
 
 def move(log):
     """A log of the same station, under the name of another."""
-    log.identity = log.identity[:-1] + b"0"
+    log.identity = log.identity[:-1] + b"%d" % ((int(log.identity[-1:]) + 1) % 10)
     log.table = log.table.replace_schema_metadata({**log.table.schema.metadata, b"litmus.identity": log.identity})
 
 
@@ -282,3 +282,18 @@ def test_former_keys_stay_known(station):
     assert findings(station, "--signed") == []
     assert all("not known" in f["finding"] for f in findings(station, "--key", station / "keys/station.key.pub"))
     assert findings(station, "--key", station / "keys/station.key.pub")
+
+
+def test_what_was_pruned_is_no_alarm(station):
+    """Its removal is on record, signed like everything else; what is removed besides is still missed."""
+    first, second = logs(station)
+    ok("prune", "--keep", "0s", "--yes", "-d", station / "data")
+    assert not first.exists() and not second.exists()
+    assert findings(station, "--signed") == []
+    record(station / "third", station / "data", SUITE)
+    run("daemon", "stop", "-d", station / "data")
+    assert findings(station, "--signed") == []
+    for path in station.glob("data/events/*/*.arrow"):
+        if any(row["event_type"] == "retention.pruned" for row in Log(path).rows):
+            path.unlink()
+    assert any("is missing" in f["finding"] for f in findings(station))
