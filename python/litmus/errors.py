@@ -15,6 +15,7 @@ __all__ = [
     "InvalidArgument",
     "LitmusError",
     "OutOfMemory",
+    "OutsideLimit",
     "RunNotFound",
     "StateError",
     "StorageError",
@@ -121,6 +122,12 @@ class OutOfMemory(LitmusError, MemoryError):
     code = "ENOMEM"
 
 
+class OutsideLimit(LitmusError, AssertionError):
+    """The core verified a value that is outside its limit; it is on record."""
+
+    code = "ELIMIT"
+
+
 _CLASSES: dict[str, type[LitmusError]] = {
     "EINVAL": InvalidArgument,
     "EEVENT": EventError,
@@ -135,6 +142,7 @@ _CLASSES: dict[str, type[LitmusError]] = {
     "ENOMEM": OutOfMemory,
     "ECONFIG": ConfigError,
     "ESTATE": StateError,
+    "ELIMIT": OutsideLimit,
 }
 
 

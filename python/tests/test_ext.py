@@ -586,6 +586,7 @@ def test_errors_by_code():
         "ENOMEM": (errors.OutOfMemory, MemoryError),
         "ECONFIG": (errors.ConfigError, errors.LitmusError),
         "ESTATE": (errors.StateError, RuntimeError),
+        "ELIMIT": (errors.OutsideLimit, AssertionError),
     }
     assert set(wanted) == set(_litmus.codes) - {"OK"}
     for name, classes in wanted.items():
