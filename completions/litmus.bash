@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events channel recall sql export import compact gate concede note materialize rebuild verify keygen archive prune daemon completion help version"
+        words="runs show events channel recall sql export import compact gate concede note materialize rebuild reindex verify keygen archive prune daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -85,6 +85,11 @@ _litmus() {
     rebuild)
         case $current in
         -*) words=' -d --data-dir -j --json --dry-run --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    reindex)
+        case $current in
+        -*) words=' -d --data-dir -j --json --no-color -q --quiet -v --verbose -h --help' ;;
         *) words='' ;;
         esac ;;
     verify)

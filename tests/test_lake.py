@@ -214,3 +214,15 @@ def test_random_histories(tmp_path, seed):
         assert by_view(tmp_path) == naive(tmp_path), step
     compact(tmp_path)
     assert by_view(tmp_path) == by_glob(tmp_path) == naive(tmp_path)
+
+
+def test_the_daemon_compacts_when_it_has_nothing_else_to_do(history):
+    """It leaves when idle, which is after that: nothing is waited for but its end."""
+    few = environment(LITMUS_COMPACT_RUNS="1000", LITMUS_DAEMON_IDLE="0.2")
+    many = environment(LITMUS_COMPACT_RUNS="6", LITMUS_DAEMON_IDLE="0.2")
+    command = [LITMUS, "daemon", "--foreground", "-d", str(history)]
+    assert subprocess.run(command, env=few, timeout=60, capture_output=True).returncode == 0
+    assert not list(history.glob("lake/month=*/*.parquet"))  # not worth it
+    done = subprocess.run(command, env=many, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0 and "lake: 6 runs into 1 files" in done.stdout + done.stderr
+    assert by_view(history) == by_glob(history) == naive(history)

@@ -175,6 +175,10 @@ long lt_files_limit(long files_max) {
     return limit.rlim_cur > (rlim_t)files_max ? files_max : (long)limit.rlim_cur;
 }
 
+void lt_thread_nice(void) {
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
+}
+
 /* The sanitizers bring a malloc of their own; to meddle with the one behind it breaks that. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 void lt_memory_tame(int threads) {

@@ -187,6 +187,7 @@ int lt_cmd_note(struct lt_cli *cli);
 int lt_cmd_prune(struct lt_cli *cli);
 int lt_cmd_materialize(struct lt_cli *cli);
 int lt_cmd_rebuild(struct lt_cli *cli);
+int lt_cmd_reindex(struct lt_cli *cli);
 int lt_cmd_keygen(struct lt_cli *cli);
 int lt_cmd_archive(struct lt_cli *cli);
 int lt_cmd_verify(struct lt_cli *cli);

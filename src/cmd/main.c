@@ -86,6 +86,10 @@ const struct lt_command lt_commands[] = {
      "Writes the Parquet file of each run again from its log, under its old name and with the same bytes, and names those that changed.\n"
      "Files that no log accounts for are left alone.",
      "litmus rebuild --dry-run\nrm -r runs catalog.sqlite; litmus rebuild -d ."},
+    {"reindex", lt_cmd_reindex, "", 0, 0, OPT(JSON), NULL, "make the catalog of runs anew from their files",
+     "Removes the catalog and reads every run file again, which is never needed after files came, went or changed: the catalog notices.\n"
+     "It helps after the clock or a copy changed files without a trace in size and time stamp. Names the files that cannot be read.",
+     "litmus reindex"},
     {"verify", lt_cmd_verify, "[RUN|SESSION]", 0, 1, OPT(ALL) | OPT(KNOWN_KEY) | OPT(SIGNED) | OPT(JSON), "run", "prove that what is on record is what was recorded",
      "Checks the hash chain and the signature of each log of the run's session, and that the run's file is byte for byte what its log folds\n"
      "to. Names what differs by file, byte and event, and then exits with 1. Without a run it checks the last one. --all checks everything,\n"

@@ -50,6 +50,8 @@ struct scan {
     bool locked_out;    /* another process kept the lock: answer from what is known */
     int writes;
     int64_t began_us;
+    const struct lt_catalog_progress *progress; /* NULL: nobody asks */
+    int64_t taken, all;                         /* run files read, of those there are; with progress */
 };
 
 static int no_memory(struct litmus_error *error) {
@@ -163,6 +165,7 @@ static int take_run_file(struct scan *s, const char *dir, struct lt_store_entry 
     lt_table_init(&rows);
     lt_buf_init(&relative);
     lt_path_join(&relative, dir, file.name);
+    if (s->progress != NULL) s->progress->on_file(s->progress->self, ++s->taken, s->all);
     int code = lt_parquet_read(absolute(s, dir, file.name), lt_summary_columns, lt_summary_column_count, &rows, &why);
     if (code == LITMUS_OK) code = lt_summary_of(&rows, (struct lt_str){relative.p, relative.n}, &summary, &why);
     bool read = code == LITMUS_OK, go = false;
@@ -524,6 +527,39 @@ static int refresh(struct scan *s, void *self, struct litmus_error *error) {
 
 int lt_catalog_refresh(struct lt_catalog *catalog, struct litmus_error *error) {
     return with_catalog(catalog, refresh, NULL, error);
+}
+
+/* ---- from nothing ---- */
+
+static int64_t count_files(struct scan *s, const char *dir) {
+    int64_t count = 0;
+    DIR *folder = opendir(absolute(s, dir, NULL));
+    for (const struct dirent *e; folder != NULL && (e = readdir(folder)) != NULL;) count += wanted_name(e->d_name, kinds[0].suffix);
+    if (folder != NULL) closedir(folder);
+    return count;
+}
+
+static int64_t count_all(struct scan *s) {
+    struct lt_buf dir;
+    lt_buf_init(&dir);
+    int64_t count = count_files(s, kinds[0].root);
+    DIR *root = opendir(absolute(s, kinds[0].root, NULL));
+    for (const struct dirent *e; root != NULL && (e = readdir(root)) != NULL;)
+        if (wanted_folder(e)) count += count_files(s, lt_path_join(&dir, kinds[0].root, e->d_name));
+    if (root != NULL) closedir(root);
+    lt_buf_release(&dir);
+    return count;
+}
+
+static int refresh_telling(struct scan *s, void *self, struct litmus_error *error) {
+    s->progress = self;
+    s->all = count_all(s);
+    return scan_all(s, error);
+}
+
+int lt_catalog_rebuild(struct lt_catalog *catalog, struct lt_catalog_progress *progress, struct litmus_error *error) {
+    int code = lt_store_reset(catalog, error);
+    return code == LITMUS_OK ? with_catalog(catalog, refresh_telling, progress, error) : code;
 }
 
 struct recheck {

@@ -11,6 +11,7 @@
 #include "materialize/parquet.h"
 #include "materialize/rows.h"
 #include "query/catalog_store.h"
+#include "query/lake.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,4 +282,10 @@ int lt_query_sessions(struct lt_query *q, void (*each)(void *self, const char *s
 
 int lt_query_damaged(struct lt_query *q, bool (*each)(void *self, const char *path, const char *reason), void *self, struct litmus_error *error) {
     return lt_catalog_damaged(q->catalog, each, self, error);
+}
+
+int lt_query_reindex(struct lt_query *query, void (*on_file)(void *self, int64_t done, int64_t all), void *self, struct litmus_error *error) {
+    int code = lt_catalog_rebuild(query->catalog, &(struct lt_catalog_progress){on_file, self}, error);
+    if (code == LITMUS_OK) lt_lake_sync(query);
+    return code;
 }

@@ -78,6 +78,8 @@ int lt_query_unfinished(struct lt_query *query, void (*each)(void *self, const c
 void lt_query_take_as_is(struct lt_query *query);
 /* Every session with a log, oldest log first. Refreshes first. */
 int lt_query_sessions(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
+/* Makes the catalog anew from the files; `on_file` is told how many of how many run files were read. */
+int lt_query_reindex(struct lt_query *query, void (*on_file)(void *self, int64_t done, int64_t all), void *self, struct litmus_error *error);
 /* Files that are left out of every listing because they cannot be read. */
 int lt_query_damaged(struct lt_query *query, bool (*each)(void *self, const char *path, const char *reason), void *self,
                      struct litmus_error *error);

@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "base/process.h"
 #include "materialize/range_lock.h"
+#include "serve/compacting.h"
 #include "serve/control.h"
 #include "serve/hands.h"
 
@@ -44,6 +45,7 @@ enum {
 #define SYNC_US ((int64_t)1000 * 1000)
 #define SAVE_US ((int64_t)60 * 1000 * 1000)
 #define LOCK_WAIT_US ((int64_t)500 * 1000)
+#define COMPACT_US ((int64_t)10 * 1000 * 1000) /* of quiet; or a quarter of the time after which we leave */
 
 struct daemon {
     char *data_dir; /* real path */
@@ -59,6 +61,8 @@ struct daemon {
     struct lt_pool *pool;
     struct lt_hands hands;
     struct lt_control control;
+    struct lt_compacting compacting;
+    int64_t compacted; /* runs materialised when the lake was looked at last */
     int64_t watch_at, tick_at, sync_at, save_at, check_at;
     int64_t active_us; /* when a job or an event came last */
 };
@@ -209,11 +213,28 @@ static void run_timers(struct daemon *d, int64_t now) {
     }
 }
 
+static bool is_busy(struct daemon *d) {
+    return d->follow.job_count > 0 || d->follow.unread_count > 0 || lt_folders_listing(&d->folders) || lt_control_waiting(&d->control) > 0;
+}
+
 static bool has_work(struct daemon *d) {
     struct lt_follow_counts counts;
-    if (d->follow.job_count > 0 || d->follow.unread_count > 0 || lt_folders_listing(&d->folders) || lt_control_waiting(&d->control) > 0) return true;
+    if (is_busy(d)) return true;
     lt_follow_count(&d->follow, &counts);
     return counts.live > 0;
+}
+
+/* In a quiet moment, once after the runs that came; work that comes sends it away. */
+static void tend_lake(struct daemon *d, int64_t now) {
+    int64_t quiet = d->idle_us / 4 < COMPACT_US ? d->idle_us / 4 : COMPACT_US;
+    if (lt_compacting_reap(&d->compacting))
+        lt_journal_say(&d->journal, "lake: %lld runs into %lld files", (long long)d->compacting.runs, (long long)d->compacting.files);
+    if (is_busy(d)) {
+        lt_compacting_yield(&d->compacting);
+    } else if (d->compacted != d->follow.materialized && now - d->active_us >= quiet) {
+        d->compacted = d->follow.materialized;
+        lt_compacting_start(&d->compacting);
+    }
 }
 
 /* An upgrade: the next producer starts the new program. */
@@ -271,6 +292,7 @@ static bool turn(struct daemon *d) {
     start_jobs(d);
     lt_control_resolve(&d->control);
     start_jobs(d); /* what those who wait asked for */
+    tend_lake(d, now);
     return listing || d->follow.unread_head != NULL;
 }
 
@@ -293,7 +315,7 @@ static bool may_leave(struct daemon *d) {
         d->follow.activity_us = lt_monotonic_us();
         return false;
     }
-    if (idle < idle_us(d)) return false;
+    if (idle < idle_us(d) || lt_compacting_runs(&d->compacting)) return false;
     lt_folders_save(&d->folders);
     stop_listening(d);
     drain_watch(d);
@@ -403,6 +425,7 @@ static int begin(struct daemon *d, struct litmus_error *error) {
 }
 
 static void end(struct daemon *d) {
+    lt_compacting_release(&d->compacting);
     if (!d->gone) stop_listening(d);
     else lt_control_release(&d->control);
     if (d->pool != NULL) {
@@ -424,6 +447,7 @@ static int work(struct daemon *d, struct litmus_error *error) {
     lt_journal_open(&d->journal, d->foreground ? NULL : lt_path_join(&path, d->data_dir, "daemon.log"));
     lt_buf_release(&path);
     struct litmus_error why = {0};
+    lt_compacting_init(&d->compacting, d->data_dir);
     int code = begin(d, &why);
     if (code == LITMUS_OK) {
         lt_journal_say(&d->journal, "litmus %s at work on %s", litmus_version(), d->data_dir);
@@ -453,6 +477,8 @@ int lt_daemon_run(const struct lt_daemon_options *options, struct litmus_error *
     d->dir_fd = d->lock_fd = d->signal_fd = d->control.fd = d->follow.lock_fd = -1;
     d->foreground = options->foreground;
     d->idle_us = idle_wanted(options);
+    d->compacted = -1;
+    d->active_us = lt_monotonic_us();
     if (!options->foreground) lt_close_inherited();
     struct litmus_error why = {0};
     int code = set_up(d, options, &why);
