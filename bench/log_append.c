@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * log_append.c - what an append costs over a raw write(2) of the same bytes, in the same run on the
- * same folder, and how fast a log is read. Usage: log_append [folder] [events]
+ * same folder, how fast a log is read, and what of the append is the chain; what a seal's signature costs.
+ * Usage: log_append [folder] [events]
  */
 #include "bench.h"
 
@@ -69,14 +70,51 @@ static double bench_read(const char *path, bool chain) {
     return us;
 }
 
+/* us per event for the chain of the rows of bench_append alone. */
+static double bench_chain(int events, size_t json_bytes) {
+    struct lt_chain *chain = lt_chain_new();
+    char *json = malloc(json_bytes);
+    unsigned char last[LT_CHAIN_BYTES], next[LT_CHAIN_BYTES];
+    if (chain == NULL || json == NULL) die("memory", NULL);
+    memset(json, 'x', json_bytes);
+    lt_chain_start(chain, "12345678-1234-4123-8123-123456789abc-1", last);
+    double start = bench_now_us();
+    for (int i = 0; i < events; i++) {
+        struct lt_row row = {.id = LT_STR("87654321-1234-4123-8123-123456789abc"), .event_type = LT_STR("test.measurement"),
+            .occurred_at = 1700000000000000 + i, .received_at = 1700000000000000 + i, .session_id = LT_STR("12345678-1234-4123-8123-123456789abc"),
+            .run_id = LT_STR("aaaaaaaa-1234-4123-8123-123456789abc"), .json = {json, json_bytes - (size_t)(i % 8)}};
+        lt_chain_next(chain, last, &row, next);
+        memcpy(last, next, sizeof last);
+    }
+    double us = (bench_now_us() - start) / events;
+    lt_chain_free(chain);
+    free(json);
+    return us;
+}
+
+/* us for one signature: once a log. */
+static double bench_sign(void) {
+    enum { SIGNATURES = 200 };
+    struct litmus_error error = {0};
+    struct lt_key *key = NULL;
+    unsigned char signature[LT_KEY_SIGNATURE_BYTES];
+    if (lt_key_new(&key, &error) != LITMUS_OK) die("key", &error);
+    double start = bench_now_us();
+    for (int i = 0; i < SIGNATURES; i++)
+        if (lt_key_sign(key, "litmus-seal-1\n", 14, signature, &error) != LITMUS_OK) die("sign", &error);
+    double us = (bench_now_us() - start) / SIGNATURES;
+    lt_key_free(key);
+    return us;
+}
+
 int main(int argc, char **argv) {
     const char *folder = argc > 1 ? argv[1] : "/tmp/log_append";
     int events = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 100000;
     const size_t sizes[] = {350, 700, 1400, 4000};
     mkdir(folder, 0777);
-    printf("%8s %8s %10s %10s %6s %12s %12s\n", "json", "bytes", "raw us", "append us", "x", "read ev/s", "+chain ev/s");
+    printf("%8s %8s %10s %10s %6s %12s %12s %10s %10s\n", "json", "bytes", "raw us", "append us", "x", "read ev/s", "+chain ev/s", "chain us", "sign us");
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        double append = 1e9, raw = 1e9, read = 1e9, chain = 1e9;
+        double append = 1e9, raw = 1e9, read = 1e9, chain = 1e9, hash = 1e9, sign = 1e9;
         size_t bytes = 0;
         for (int round = 0; round < 5; round++) { /* the best of each: the rest is the neighbours' */
             char *path;
@@ -88,10 +126,12 @@ int main(int argc, char **argv) {
             if ((us = bench_raw(folder, events, bytes)) < raw) raw = us;
             if ((us = bench_read(path, false)) < read) read = us;
             if ((us = bench_read(path, true)) < chain) chain = us;
+            if ((us = bench_chain(events, sizes[s])) < hash) hash = us;
+            if ((us = bench_sign()) < sign) sign = us;
             unlink(path);
             free(path);
         }
-        printf("%8zu %8zu %10.2f %10.2f %6.2f %12.0f %12.0f\n", sizes[s], bytes, raw, append, append / raw, 1e6 / read, 1e6 / chain);
+        printf("%8zu %8zu %10.2f %10.2f %6.2f %12.0f %12.0f %10.2f %10.2f\n", sizes[s], bytes, raw, append, append / raw, 1e6 / read, 1e6 / chain, hash, sign);
     }
     return 0;
 }
