@@ -19,7 +19,7 @@ import sys
 
 import pytest
 
-from litmus.plugin import NESTED, flag, load
+from litmus.plugin import NESTED, NOT_RECORDED, flag, load
 
 _context, _measure, _verdict = load("_context"), load("_measure"), load("_verdict")
 _getpid = os.getpid  # a test may put something else in its place
@@ -172,7 +172,7 @@ class _Part:
             self.trouble = f"{what}: {text}" if what else text
 
     def open(self, **arguments) -> bool:
-        """Opens the session; False when that fails (noted), pytest.UsageError when it is required."""
+        """Opens the session; False when that fails (noted); it ends the run with NOT_RECORDED when it is required."""
         try:
             load("errors", "_exe")  # which the core asks for
             from litmus import _litmus
@@ -188,7 +188,7 @@ class _Part:
         except Exception as exc:
             self.fail(exc)
             if self.required:
-                raise pytest.UsageError(f"litmus: cannot record, and recording is required: {self.trouble}") from None
+                pytest.exit(f"litmus: cannot record, and recording is required: {self.trouble}", NOT_RECORDED)
             return False
 
     def settings(self) -> dict:
@@ -344,7 +344,7 @@ class _Part:
     def enforce(self, session) -> None:
         """Recording is required and something is missing: a run that passed must not look it."""
         if self.required and self.trouble is not None and int(session.exitstatus) in (0, 5):
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            session.exitstatus = NOT_RECORDED
 
     def pytest_terminal_summary(self, terminalreporter) -> None:
         try:
@@ -380,7 +380,7 @@ class Recorder(_Part):
     def pytest_runtestloop(self, session) -> None:
         try:
             self.begin(session)
-        except pytest.UsageError:
+        except pytest.exit.Exception:  # required, and not possible
             raise
         except Exception as exc:
             self.fail(exc)
@@ -510,7 +510,7 @@ class Controller(_Part):
                 self.begin()
             if self.session is not None:
                 node.workerinput["litmus"] = self.share(node)
-        except pytest.UsageError:
+        except pytest.exit.Exception:  # required, and not possible
             raise
         except Exception as exc:
             self.fail(exc)

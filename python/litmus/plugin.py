@@ -25,6 +25,7 @@ FIELDS = (
 )
 
 NESTED = "LITMUS_RECORDING"  # set while we record: a pytest that a test starts inherits it
+NOT_RECORDED = 74  # exit code of pytest when recording is required and something is not on record (EX_IOERR; none of pytest's own)
 
 
 def pytest_addoption(parser) -> None:
@@ -128,7 +129,7 @@ def _play(config, part: str, *arguments) -> None:
         player = getattr(load("_recorder"), part)(config, *arguments)
     except Exception as exc:  # a broken installation is no reason to break the tests
         if flag(config.option, "required"):
-            raise pytest.UsageError(f"litmus: cannot record, and recording is required: {exc}") from None
+            pytest.exit(f"litmus: cannot record, and recording is required: {exc}", NOT_RECORDED)
         sys.stderr.write(f"litmus: not recorded: {type(exc).__name__}: {exc}\n")
         return
     config.pluginmanager.register(player, "litmus-recorder")

@@ -65,6 +65,7 @@ struct errno_row {
 static const struct errno_row errno_rows[] = {
     {ENOSPC, LITMUS_ENOSPC, "free some space or choose another data_dir"},
     {EDQUOT, LITMUS_ENOSPC, "the quota is reached: free some space or choose another data_dir"},
+    {EFBIG, LITMUS_ENOSPC, "the limit on the size of a file is reached: raise it (ulimit -f)"},
     {EACCES, LITMUS_EPERM, "give this user the right, or choose another data_dir"},
     {EPERM, LITMUS_EPERM, "give this user the right, or choose another data_dir"},
     {EROFS, LITMUS_EPERM, "the file system is read-only: choose another data_dir"},

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,6 +96,12 @@ const struct lt_io lt_io_os = {os_open,  os_write,  os_fdatasync, os_fsync, os_f
 
 int64_t lt_mtime_ns(const struct stat *st) {
     return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+int lt_io_short_errno(int64_t size) {
+    struct rlimit limit;
+    bool limited = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return limited && (uint64_t)size > limit.rlim_cur ? EFBIG : ENOSPC;
 }
 
 int lt_io_write_all(const struct lt_io *io, int fd, const void *bytes, size_t n, size_t *done) {

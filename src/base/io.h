@@ -32,6 +32,9 @@ extern const struct lt_io lt_io_os; /* the real calls; EINTR is retried */
 
 int64_t lt_mtime_ns(const struct stat *st); /* when the content was changed last, since 1970 */
 
+/* errno of a write that took less than asked, of a file that was to get `size` bytes: EFBIG where the process may
+ * not make it so large, else ENOSPC. Asked without another write, which SIGXFSZ may answer. */
+int lt_io_short_errno(int64_t size);
 /* Writes all of it; a short write is continued. 0, or -1 with errno; *done (may be NULL) gets the
  * bytes that are in the file by then. */
 int lt_io_write_all(const struct lt_io *io, int fd, const void *bytes, size_t n, size_t *done);

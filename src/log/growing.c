@@ -116,7 +116,7 @@ static int write_start(struct lt_growing *file, struct litmus_error *error) {
         return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a %s", file->kind->file);
     const struct lt_io *io = file->io;
     ssize_t put = io->write(io->self, file->fd, file->out.p, file->out.n);
-    if (put != (ssize_t)file->out.n) return lt_fail_os(error, put < 0 ? errno : ENOSPC, "write", file->path);
+    if (put != (ssize_t)file->out.n) return lt_fail_os(error, put < 0 ? errno : lt_io_short_errno((int64_t)file->out.n), "write", file->path);
     file->size = put;
     return LITMUS_OK;
 }
@@ -174,7 +174,7 @@ int lt_growing_write(struct lt_growing *file, const void *bytes, size_t n, struc
     const struct lt_io *io = file->io;
     ssize_t done = io->write(io->self, file->fd, bytes, n);
     if (done == (ssize_t)n) return LITMUS_OK;
-    int code = lt_fail_os(error, done < 0 ? errno : ENOSPC, "write", file->path); /* a file takes less than asked when it is full */
+    int code = lt_fail_os(error, done < 0 ? errno : lt_io_short_errno(file->size + (int64_t)n), "write", file->path);
     if (io->ftruncate(io->self, file->fd, file->size) != 0) refuse(file, "a failed write could not be cut off again", errno);
     return code;
 }

@@ -98,7 +98,7 @@ int lt_torn_cut(const struct lt_io *io, int fd, const char *path, int64_t size, 
 int lt_torn_append(const struct lt_io *io, int fd, const char *path, int64_t size, const struct lt_buf *bytes, const char *what, struct litmus_error *error) {
     ssize_t put = io->write(io->self, fd, bytes->p, bytes->n);
     if (put == (ssize_t)bytes->n) return LITMUS_OK;
-    int code = lt_fail_os(error, put < 0 ? errno : ENOSPC, what, path);
+    int code = lt_fail_os(error, put < 0 ? errno : lt_io_short_errno(size + (int64_t)bytes->n), what, path);
     io->ftruncate(io->self, fd, size); /* if this fails too, the next recovery finds a torn end again */
     return code;
 }
