@@ -52,14 +52,24 @@ static bool on_run_started(struct fold *f) {
     struct lt_run *run = f->run;
     if (run->has_started) return true;
     run->has_started = true;
+    struct lt_str scanned = run->dut_serial; /* before the start */
 #define TAKE(field) run->field = lt_get_str(&run->arena, f->root, #field);
     CONTEXT(TAKE)
 #undef TAKE
-    if (run->dut_serial.p == NULL) run->dut_serial = LT_STR("");
+    run->serial_given = run->dut_serial.n > 0;
+    if (!run->serial_given) run->dut_serial = scanned.p == NULL ? LT_STR("") : scanned;
     run->started = (struct lt_int){f->row->occurred_at, true};
     run->pid = lt_get_int(f->root, "pid");
     take_environment(run);
     return lt_values_merge(&run->arena, &run->custom, yyjson_obj_get(f->root, "custom_metadata"), true);
+}
+
+/* A run that was started without a serial has the one that was scanned last. */
+static bool on_dut_scanned(struct fold *f) {
+    struct lt_run *run = f->run;
+    struct lt_str serial = lt_get_str(&run->arena, f->root, "dut_serial");
+    if (!run->serial_given && serial.n > 0) run->dut_serial = serial;
+    return true;
 }
 
 static bool on_run_ended(struct fold *f) {
@@ -415,6 +425,7 @@ static bool (*const handlers[LT_EVENT_COUNT])(struct fold *) = {
     [LT_EVENT_MEASUREMENT] = on_measurement,
     [LT_EVENT_OBSERVATION] = on_observation,
     [LT_EVENT_INSTRUMENT_CONNECTED] = on_instrument_connected,
+    [LT_EVENT_DUT_SCANNED] = on_dut_scanned,
 };
 
 /* Said of the run from outside, at any time: nothing of the run's rows follows from it. */

@@ -94,6 +94,7 @@ struct lt_run {
     struct lt_arena arena;
     /* context: run.started and run.ended */
     bool has_started, has_ended;
+    bool serial_given; /* with run.started: what is scanned changes nothing */
     struct lt_str run_id, session_id, slot_id, station_id, station_name, station_type, station_location, station_hostname;
     struct lt_str dut_serial, dut_part_number, dut_revision, dut_lot_number, product_id, product_name, product_revision;
     struct lt_str operator_id, operator_name, fixture_id, test_phase, project_name, git_commit, git_branch, git_remote;
