@@ -12,8 +12,6 @@ from litmus.errors import ConfigError  # noqa: E402
 SIDE = """limits:
   test_rail: {rail: {low: 1, high: 2}}
   TestA::test_rail: {rail: {low: 3}}
-vectors:
-  test_sweep: {load: [1, 2]}
 """
 
 
@@ -31,7 +29,7 @@ def test_a_test_is_named_by_itself_and_with_its_class(test_file):
     files = _sidefile.SideFiles()
     assert values(files, "limits", test_file, "test_x.py::test_rail") == [{"rail": {"low": 1, "high": 2}}]
     assert values(files, "limits", test_file, "test_x.py::TestA::test_rail") == [{"rail": {"low": 1, "high": 2}}, {"rail": {"low": 3}}]
-    assert values(files, "vectors", test_file, "test_x.py::test_rail") == []
+    assert values(files, "limits", test_file, "test_x.py::test_other") == []
     assert values(files, "limits", "test_without.py", "test_without.py::test_rail") == []
 
 
@@ -53,6 +51,7 @@ def test_a_file_is_read_once(test_file, tmp_path):
     "text, words",
     [
         ("limts: {}\n", "line 1, column 1: no key `limts`; did you mean limits?"),
+        ("limits: {}\nvectors: {}\n", "line 2, column 1: no key `vectors`; there are limits"),
         ("limits: 5\n", "line 1, column 1: `limits` must be a mapping, not 5"),
         ("limits: [\n", "line "),
         ("a: 1\n  b: 2\n", "line 2, column "),
