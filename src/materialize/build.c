@@ -39,7 +39,14 @@ int lt_column_schema(struct ArrowSchema *schema, const char *name, enum lt_colum
     return ArrowSchemaSetName(schema, name);
 }
 
+static void settle_nulls(struct lt_build *build) {
+    int64_t at_once = build->type == LT_COLUMN_BOOL ? 1 : build->nulls; /* nanoarrow 0.8.0 miscounts the bytes of several bits */
+    for (int64_t left = build->nulls; left > 0; left -= at_once) TRY(build, ArrowArrayAppendNull(build->array, at_once));
+    build->nulls = 0;
+}
+
 void lt_build_given(struct lt_build *build, const char *name, enum lt_column_type type, struct ArrowArray *array) {
+    settle_nulls(build);
     if (build->failed != NANOARROW_OK) return;
     build->column++;
     TRY(build, lt_column_schema(build->table->schema.children[build->column], name, type));
@@ -47,38 +54,43 @@ void lt_build_given(struct lt_build *build, const char *name, enum lt_column_typ
 }
 
 void lt_build_column(struct lt_build *build, const char *name, enum lt_column_type type) {
+    settle_nulls(build);
     if (build->failed != NANOARROW_OK) return;
     build->column++;
     struct ArrowSchema *schema = build->table->schema.children[build->column];
     TRY(build, lt_column_schema(schema, name, type));
     build->array = build->table->array.children[build->column];
+    build->type = type;
     TRY(build, ArrowArrayInitFromSchema(build->array, schema, NULL));
     TRY(build, ArrowArrayStartAppending(build->array));
     if (type < LT_COLUMN_STRS) TRY(build, ArrowArrayReserve(build->array, build->rows));
 }
 
 void lt_put_null(struct lt_build *build) {
-    TRY(build, ArrowArrayAppendNull(build->array, 1));
-}
-
-void lt_put_nulls(struct lt_build *build, int64_t count) {
-    TRY(build, ArrowArrayAppendNull(build->array, count));
+    build->nulls++;
 }
 
 void lt_put_str(struct lt_build *build, struct lt_str s) {
-    if (s.p == NULL) lt_put_null(build);
-    else TRY(build, ArrowArrayAppendString(build->array, (struct ArrowStringView){s.p, (int64_t)s.n}));
+    if (s.p == NULL) {
+        lt_put_null(build);
+    } else {
+        settle_nulls(build);
+        TRY(build, ArrowArrayAppendString(build->array, (struct ArrowStringView){s.p, (int64_t)s.n}));
+    }
 }
 
 void lt_put_int(struct lt_build *build, int64_t value) {
+    settle_nulls(build);
     TRY(build, ArrowArrayAppendInt(build->array, value));
 }
 
 void lt_put_real(struct lt_build *build, double value) {
+    settle_nulls(build);
     TRY(build, ArrowArrayAppendDouble(build->array, value));
 }
 
 void lt_list_item_str(struct lt_build *build, struct lt_str s) {
+    settle_nulls(build);
     if (build->failed != NANOARROW_OK) return;
     struct ArrowArray *child = build->array->children[0];
     if (s.p == NULL) TRY(build, ArrowArrayAppendNull(child, 1));
@@ -86,6 +98,7 @@ void lt_list_item_str(struct lt_build *build, struct lt_str s) {
 }
 
 void lt_list_item_int(struct lt_build *build, bool set, int64_t value) {
+    settle_nulls(build);
     if (build->failed != NANOARROW_OK) return;
     struct ArrowArray *child = build->array->children[0];
     if (!set) TRY(build, ArrowArrayAppendNull(child, 1));
@@ -93,12 +106,14 @@ void lt_list_item_int(struct lt_build *build, bool set, int64_t value) {
 }
 
 void lt_list_end(struct lt_build *build) {
+    settle_nulls(build);
     TRY(build, ArrowArrayFinishElement(build->array));
 }
 
 int lt_build_finish(struct lt_build *build, struct litmus_error *error) {
     struct lt_table *table = build->table;
     struct ArrowError why = {{0}};
+    settle_nulls(build);
     for (int64_t i = 0; build->failed == NANOARROW_OK && i < table->array.n_children; i++)
         TRY(build, ArrowArrayFinishBuilding(table->array.children[i], NANOARROW_VALIDATION_LEVEL_MINIMAL, &why));
     table->array.length = build->rows;

@@ -19,7 +19,9 @@ struct lt_build {
     struct lt_table *table;
     int64_t rows;
     int64_t column;   /* the one being filled, -1 at first */
+    enum lt_column_type type;
     struct ArrowArray *array;
+    int64_t nulls;    /* cells of the array that are still to be appended: many in one call are much cheaper */
     int failed;       /* a NANOARROW code */
 };
 
@@ -31,7 +33,6 @@ void lt_build_given(struct lt_build *build, const char *name, enum lt_column_typ
 /* Fills an initialised schema; gives a NANOARROW code. */
 int lt_column_schema(struct ArrowSchema *schema, const char *name, enum lt_column_type type);
 void lt_put_null(struct lt_build *build);
-void lt_put_nulls(struct lt_build *build, int64_t count);
 void lt_put_str(struct lt_build *build, struct lt_str s); /* p == NULL: null */
 void lt_put_int(struct lt_build *build, int64_t value);   /* INT, INT32, TIME, BOOL */
 void lt_put_real(struct lt_build *build, double value);

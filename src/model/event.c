@@ -254,9 +254,10 @@ int lt_event_complete(struct lt_str event_type, bool has_run_id, yyjson_val *pay
 
 bool lt_event_readable(enum lt_event_id id, yyjson_val *root, const char **bad_field) {
     const struct lt_event_type *type = &lt_event_types[id];
+    yyjson_obj_iter members = yyjson_obj_iter_with(root); /* looks on from the last one found: most come in the order of the table */
     for (size_t i = 0; i < type->field_count; i++) {
         const struct lt_field *field = &type->fields[i];
-        yyjson_val *value = yyjson_obj_getn(root, field->name, field->name_bytes);
+        yyjson_val *value = yyjson_obj_iter_getn(&members, field->name, field->name_bytes);
         bool fits = value == NULL ? field->need == LT_FIELD_OPT : value_fits(field, value);
         if (!fits) {
             *bad_field = field->name;
