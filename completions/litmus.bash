@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events channel recall sql export import compact gate concede note materialize rebuild reindex verify keygen archive prune daemon completion help version"
+        words="runs show events channel recall sql yield pareto coverage drift export import compact gate concede note materialize rebuild reindex verify keygen archive prune daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -46,6 +46,26 @@ _litmus() {
         case $current in
         -*) words=' -d --data-dir -j --json --since -c --command -f --file --csv --parquet --memory --no-color -q --quiet -v --verbose -h --help' ;;
         *) words='' ;;
+        esac ;;
+    yield)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since --until --serial --part --lot --git --station --operator --phase --project --csv --step --by --tz --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    pareto)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since --until --serial --part --lot --git --station --operator --phase --project --csv --step --by --tz --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    coverage)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since --until --serial --part --lot --git --station --operator --phase --project --all --csv --step --tz --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    drift)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since --until --serial --part --lot --git --station --operator --phase --project --csv --tz --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words="$(_litmus_runs)" ;;
         esac ;;
     export)
         case $current in

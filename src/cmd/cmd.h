@@ -68,6 +68,9 @@ enum exit_code {
     X(FORMAT, 'f', "format", TEXT, format, "FORMAT", "csv, json, ndjson, junit, ctrf, tap, html, ... (else from the name of the output; --list names all)") \
     X(OUTPUT, 'o', "output", TEXT, output, "FILE", "write to this file; - for standard output")                    \
     X(FORCE, 0, "force", FLAG, force, NULL, "replace what is there")                                               \
+    X(STEP, 0, "step", TEXT, step, "STEP", "only this step: its name or path; * and ? stand for anything")             \
+    X(GROUP, 0, "by", TEXT, by, "WHAT", "group by part, lot, station, phase, operator, git, project, day, week or month; several with commas") \
+    X(ZONE, 0, "tz", TEXT, zone, "ZONE", "time zone of days and weeks, such as Europe/Berlin (default: local time)") \
     X(CHOICES, 0, "list", FLAG, list, NULL, "say what there is to choose from")                                       \
     X(JUNIT, 0, "junit", FLAG, junit, NULL, "JUnit XML (else by looking into the file)")                           \
     X(REPORTLOG, 0, "reportlog", FLAG, reportlog, NULL, "a log of pytest-reportlog")                               \
@@ -120,6 +123,7 @@ struct lt_cli {
     size_t argument_count;
     const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
     const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why, *keep, *key;
+    const char *step, *zone;
     bool force, yes, list, junit, reportlog, openhtf, want_signed, public_key, rotate;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
@@ -176,6 +180,7 @@ int lt_cmd_runs(struct lt_cli *cli);
 int lt_cmd_show(struct lt_cli *cli);
 int lt_cmd_events(struct lt_cli *cli);
 int lt_cmd_sql(struct lt_cli *cli);
+int lt_cmd_analysis(struct lt_cli *cli);
 int lt_cmd_export(struct lt_cli *cli);
 int lt_cmd_import(struct lt_cli *cli);
 int lt_cmd_channel(struct lt_cli *cli);

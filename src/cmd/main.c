@@ -13,6 +13,12 @@
 
 #define RUN_FILTERS (OPT(SINCE) | OPT(UNTIL) | OPT(SERIAL) | OPT(PART) | OPT(LOT) | OPT(GIT) | OPT(STATION) | OPT(OPERATOR) | OPT(PHASE) | OPT(OUTCOME) | OPT(PROJECT))
 
+/* What narrows every figure, and what becomes of it. */
+#define FIGURES ((RUN_FILTERS & ~OPT(OUTCOME)) | OPT(JSON) | OPT(CSV) | OPT(UTC) | OPT(ZONE))
+#define FIGURES_TEXT                                                                                                                                        \
+    "\n\nRuns in flight, with mocked instruments, without a verdict, and of golden units (golden_units in litmus.yaml) are in no figure. Every figure\n"  \
+    "says its rule and what it leaves out; docs/analysis.md has them all. Needs the Python of litmus with duckdb: pip install 'litmus-recorder[sql]'."
+
 const struct lt_command lt_commands[] = {
     {"runs", lt_cmd_runs, "", 0, 0, RUN_FILTERS | OPT(JSON) | OPT(LIMIT) | OPT(UTC), NULL, "list runs, newest first",
      "Lists runs, newest first, those in flight included. RAN is how many of the planned steps ran; NEVER RAN how many did not.\n"
@@ -45,6 +51,24 @@ const struct lt_command lt_commands[] = {
      "does it. events are loaded when the text names them, or in a shell; --since keeps older ones out.",
      "litmus sql\nlitmus sql -c \"SELECT step_name, count(*) FROM steps WHERE never_ran GROUP BY ALL\"\n"
      "litmus sql --csv -c \"FROM yield\"\nlitmus sql -f report.sql --parquet report.parquet"},
+    {"yield", lt_cmd_analysis, "", 0, 0, FIGURES | OPT(GROUP) | OPT(STEP) | OPT(LIMIT), NULL, "first-pass, last-pass, final and rolled yield, DPMO",
+     "Of the units whose first run is among those chosen: how many passed in it, in their last run, in any; with numerator, denominator and the\n"
+     "95 % interval of Wilson. Then the rolled throughput yield over the steps, defects per million opportunities, and the steps with the lowest\n"
+     "yield. What is a first run is found over the whole record, so that a window of time cannot make a retest one." FIGURES_TEXT,
+     "litmus yield --since 30d\nlitmus yield --part PN7 --by week\nlitmus yield --by station,lot --json"},
+    {"pareto", lt_cmd_analysis, "", 0, 0, FIGURES | OPT(GROUP) | OPT(STEP) | OPT(LIMIT), NULL, "which steps or measurements fail most, with cumulative share",
+     "Failures by step, the most frequent first, each with its share and the sum of the shares so far; what --limit (10) leaves off is one line,\n"
+     "other. --by measurement counts measurements that failed; part, lot, station and the rest count runs." FIGURES_TEXT,
+     "litmus pareto --since 7d\nlitmus pareto --by measurement --part PN7\nlitmus pareto --by station --limit 0 --csv"},
+    {"coverage", lt_cmd_analysis, "", 0, 0, FIGURES | OPT(STEP) | OPT(ALL) | OPT(LIMIT), NULL, "which planned steps never ran: how often, since when, why",
+     "Each planned step that did not run every time: how often it ran, since when it has not run at all, and for which reasons. --all lists the\n"
+     "others, too." FIGURES_TEXT,
+     "litmus coverage --since 7d\nlitmus coverage --part PN7 --all --csv > coverage.csv"},
+    {"drift", lt_cmd_analysis, "[RUN RUN]", 0, 2, FIGURES | OPT(LIMIT), "run", "what joined, left or was renamed in the plan",
+     "Compares the plan of each run with that of the run before it (same project, part and phase), or those of two runs; git=COMMIT stands for\n"
+     "the last run of a commit. A step that left and one that joined are a renaming when they have the same node id, vector by vector, or the\n"
+     "same function in another file, or names that are nearly the same in the same file." FIGURES_TEXT,
+     "litmus drift --since 30d\nlitmus drift @2 last\nlitmus drift git=3f2a git=9c01"},
     {"export", lt_cmd_export, "[RUN]...", 0, LT_ARGUMENTS_MAX, RUN_FILTERS | OPT(LIMIT) | OPT(FORMAT) | OPT(OUTPUT) | OPT(FORCE) | OPT(CHOICES), "run",
      "runs in the formats of others: JUnit, CSV, JSON, CTRF, TAP, HTML, ...",
      "Writes the runs named, or those that the options choose, or the last one, in another format: with steps that never ran where the format\n"

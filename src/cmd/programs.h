@@ -15,8 +15,10 @@ bool lt_on_path(const char *name, char *out, size_t size);
 bool lt_own_folder(char *out, size_t size);
 /* A Python that has the module, the one beside this program first. false: none; out then names no program. */
 bool lt_find_python(const char *module, char *out, size_t size);
-/* Becomes `python -m module arguments...` (without the folder that one stands in on Python's path). The
- * arguments end with NULL. Comes back only with an exit code, after saying why. LITMUS_PYTHON names another Python. */
-int lt_become_python(struct lt_cli *cli, const char *module, const char *const *arguments);
+/* Hands a command over to Python: becomes `python -m module` (without the folder that one stands in on Python's path)
+ * with --data-dir unless it was not looked for, every option of the command that was given as --name or --name=value
+ * (times in microseconds), -- and the arguments; `verb`, if not NULL, before them. Comes back only with an exit code,
+ * after saying why. LITMUS_PYTHON names another Python. */
+int lt_hand_over(struct lt_cli *cli, const char *module, const char *verb);
 
 #endif

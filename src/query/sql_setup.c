@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/clock.h"
 #include "materialize/parquet.h"
+#include "query/golden.h"
 #include "query/lake.h"
 #include "query/query_internal.h"
 #include "views_sql.h"
@@ -87,7 +88,7 @@ static int add_settings(const struct lt_sql_options *options, struct lt_buf *out
 #define COLUMN(name, type, run, step, measurement, meaning) "NULL::" SQL_##type " AS " #name ", "
 static const char no_rows[] = "SELECT "
 #include "model/columns.def"
-                              "false AS live WHERE false";
+                              "NULL::BOOLEAN[] AS step_instruments_mocked, false AS live WHERE false";
 #undef COLUMN
 
 static const char no_events[] = "CREATE OR REPLACE TEMP TABLE litmus_events AS SELECT NULL::VARCHAR AS id, NULL::VARCHAR AS event_type, "
@@ -208,6 +209,7 @@ int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struc
     if (code == LITMUS_OK) code = add_files(q, &files, error);
     if (code == LITMUS_OK) code = add_live(q, options, out, error);
     if (code == LITMUS_OK) code = add_events(q, options, out, error);
+    if (code == LITMUS_OK) code = lt_golden_macro(q->data_dir, out, error);
     lt_buf_add(out, files.p, files.n);
     for (size_t i = 0; i < sizeof views_sql / sizeof views_sql[0]; i++) lt_buf_add_text(out, views_sql[i]);
     if (code == LITMUS_OK && (out->failed || files.failed)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files");

@@ -18,14 +18,12 @@ FOUND_NONE, DAMAGED = 3, 4
 
 def options_of(words: list[str]) -> tuple[dict, list[str]]:
     """({"format": "csv", "force": True, ...}, what follows --)."""
+    end = words.index("--") if "--" in words else len(words)
     said: dict = {}
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            break
-        name = word[2:].replace("-", "_")
-        said[name] = True if name in ("force", "list", "quiet", "json", "junit", "reportlog", "openhtf") else next(rest)
-    return said, list(rest)
+    for word in words[:end]:
+        name, equals, value = word[2:].partition("=")
+        said[name.replace("-", "_")] = value if equals else True
+    return said, words[end + 1 :]
 
 
 def complain(text: str) -> None:

@@ -25,7 +25,7 @@ from litmus.errors import InvalidArgument, LitmusError
 __all__ = ["VIEWS", "NoDuckDB", "connect", "refresh", "scan"]
 
 VIEWS = ("runs", "steps", "attempts", "measurements", "events", "live",
-         "unit_runs", "yield", "first_steps", "step_yield", "rolled_yield", "step_coverage", "step_pareto", "flaky_steps", "capability", "plan_drift")
+         "unit_runs", "counted_rows", "counted_steps", "yield", "first_steps", "step_yield", "rolled_yield", "step_coverage", "step_pareto", "flaky_steps", "capability", "plan_drift")
 _TIMES = {"runs": "started_at", "live": "started_at", "unit_runs": "started_at", "steps": "run_started_at", "attempts": "run_started_at",
           "measurements": "run_started_at", "plan_drift": "started_at", "events": "received_at"}
 

@@ -8,7 +8,12 @@ SELECT run_id, session_id, slot_id, run_started_at AS started_at, run_ended_at A
        station_id, station_name, station_type, station_location, station_hostname, fixture_id, test_phase,
        operator_id, operator_name, project_name, git_commit, git_branch, git_remote,
        stop_reason, deselected_count, plan_digest, python_version, litmus_version, env_fingerprint,
-       epoch(run_ended_at - run_started_at) AS duration_s
+       epoch(run_ended_at - run_started_at) AS duration_s,
+       litmus_is_golden(dut_serial) AS golden, coalesce(list_contains(step_instruments_mocked, true), false) AS mocked,
+       CASE WHEN live THEN 'in flight' WHEN litmus_is_golden(dut_serial) THEN 'golden unit'
+            WHEN list_contains(step_instruments_mocked, true) THEN 'mocked instruments'
+            WHEN run_outcome IN ('skipped', 'done') THEN 'no verdict'
+            WHEN trim(coalesce(dut_serial, '')) = '' THEN 'no serial' END AS left_out
 FROM litmus_rows WHERE record_type = 'run';
 
 CREATE OR REPLACE TEMP VIEW live AS SELECT * FROM runs WHERE live;
@@ -34,14 +39,22 @@ CREATE OR REPLACE TEMP VIEW measurements AS SELECT * FROM litmus_rows WHERE reco
 
 CREATE OR REPLACE TEMP VIEW events AS SELECT * FROM litmus_events;
 
--- ---- Analysis. A unit is a serial; a run without one is in no unit, a run in flight in no figure.
+-- ---- Analysis. A unit is a serial, per part number and phase. runs.left_out says why a run is in no yield: it is in flight,
+-- of a golden unit (golden_units in litmus.yaml), with mocked instruments, without a verdict, or without a serial.
 
 -- The runs that count, each with its place in the history of its unit: over the whole record, before any
--- filter, so that a window cannot make a retest a first try. Per part number and phase.
+-- filter, so that a window cannot make a retest a first try.
 CREATE OR REPLACE TEMP VIEW unit_runs AS
-SELECT *, row_number() OVER unit AS try, count(*) OVER (PARTITION BY dut_part_number, test_phase, dut_serial) AS tries
-FROM runs WHERE NOT live AND coalesce(dut_serial, '') <> ''
-WINDOW unit AS (PARTITION BY dut_part_number, test_phase, dut_serial ORDER BY started_at, run_id);
+SELECT *, row_number() OVER unit AS try, count(*) OVER (PARTITION BY dut_part_number, test_phase, trim(dut_serial)) AS tries
+FROM runs WHERE left_out IS NULL
+WINDOW unit AS (PARTITION BY dut_part_number, test_phase, trim(dut_serial) ORDER BY started_at, run_id);
+
+-- Rows of finished runs that prove something about the product: not of golden units, not with mocked instruments.
+CREATE OR REPLACE TEMP VIEW counted_rows AS
+SELECT * FROM litmus_rows WHERE NOT live AND NOT litmus_is_golden(dut_serial) AND NOT coalesce(list_contains(step_instruments_mocked, true), false);
+
+CREATE OR REPLACE TEMP VIEW counted_steps AS
+SELECT *, step_outcome IS NULL AND vector_outcome IS NULL AND step_started_at IS NULL AS never_ran FROM counted_rows WHERE record_type = 'step';
 
 -- How often each planned step ran, never ran, and what came of it.
 CREATE OR REPLACE TEMP VIEW step_coverage AS
@@ -53,14 +66,14 @@ SELECT dut_part_number, test_phase, step_path, any_value(step_name) AS step_name
        max(run_started_at) FILTER (WHERE NOT never_ran) AS last_ran_at,
        min(run_started_at) FILTER (WHERE never_ran) AS first_missed_at,
        mode(never_ran_reason) FILTER (WHERE never_ran) AS usual_reason
-FROM steps WHERE NOT live GROUP BY ALL;
+FROM counted_steps GROUP BY ALL;
 
 -- Which steps fail, the most frequent first, with their share of all failures and the sum of the shares so far.
 CREATE OR REPLACE TEMP VIEW step_pareto AS
 SELECT *, failures / sum(failures) OVER () AS share,
        sum(failures) OVER (ORDER BY failures DESC, step_path ROWS UNBOUNDED PRECEDING) / sum(failures) OVER () AS cumulative_share
 FROM (SELECT step_path, any_value(step_name) AS step_name, count(*) FILTER (WHERE vector_outcome IN ('failed', 'errored')) AS failures, count(*) AS planned
-      FROM steps WHERE NOT live GROUP BY step_path)
+      FROM counted_steps GROUP BY step_path)
 WHERE failures > 0 ORDER BY failures DESC, step_path;
 
 -- Failed and passed in one run: flaky. More attempts than one, and no pass: it failed again.
@@ -79,11 +92,11 @@ SELECT dut_part_number, test_phase,
        count(*) FILTER (WHERE try = tries AND outcome = 'passed') AS last_passed,
        count(DISTINCT dut_serial) FILTER (WHERE outcome = 'passed') AS ever_passed,
        first_passed / units AS first_pass_yield, last_passed / units AS last_pass_yield, ever_passed / units AS final_yield,
-       (SELECT count(*) FROM runs r WHERE NOT r.live AND coalesce(r.dut_serial, '') = '' AND r.dut_part_number IS NOT DISTINCT FROM u.dut_part_number
+       (SELECT count(*) FROM runs r WHERE r.left_out = 'no serial' AND r.dut_part_number IS NOT DISTINCT FROM u.dut_part_number
         AND r.test_phase IS NOT DISTINCT FROM u.test_phase) AS runs_without_serial
 FROM unit_runs u GROUP BY dut_part_number, test_phase;
 
--- Step by step, in the first run of each unit and its first attempt: n of d a step, and over the steps of the part.
+-- Step by step (a vector is one of its own), in the first run of each unit and its first attempt: n of d, and over the steps of the part.
 -- Never ran counts against it, and so does a step that never passes (the product is 0). Left out, and counted:
 -- skipped steps, those under a skip marker, and steps with nothing to judge (done). Sub-steps are in their step.
 CREATE OR REPLACE TEMP VIEW first_steps AS
@@ -94,10 +107,10 @@ FROM steps s JOIN unit_runs u ON u.run_id = s.run_id AND u.try = 1
 WHERE NOT s.live AND coalesce(s.parent_path, '') NOT IN (SELECT DISTINCT step_path FROM litmus_rows WHERE record_type = 'step' AND step_path IS NOT NULL);
 
 CREATE OR REPLACE TEMP VIEW step_yield AS
-SELECT dut_part_number, test_phase, step_path, any_value(step_name) AS step_name, count(*) FILTER (WHERE has_passed AND NOT is_left_out) AS passed,
+SELECT dut_part_number, test_phase, step_path, vector_index, any_value(step_name) AS step_name, count(*) FILTER (WHERE has_passed AND NOT is_left_out) AS passed,
        count(*) FILTER (WHERE NOT is_left_out) AS judged, count(*) FILTER (WHERE is_left_out) AS left_out,
        CASE WHEN judged > 0 THEN passed / judged END AS yield
-FROM first_steps GROUP BY dut_part_number, test_phase, step_path;
+FROM first_steps GROUP BY dut_part_number, test_phase, step_path, vector_index;
 
 CREATE OR REPLACE TEMP VIEW rolled_yield AS
 SELECT dut_part_number, test_phase, count(yield) AS steps, product(yield) AS rolled_throughput_yield,
@@ -115,7 +128,7 @@ SELECT *, CASE WHEN sd > 0 THEN (limit_high - limit_low) / (6 * sd) END AS pp,
 FROM (SELECT dut_part_number, step_path, measurement_name, measurement_units, limit_low, limit_high, count(measurement_value) AS n,
              count(*) - count(measurement_value) AS without_value, count(*) FILTER (WHERE vector_retry > 0) AS from_retries,
              avg(measurement_value) AS mean, CASE WHEN count(measurement_value) > 1 THEN stddev_samp(measurement_value) END AS sd
-      FROM measurements WHERE NOT live AND (limit_low IS NOT NULL OR limit_high IS NOT NULL) GROUP BY ALL);
+      FROM counted_rows WHERE record_type = 'measurement' AND (limit_low IS NOT NULL OR limit_high IS NOT NULL) GROUP BY ALL);
 
 -- What stands in the plan of one run and not in that of the run before it (same part and phase): joined, left.
 CREATE OR REPLACE TEMP VIEW plan_drift AS

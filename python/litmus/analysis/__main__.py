@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`litmus yield` and its like hand over to this: options, checked and in long form, then -- and the analysis."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from litmus.analysis import analyse, render
+from litmus.errors import LitmusError
+from litmus.exports.__main__ import complain, exit_of, options_of
+
+_NUMBERS = ("since", "until", "limit")
+_SCREEN = ("json", "csv", "color", "quiet", "utc")
+
+
+def local_zone() -> str:
+    """The IANA name of the time zone that this machine is set to; "UTC" if it has none."""
+    name = os.environ.get("TZ", "").lstrip(":")
+    if not name:
+        place = os.path.realpath("/etc/localtime")
+        name = place.partition("/zoneinfo/")[2]
+    return name or "UTC"
+
+
+def run(said: dict[str, Any], words: list[str]) -> int:
+    """Prints the answer; gives an exit code."""
+    screen = {name: said.pop(name, False) for name in _SCREEN}
+    options = {name.replace("-", "_"): int(value) if name in _NUMBERS else value for name, value in said.items()}
+    if screen["utc"]:
+        options["tz"] = "UTC"
+    options.setdefault("tz", local_zone())
+    report = analyse(words[0], *words[1:], **options)
+    if screen["json"]:
+        sys.stdout.writelines(line + "\n" for line in render.as_json(report))
+    elif screen["csv"]:
+        sys.stdout.write(render.as_csv(report.tables[0]))
+        if not screen["quiet"]:
+            for what, n in report.left_out.items():
+                complain(f"left out: {n:,} {what}")
+    else:
+        sys.stdout.write(render.as_text(report, screen["color"]))
+    sys.stdout.flush()
+    return 0
+
+
+def main(words: list[str]) -> int:
+    """Does what the words say; gives an exit code."""
+    said, arguments = options_of(words)
+    try:
+        return run(said, arguments)
+    except LitmusError as error:
+        return exit_of(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

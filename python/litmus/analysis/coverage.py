@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which planned steps never ran: how often, since when, and why."""
+
+from __future__ import annotations
+
+from litmus.analysis.report import Column, Report, Table
+from litmus.analysis.scope import Scope
+
+RULES = [
+    "ran: executions of the planned step (each vector, in each run) that started / planned. Skipped in its body or a fixture counts as ran, a skip marker does not.",
+    "missed since: start of the first run after the last in which the step ran; empty: it ran in the latest run that planned it.",
+]
+_COLUMNS = [
+    Column("part", "PART"), Column("phase", "PHASE"), Column("step", "STEP"), Column("ran", None, "count"), Column("planned", None, "count"),
+    Column("coverage", "RAN", "share", ("ran", "planned")), Column("never_ran", "NEVER RAN", "count"), Column("last_ran_at", "LAST RAN", "time"),
+    Column("missed_since", "MISSED SINCE", "time"), Column("reasons", "WHY", "text"),
+]  # fmt: skip
+_STEPS = """
+WITH rows AS (SELECT s.run_started_at, c.dut_part_number AS part, c.test_phase AS phase, s.step_path AS step, s.never_ran_reason,
+                     s.step_outcome IS NULL AND s.vector_outcome IS NULL AND s.step_started_at IS NULL AS missed
+              FROM litmus_rows s JOIN counted c ON s.run_id = c.run_id WHERE record_type = 'step' AND {where})
+SELECT part, phase, step, count_if(NOT missed) AS ran, count(*) AS planned, count_if(NOT missed) / count(*) AS coverage, count_if(missed) AS never_ran,
+       max(run_started_at) FILTER (WHERE NOT missed) AS last_ran_at, max(run_started_at) FILTER (WHERE missed) AS last_missed_at,
+       histogram(coalesce(never_ran_reason, 'unknown')) FILTER (WHERE missed) AS reasons
+FROM rows GROUP BY part, phase, step"""
+_SINCE = """
+SELECT g.part, g.phase, g.step, min(s.run_started_at) AS missed_since
+FROM litmus_rows s JOIN counted c ON s.run_id = c.run_id
+     JOIN (SELECT unnest(?::VARCHAR[]) AS part, unnest(?::VARCHAR[]) AS phase, unnest(?::VARCHAR[]) AS step, unnest(?::TIMESTAMPTZ[]) AS last_ran_at) g
+     ON s.step_path IS NOT DISTINCT FROM g.step AND c.dut_part_number IS NOT DISTINCT FROM g.part AND c.test_phase IS NOT DISTINCT FROM g.phase
+WHERE record_type = 'step' AND s.step_started_at IS NULL AND (g.last_ran_at IS NULL OR s.run_started_at > g.last_ran_at) GROUP BY ALL"""
+
+
+def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: int = 0) -> Report:  # noqa: A002
+    """Planned steps, those that ran least first.
+
+    Args:
+        step: only these steps.
+        all: also steps that ran every time.
+        limit: lines; 0: all.
+    """
+    where, values = scope.steps_where(step)
+    rows = scope.rows(_STEPS.format(where=where), values)
+    if step is not None and not rows:
+        raise scope.no_step(step)
+    missed = [row for row in rows if row["never_ran"]]
+    _since(scope, [row for row in missed if row["last_ran_at"] is None or row["last_missed_at"] > row["last_ran_at"]])
+    for row in rows:
+        row["reasons"] = dict(sorted((row["reasons"] or {}).items(), key=lambda item: (-item[1], item[0])))
+        row.setdefault("missed_since", None)
+        del row["last_missed_at"]
+    shown = sorted(rows if all else missed, key=lambda row: (row["coverage"], str(row["part"]), str(row["phase"]), str(row["step"])))
+    kept = shown[:limit] if limit else shown
+    never = sum(1 for row in missed if not row["ran"])
+    notes = [f"{len(rows):,} planned steps; {len(rows) - len(missed):,} ran every time, {len(missed):,} did not, {never:,} of these not once."]
+    deselected = scope.one("SELECT coalesce(sum(deselected_count), 0) FROM counted")
+    left_out = scope.left_out(units=False)
+    if deselected:
+        left_out["tests: deselected (-k, -m, --deselect), which is not in the plan"] = int(deselected)
+    return Report("coverage", [Table("coverage", _COLUMNS, kept, more=len(shown) - len(kept))], RULES, left_out, notes)
+
+
+def _since(scope: Scope, rows: list[dict]) -> None:
+    """Adds missed_since to rows of steps that did not run in the latest run that planned them."""
+    if not rows:
+        return
+    keys = ("part", "phase", "step")
+    columns = [[row[key] for row in rows] for key in (*keys, "last_ran_at")]
+    found = {tuple(one[key] for key in keys): one["missed_since"] for one in scope.rows(_SINCE, columns)}
+    for row in rows:
+        row["missed_since"] = found.get(tuple(row[key] for key in keys))

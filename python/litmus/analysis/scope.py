@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which runs an analysis is about: filters, groups, and the history of each unit over the whole record."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from litmus.analysis.report import Column, Table
+from litmus.data._common import time_us
+from litmus.errors import InvalidArgument, LitmusError
+
+__all__ = ["GROUPS", "NothingFound", "Scope", "pattern"]
+
+FILTERS = {"serial": "dut_serial", "part": "dut_part_number", "lot": "dut_lot_number", "station": "station_id", "operator": "operator_id",
+           "phase": "test_phase", "project": "project_name", "git": "git_commit"}  # fmt: skip
+_PERIODS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
+GROUPS = ("part", "lot", "station", "phase", "operator", "git", "project", *_PERIODS)
+# reasons of runs.left_out that concern units alone
+UNIT_REASONS = ("no serial", "no verdict")
+
+# A run and its unit: place in the unit's history, its first run, last outcome, whether it ever passed.
+_HISTORY = """
+CREATE OR REPLACE TEMP TABLE analysis_runs AS
+SELECT run_id, started_at, ended_at, duration_s, outcome, dut_serial, dut_part_number, dut_lot_number, station_id, operator_id, test_phase, project_name,
+       git_commit, plan_digest, deselected_count, left_out, CASE WHEN left_out IS NULL THEN row_number() OVER ordered END AS try,
+       first_value(run_id) OVER ordered AS first_run, last_value(outcome) OVER whole AS last_outcome, bool_or(outcome = 'passed') OVER whole AS ever_passed
+FROM runs
+WINDOW ordered AS (PARTITION BY left_out, dut_part_number, test_phase, trim(dut_serial) ORDER BY started_at, run_id),
+       whole AS (PARTITION BY left_out, dut_part_number, test_phase, trim(dut_serial) ORDER BY started_at, run_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+"""
+
+
+class NothingFound(LitmusError, LookupError):
+    """No run, step or measurement fits; the text gives near names."""
+
+    code = "ENOENT"
+
+
+def pattern(text: str) -> str:
+    """The GLOB of DuckDB for a text in which * and ? stand for anything, and nothing else does."""
+    return "".join("[[]" if c == "[" else "[\\]" if c == "\\" else c for c in text)
+
+
+def near(word: str, words: list[str]) -> str:
+    """What to say of a word that is not among these."""
+    close = difflib.get_close_matches(word, words, 3, 0.5)
+    if close:
+        return "; did you mean " + " or ".join(map(repr, close)) + "?"
+    some = ", ".join(map(repr, sorted(words)[:5]))
+    return f"; there is {some}{', ...' if len(words) > 5 else ''}" if some else ""
+
+
+class Scope:
+    """The runs that an analysis is about, as tables of a DuckDB connection.
+
+    `analysis_runs` has every run with its place in the history of its unit; `chosen` those that fit the filters, and
+    `counted` those of them that prove something about the product: finished, no golden unit, no mocked instruments.
+
+    Args:
+        con: a connection of litmus.connect().
+        since, until: on the start of a run, as `litmus.scan`.
+        tz: IANA name of the time zone that days, weeks and months are of; None: UTC.
+        filters: serial, part, lot, station, operator, phase, project: equal to it; git: starts so. None: any.
+
+    Raises:
+        NothingFound: no run fits.
+        InvalidArgument: no such filter or time zone.
+    """
+
+    def __init__(self, con, *, since: Any = None, until: Any = None, tz: str | None = None, **filters: str | None):
+        self.con = con
+        self.tz = tz or "UTC"
+        self.filters = {name: value for name, value in filters.items() if value is not None}
+        self.times = {name: time_us(value) for name, value in (("since", since), ("until", until)) if value is not None}
+        unknown = [name for name in self.filters if name not in FILTERS]
+        if unknown:
+            raise InvalidArgument(f"no filter {unknown[0]!r}: {', '.join(FILTERS)}")
+        self._check_zone()
+        con.execute(_HISTORY)
+        where, values = self._where()
+        con.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT * FROM analysis_runs WHERE {where}", values)
+        con.execute("CREATE OR REPLACE TEMP TABLE counted AS SELECT * FROM chosen WHERE left_out IS NULL OR left_out IN ('no serial', 'no verdict')")
+        if not self.one("SELECT count(*) FROM chosen"):
+            raise NothingFound(self._why_none())
+
+    def _check_zone(self) -> None:
+        names = [row[0] for row in self.con.execute("SELECT name FROM pg_timezone_names()").fetchall()]
+        if self.tz not in names:
+            raise InvalidArgument(f"no time zone {self.tz!r}{near(self.tz, names)}")
+
+    def _where(self) -> tuple[str, list[Any]]:
+        clauses, values = ["true"], []
+        for name, value in self.filters.items():
+            clauses.append(f"starts_with({FILTERS[name]}, ?)" if name == "git" else f"{FILTERS[name]} = ?")
+            values.append(value)
+        for name, us in self.times.items():
+            clauses.append(f"started_at {'>=' if name == 'since' else '<'} make_timestamptz({us})")
+        return " AND ".join(clauses), values
+
+    def _why_none(self) -> str:
+        for name, value in self.filters.items():
+            column = FILTERS[name]
+            test = f"starts_with({column}, ?)" if name == "git" else f"{column} = ?"
+            if not self.one(f"SELECT count(*) FROM analysis_runs WHERE {test}", [value]):
+                words = [row[0] for row in self.con.execute(f"SELECT DISTINCT {column} FROM analysis_runs WHERE {column} IS NOT NULL").fetchall()]
+                return f"no run has {name} {value!r}{near(value, words)}"
+        return "no run fits these options" if self.filters or self.times else "no run is on record"
+
+    def one(self, text: str, values: list[Any] | None = None) -> Any:
+        """The only value that a query gives."""
+        return self.con.execute(text, values or []).fetchone()[0]
+
+    def rows(self, text: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+        """The rows that a query gives, as dicts."""
+        result = self.con.execute(text, values or [])
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, row)) for row in result.fetchall()]
+
+    def table(self, name: str, columns: list[Column], text: str, values: list[Any] | None = None, limit: int = 0, title: str = "") -> Table:
+        """The rows of a query as a Table; `limit` 0: all of them."""
+        rows = self.rows(text, values)
+        kept = rows[:limit] if limit else rows
+        return Table(name, columns, kept, title, len(rows) - len(kept))
+
+    def group(self, word: str) -> str:
+        """The SQL of what runs are grouped by, one of GROUPS, over the columns of `chosen`."""
+        if word in _PERIODS:
+            return f"strftime(timezone('{self.tz}', started_at), '{_PERIODS[word]}')"
+        if word not in GROUPS:
+            raise InvalidArgument(f"cannot group by {word!r}{near(word, list(GROUPS))}")
+        return "left(git_commit, 12)" if word == "git" else FILTERS[word]
+
+    def groups(self, by: str | None, default: str) -> list[tuple[str, str]]:
+        """[(name, SQL)] of a list of groups such as "part,week"."""
+        words = [word.strip() for word in (by or default).split(",") if word.strip()]
+        return [(word, self.group(word)) for word in dict.fromkeys(words)]
+
+    def left_out(self, *, units: bool) -> dict[str, int]:
+        """How many of the chosen runs count in no figure, by reason. units: figures of units, which need a serial and a verdict."""
+        rows = self.con.execute("SELECT left_out, count(*) FROM chosen WHERE left_out IS NOT NULL GROUP BY ALL ORDER BY ALL").fetchall()
+        return {"runs: " + why: n for why, n in rows if units or why not in UNIT_REASONS}
+
+    def steps_where(self, step: str | None) -> tuple[str, list[str]]:
+        """A condition on step_name and step_path, and its values."""
+        if step is None:
+            return "true", []
+        return "(step_name GLOB ? OR step_path GLOB ?)", [pattern(step)] * 2
+
+    def no_step(self, step: str) -> NothingFound:
+        """What to raise when no step of the counted runs fits."""
+        names = self.con.execute("SELECT DISTINCT step_name FROM litmus_rows WHERE record_type = 'step' AND run_id IN (SELECT run_id FROM counted)").fetchall()
+        return NothingFound(f"no step {step!r} in these runs{near(step, [name for (name,) in names if name])}")
+
+    def about(self) -> dict[str, Any]:
+        """What the runs were chosen by, for a report."""
+        return {**self.filters, **self.times, "tz": self.tz}
