@@ -24,7 +24,7 @@ _litmus() {
         esac ;;
     show)
         case $current in
-        -*) words=' -d --data-dir -j --json -m --measurements --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        -*) words=' -d --data-dir -j --json -m --measurements -f --follow --utc --no-color -q --quiet -v --verbose -h --help' ;;
         *) words="$(_litmus_runs)" ;;
         esac ;;
     events)

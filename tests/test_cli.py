@@ -212,7 +212,7 @@ def test_follow(tmp_path):
         assert "test_b" in json.dumps(seen)
         assert len({e["id"] for e in seen}) == len(seen)
         follower.send_signal(signal.SIGINT)
-        assert follower.wait(10) == 0
+        assert follower.wait(10) == 130
     finally:
         follower.kill()
         follower.stdout.close()

@@ -458,7 +458,7 @@ static int follow_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     int code;
     Py_BEGIN_ALLOW_THREADS
     code = query_open_core(ext_path_text(path), &dir, &self->core, &error);
-    if (code == LITMUS_OK) code = lt_event_follow_open(self->core, &self->filter, &self->follow, &error);
+    if (code == LITMUS_OK) code = lt_event_follow_open(self->core, &self->filter, false, &self->follow, &error);
     Py_END_ALLOW_THREADS
     lt_buf_release(&dir);
     Py_XDECREF(path);

@@ -21,7 +21,8 @@
     X(USAGE, 2, "the command line or litmus.yaml cannot be used")                               \
     X(NOT_FOUND, 3, "no such run, session or daemon, or an id that fits several")               \
     X(DATA, 4, "data is damaged, missing or of a newer version")                                \
-    X(SYSTEM, 5, "the operating system refused: no permission, no space, an input/output error")
+    X(SYSTEM, 5, "the operating system refused: no permission, no space, an input/output error")    \
+    X(INTERRUPTED, 130, "a command that follows was interrupted by Ctrl-C (143: by SIGTERM)")
 enum exit_code {
 #define LT_EXIT_ENUM(name, number, text) EXIT_##name = number,
     LT_EXITS(LT_EXIT_ENUM)
@@ -53,7 +54,7 @@ enum exit_code {
     X(RUN, 'r', "run", TEXT, run, "RUN", "only this run")                                                          \
     X(TYPE, 't', "type", TEXT, type, "TYPE", "only this event type")                                               \
     X(ROLE, 0, "role", TEXT, role, "ROLE", "only this instrument role")                                            \
-    X(FOLLOW, 'f', "follow", FLAG, follow, NULL, "go on with events as they come, until interrupted")              \
+    X(FOLLOW, 'f', "follow", FLAG, follow, NULL, "go on with what comes: events until interrupted, the steps of a run until it ends")              \
     X(TYPES, 0, "types", FLAG, types, NULL, "print the table of event types and their fields")                     \
     X(ALLOW, 'a', "allow", LIST, allow, "REASON", "accept steps that were skipped, conceded, or never ran for this reason; may be repeated") \
     X(ALL, 0, "all", FLAG, all, NULL, "everything on record")                                                      \
@@ -129,7 +130,7 @@ struct lt_cli {
     int verbose;
     int64_t limit, since, until, older_than, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
     struct lt_texts allow, known_keys;
-    bool color, err_color, err_terminal, utf8; /* of the screen */
+    bool color, err_color, err_terminal, out_terminal, utf8; /* of the screen */
     struct lt_buf data_dir;                    /* found by lt_cli_query or lt_cli_data_dir */
     struct lt_query *query;
 };

@@ -2,16 +2,15 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "cmd/cmd.h"
+#include "cmd/interrupt.h"
 #include "cmd/screen.h"
 #include "model/event.h"
 #include "model/suggest.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-enum { DEFAULT_LIMIT = 100, POLL_MS = 100 };
+enum { DEFAULT_LIMIT = 100, WAIT_MS = 1000 };
 
 /* ---- the event table ---- */
 
@@ -159,12 +158,6 @@ static void print_events(const struct lt_cli *cli, const struct lt_table *t) {
     }
 }
 
-static volatile sig_atomic_t interrupted;
-static void on_interrupt(int signal_number) {
-    (void)signal_number;
-    interrupted = 1;
-}
-
 /* What is followed, without what the listing had already. */
 struct follower {
     struct lt_cli *cli;
@@ -178,16 +171,14 @@ static void on_event(void *self, const struct lt_row *row) {
 
 static int follow(struct follower *to, struct lt_event_follow *f) {
     struct litmus_error error = {0};
-    struct sigaction action = {.sa_handler = on_interrupt};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
     int code = LITMUS_OK;
-    while (code == LITMUS_OK && !interrupted && !lt_reader_is_gone()) {
+    while (code == LITMUS_OK && !lt_interrupted() && !lt_reader_is_gone()) {
         fflush(stdout);
-        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+        (void)lt_event_follow_wait(f, WAIT_MS);
         code = lt_event_follow_poll(f, on_event, to, &error);
     }
-    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(to->cli, &error);
+    if (code != LITMUS_OK) return lt_cli_fail(to->cli, &error);
+    return lt_interrupted() ? lt_interrupt_exit() : EXIT_OK;
 }
 
 static int list_and_follow(struct lt_cli *cli, const struct lt_event_filter *filter) {
@@ -199,7 +190,8 @@ static int list_and_follow(struct lt_cli *cli, const struct lt_event_filter *fil
     lt_map_init(&to.listed);
     lt_table_init(&events);
     /* Listening starts first, so that nothing falls between the listing and it. */
-    if (cli->follow) code = lt_event_follow_open(cli->query, filter, &f, &error);
+    if (cli->follow) lt_interrupt_catch();
+    if (cli->follow) code = lt_event_follow_open(cli->query, filter, false, &f, &error);
     if (code == LITMUS_OK) code = lt_query_events(cli->query, filter, &events, &error);
     if (code == LITMUS_OK) print_events(cli, &events);
     int64_t id = code == LITMUS_OK ? lt_table_find(&events, "id") : -1;

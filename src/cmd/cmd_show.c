@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "cmd/screen.h"
+#include "cmd/show_follow.h"
 #include "cmd/view.h"
 
 #include <stdio.h>
@@ -457,26 +458,41 @@ static int show_json(struct lt_cli *cli, const struct lt_run_ref *ref) {
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
 }
 
-int lt_cmd_show(struct lt_cli *cli) {
-    const char *ref = cli->argument_count > 0 ? cli->arguments[0] : "last";
-    if (cli->json) {
-        struct lt_run_ref found;
-        int exit = lt_cli_query(cli);
-        if (exit == EXIT_OK) {
-            lt_cli_finish_work(cli);
-            exit = lt_cli_find(cli, ref, &found);
-        }
-        return exit == EXIT_OK ? show_json(cli, &found) : exit;
-    }
+static int find_run(struct lt_cli *cli, const char *ref, struct lt_run_ref *found) {
+    int exit = lt_cli_query(cli);
+    if (exit != EXIT_OK) return exit;
+    lt_cli_finish_work(cli);
+    return lt_cli_find(cli, ref, found);
+}
+
+/* The whole run, or of one that was followed to its end the sum alone. */
+static int show_text(struct lt_cli *cli, const char *ref, bool sum_only) {
     struct show s = {.cli = cli};
     lt_buf_init(&s.line);
     lt_arena_init(&s.arena);
     lt_map_init(&s.causes);
     int exit = lt_view_load(cli, ref, &s.view);
-    if (exit == EXIT_OK) print_all(&s);
+    if (exit == EXIT_OK && !sum_only) print_all(&s);
+    if (exit == EXIT_OK && sum_only) {
+        flush_line(&s);
+        header_outcome(&s);
+        totals(&s);
+    }
     lt_view_release(&s.view);
     lt_map_release(&s.causes);
     lt_arena_release(&s.arena);
     lt_buf_release(&s.line);
     return exit;
+}
+
+int lt_cmd_show(struct lt_cli *cli) {
+    const char *ref = cli->argument_count > 0 ? cli->arguments[0] : "last";
+    if (!cli->json && !cli->follow) return show_text(cli, ref, false);
+    struct lt_run_ref found;
+    int exit = find_run(cli, ref, &found);
+    if (exit != EXIT_OK) return exit;
+    if (!cli->follow) return show_json(cli, &found);
+    if (cli->json) return lt_show_follow(cli, &found);
+    if (found.live) exit = lt_show_follow(cli, &found);
+    return exit == EXIT_OK && !lt_reader_is_gone() ? show_text(cli, found.run_id, found.live) : exit;
 }

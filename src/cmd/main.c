@@ -24,10 +24,12 @@ const struct lt_command lt_commands[] = {
      "Lists runs, newest first, those in flight included. RAN is how many of the planned steps ran; NEVER RAN how many did not.\n"
      "A run whose producer died is finished on the way, if that can be done. Shows 50 unless --limit says otherwise.",
      "litmus runs --since 7d --outcome failed\nlitmus runs --serial SN1042 --limit 0\nlitmus runs --json | jq -r .file_path"},
-    {"show", lt_cmd_show, "[RUN]", 0, 1, OPT(MEASUREMENTS) | OPT(JSON) | OPT(UTC), "run", "one run: its plan, what came of it, what never ran and why",
+    {"show", lt_cmd_show, "[RUN]", 0, 1, OPT(MEASUREMENTS) | OPT(FOLLOW) | OPT(JSON) | OPT(UTC), "run", "one run: its plan, what came of it, what never ran and why",
      "Shows a run (the last one if none is named): who and what was tested, the plan as a tree by file and class with the outcome of\n"
-     "each step, and the sum. A step that never ran says why. In a run in flight it says \"not yet\".",
-     "litmus show\nlitmus show 3f2a -m\nlitmus show @2 --json | jq '.steps[] | select(.step_outcome == null)'"},
+     "each step, and the sum. A step that never ran says why. In a run in flight it says \"not yet\".\n"
+     "--follow tells of each step of a run in flight as it starts and ends, until the run does, and how long it will still take: by the mean of\n"
+     "the latest five runs of the same plan. With --json each is an object: plan, step_started, step_ended, step_not_run, run_ended.",
+     "litmus show\nlitmus show 3f2a -m\nlitmus show --follow\nlitmus show @2 --json | jq '.steps[] | select(.step_outcome == null)'"},
     {"events", lt_cmd_events, "", 0, 0, OPT(SESSION) | OPT(RUN) | OPT(TYPE) | OPT(ROLE) | OPT(SINCE) | OPT(LIMIT) | OPT(FOLLOW) | OPT(JSON) | OPT(TYPES) | OPT(UTC), NULL,
      "events, as they were recorded",
      "Lists events in the order in which they were received: the latest 100, or all of a run, a session or since a time, unless --limit\n"
@@ -172,6 +174,7 @@ static bool speaks_utf8(void) {
 static void look_at_screen(struct lt_cli *cli) {
     bool colors = !is_set("NO_COLOR") && !(is_set("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
     cli->err_terminal = isatty(STDERR_FILENO) != 0;
+    cli->out_terminal = isatty(STDOUT_FILENO) != 0 && !(is_set("TERM") && strcmp(getenv("TERM"), "dumb") == 0);
     cli->color = colors && isatty(STDOUT_FILENO) != 0;
     cli->err_color = colors && cli->err_terminal;
     cli->utf8 = speaks_utf8();

@@ -547,6 +547,7 @@ static void add_filter(struct clauses *q, const struct lt_run_filter *f) {
         {" AND instr(git_commit, ?) = 1", f->git}, {" AND station_id = ?", f->station},
         {" AND operator_id = ?", f->operator_id}, {" AND test_phase = ?", f->phase},     {" AND outcome = ?", f->outcome},
         {" AND project_name = ?", f->project},    {" AND run_id = ?", f->run_id},
+        {" AND plan_digest = ?", f->plan},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (texts[i].text != NULL) add_clause(q, texts[i].sql, texts[i].text, 0);

@@ -94,7 +94,7 @@ static bool fits(const struct lt_run_filter *f, const struct lt_summary *r) {
     return is_text(f->serial, r->dut_serial) && is_text(f->part, r->dut_part_number) && is_text(f->lot, r->dut_lot_number) && starts(f->git, r->git_commit) &&
            is_text(f->station, r->station_id) &&
            is_text(f->operator_id, r->operator_id) && is_text(f->phase, r->test_phase) && is_text(f->outcome, r->outcome) &&
-           is_text(f->project, r->project_name) && is_text(f->run_id, r->run_id) && (is_open(f->since) || r->started_at >= f->since) &&
+           is_text(f->project, r->project_name) && is_text(f->plan, r->plan_digest) && is_text(f->run_id, r->run_id) && (is_open(f->since) || r->started_at >= f->since) &&
            (is_open(f->until) || (r->started_at != LT_TIME_NONE && r->started_at < f->until));
 }
 

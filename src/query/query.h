@@ -21,6 +21,7 @@ struct lt_run_filter {
     int64_t since, until;  /* on started_at, since <= it < until; LT_TIME_NONE or 0: open */
     const char *serial, *part, *lot, *station, *operator_id, *phase, *outcome, *project; /* NULL: any */
     const char *git; /* a commit, or how it starts */
+    const char *plan; /* a plan_digest */
     bool finished_only;
     const char *run_id; /* this run alone (36 characters) */
 };
@@ -64,11 +65,16 @@ int lt_query_events(struct lt_query *query, const struct lt_event_filter *filter
 /* Events as they come, from logs that others are writing. */
 struct lt_event_follow;
 /* `filter` is borrowed until lt_event_follow_free; its since and limit are not used. What is on record now
- * is passed over. */
-int lt_event_follow_open(struct lt_query *query, const struct lt_event_filter *filter, struct lt_event_follow **out, struct litmus_error *error);
+ * is passed over, or with `from_start` given by the first poll. */
+int lt_event_follow_open(struct lt_query *query, const struct lt_event_filter *filter, bool from_start, struct lt_event_follow **out,
+                         struct litmus_error *error);
 void lt_event_follow_free(struct lt_event_follow *follow);
 /* Gives what came since the last call; never waits. The row is borrowed for the call. */
 int lt_event_follow_poll(struct lt_event_follow *follow, void (*each)(void *self, const struct lt_row *row), void *self, struct litmus_error *error);
+/* Waits until a log was written, made or closed, a signal came, or `timeout_ms` passed; where the system does not
+ * tell of changes, a tenth of a second. true: a log was closed, so a producer may be gone (its lock may be there for
+ * an instant more). */
+bool lt_event_follow_wait(struct lt_event_follow *follow, int timeout_ms);
 
 /* Sessions whose producers are gone and that are not finished: lt_materialize_session is for them.
  * Refreshes first. */

@@ -397,7 +397,7 @@ static void test_follow_gives_each_event_once(void **state) {
     (void)before;
     start_recording(b, &r, "B", 2);
     do_step(&r, 0, NULL);
-    must(b, lt_event_follow_open(q, &measurements, &f, &b->error));
+    must(b, lt_event_follow_open(q, &measurements, false, &f, &b->error));
     must(b, lt_event_follow_poll(f, count_row, &count, &b->error));
     assert_int_equal(count, 0); /* what was there before */
     do_step(&r, 1, NULL);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * interrupt.h - commands that go on until somebody stops them.
+ */
+#ifndef LT_CMD_INTERRUPT_H
+#define LT_CMD_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* From now on Ctrl-C and SIGTERM end no process: they are told, and end the wait for an event. */
+void lt_interrupt_catch(void);
+bool lt_interrupted(void);
+int lt_interrupt_exit(void); /* the exit code of who was stopped so: 128 and the number of the signal */
+
+#endif
