@@ -12,7 +12,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["DuplicateMeasurementError", "Limit", "LimitFailure", "MissingLimitError", "__version__", "channel", "connect", "open_channel", "record_measurement", "refresh", "scan"]
+__all__ = ["DuplicateMeasurementError", "Limit", "LimitFailure", "MissingLimitError", "__version__", "channel", "connect", "open_channel", "prompts", "record_measurement", "refresh", "scan"]
 
 _LAZY = {
     "connect": "litmus.sql",
@@ -25,6 +25,7 @@ _LAZY = {
     "Limit": "litmus._limits",
     "LimitFailure": "litmus._measure",
     "MissingLimitError": "litmus._measure",
+    "prompts": "litmus.prompts",
 }
 
 
@@ -34,6 +35,8 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'litmus' has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(module), name)
+    value = importlib.import_module(module)
+    if module != f"litmus.{name}":
+        value = getattr(value, name)
     globals()[name] = value
     return value

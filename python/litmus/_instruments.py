@@ -17,6 +17,7 @@ from __future__ import annotations
 import datetime
 import os
 import threading
+import types
 
 import pytest
 
@@ -286,23 +287,26 @@ def load(root: str, station: str | None, settings: dict) -> Bench | None:
 def fixtures(bench: Bench):
     """A plugin whose fixtures are the roles, and `instruments`, a dict of them all."""
 
+    plugin = types.ModuleType("litmus_instruments")  # fixtures of a module are functions; as methods of a session's scope pytest deprecates them
+
     def one(role: str):
-        def give(self):
+        def give():
             return bench.get(role)
 
         give.__doc__ = f"The instrument {role} of {os.path.basename(bench.path)}."
         return pytest.fixture(scope="session", name=role)(give)
 
-    members = {f"role_{role}": one(role) for role in bench.specs}
+    for role in bench.specs:
+        setattr(plugin, f"role_{role}", one(role))
 
-    def every(self):
+    def every():
         """The instruments of the station, by role."""
         return {role: bench.get(role) for role in bench.specs}
 
-    members["every"] = pytest.fixture(scope="session", name="instruments")(every)
+    plugin.every = pytest.fixture(scope="session", name="instruments")(every)
 
-    def unconfigure(self):
+    def pytest_unconfigure():
         bench.release()
 
-    members["pytest_unconfigure"] = unconfigure
-    return type("Instruments", (), members)()
+    plugin.pytest_unconfigure = pytest_unconfigure
+    return plugin

@@ -28,6 +28,8 @@ _soft: contextvars.ContextVar = contextvars.ContextVar("litmus_soft", default=No
 class LimitFailure(AssertionError):
     """A verified value is outside its limit."""
 
+    __module__ = "litmus"  # as it is imported, and as pytest names it
+
 
 class MissingLimitError(Exception):
     """`verify` was called for a name that has no limit."""
@@ -138,6 +140,7 @@ def verify(name, value, limit=None, *, units=None, low=None, high=None, nominal=
     Errors: MissingLimitError without a limit (nothing is recorded), LimitFailure (an AssertionError) when the value is
     outside it (recorded first), and those of `measure`.
     """
+    __tracebackhide__ = True  # the line of the test that calls is the one to see
     if limit is None and low is None and high is None and nominal is None and comparator is None:
         limit = declared(name)
         if limit is None:
@@ -161,6 +164,7 @@ class soft:
         return self.collected
 
     def __exit__(self, kind, exc, trace) -> None:
+        __tracebackhide__ = True
         _soft.reset(self.token)
         if self.collected and kind is None:
             raise LimitFailure(_all_words(self.collected))

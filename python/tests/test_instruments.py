@@ -80,6 +80,7 @@ def test_they_connect_before_the_plan_and_close_after_the_run(project):
     project.station("instruments:\n  dmm: {driver: drivers.Good, resource: usb-1, id: DMM-7, cal_due: 2999-01-31}\n")
     done = project.run()
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stdout  # fixtures as pytest likes them
     kinds = [event["event_type"] for event in project.events()]
     order = ["run.started", "fixture.instrument_connected", "test.steps_discovered", "run.ended", "fixture.instrument_disconnected", "session.ended"]
     assert [kind for kind in kinds if kind in order] == order

@@ -259,3 +259,17 @@ def test_a_violation_in_words(bounds, value, words):
 def test_what_is_no_limit_is_refused(given):
     with pytest.raises(TypeError, match=r"the limit of x(?!.*lwo)|did you mean 'low'"):
         Limit.of(given, "x")
+
+
+def test_a_violation_shows_the_line_of_the_test(suite):
+    test = """
+def test_rail(verify):
+    verify("rail", 3.47, (3.2, 3.4), units="V")
+def test_soft(verify):
+    with verify.soft():
+        verify("rail", 3.47, (3.2, 3.4))
+"""
+    suite.write({"test_v.py": test})
+    out = suite.run().out
+    assert "litmus.LimitFailure: rail = 3.47 V is above 3.4 V" in out
+    assert "_measure.py" not in out
