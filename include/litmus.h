@@ -192,6 +192,19 @@ LITMUS_API LITMUS_MUST_USE int litmus_measure_full(litmus_run *run, const struct
  * (a text in its quotes); NULL: null. The same name again replaces it. */
 LITMUS_API LITMUS_MUST_USE int litmus_observe(litmus_run *run, const char *name, const char *value_json,
                                               struct litmus_error *error);
+/* Attaches a file, or bytes, to the step that is running. The content is stored once by its SHA-256, a file a piece
+ * at a time, and copied beside the run file; column `out_{name}` refers to it. `name` is at most 255 bytes; of bytes
+ * its ending is the stored file's (`trace.csv`), else `.bin`. `out` may be NULL. The same name again replaces what the
+ * column says. Errors: EINVAL (no regular file), ESTATE outside a step, ENOENT, EPERM, ENOSPC, EIO. */
+struct litmus_attachment {
+    char uri[128];   /* file://_ref/... */
+    char sha256[65]; /* of the content */
+    int64_t bytes;
+};
+LITMUS_API LITMUS_MUST_USE int litmus_attach_bytes(litmus_run *run, const char *name, const void *bytes, size_t n,
+                                                   struct litmus_attachment *out, struct litmus_error *error);
+LITMUS_API LITMUS_MUST_USE int litmus_attach_file(litmus_run *run, const char *name, const char *path,
+                                                  struct litmus_attachment *out, struct litmus_error *error);
 /* Ends the step that is running. `outcome` NULL: failed/errored if a measurement was, passed if one
  * was judged, else done. `message` may be NULL. */
 LITMUS_API LITMUS_MUST_USE int litmus_step_end(litmus_run *run, const char *outcome,

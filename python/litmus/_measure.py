@@ -197,6 +197,41 @@ def observe(name: str, value) -> None:
     frame.emit("test.observation", {**members, "name": name, "value": load("_recorder").plain(value)})
 
 
+def attach(content, name: str | None = None) -> str | None:
+    """Attach a file or bytes to the step that is running. The content is stored once, by its SHA-256, and copied beside the run
+    file; column `out_{name}` refers to it.
+
+    Parameters: content (the path of a file, str or PathLike; or bytes, bytearray, memoryview), name (at most 255 bytes; default:
+    the file's; of bytes its ending is that of what is stored). The same name again replaces what the column says.
+
+    Returns the reference, `file://_ref/...`; None where nothing is recorded.
+
+    Errors: TypeError without a name for bytes, or for what is neither path nor bytes; litmus.errors.StorageError (an OSError) for
+    a file that cannot be read or stored, InvalidArgument (a ValueError) for one that is no regular file.
+    """
+    import os
+
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        content = bytes(content)
+    elif isinstance(content, (str, os.PathLike)):
+        content = os.fspath(content)
+        name = os.path.basename(content) if name is None else name
+    else:
+        raise TypeError(f"an attachment is the path of a file, or bytes, not {type(content).__name__}")
+    check_name("an attachment", name)
+    if not running:
+        return None
+    return attach_to(running[-1].frames[-1], running[-1].owner.part.session, content, name)
+
+
+def attach_to(frame: Frame, session, content, name: str) -> str:
+    """Stores the content, and puts it on record in a step. Returns the reference."""
+    uri, digest, size = session.store(name, content)
+    members = {key: part for key, part in frame.members.items() if key != "inputs"}
+    frame.emit("test.attachment", {**members, "name": name, "uri": uri, "sha256": digest, "size_bytes": size})
+    return uri
+
+
 class step:
     """`with step("ramp"):` is a sub-step of the step that is running; sub-steps nest.
 

@@ -662,7 +662,7 @@ class Execution:
 
     __slots__ = (
         "began", "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "notes", "outcome", "owner",
-        "passed_over", "properties", "raw_node_id", "retry", "started", "step", "subtest",
+        "passed_over", "properties", "raw_node_id", "reports", "retry", "started", "step", "subtest",
     )  # fmt: skip
 
     def __init__(self, owner, item, step):
@@ -678,6 +678,7 @@ class Execution:
         self.notes = None  # verdicts of other phases, in words
         self.passed_over = None  # words of a skip marker
         self.subtest = None  # first failing subtest, in words
+        self.reports = []  # those that say failed
         self.frames = []  # the open steps (_measure.Frame): this one, then its sub-steps
         self.began = None  # when it ran in a forked child: the time of its first report,
         self.properties = None  # and what the child says its properties are
@@ -893,6 +894,7 @@ class Items:
             if when == "call":
                 verdict = _verdict.reported_outcome(report) if call is None else _verdict.body_outcome(exc)
             execution.add(verdict, when, _verdict.failure(report, exc))
+            execution.reports.append(report)
             if self.worker:
                 report.litmus_outcome = verdict
         else:
@@ -928,6 +930,8 @@ class Items:
             execution.message = execution.subtest
         if len(execution.frames) > 1:
             _measure.close_substep(execution.frames, execution.frames[1], None, cut_off=True)
+        if execution.reports:
+            self.attach_failure(execution)
         judged = execution.measured_failures
         if judged is not None and execution.outcome in (None, "passed", "skipped", "done"):
             execution.add(judged[0], "call", judged[1])
@@ -955,6 +959,14 @@ class Items:
                 self.worst.pop(execution.step, None)
         else:
             self.worst[execution.step] = outcome
+
+    def attach_failure(self, execution: Execution) -> None:
+        """What pytest has to say of a failure, with captured output and log, becomes an attachment of the step."""
+        try:
+            text = _verdict.failure_text(execution.reports)
+            _measure.attach_to(execution.frames[0], self.part.session, text.encode("utf-8", "backslashreplace"), "failure.txt")
+        except Exception as exc:
+            self.part.fail(exc, f"the failure text of {execution.raw_node_id} is not on record")
 
     def stop_running(self, execution: Execution) -> None:
         running = self.running

@@ -130,6 +130,20 @@ def _last_error(traceback: str) -> str | None:
     return found
 
 
+FAILURE_MAX = 256 * 1024
+
+
+def failure_text(reports) -> str:
+    """What pytest shows of the reports of one test that failed: traceback, captured output and log, at most FAILURE_MAX characters."""
+    parts = [f"{report.when}: {report.outcome}\n{report.longreprtext}" for report in reports]
+    parts += [f"---- {title} ----\n{content}" for title, content in reports[-1].sections]
+    text = "\n".join(parts)
+    if len(text) > FAILURE_MAX:
+        half = FAILURE_MAX // 2
+        text = f"{text[:half]}\n... {len(text) - 2 * half} characters are left out ...\n{text[-half:]}"
+    return text
+
+
 def _crash(longrepr: object) -> object:
     if longrepr is None:
         return ""

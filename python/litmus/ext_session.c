@@ -206,6 +206,39 @@ static PyObject *session_emit(PyObject *object, PyObject *args, PyObject *kwargs
     return id;
 }
 
+static const char session_store_doc[] =
+    "store($self, name, content, /)\n--\n\n"
+    "Stores what is attached beside the log, by its content; the event is the caller's. name: gives the file's ending; content: the path of\n"
+    "a file (str or PathLike), or bytes. Returns (uri, sha256, size in bytes).\n"
+    "Raises InvalidArgument (no regular file), StorageError, StateError (closed).";
+
+static PyObject *session_store(PyObject *object, PyObject *args) {
+    struct session *self = (struct session *)object;
+    const char *name;
+    PyObject *content;
+    if (!PyArg_ParseTuple(args, "sO:store", &name, &content)) return NULL;
+    session_note_fork(self);
+    litmus_session *handle = self->handle;
+    if (handle == NULL) return session_closed_error();
+    bool is_bytes = PyBytes_Check(content);
+    PyObject *path = NULL;
+    if (!is_bytes && !ext_optional_path(content, &path)) return NULL;
+    if (!is_bytes && path == NULL) return PyErr_Format(PyExc_TypeError, "attachment %s is the path of a file, or bytes", name);
+    char *bytes = PyBytes_AsString(is_bytes ? content : path);
+    size_t n = (size_t)PyBytes_Size(is_bytes ? content : path);
+    struct lt_blob blob;
+    struct litmus_error error = {0};
+    int code;
+    self->appending++;
+    Py_BEGIN_ALLOW_THREADS
+    code = is_bytes ? lt_session_attach_bytes(handle, name, bytes, n, &blob, &error) : lt_session_attach_file(handle, bytes, &blob, &error);
+    Py_END_ALLOW_THREADS
+    self->appending--;
+    Py_XDECREF(path);
+    if (code != LITMUS_OK) return ext_raise(&error, EXT_ANYTHING, NULL);
+    return Py_BuildValue("Nsn", PyUnicode_FromFormat("%s%s", LT_BLOB_SCHEME, blob.name), blob.sha256, (Py_ssize_t)blob.bytes);
+}
+
 /* ---- close ---- */
 
 struct session_done {
@@ -413,6 +446,7 @@ static PyObject *session_exit(PyObject *object, PyObject *unused) {
 }
 
 static PyMethodDef session_methods[] = {
+    {"store", session_store, METH_VARARGS, session_store_doc},
     {"emit", (PyCFunction)(void (*)(void))session_emit, METH_VARARGS | METH_KEYWORDS, session_emit_doc},
     {"close", (PyCFunction)(void (*)(void))session_close, METH_VARARGS | METH_KEYWORDS, session_close_doc},
     {"__enter__", session_enter, METH_NOARGS, "The session itself."},

@@ -199,6 +199,12 @@ def observe():
 
 
 @pytest.fixture
+def attach():
+    """Attaches a file or bytes to the step: `attach("trace.csv")`, `attach(png, "screen.png")`; column `out_{name}` refers to it."""
+    return load("_measure").attach
+
+
+@pytest.fixture
 def step():
     """Opens sub-steps: `with step("ramp"): ...`; they nest."""
     return load("_measure").step

@@ -83,6 +83,14 @@ class Session:
         if not joined:
             self.emit("session.started", payload or {})
 
+    def store(self, name, content):
+        import hashlib
+
+        if not isinstance(content, bytes):
+            content = open(content, "rb").read()
+        digest = hashlib.sha256(content).hexdigest()
+        return f"file://_ref/{digest[:8]}_{digest[8:]}{os.path.splitext(name)[1] or '.bin'}", digest, len(content)
+
     def emit(self, event_type, payload, run_id=None, occurred_at=None):
         global _TABLE
         if _TABLE is None:

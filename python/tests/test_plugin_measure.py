@@ -273,3 +273,36 @@ def test_soft(verify):
     out = suite.run().out
     assert "litmus.LimitFailure: rail = 3.47 V is above 3.4 V" in out
     assert "_measure.py" not in out
+
+
+def test_attachments(suite):
+    record, said = messages(
+        suite,
+        """
+def test_ok(attach, step, tmp_path):
+    (tmp_path / "trace.csv").write_text("1,2\\n")
+    first = attach(tmp_path / "trace.csv")
+    with step("inner"): assert attach(b"1,2\\n", "same.csv") == first
+    attach(bytearray(b"x"), name="raw")
+def test_no_file(attach): attach("/nowhere/x.csv")
+def test_no_name(attach): attach(b"x")
+def test_no_content(attach): attach(5, "x")
+def test_fails():
+    print("captured words")
+    raise AssertionError("wrong")
+""",
+    )
+    assert said["test_ok"] is None
+    assert "/nowhere/x.csv" in said["test_no_file"] and "StorageError" in said["test_no_file"]
+    assert "the name of an attachment" in said["test_no_name"] and "path of a file, or bytes, not int" in said["test_no_content"]
+    events = {event["name"]: event for event in record.of("test.attachment") if event["name"] != "failure.txt"}
+    assert set(events) == {"trace.csv", "same.csv", "raw"} and events["same.csv"]["step_path"].endswith("/inner")
+    import hashlib
+
+    assert events["trace.csv"]["sha256"] == hashlib.sha256(b"1,2\n").hexdigest() and events["trace.csv"]["size_bytes"] == 4
+    if record.parquet is not None:
+        (row,) = [r for r in record.parquet if r["record_type"] == "step" and r["step_path"].endswith("/test_fails")]
+        (blob,) = record.data_dir.glob("runs/*/*_ref/" + row["out_failure.txt"].rsplit("/", 1)[1])
+        text = blob.read_text()
+        assert "captured words" in text and "AssertionError: wrong" in text and "call: failed" in text
+        assert len(list(record.data_dir.glob("runs/*/*_ref/*.csv"))) == 1

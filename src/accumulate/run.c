@@ -389,15 +389,28 @@ static bool on_measurement(struct fold *f) {
     return !arena->failed;
 }
 
-/* An observation fills outputs[name] of its vector unless the step_ended says it too. */
-static bool on_observation(struct fold *f) {
+/* `value` becomes outputs[name] of the vector, unless the step_ended says it too. */
+static bool set_output(struct fold *f, yyjson_val *value) {
     struct lt_run *run = f->run;
     struct lt_str path = key_path(f->root), name = lt_peek_str(f->root, "name");
     uint32_t number = owner_of(run, path, int_or(f->root, "vector_index", 0), f->source);
     if (number == LT_MAP_NONE) return true;
     struct lt_step *step = &run->steps[number];
     bool still_open = open_attempt(step, f->source) != NULL;
-    return lt_values_set(&run->arena, &step->outputs, name, yyjson_obj_get(f->root, "value"), still_open);
+    return lt_values_set(&run->arena, &step->outputs, name, value, still_open);
+}
+
+static bool on_observation(struct fold *f) {
+    return set_output(f, yyjson_obj_get(f->root, "value"));
+}
+
+static bool on_attachment(struct fold *f) {
+    struct lt_run *run = f->run;
+    void *list = run->attachments;
+    if (!lt_grow(&run->arena, &list, run->attachment_count, &run->attachment_capacity, sizeof *run->attachments)) return false;
+    run->attachments = list;
+    run->attachments[run->attachment_count++] = lt_get_str(&run->arena, f->root, "uri");
+    return set_output(f, yyjson_obj_get(f->root, "uri"));
 }
 
 static const char *const instrument_fields[13] = {"role",  "instrument_id", "driver",   "resource", "protocol", "manufacturer",    "model",
@@ -424,6 +437,7 @@ static bool (*const handlers[LT_EVENT_COUNT])(struct fold *) = {
     [LT_EVENT_STEP_NOT_RUN] = on_step_not_run,
     [LT_EVENT_MEASUREMENT] = on_measurement,
     [LT_EVENT_OBSERVATION] = on_observation,
+    [LT_EVENT_ATTACHMENT] = on_attachment,
     [LT_EVENT_INSTRUMENT_CONNECTED] = on_instrument_connected,
     [LT_EVENT_DUT_SCANNED] = on_dut_scanned,
 };

@@ -124,6 +124,8 @@ struct lt_run {
     size_t measurement_count, measurement_capacity;
     struct lt_instrument *instruments;
     size_t instrument_count, instrument_capacity;
+    struct lt_str *attachments; /* their URIs, in the order of the events */
+    size_t attachment_count, attachment_capacity;
     size_t skipped_events; /* unreadable: unparsable JSON, a required field missing */
 };
 

@@ -23,8 +23,8 @@ struct lt_open_step {
     bool is_sub, judged;         /* judged: a measurement met a limit */
     struct lt_str worst;         /* outcome of its measurements and sub-steps; static text */
     struct lt_buf members;       /* what every event inside says of it: `{"step_name":...,"inputs":{}` */
-    struct lt_arena names;       /* of what was measured, attached and opened in it */
-    struct lt_map measured, attached, opened;
+    struct lt_arena names;       /* of what was measured and opened in it */
+    struct lt_map measured, opened;
 };
 
 struct litmus_run {

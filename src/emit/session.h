@@ -6,6 +6,7 @@
 #define LT_EMIT_SESSION_H
 
 #include "emit/station.h"
+#include "log/blob.h"
 #include "log/log.h"
 #include "materialize/materialize.h"
 #include "model/compose.h"
@@ -33,6 +34,10 @@ struct litmus_session {
     char (*ended_runs)[LT_UUID_BYTES]; /* runs whose run.ended went through this handle */
     size_t ended_run_count, ended_run_capacity;
 };
+
+/* Stores what is attached beside the session's log; the event is the caller's. `name` gives the extension. */
+int lt_session_attach_bytes(const litmus_session *session, const char *name, const void *bytes, size_t n, struct lt_blob *out, struct litmus_error *error);
+int lt_session_attach_file(const litmus_session *session, const char *path, struct lt_blob *out, struct litmus_error *error);
 
 typedef void lt_session_on_done(void *self, const struct lt_materialized *done, bool by_daemon);
 

@@ -27,7 +27,6 @@ void lt_open_step_release(struct lt_open_step *step) {
     }
     lt_buf_release(&step->members);
     lt_map_release(&step->measured);
-    lt_map_release(&step->attached);
     lt_map_release(&step->opened);
     lt_arena_release(&step->names);
 }

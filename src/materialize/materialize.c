@@ -11,6 +11,7 @@
 #include "base/json_text.h"
 #include "base/portable.h"
 #include "log/heads.h"
+#include "materialize/attachments.h"
 #include "materialize/changeset.h"
 #include "materialize/own_log.h"
 #include "materialize/parquet.h"
@@ -357,6 +358,22 @@ static int make_file(struct lt_materializer *m, const struct lt_run *run, struct
     return code == LITMUS_OK ? encode(run, rows, &m->bytes, error) : code;
 }
 
+/* An attachment that is not what was recorded is told of: the run's file comes without it. */
+static void tell_lost(void *self, const char *what) {
+    struct lt_buf payload;
+    lt_buf_init(&payload);
+    lt_buf_add_text(&payload, "{\"source\":\"attachment\",\"message\":");
+    lt_json_str(&payload, lt_str_of(what));
+    lt_buf_add_char(&payload, '}');
+    struct litmus_event event = {.event_type = "diagnostic.error", .payload = lt_buf_cstr(&payload), .payload_bytes = payload.n};
+    if (!payload.failed) (void)!lt_own_log_emit(self, &event, NULL, NULL); /* litmus verify says it, too */
+    lt_buf_release(&payload);
+}
+
+static void pass_over(void *self, const char *what) {
+    (void)self, (void)what; /* a rebuild adds nothing to a log; litmus verify tells of what is lost */
+}
+
 /* What make_file made gets its name, its word on record and its place in the catalog. */
 static int hand_out(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, bool rebuild,
                     const struct lt_table *rows, struct lt_materialized *done, struct litmus_error *error) {
@@ -365,6 +382,7 @@ static int hand_out(struct lt_materializer *m, const struct lt_gathering *sessio
     lt_run_count(&run->run, done);
     int code = publish(m, run, rebuild, &name, done, error);
     struct lt_str relative = {name.p, name.n};
+    if (code == LITMUS_OK) code = lt_attachments_copy(m->io, session, &run->run, done->path, rebuild ? pass_over : tell_lost, own, error);
     if (code == LITMUS_OK && !rebuild) code = emit_materialized(session, own, done, relative, error);
     if (code == LITMUS_OK) put_in_catalog(m, rows, done->path, relative);
     lt_buf_release(&name);

@@ -3,6 +3,7 @@
  * files.c - each run file against what its log folds to; what differs is named by row and column.
  */
 #include "accumulate/gather.h"
+#include "materialize/attachments.h"
 #include "materialize/materialize.h"
 #include "materialize/parquet.h"
 #include "materialize/rows.h"
@@ -75,12 +76,23 @@ static int explain(struct lt_proof *v, const char *path, const struct lt_run *ru
     return code;
 }
 
-static int check_file(struct lt_proof *v, const struct lt_gathered_run *run, struct litmus_error *error) {
+struct attached {
+    struct lt_proof *v;
+    const char *path; /* of the run file */
+};
+
+static void tell_attachment(void *self, const char *what) {
+    const struct attached *a = self;
+    lt_proof_finding(a->v, a->path, -1, "attachment: %s", what);
+}
+
+static int check_file(struct lt_proof *v, const struct lt_gathering *session, const struct lt_gathered_run *run, struct litmus_error *error) {
     struct litmus_error why = {0};
     v->files++;
     lt_buf_clear(&v->path);
     lt_buf_addf(&v->path, "%s/%.*s", v->options.data_dir, LT_STR_ARG(run->destination));
     const char *path = lt_buf_cstr(&v->path);
+    lt_attachments_check(session, &run->run, path, tell_attachment, &(struct attached){v, path});
     lt_buf_clear(&v->file);
     lt_buf_clear(&v->expected);
     if (lt_io_read_file(path, FILE_BYTES_MAX, &v->file, &why) != LITMUS_OK) {
@@ -99,7 +111,7 @@ int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_err
     int code = lt_gather_session(v->options.data_dir, session_id, &options, &session, error);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         const struct lt_gathered_run *run = session.runs[i];
-        if (run->materialized) code = check_file(v, run, error);
+        if (run->materialized) code = check_file(v, &session, run, error);
         else if (run->run.has_started && (run->run.has_ended || !run->producer_alive))
             lt_proof_finding(v, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s has no file; litmus materialize writes it", LT_STR_ARG(run->run.run_id));
     }
