@@ -207,7 +207,7 @@ static PyObject *session_emit(PyObject *object, PyObject *args, PyObject *kwargs
 }
 
 static const char session_store_doc[] =
-    "store($self, name, content, /)\n--\n\n"
+    "store($self, name, content, sync=True, /)\n--\n\n"
     "Stores what is attached beside the log, by its content; the event is the caller's. name: gives the file's ending; content: the path of\n"
     "a file (str or PathLike), or bytes. Returns (uri, sha256, size in bytes).\n"
     "Raises InvalidArgument (no regular file), StorageError, StateError (closed).";
@@ -216,7 +216,8 @@ static PyObject *session_store(PyObject *object, PyObject *args) {
     struct session *self = (struct session *)object;
     const char *name;
     PyObject *content;
-    if (!PyArg_ParseTuple(args, "sO:store", &name, &content)) return NULL;
+    int sync = 1;
+    if (!PyArg_ParseTuple(args, "sO|p:store", &name, &content, &sync)) return NULL;
     session_note_fork(self);
     litmus_session *handle = self->handle;
     if (handle == NULL) return session_closed_error();
@@ -231,7 +232,7 @@ static PyObject *session_store(PyObject *object, PyObject *args) {
     int code;
     self->appending++;
     Py_BEGIN_ALLOW_THREADS
-    code = is_bytes ? lt_session_attach_bytes(handle, name, bytes, n, &blob, &error) : lt_session_attach_file(handle, bytes, &blob, &error);
+    code = is_bytes ? lt_session_attach_bytes(handle, name, bytes, n, sync != 0, &blob, &error) : lt_session_attach_file(handle, bytes, &blob, &error);
     Py_END_ALLOW_THREADS
     self->appending--;
     Py_XDECREF(path);

@@ -83,7 +83,7 @@ class Session:
         if not joined:
             self.emit("session.started", payload or {})
 
-    def store(self, name, content):
+    def store(self, name, content, sync=True):
         import hashlib
 
         if not isinstance(content, bytes):

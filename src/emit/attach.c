@@ -21,13 +21,14 @@ static int ref_folder(const litmus_session *session, struct lt_buf *out, struct 
     return out->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
 }
 
-int lt_session_attach_bytes(const litmus_session *session, const char *name, const void *bytes, size_t n, struct lt_blob *out, struct litmus_error *error) {
+int lt_session_attach_bytes(const litmus_session *session, const char *name, const void *bytes, size_t n, bool sync, struct lt_blob *out,
+                            struct litmus_error *error) {
     struct lt_buf folder;
     char ext[LT_BLOB_EXT_MAX];
     lt_buf_init(&folder);
     lt_blob_extension(name, ext);
     int code = ref_folder(session, &folder, error);
-    if (code == LITMUS_OK) code = lt_blob_put_bytes(&lt_io_os, lt_buf_cstr(&folder), bytes, n, ext, out, error);
+    if (code == LITMUS_OK) code = lt_blob_put_bytes(&lt_io_os, lt_buf_cstr(&folder), bytes, n, ext, sync, out, error);
     lt_buf_release(&folder);
     return code;
 }
@@ -50,7 +51,7 @@ int lt_session_attach_file(const litmus_session *session, const char *path, stru
     lt_blob_extension(path, ext);
     int code = open_source(path, &fd, error);
     if (code == LITMUS_OK) code = ref_folder(session, &folder, error);
-    if (code == LITMUS_OK) code = lt_blob_put_file(&lt_io_os, lt_buf_cstr(&folder), fd, path, ext, out, error);
+    if (code == LITMUS_OK) code = lt_blob_put_file(&lt_io_os, lt_buf_cstr(&folder), fd, path, ext, true, out, error);
     if (fd >= 0) close(fd);
     lt_buf_release(&folder);
     return code;
@@ -59,11 +60,7 @@ int lt_session_attach_file(const litmus_session *session, const char *path, stru
 static int tell(litmus_run *run, const struct lt_open_step *step, const char *name, const struct lt_blob *blob, struct litmus_attachment *out, struct litmus_error *error) {
     char uri[sizeof LT_BLOB_SCHEME + LT_BLOB_NAME_BYTES];
     snprintf(uri, sizeof uri, LT_BLOB_SCHEME "%s", blob->name);
-    struct lt_draft d = lt_draft_new();
-    yyjson_mut_obj_add_str(d.doc, d.root, "step_name", step->step.name);
-    yyjson_mut_obj_add_int(d.doc, d.root, "step_index", step->step.step_index);
-    yyjson_mut_obj_add_str(d.doc, d.root, "step_path", step->step.path);
-    yyjson_mut_obj_add_int(d.doc, d.root, "vector_index", step->step.vector_index);
+    struct lt_draft d = lt_draft_inside(step);
     yyjson_mut_obj_add_str(d.doc, d.root, "name", name);
     yyjson_mut_obj_add_str(d.doc, d.root, "uri", uri);
     yyjson_mut_obj_add_str(d.doc, d.root, "sha256", blob->sha256);
@@ -81,7 +78,7 @@ int litmus_attach_bytes(litmus_run *run, const char *name, const void *bytes, si
     struct lt_open_step *step = lt_run_step(run, "an attachment", error);
     if (step == NULL) return LITMUS_ESTATE;
     int code = lt_name_check("an attachment", name, error);
-    if (code == LITMUS_OK) code = lt_session_attach_bytes(run->session, name, bytes, n, &blob, error);
+    if (code == LITMUS_OK) code = lt_session_attach_bytes(run->session, name, bytes, n, true, &blob, error);
     return code == LITMUS_OK ? tell(run, step, name, &blob, out, error) : code;
 }
 

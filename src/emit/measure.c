@@ -161,11 +161,7 @@ int litmus_observe(litmus_run *run, const char *name, const char *value_json, st
     yyjson_doc *value = yyjson_read_opts((char *)(uintptr_t)json, strlen(json), 0, NULL, &why);
     if (value == NULL)
         return lt_fail(error, LITMUS_EINVAL, 0, "the value of observation %s is no JSON: %s (a text needs its quotes)", name, why.msg == NULL ? "out of memory" : why.msg);
-    struct lt_draft d = lt_draft_new();
-    yyjson_mut_obj_add_str(d.doc, d.root, "step_name", step->step.name);
-    yyjson_mut_obj_add_int(d.doc, d.root, "step_index", step->step.step_index);
-    yyjson_mut_obj_add_str(d.doc, d.root, "step_path", step->step.path);
-    yyjson_mut_obj_add_int(d.doc, d.root, "vector_index", step->step.vector_index);
+    struct lt_draft d = lt_draft_inside(step);
     yyjson_mut_obj_add_str(d.doc, d.root, "name", name);
     yyjson_mut_obj_add_val(d.doc, d.root, "value", yyjson_val_mut_copy(d.doc, yyjson_doc_get_root(value)));
     yyjson_doc_free(value);

@@ -116,6 +116,15 @@ static bool plan_digest(const litmus_run *run, char out[65]) {
     return ok;
 }
 
+struct lt_draft lt_draft_inside(const struct lt_open_step *step) {
+    struct lt_draft d = lt_draft_new();
+    yyjson_mut_obj_add_str(d.doc, d.root, "step_name", step->step.name);
+    yyjson_mut_obj_add_int(d.doc, d.root, "step_index", step->step.step_index);
+    yyjson_mut_obj_add_str(d.doc, d.root, "step_path", step->step.path);
+    yyjson_mut_obj_add_int(d.doc, d.root, "vector_index", step->step.vector_index);
+    return d;
+}
+
 void lt_draft_add_identity(struct lt_draft *d, yyjson_mut_val *object, const struct lt_planned_step *step) {
     const char *slash = strrchr(step->path, '/');
     size_t parent_n = slash == NULL || step->name == step->path ? 0 : (size_t)(slash - step->path);

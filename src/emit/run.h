@@ -45,6 +45,8 @@ struct lt_draft {
     yyjson_mut_val *root;
 };
 struct lt_draft lt_draft_new(void);
+/* One that begins with the step that it belongs to; the step's texts are borrowed until it is emitted. */
+struct lt_draft lt_draft_inside(const struct lt_open_step *step);
 /* Emits it and frees it. */
 int lt_draft_emit(struct lt_draft *draft, litmus_run *run, const char *type, struct litmus_error *error);
 /* Who a step is: its path, place in the plan and name. */

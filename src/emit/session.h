@@ -35,8 +35,9 @@ struct litmus_session {
     size_t ended_run_count, ended_run_capacity;
 };
 
-/* Stores what is attached beside the session's log; the event is the caller's. `name` gives the extension. */
-int lt_session_attach_bytes(const litmus_session *session, const char *name, const void *bytes, size_t n, struct lt_blob *out, struct litmus_error *error);
+/* Stores what is attached beside the session's log; the event is the caller's. `name` gives the extension; `sync` as of lt_blob_put_bytes. */
+int lt_session_attach_bytes(const litmus_session *session, const char *name, const void *bytes, size_t n, bool sync, struct lt_blob *out,
+                            struct litmus_error *error);
 int lt_session_attach_file(const litmus_session *session, const char *path, struct lt_blob *out, struct litmus_error *error);
 
 typedef void lt_session_on_done(void *self, const struct lt_materialized *done, bool by_daemon);

@@ -52,6 +52,7 @@ struct put {
     const char *folder;
     struct lt_buf hidden, path;
     int fd;
+    bool sync;
     EVP_MD_CTX *digest;
     struct lt_blob *out;
 };
@@ -87,26 +88,38 @@ static int put_more(struct put *p, const void *bytes, size_t n, struct litmus_er
     return LITMUS_OK;
 }
 
+/* The folder, and its own name in the one above. */
+static int sync_names(struct put *p, struct litmus_error *error) {
+    const char *slash = strrchr(p->folder, '/');
+    int code = lt_io_sync_dir(p->io, p->folder, error);
+    if (code != LITMUS_OK || slash == NULL) return code;
+    lt_buf_clear(&p->path);
+    lt_buf_add(&p->path, p->folder, (size_t)(slash - p->folder));
+    return p->path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_sync_dir(p->io, lt_buf_cstr(&p->path), error);
+}
+
 /* Gives the content its name, if all went well; frees. */
 static int put_end(struct put *p, const char *ext, int code, struct litmus_error *error) {
     struct lt_blob *out = p->out;
     if (code == LITMUS_OK && !lt_digest_text(p->digest, out->sha256)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an attachment");
     if (code == LITMUS_OK) snprintf(out->name, sizeof out->name, "%.*s_%s%s", HEAD, out->sha256, out->sha256 + HEAD, ext);
     if (p->fd >= 0 && p->io->close(p->io->self, p->fd) != 0 && code == LITMUS_OK) code = lt_fail_os(error, errno, "close", lt_buf_cstr(&p->hidden));
+    if (code == LITMUS_OK && p->sync) code = lt_io_sync_file(p->io, lt_buf_cstr(&p->hidden), error);
     if (code == LITMUS_OK) {
         lt_path_join(&p->path, p->folder, out->name);
         if (p->path.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
         else if (p->io->rename(p->io->self, lt_buf_cstr(&p->hidden), lt_buf_cstr(&p->path)) != 0) code = lt_fail_os(error, errno, "rename to", lt_buf_cstr(&p->path));
     }
     if (code != LITMUS_OK && p->fd >= 0) p->io->unlink(p->io->self, lt_buf_cstr(&p->hidden));
+    if (code == LITMUS_OK && p->sync) code = sync_names(p, error);
     EVP_MD_CTX_free(p->digest);
     lt_buf_release(&p->hidden);
     lt_buf_release(&p->path);
     return code;
 }
 
-int lt_blob_put_bytes(const struct lt_io *io, const char *folder, const void *bytes, size_t n, const char *ext, struct lt_blob *out, struct litmus_error *error) {
-    struct put p = {.io = io, .folder = folder, .out = out};
+int lt_blob_put_bytes(const struct lt_io *io, const char *folder, const void *bytes, size_t n, const char *ext, bool sync, struct lt_blob *out, struct litmus_error *error) {
+    struct put p = {.io = io, .folder = folder, .sync = sync, .out = out};
     int code = put_begin(&p, error);
     if (code == LITMUS_OK) code = put_more(&p, bytes, n, error);
     return put_end(&p, ext, code, error);
@@ -128,8 +141,8 @@ static int read_pieces(int fd, const char *path, int (*take)(struct put *p, cons
     return code;
 }
 
-int lt_blob_put_file(const struct lt_io *io, const char *folder, int fd, const char *path, const char *ext, struct lt_blob *out, struct litmus_error *error) {
-    struct put p = {.io = io, .folder = folder, .out = out};
+int lt_blob_put_file(const struct lt_io *io, const char *folder, int fd, const char *path, const char *ext, bool sync, struct lt_blob *out, struct litmus_error *error) {
+    struct put p = {.io = io, .folder = folder, .sync = sync, .out = out};
     int code = put_begin(&p, error);
     if (code == LITMUS_OK) code = read_pieces(fd, path, put_more, &p, error);
     return put_end(&p, ext, code, error);
@@ -180,11 +193,8 @@ int lt_blob_copy(const struct lt_io *io, const char *from, const char *to, const
     int code = lt_blob_check(from, name, error);
     if (code == LITMUS_OK) code = open_blob(from, name, &path, &fd, error);
     if (code == LITMUS_OK) code = lt_io_sync_file(io, lt_buf_cstr(&path), error);
-    if (code == LITMUS_OK) code = lt_blob_put_file(io, to, fd, lt_buf_cstr(&path), name + DIGITS + 1, &made, error);
+    if (code == LITMUS_OK) code = lt_blob_put_file(io, to, fd, lt_buf_cstr(&path), name + DIGITS + 1, true, &made, error);
     if (code == LITMUS_OK && strcmp(made.name, name) != 0) code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s changed while it was copied", lt_buf_cstr(&path));
-    if (code == LITMUS_OK) lt_path_join(&path, to, name);
-    if (code == LITMUS_OK) code = path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_sync_file(io, lt_buf_cstr(&path), error);
-    if (code == LITMUS_OK) code = lt_io_sync_dir(io, to, error);
     if (code == LITMUS_OK) code = lt_io_sync_dir(io, from, error);
     if (fd >= 0) close(fd);
     lt_buf_release(&path);

@@ -26,11 +26,13 @@ void lt_blob_extension(const char *file_name, char out[LT_BLOB_EXT_MAX]);
 /* Is this the name of a blob? What a log says is anybody's text: nothing else is ever opened. */
 bool lt_blob_is_name(struct lt_str name);
 
-/* Stores bytes, or the rest of a file that is open for reading (a piece at a time), in `folder`, which is made. They are with
- * the kernel then, as an event is, not yet on the disk (lt_blob_copy brings both there). Fills *out. Errors: EIO, ENOSPC, EPERM,
- * ENOMEM; nothing is left behind then. */
-int lt_blob_put_bytes(const struct lt_io *io, const char *folder, const void *bytes, size_t n, const char *ext, struct lt_blob *out, struct litmus_error *error);
-int lt_blob_put_file(const struct lt_io *io, const char *folder, int fd, const char *path, const char *ext, struct lt_blob *out, struct litmus_error *error);
+/* Stores bytes, or the rest of a file that is open for reading (a piece at a time), in `folder`, which is made. `sync`: content
+ * and names are on the disk then; else with the kernel, as an event is (lt_blob_copy brings both there). Fills *out. Errors:
+ * EIO, ENOSPC, EPERM, ENOMEM; nothing is left behind then. */
+int lt_blob_put_bytes(const struct lt_io *io, const char *folder, const void *bytes, size_t n, const char *ext, bool sync, struct lt_blob *out,
+                      struct litmus_error *error);
+int lt_blob_put_file(const struct lt_io *io, const char *folder, int fd, const char *path, const char *ext, bool sync, struct lt_blob *out,
+                     struct litmus_error *error);
 
 /* Is what the file holds what its name says? ENOENT, EDAMAGED, EIO. */
 int lt_blob_check(const char *folder, const char *name, struct litmus_error *error);
