@@ -181,41 +181,6 @@ def test_a_file_touched_in_place_is_taken_by_the_next_compaction(history):
     assert by_view(history) == by_glob(history) == naive(history)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_random_histories(tmp_path, seed):
-    """Runs come, go, change and are copied; the lake is compacted, damaged and dropped."""
-    rng = random.Random(seed)
-    number = 0
-    for _ in range(14):
-        for _ in range(rng.randrange(1, 5)):
-            number += 1
-            put(tmp_path, run_rows(number, f"U{number % 5}", "passed", {name: rng.choice([["passed"], ["failed"], []]) for name in "abc"}, day=rng.randrange(70)))
-        files = sorted(tmp_path.glob("runs/*/*.parquet"))
-        step = rng.choice(["compact", "compact", "unlink", "copy", "change", "lose", "drop", "nothing"])
-        victim = rng.choice(files)
-        if step == "compact":
-            compact(tmp_path)
-        elif step == "unlink":
-            victim.unlink()
-        elif step == "copy":
-            other = tmp_path / "runs" / f"2026-01-{rng.randrange(10, 29)}"
-            other.mkdir(exist_ok=True)
-            shutil.copy(victim, other / f"copy-{number}.parquet")
-        elif step == "change":
-            held = pq.ParquetFile(victim).read()
-            fresh = victim.with_suffix(".tmp")
-            pq.write_table(held.slice(0, max(1, held.num_rows - 1)), fresh)
-            fresh.replace(victim)
-        elif step == "lose":
-            for part in list(tmp_path.glob("lake/month=*/*.parquet"))[:1]:
-                part.unlink()
-        elif step == "drop":
-            shutil.rmtree(tmp_path / "lake", ignore_errors=True)
-        assert by_view(tmp_path) == naive(tmp_path), step
-    compact(tmp_path)
-    assert by_view(tmp_path) == by_glob(tmp_path) == naive(tmp_path)
-
-
 def test_the_daemon_compacts_when_it_has_nothing_else_to_do(history):
     """It leaves when idle, which is after that: nothing is waited for but its end."""
     few = environment(LITMUS_COMPACT_RUNS="1000", LITMUS_DAEMON_IDLE="0.2")
