@@ -12,7 +12,10 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["DuplicateMeasurementError", "Limit", "LimitFailure", "MissingLimitError", "__version__", "channel", "connect", "open_channel", "prompts", "record_measurement", "refresh", "scan"]
+__all__ = [
+    "DuplicateMeasurementError", "Limit", "LimitFailure", "MissingLimitError", "__version__", "channel", "connect", "open_channel", "product", "prompts", "range",
+    "record_measurement", "refresh", "scan", "zip",
+]  # fmt: skip
 
 _LAZY = {
     "connect": "litmus.sql",
@@ -20,6 +23,9 @@ _LAZY = {
     "scan": "litmus.sql",
     "channel": "litmus._channels",
     "open_channel": "litmus._channels",
+    "product": "litmus._sweep",
+    "range": "litmus._sweep",
+    "zip": "litmus._sweep",
     "record_measurement": "litmus._measure",
     "DuplicateMeasurementError": "litmus._measure",
     "Limit": "litmus._limits",

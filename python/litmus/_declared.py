@@ -246,10 +246,8 @@ def _about(complain, name: str):
 def collect(config, items) -> None:
     """Collection is over: finds the limits of each test. What is wrong with a file is an error of collection; the tests of
     that file stay in the plan."""
-    from _pytest.reports import CollectReport
-
     part, files = getattr(config, "_litmus_part", None), _sidefile.of_config(config)
-    wrong: dict = {}  # test file -> error
+    wrong = files.wrong
     found: dict = {}  # node id without parameters -> entries
     for item in items:
         if not hasattr(item, "module"):
@@ -260,9 +258,7 @@ def collect(config, items) -> None:
                 files.check_names(file, lambda name, module=item.module: _known(module, name))
                 found[node_id] = of_item(item, part, files)
             except (ConfigError, TypeError, ValueError, OSError) as exc:
-                wrong[file] = exc
-                report = CollectReport(item.nodeid.split("::", 1)[0], "failed", f"litmus: {exc}", [])
-                config.hook.pytest_collectreport(report=report)
+                files.refuse(config, item, exc)
         callspec = getattr(item, "callspec", None)
         if found.get(node_id) or part is not None or file in wrong:
             item._litmus_declared = Declared(found.get(node_id, {}), part, dict(callspec.params) if callspec is not None else {}, wrong.get(file))

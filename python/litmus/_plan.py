@@ -75,10 +75,23 @@ class Plan:
             function, entry = add(item)
             functions.append(function)
             own.append(entry)
+            sweep = getattr(item, "_litmus_sweep", None)
+            if sweep is not None:
+                spread = self._spread(function, entry, sweep.planned)
+                own += spread
+                functions += [function] * len(spread)
         for function, entry in zip(functions, own):
             entry["vector_count_planned"] = function.count * copies
         if copies > 1:
             self._multiply(functions, copies, ordinal)
+
+    @staticmethod
+    def _spread(function: _Function, entry: dict, planned: list) -> list:
+        """The vectors of a declared sweep behind its first, whose entry is that of the item."""
+        first = entry["vector_index"]
+        function.count += len(planned) - 1
+        entry["inputs"] = planned[0]
+        return [dict(entry, vector_index=first + n, inputs=planned[n]) for n in range(1, len(planned))]
 
     def _multiply(self, functions: list, copies: int, ordinal: int) -> None:
         """Every worker runs every item: one vector each, those of worker 0 first."""

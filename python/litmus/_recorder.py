@@ -662,7 +662,7 @@ class Execution:
 
     __slots__ = (
         "began", "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "notes", "outcome", "owner",
-        "passed_over", "properties", "raw_node_id", "reports", "retry", "started", "step", "subtest",
+        "passed_over", "properties", "raw_node_id", "reports", "retry", "started", "step", "subtest", "vectors",
     )  # fmt: skip
 
     def __init__(self, owner, item, step):
@@ -682,6 +682,7 @@ class Execution:
         self.frames = []  # the open steps (_measure.Frame): this one, then its sub-steps
         self.began = None  # when it ran in a forked child: the time of its first report,
         self.properties = None  # and what the child says its properties are
+        self.vectors = None  # the sweep that the body goes through (_vectors.Vectors)
 
     def add(self, outcome: str, phase: str, message: str) -> None:
         """Another phase's verdict: the worse one leads, the other stays in the message."""
@@ -699,8 +700,16 @@ class Execution:
 
     @property
     def measured_failures(self):
-        """(outcome, words) of the worst that was measured in it; None: nothing went wrong."""
+        """(outcome, words) of the worst that was measured in it; None: nothing went wrong. Of a sweep: in the vector at hand."""
         return self.frames[0].failure if self.frames else None
+
+    @property
+    def all_failures(self):
+        """The same of the whole sweep."""
+        worst, before = self.measured_failures, self.vectors.worst if self.vectors is not None else None
+        if before is None or worst is None:
+            return worst or before
+        return worst if _verdict.worse(worst[0], before[0]) == worst[0] else before
 
 
 class _ChildFrame(_measure.Frame):
@@ -789,8 +798,8 @@ class Items:
                         execution.message = _verdict.one_line(f"xpass: {report.wasxfail}".rstrip(": "))
             if when == "teardown" or when == "???":
                 self.end(execution)
-            elif self.worker and execution.measured_failures is not None and when == "call":
-                report.litmus_outcome = execution.measured_failures[0]
+            elif self.worker and when == "call" and execution.all_failures is not None:
+                report.litmus_outcome = execution.all_failures[0]
         except Exception as exc:
             self.part.fail(exc)
 
@@ -826,7 +835,7 @@ class Items:
         if not execution.frames:
             self.identify(execution)
         if step.runs == 0:
-            self.seen += 1
+            self.seen += _width(step)
         step.runs += 1
         item = execution.item
         description = _description(item) if step.entry["function"] is not None else None
@@ -842,7 +851,8 @@ class Items:
         step = execution.step
         entry = step.entry
         item = execution.item
-        inputs = execution.inputs = _inputs(item)
+        sweep = getattr(item, "_litmus_sweep", None)
+        inputs = execution.inputs = _inputs(item) if sweep is None else sweep.planned[0]
         count = getattr(item, "execution_count", None)  # pytest-rerunfailures, over a worker's crash too
         execution.retry = max(step.runs, count - 1) if type(count) is int else step.runs
         execution.identity = {
@@ -891,6 +901,11 @@ class Items:
                 execution.outcome = "passed"
         elif outcome in ("failed", "rerun") or exc is not None:  # some plugins have their own word for an attempt that failed
             verdict = "errored"
+            if execution.vectors is not None and execution.vectors.is_told(exc):
+                execution.outcome = execution.outcome or "passed"  # of the vector at hand
+                if self.worker:
+                    report.litmus_outcome = "failed"
+                return
             if when == "call":
                 verdict = _verdict.reported_outcome(report) if call is None else _verdict.body_outcome(exc)
             execution.add(verdict, when, _verdict.failure(report, exc))
@@ -906,19 +921,9 @@ class Items:
             self.current = None
             self.not_run += 1
             if execution.step.runs == 0:
-                self.seen += 1
+                self.seen += _width(execution.step)
                 execution.step.runs = -1
-            entry = execution.step.entry
-            self.part.emit(
-                "test.step_not_run",
-                {
-                    "node_id": entry["node_id"],
-                    "step_path": entry["step_path"],
-                    "vector_index": entry["vector_index"],
-                    "reason": "skip_marker",
-                    "message": execution.passed_over or None,
-                },
-            )
+            self.emit_not_run(execution.step, 0, _width(execution.step), "skip_marker", execution.passed_over or None)
             return
         if not execution.started:  # a hook before ours raised, or the test ran in a child
             began = execution.calls.get("setup")
@@ -935,6 +940,8 @@ class Items:
         judged = execution.measured_failures
         if judged is not None and execution.outcome in (None, "passed", "skipped", "done"):
             execution.add(judged[0], "call", judged[1])
+        if execution.vectors is not None and execution.vectors.skipped is not None and execution.outcome == "passed":
+            execution.outcome, execution.message = execution.vectors.verdict()
         outcome = execution.outcome
         if outcome is None:  # setup and teardown without a call: nothing was judged
             outcome = "done"
@@ -942,7 +949,9 @@ class Items:
         if execution.notes is not None:
             message = _verdict.one_line(f"{message}; {execution.notes}" if message else execution.notes)
         properties = execution.properties
-        if properties is None:
+        if properties is None and execution.vectors is not None:
+            properties = execution.vectors.new_properties()
+        elif properties is None:
             properties = getattr(execution.item, "user_properties", None)
         payload = execution.identity
         payload["outcome"] = payload["vector_outcome"] = outcome
@@ -953,12 +962,33 @@ class Items:
         self.current = None
         self.stop_running(execution)
         self.part.emit("test.step_ended", payload, occurred_at)
+        width = _width(execution.step)
+        if width == 1:
+            self.note_outcome(execution.step, outcome)
+            return
+        taken = payload["vector_index"] - execution.step.entry["vector_index"] + 1
+        self.note_outcome((execution.step, taken - 1), outcome)
+        if taken < width and outcome not in ("terminated", "aborted"):
+            how = "the loop was left" if outcome in ("passed", "done") else outcome
+            self.emit_not_run(execution.step, taken, width - taken, "sweep_stopped", f"vector {taken} of {width}: {how}")
+
+    def emit_not_run(self, step, first: int, count: int, reason: str, message: str | None) -> None:
+        """test.step_not_run of an item, or of `count` vectors of its sweep from `first` on."""
+        entry = step.entry
+        payload = {"node_id": entry["node_id"], "step_path": entry["step_path"], "vector_index": entry["vector_index"] + first}
+        payload.update(reason=reason, message=message)
+        if count > 1:
+            payload["vector_count"] = count
+        self.part.emit("test.step_not_run", payload)
+
+    def note_outcome(self, key, outcome: str) -> None:
+        """What the last execution of a step came to; of a sweep each vector is one."""
         if outcome == "passed":
             self.passed += 1
             if self.worst:
-                self.worst.pop(execution.step, None)
+                self.worst.pop(key, None)
         else:
-            self.worst[execution.step] = outcome
+            self.worst[key] = outcome
 
     def attach_failure(self, execution: Execution) -> None:
         """What pytest has to say of a failure, with captured output and log, becomes an attachment of the step."""
@@ -1029,6 +1059,12 @@ class Items:
     def unfinished(self) -> bool:
         """Whether planned items were neither started nor passed over."""
         return self.seen < len(self.plan.entries)
+
+
+def _width(step) -> int:
+    """How many rows of the plan an item has: vectors of its sweep."""
+    sweep = getattr(step.item, "_litmus_sweep", None)
+    return 1 if sweep is None else len(sweep.inputs)
 
 
 def _by_marker(item, report, exc) -> bool:

@@ -3,6 +3,8 @@
 
     limits:                            # in a side file, keyed by test
       test_rail: {rail: {low: 3.2, high: 3.4, units: V}}
+    vectors:
+      TestSweep::test_load: {load: [0.1, 0.5, 1.0]}
 
 A profile has the same sections; its tests may also be named with their file (`tests/test_x.py::test_rail`).
 Every file is read once a session; an error names file, line, column and, for a name, the nearest that there is.
@@ -14,7 +16,7 @@ import os
 
 from litmus.errors import ConfigError
 
-SECTIONS = ("limits",)  # what nobody reads is refused
+SECTIONS = ("limits", "vectors")  # what nobody reads is refused
 
 
 def nearest(word: object, words) -> str:
@@ -85,6 +87,7 @@ class SideFiles:
 
     def __init__(self, profile: tuple | None = None):
         self.profile = profile
+        self.wrong: dict = {}  # test file -> the error that was told of it
         self._documents: dict = {}
 
     def of(self, test_file: str) -> Document | None:
@@ -124,6 +127,14 @@ class SideFiles:
             document, keys = self.profile
             found += _pick(document, (*keys, section), (short, name, f"{os.path.basename(test_file)}::{name}", node_id))
         return found
+
+    def refuse(self, config, item, exc: Exception) -> None:
+        """What is said of a test cannot be: an error of collection, told once a file; its tests stay in the plan."""
+        from _pytest.reports import CollectReport
+
+        if self.wrong.setdefault(str(item.path), exc) is exc:
+            report = CollectReport(item.nodeid.split("::", 1)[0], "failed", f"litmus: {exc}", [])
+            config.hook.pytest_collectreport(report=report)
 
     def check_names(self, test_file: str, known) -> None:
         """Errors: ConfigError for a test that the side file names and the module has not.

@@ -50,6 +50,7 @@ def pytest_addoption(parser) -> None:
 def pytest_configure(config) -> None:
     """What litmus.yaml's neighbours say: the part that is tested, the instruments of the station."""
     config.addinivalue_line("markers", "limits(name=limit, ...): what the measurements of a test are judged against (litmus)")
+    config.addinivalue_line("markers", "vectors(name=values, ...): the sweep that a test goes through with the fixture `vectors` (litmus)")
     _configure_part(config)
     _configure_bench(config)
 
@@ -70,12 +71,25 @@ def _configure_part(config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items) -> None:
-    """Finds the limits that are declared for tests; without any this costs a look for a side file beside each module."""
+    """Finds what is declared for tests; without anything this costs a look for a side file beside each module."""
     files = {os.path.splitext(path)[0] + ".yaml" for path in {str(item.path) for item in items}}
-    if getattr(config, "_litmus_part", None) is None and not any(map(os.path.lexists, files)) and not any("limits" in item.keywords for item in items):
-        return
-    load("_declared").collect(config, items)
-    config.pluginmanager.register(_Declarations(), "litmus-limits")
+    in_files, markers = any(map(os.path.lexists, files)), _marker_names(items)
+    if in_files or "limits" in markers or getattr(config, "_litmus_part", None) is not None:
+        load("_declared").collect(config, items)
+        config.pluginmanager.register(_Declarations(), "litmus-limits")
+    if in_files or "vectors" in markers:
+        load("_vectors").collect(config, items)
+
+
+def _marker_names(items) -> set:
+    """The names of all markers on tests and what they are in."""
+    names, parents = set(), {}
+    for item in items:
+        names.update([mark.name for mark in item.own_markers])
+        parents[id(item.parent)] = item.parent
+    for parent in parents.values():
+        names.update([mark.name for mark in parent.iter_markers()] if parent is not None else ())
+    return names
 
 
 class _Declarations:
@@ -208,6 +222,16 @@ def attach():
 def step():
     """Opens sub-steps: `with step("ramp"): ...`; they nest."""
     return load("_measure").step
+
+
+@pytest.fixture
+def vectors(request):
+    """Goes through the sweep that is declared for the test: `for v in vectors: ...` (docs/vectors.md)."""
+    sweep = getattr(request.node, "_litmus_sweep", None)
+    module = load("_vectors")
+    if sweep is None:
+        raise module.VectorsError(f"no vectors are declared for {request.node.name}: @pytest.mark.vectors(voltage=[3.0, 3.3]), or `vectors:` in its side file")
+    return module.Vectors(request.node, sweep)
 
 
 @pytest.fixture

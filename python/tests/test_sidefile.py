@@ -51,7 +51,7 @@ def test_a_file_is_read_once(test_file, tmp_path):
     "text, words",
     [
         ("limts: {}\n", "line 1, column 1: no key `limts`; did you mean limits?"),
-        ("limits: {}\nvectors: {}\n", "line 2, column 1: no key `vectors`; there are limits"),
+        ("limits: {}\nvector: {}\n", "line 2, column 1: no key `vector`; did you mean vectors?"),
         ("limits: 5\n", "line 1, column 1: `limits` must be a mapping, not 5"),
         ("limits: [\n", "line "),
         ("a: 1\n  b: 2\n", "line 2, column "),

@@ -117,6 +117,7 @@ static bool take_item(struct lt_arena *arena, struct lt_plan_item *item, yyjson_
     item->vector_index = lt_get_int(value, "vector_index");
     item->vector_count = lt_get_int(value, "vector_count_planned");
     item->by_node = (lt_str_empty(item->step_path) || !item->vector_index.set) && !lt_str_empty(item->node_id);
+    if (!lt_values_merge(arena, &item->inputs, yyjson_obj_get(value, "inputs"), true)) return false;
     return !arena->failed;
 }
 
@@ -325,6 +326,7 @@ static bool on_step_ended(struct fold *f) {
     return lt_values_merge(&run->arena, &step->outputs, yyjson_obj_get(f->root, "outputs"), true);
 }
 
+/* It may speak of several vectors: those from vector_index on. */
 static bool on_step_not_run(struct fold *f) {
     struct lt_run *run = f->run;
     void *list = run->not_runs;
@@ -333,7 +335,12 @@ static bool on_step_not_run(struct fold *f) {
     run->not_runs[run->not_run_count] =
         (struct lt_not_run){lt_get_str(&run->arena, f->root, "reason"), lt_get_str(&run->arena, f->root, "message"), lt_arena_str(&run->arena, f->row->id)};
     struct lt_str path = lt_arena_str(&run->arena, key_path(f->root));
-    return lt_map_put(&run->not_run_by_key, path, (uint64_t)int_or(f->root, "vector_index", 0), (uint32_t)run->not_run_count++);
+    int64_t first = int_or(f->root, "vector_index", 0), count = int_or(f->root, "vector_count", 1);
+    if (path.p == NULL || count > LT_ANNOUNCED_VECTORS_MAX) count = 1;
+    bool ok = path.p != NULL;
+    for (int64_t v = 0; ok && v < count; v++) ok = lt_map_put(&run->not_run_by_key, path, (uint64_t)first + (uint64_t)v, (uint32_t)run->not_run_count);
+    run->not_run_count++;
+    return ok;
 }
 
 /* The owner as far as it is known now (run-schema.md, "Owner of a measurement"): the latest start

@@ -45,9 +45,13 @@ struct lt_values {
     size_t count, capacity;
 };
 
+/* No honest plan, and no honest word about it, counts more vectors than this without naming each. */
+enum { LT_ANNOUNCED_VECTORS_MAX = 1000000 };
+
 struct lt_plan_item {
     struct lt_str node_id, name, file, module, class_name, function, markers, step_path, parent_path;
     struct lt_int step_index, vector_index, vector_count;
+    struct lt_values inputs; /* commanded parameters, where the plan knows them */
     bool by_node; /* a seed item, without path or vector: it counts as run by its node_id */
 };
 

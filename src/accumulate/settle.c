@@ -48,6 +48,7 @@ static bool add_never_ran(struct lt_run *run, const struct lt_plan_item *item, i
     step->vector_index = (struct lt_int){vector, true};
     step->vector_count = (struct lt_int){item->vector_count.set ? item->vector_count.v : 1, true};
     step->planned = true;
+    if (item->vector_index.v == vector) step->inputs = item->inputs;
     uint32_t passed_over = lt_map_get(&run->not_run_by_key, step->path, (uint64_t)vector);
     if (passed_over != LT_MAP_NONE) {
         step->never_ran_reason = run->not_runs[passed_over].reason;
@@ -81,9 +82,6 @@ static bool consider(struct lt_run *run, struct lt_map *seen, const struct lt_pl
     return add_never_ran(run, said, vector, live, stop);
 }
 
-/* No honest plan announces more vectors than this for one step without naming each. */
-enum { ANNOUNCED_VECTORS_MAX = 1000000 };
-
 static bool add_all_never_ran(struct lt_run *run, bool live) {
     struct stop stop = stop_of(run);
     struct lt_map seen;
@@ -97,7 +95,7 @@ static bool add_all_never_ran(struct lt_run *run, bool live) {
         const struct lt_plan_item *item = &run->plan[i];
         int64_t count = item->vector_count.set ? item->vector_count.v : 1;
         /* every vector named by an item of its own was considered above: look only if some are missing */
-        if (count <= 1 || count > ANNOUNCED_VECTORS_MAX || lt_map_get(&seen, item->step_path, UINT64_MAX) != LT_MAP_NONE) continue;
+        if (count <= 1 || count > LT_ANNOUNCED_VECTORS_MAX || lt_map_get(&seen, item->step_path, UINT64_MAX) != LT_MAP_NONE) continue;
         ok = lt_map_put(&seen, item->step_path, UINT64_MAX, 1);
         for (int64_t v = 0; ok && v < count; v++) ok = consider(run, &seen, item, v, live, &stop);
     }

@@ -37,7 +37,8 @@ static void bash(void) {
          "    --data-dir|-d) COMPREPLY=($(compgen -d -- \"$current\")); return ;;\n"
          "    --run|-r) COMPREPLY=($(compgen -W \"$(_litmus_runs)\" -- \"$current\")); return ;;\n"
          "    --outcome) COMPREPLY=($(compgen -W 'passed failed errored skipped done terminated aborted' -- \"$current\")); return ;;\n"
-         "    --allow|-a) COMPREPLY=($(compgen -W 'skipped conceded skip_marker maxfail interrupted crash instrument_error collection_error unknown' -- \"$current\")); return ;;\n"
+         "    --allow|-a) COMPREPLY=($(compgen -W 'skipped conceded skip_marker sweep_stopped maxfail interrupted crash"
+         " instrument_error collection_error unknown' -- \"$current\")); return ;;\n"
          "    esac\n    case $command in");
     for (size_t i = 0; i < lt_command_count; i++) {
         const struct lt_command *c = &lt_commands[i];

@@ -34,7 +34,7 @@ static int check_reasons(const struct lt_cli *cli) {
         }
         if (known) continue;
         if (nearest != NULL) return lt_usage(cli, "no reason \"%s\"; did you mean %s?", given, nearest);
-        return lt_usage(cli, "no reason \"%s\": skipped, conceded, skip_marker, maxfail, interrupted, crash, instrument_error, collection_error or unknown", given);
+        return lt_usage(cli, "no reason \"%s\": skipped, conceded, skip_marker, sweep_stopped, maxfail, interrupted, crash, instrument_error, collection_error or unknown", given);
     }
     return EXIT_OK;
 }

@@ -90,7 +90,7 @@ const struct lt_command lt_commands[] = {
      "litmus compact\nrm -r lake; litmus compact"},
     {"gate", lt_cmd_gate, "RUN", 1, 1, OPT(ALLOW) | OPT(JSON), "run", "succeed only if every planned step has a passing verdict",
      "Exits with 0 if every planned step of the run passed (or is done, having nothing to judge), else lists those that did not and exits\n"
-     "with 1. A step that was skipped, or never ran, is accepted only with --allow: skipped, or its reason (skip_marker, maxfail,\n"
+     "with 1. A step that was skipped, or never ran, is accepted only with --allow: skipped, or its reason (skip_marker, sweep_stopped, maxfail,\n"
      "interrupted, crash, instrument_error, collection_error, unknown); a step that a named person conceded (litmus concede), whatever it\n"
      "was, only with --allow conceded. A run that planned nothing, is still going on, or that was\n"
      "aborted, terminated or errored outside its steps does not pass.",

@@ -16,6 +16,7 @@ static const struct {
     const char *reason, *words;
 } reasons[] = {
     {"skip_marker", "skip marker"},
+    {"sweep_stopped", "sweep stopped"},
     {"maxfail", "stopped by --maxfail/-x"},
     {"interrupted", "the run was interrupted"},
     {"crash", "the process died"},
@@ -23,7 +24,7 @@ static const struct {
     {"collection_error", "collection failed"},
     {"unknown", "not known why"},
 };
-const char *const lt_never_ran_reasons[] = {"skip_marker", "maxfail", "interrupted", "crash", "instrument_error", "collection_error", "unknown", NULL};
+const char *const lt_never_ran_reasons[] = {"skip_marker", "sweep_stopped", "maxfail", "interrupted", "crash", "instrument_error", "collection_error", "unknown", NULL};
 
 static int index_rows(struct lt_view *v, struct litmus_error *error) {
 #define FIND(name) v->name = lt_table_find(&v->rows, #name);

@@ -22,7 +22,7 @@ __all__ = ["KINDS", "Attempt", "Run", "Step", "import_file", "kind_of"]
 
 KINDS = ("junit", "reportlog", "openhtf")
 BYTES_MAX = 1 << 30
-REASONS = ("skip_marker", "maxfail", "interrupted", "crash", "instrument_error", "collection_error", "unknown")
+REASONS = ("skip_marker", "sweep_stopped", "maxfail", "interrupted", "crash", "instrument_error", "collection_error", "unknown")
 _SEVERITY = ("passed", "done", "skipped", "failed", "errored", "terminated", "aborted")
 
 
