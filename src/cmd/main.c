@@ -15,9 +15,11 @@
 
 /* What narrows every figure, and what becomes of it. */
 #define FIGURES ((RUN_FILTERS & ~OPT(OUTCOME)) | OPT(JSON) | OPT(CSV) | OPT(UTC) | OPT(ZONE))
+#define PLOTTED (FIGURES | OPT(PLOT) | OPT(FORCE))
 #define FIGURES_TEXT                                                                                                                                        \
     "\n\nRuns in flight, with mocked instruments, without a verdict, and of golden units (golden_units in litmus.yaml) are in no figure. Every figure\n"  \
     "says its rule and what it leaves out; docs/analysis.md has them all. Needs the Python of litmus with duckdb: pip install 'litmus-recorder[sql]'."
+#define ANALYSIS_TEXT " This\none and --plot need more: 'litmus-recorder[analysis]'."
 
 const struct lt_command lt_commands[] = {
     {"runs", lt_cmd_runs, "", 0, 0, RUN_FILTERS | OPT(JSON) | OPT(LIMIT) | OPT(UTC), NULL, "list runs, newest first",
@@ -58,10 +60,10 @@ const struct lt_command lt_commands[] = {
      "95 % interval of Wilson. Then the rolled throughput yield over the steps, defects per million opportunities, and the steps with the lowest\n"
      "yield. What is a first run is found over the whole record, so that a window of time cannot make a retest one." FIGURES_TEXT,
      "litmus yield --since 30d\nlitmus yield --part PN7 --by week\nlitmus yield --by station,lot --json"},
-    {"pareto", lt_cmd_analysis, "", 0, 0, FIGURES | OPT(GROUP) | OPT(STEP) | OPT(LIMIT), NULL, "which steps or measurements fail most, with cumulative share",
+    {"pareto", lt_cmd_analysis, "", 0, 0, PLOTTED | OPT(GROUP) | OPT(STEP) | OPT(LIMIT), NULL, "which steps or measurements fail most, with cumulative share",
      "Failures by step, the most frequent first, each with its share and the sum of the shares so far; what --limit (10) leaves off is one line,\n"
      "other. --by measurement counts measurements that failed; part, lot, station and the rest count runs." FIGURES_TEXT,
-     "litmus pareto --since 7d\nlitmus pareto --by measurement --part PN7\nlitmus pareto --by station --limit 0 --csv"},
+     "litmus pareto --since 7d\nlitmus pareto --by measurement --part PN7 --plot pareto.svg\nlitmus pareto --by station --limit 0 --csv"},
     {"coverage", lt_cmd_analysis, "", 0, 0, FIGURES | OPT(STEP) | OPT(ALL) | OPT(LIMIT), NULL, "which planned steps never ran: how often, since when, why",
      "Each planned step that did not run every time: how often it ran, since when it has not run at all, and for which reasons. --all lists the\n"
      "others, too." FIGURES_TEXT,
@@ -71,6 +73,16 @@ const struct lt_command lt_commands[] = {
      "the last run of a commit. A step that left and one that joined are a renaming when they have the same node id, vector by vector, or the\n"
      "same function in another file, or names that are nearly the same in the same file." FIGURES_TEXT,
      "litmus drift --since 30d\nlitmus drift @2 last\nlitmus drift git=3f2a git=9c01"},
+    {"capability", lt_cmd_analysis, "[MEASUREMENT]", 0, 1, PLOTTED | OPT(STEP) | OPT(GROUP) | OPT(LIMIT), NULL, "Cp, Cpk, Pp and Ppk with n and 95 % interval",
+     "Of each measurement with limits: Cp and Cpk from the variation within (the average moving range, or subgroups with --by), Pp and Ppk from\n"
+     "that of all values, each with its interval. One-sided limits have Cpk and Ppk only. Below 10 values there are none. Other limits or units\n"
+     "make a line of their own. A single one is drawn as a histogram. MEASUREMENT is a name; * and ? stand for anything." FIGURES_TEXT ANALYSIS_TEXT,
+     "litmus capability --part PN7\nlitmus capability rail_1v8 --by lot --plot rail.svg"},
+    {"control", lt_cmd_analysis, "[MEASUREMENT]", 0, 1, PLOTTED | OPT(STEP) | OPT(GROUP) | OPT(KIND) | OPT(ALL), NULL, "control charts with run rules: I-MR, Xbar-R, Xbar-S, p",
+     "Individuals and moving range of a measurement in the order of time; with --by the means and ranges (or deviations, --kind xbar-s) of\n"
+     "subgroups; --kind p the share of units that fail their first run, by day unless --by says otherwise. Lists the points that break one of\n"
+     "the run rules of Nelson and Western Electric, --all every point. Below 20 points there is no chart." FIGURES_TEXT ANALYSIS_TEXT,
+     "litmus control rail_1v8 --since 7d\nlitmus control rail_1v8 --by lot --kind xbar-s --plot rail.svg\nlitmus control --kind p --by week"},
     {"export", lt_cmd_export, "[RUN]...", 0, LT_ARGUMENTS_MAX, RUN_FILTERS | OPT(LIMIT) | OPT(FORMAT) | OPT(OUTPUT) | OPT(FORCE) | OPT(CHOICES), "run",
      "runs in the formats of others: JUnit, CSV, JSON, CTRF, TAP, HTML, ...",
      "Writes the runs named, or those that the options choose, or the last one, in another format: with steps that never ran where the format\n"

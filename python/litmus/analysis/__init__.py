@@ -28,6 +28,8 @@ ANALYSES = {
     "pareto": ("pareto", ("by", "step", "limit")),
     "coverage": ("coverage", ("step", "all", "limit")),
     "drift": ("drift", ("limit",)),
+    "capability": ("capability", ("step", "by", "limit")),
+    "control": ("control", ("kind", "step", "by", "all")),
 }
 
 

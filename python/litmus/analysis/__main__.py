@@ -7,12 +7,12 @@ import os
 import sys
 from typing import Any
 
-from litmus.analysis import analyse, render
+from litmus.analysis import analyse, plots, render
 from litmus.errors import LitmusError
 from litmus.exports.__main__ import complain, exit_of, options_of
 
 _NUMBERS = ("since", "until", "limit")
-_SCREEN = ("json", "csv", "color", "quiet", "utc")
+_SCREEN = ("json", "csv", "color", "quiet", "utc", "plot", "force")
 
 
 def local_zone() -> str:
@@ -32,6 +32,8 @@ def run(said: dict[str, Any], words: list[str]) -> int:
         options["tz"] = "UTC"
     options.setdefault("tz", local_zone())
     report = analyse(words[0], *words[1:], **options)
+    if screen["plot"]:
+        plots.save(report.plot, screen["plot"], bool(screen["force"]))
     if screen["json"]:
         sys.stdout.writelines(line + "\n" for line in render.as_json(report))
     elif screen["csv"]:
@@ -57,6 +59,9 @@ def main(words: list[str]) -> int:
     except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        complain(f"cannot write: {error.strerror or error}")
+        return 5
 
 
 if __name__ == "__main__":

@@ -48,7 +48,14 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
     columns = [Column(key, key.upper()) for key in keys] + _COLUMNS + ([Column("from_retries", "IN RETRIES", "count")] if by == "measurement" else [])
     table = Table("pareto", columns, _cumulate(failing, keys, limit))
     notes = [f"Nothing failed in {sum(row['of'] for row in rows):,} of them."] if not failing else []
-    return Report("pareto", [table], [RULES.get(by, RULES["run"])], _left_out(scope), notes)
+    return Report("pareto", [table], [RULES.get(by, RULES["run"])], scope.left_out(units=False), notes, plot=_bars(table.rows, keys[0]))
+
+
+def _bars(rows: list[dict], key: str) -> dict | None:
+    if not rows:
+        return None
+    return {"kind": "bars", "title": f"failures by {key}", "names": [str(row[key]) for row in rows], "counts": [row["failures"] for row in rows],
+            "cumulative": [row["cumulative_share"] for row in rows], "unit": "failures"}
 
 
 def _cumulate(rows: list[dict], keys: list[str], limit: int) -> list[dict]:
@@ -62,7 +69,3 @@ def _cumulate(rows: list[dict], keys: list[str], limit: int) -> list[dict]:
         so_far += row["failures"]
         row.update(rate=row["failures"] / row["of"], share=row["failures"] / total, cumulative_share=so_far / total)
     return rows
-
-
-def _left_out(scope: Scope) -> dict[str, int]:
-    return scope.left_out(units=False)

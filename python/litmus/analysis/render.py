@@ -12,6 +12,7 @@ import textwrap
 import zoneinfo
 from typing import Any, Iterator
 
+from litmus.analysis import plots
 from litmus.analysis.report import Column, Report, Table
 
 __all__ = ["as_csv", "as_json", "as_text"]
@@ -40,6 +41,8 @@ def _cell(column: Column, row: dict[str, Any], zone: datetime.tzinfo) -> str:
         return value.astimezone(zone).strftime("%Y-%m-%d %H:%M") if isinstance(value, datetime.datetime) else str(value)
     if column.kind == "count":
         return f"{value:,}"
+    if column.kind == "index":
+        return f"{value:.3f}"
     if column.kind == "number":
         return f"{value:.6g}" if math.isfinite(value) else str(value)
     if isinstance(value, dict):
@@ -64,7 +67,7 @@ def _lines(table: Table, zone: datetime.tzinfo, color: bool) -> Iterator[str]:
     yield f"\033[1m{head}\033[0m" if color else head
     yield from map(line, cells)
     if table.more:
-        yield f"... and {table.more:,} more (--limit 0 for all)"
+        yield f"... and {table.more:,} more ({table.more_by} for all)"
 
 
 def _zone(report: Report) -> datetime.tzinfo:
@@ -75,13 +78,15 @@ def _zone(report: Report) -> datetime.tzinfo:
 
 
 def as_text(report: Report, color: bool = False) -> str:
-    """Tables, then what is left out, notes and rules."""
+    """Tables, notes, the plot, then what is left out and the rules."""
     zone, parts = _zone(report), []
     for table in report.tables:
         if table.rows:
             title = [table.title] if table.title else []
             parts.append("\n".join([*title, *_lines(table, zone, color)]))
     parts += ["\n".join(report.notes)] if report.notes else []
+    if report.plot is not None:
+        parts.append(plots.as_text(report.plot))
     if report.left_out:
         parts.append("\n".join(["left out", *(f"  {n:>8,}  {what}" for what, n in report.left_out.items())]))
     rules = [textwrap.fill(rule, WIDTH, initial_indent="  ", subsequent_indent="    ") for rule in report.rules]

@@ -16,7 +16,7 @@ class Column:
     Attributes:
         name: key of the value in a row.
         head: heading on a screen; None: the column is in JSON and CSV only.
-        kind: "text", "count", "share" (0 to 1), "number" or "time" (a datetime, UTC).
+        kind: "text", "count", "share" (0 to 1), "number", "index" (three decimals) or "time" (a datetime, UTC).
         of: names of the columns with numerator and denominator of a share, shown beside it.
     """
 
@@ -28,13 +28,14 @@ class Column:
 
 @dataclass
 class Table:
-    """Rows of equal shape. `more` is how many rows a limit left off."""
+    """Rows of equal shape. `more` is how many rows a limit left off, `more_by` the option that shows them."""
 
     name: str
     columns: list[Column]
     rows: list[dict[str, Any]]
     title: str = ""
     more: int = 0
+    more_by: str = "--limit 0"
 
 
 @dataclass

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recorded values of measurements, as figures about values take them: of finished runs, first attempts, in order of time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litmus.analysis.scope import NothingFound, Scope, near, pattern
+from litmus.errors import InvalidArgument
+
+__all__ = ["RULE", "load", "one_series"]
+
+RULE = "values: of the first attempt in each run, in the order of the runs. Values of retries are left out; runs that are retests of a unit are in."
+_LOAD = """
+CREATE OR REPLACE TEMP TABLE analysis_values AS
+SELECT * EXCLUDE (first_retry, keep) FROM (
+    SELECT s.measurement_name AS measurement, s.step_path AS step, s.measurement_units AS units, s.limit_low AS low, s.limit_high AS high, s.measurement_value AS value,
+           s.vector_retry AS retry, s.vector_index, s.measurement_timestamp AS measured_at, c.* EXCLUDE (first_run),
+           min(s.vector_retry) OVER (PARTITION BY s.run_id, s.step_path, s.vector_index, s.measurement_name) AS first_retry, coalesce(retry, 0) <= coalesce(first_retry, 0) AS keep
+    FROM litmus_rows s JOIN counted c ON s.run_id = c.run_id WHERE record_type = 'measurement' AND {where})
+WHERE {keep}"""
+
+
+def load(scope: Scope, measurement: str | None, step: str | None = None, all_attempts: bool = False) -> dict[str, int]:
+    """Makes the table analysis_values; gives what is left out of it.
+
+    Args:
+        measurement: name, in which * and ? stand for anything; None: all.
+        step: name or path of steps, likewise.
+        all_attempts: with the values of retries.
+
+    Raises:
+        NothingFound: no such measurement in these runs; the text gives near names.
+    """
+    where, values = scope.steps_where(step)
+    if measurement is not None:
+        where, values = where + " AND measurement_name GLOB ?", [*values, pattern(measurement)]
+    scope.con.execute(_LOAD.format(where=where, keep="true" if all_attempts else "keep"), values)
+    if not scope.one("SELECT count(*) FROM analysis_values"):
+        raise _none(scope, measurement)
+    total = scope.one(f"SELECT count(*) FROM litmus_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM counted) AND {where}", values)
+    found = scope.rows("SELECT count(*) AS kept, count(*) - count(value) AS without FROM analysis_values")[0]
+    scope.con.execute("DELETE FROM analysis_values WHERE value IS NULL")
+    left_out = scope.left_out(units=False)
+    left_out.update({what: n for what, n in (("values: of retries", total - found["kept"]), ("values: none, or a text", found["without"])) if n})
+    return left_out
+
+
+def _none(scope: Scope, measurement: str | None) -> NothingFound:
+    rows = scope.con.execute("SELECT DISTINCT measurement_name FROM litmus_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM counted)").fetchall()
+    names = [name for (name,) in rows if name]
+    if measurement is None or not names:
+        return NothingFound("nothing was measured in these runs")
+    return NothingFound(f"no measurement {measurement!r} in these runs{near(measurement, names)}")
+
+
+def one_series(scope: Scope, measurement: str) -> dict[str, Any]:
+    """What analysis_values is about when it must be one measurement of one step in one unit.
+
+    Returns:
+        dict: measurement, step, units, low, high (of the latest value), limits: how many different pairs of limits.
+
+    Raises:
+        InvalidArgument: it is of several names or steps, or in several units.
+    """
+    for column, option in (("measurement", "a name"), ("step", "--step")):
+        found = [row[0] for row in scope.con.execute(f"SELECT DISTINCT {column} FROM analysis_values ORDER BY ALL").fetchall()]
+        if len(found) > 1:
+            raise InvalidArgument(f"{measurement!r} is {len(found)} {column}s: {', '.join(map(str, found[:4]))}: choose one with {option}")
+    units = scope.con.execute("SELECT coalesce(units, ''), count(*) FROM analysis_values GROUP BY ALL ORDER BY 2 DESC").fetchall()
+    if len(units) > 1:
+        said = ", ".join(f"{n:,} in {unit or 'no unit'}" for unit, n in units)
+        raise InvalidArgument(f"{measurement!r} has mixed units: {said}: choose runs of one unit (--since, --git, --part)")
+    return scope.rows("""SELECT any_value(measurement) AS measurement, any_value(step) AS step, any_value(units) AS units, arg_max(low, started_at) AS low,
+                         arg_max(high, started_at) AS high, count(DISTINCT (low, high)) AS limits FROM analysis_values""")[0]
