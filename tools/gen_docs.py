@@ -14,7 +14,7 @@ NOTE = "<!-- made by tools/gen_docs.py from {}: change the table, then run it --
 STRING = r'"((?:[^"\\]|\\.)*)"'
 TYPES = {"STR": "string", "INT": "int64", "NUM": "number", "BOOL": "bool", "UUID": "uuid", "TIME": "time (ISO 8601, UTC)", "MAP": "object", "LIST": "list",
          "LIST_STR": "list of strings", "LIST_MAP": "list of objects", "ANY": "any"}
-COLUMN_TYPES = {"STR": "utf8", "TIME": "timestamp[us, UTC]", "INT": "int64", "INT32": "int32", "REAL": "float64", "STRS": "list<utf8>", "TIMES": "list<timestamp[us, UTC]>"}
+COLUMN_TYPES = {"STR": "utf8", "TIME": "timestamp[us, UTC]", "INT": "int64", "INT32": "int32", "REAL": "float64", "BOOL": "bool", "STRS": "list<utf8>", "TIMES": "list<timestamp[us, UTC]>"}
 SCOPES = {"NO_RUN": "null", "RUN": "set", "ANY": "set or null"}
 NEEDS = {"REQ": "required", "OPT": "optional", "KEY": "key required, may be null"}
 

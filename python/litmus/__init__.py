@@ -13,7 +13,7 @@ from __future__ import annotations
 __version__ = "0.1.0"
 
 __all__ = [
-    "DuplicateMeasurementError", "Limit", "LimitFailure", "MissingLimitError", "__version__", "channel", "connect", "open_channel", "product", "prompts", "range",
+    "DuplicateMeasurementError", "Limit", "LimitFailure", "MissingLimitError", "__version__", "channel", "connect", "custom", "open_channel", "product", "prompts", "range",
     "record_measurement", "refresh", "scan", "zip",
 ]  # fmt: skip
 
@@ -23,6 +23,7 @@ _LAZY = {
     "scan": "litmus.sql",
     "channel": "litmus._channels",
     "open_channel": "litmus._channels",
+    "custom": "litmus._measure",
     "product": "litmus._sweep",
     "range": "litmus._sweep",
     "zip": "litmus._sweep",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known when a run starts: options, environment, litmus.yaml, code state, host.
+"""What is known when a run starts: what was set for it, code state, host.
 
-No subprocess is started and nothing heavy is imported; a fact that cannot be had is None.
+Nothing heavy is imported; a fact that cannot be had is None.
 """
 
 from __future__ import annotations
@@ -9,13 +9,6 @@ from __future__ import annotations
 import os
 import sys
 
-from litmus.plugin import FIELDS
-
-# further keys that litmus.yaml may give as they are
-CONFIG_ONLY = (
-    "station_name", "station_type", "station_location", "station_hostname", "operator_name", "fixture_id",
-    "product_id", "product_name", "product_revision",
-)  # fmt: skip
 SESSION_FIELDS = (
     "station_id", "station_name", "station_type", "station_location", "station_hostname", "pid", "client",
     "operator_id", "operator_name", "fixture_id",
@@ -24,33 +17,40 @@ SESSION_FIELDS = (
 LOCKFILES = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.lock", "requirements.txt")
 
 
-def run_payload(config, settings: dict) -> dict:
+def run_payload(config, settings, dirty: bool | None = None) -> dict:
     """The fields of run.started.
 
-    Parameters: config (pytest's), settings (of litmus.yaml; {} without one).
+    Parameters: config (pytest's), settings (_settings.Settings), dirty (whether tracked files differ from the commit; None: not known).
     """
     root = str(config.rootpath)
-    payload: dict = {"pid": os.getpid(), "client": "pytest"}
-    for key in CONFIG_ONLY:
-        if isinstance(settings.get(key), str):
-            payload[key] = settings[key]
-    for name, field, _ in FIELDS:
-        value = getattr(config.option, "litmus_" + name, None)
-        if value is None:
-            value = os.environ.get("LITMUS_" + name.upper()) or None
-        for key in (field, name):
-            if value is None and isinstance(settings.get(key), (str, int, float)):
-                value = str(settings[key])
-        if value is not None:
-            payload[field] = value
+    payload: dict = {"pid": os.getpid(), "client": "pytest", **settings.facts()}
     part = getattr(config, "_litmus_part", None)
     for field, value in (part.facts() if part is not None else {}).items():
         payload.setdefault(field, value)
     payload.setdefault("project_name", os.path.basename(root.rstrip(os.sep)) or None)
     payload.setdefault("station_hostname", hostname())
     payload.update(git_state(root))
+    payload["git_dirty"] = dirty if payload.get("git_commit") else None
+    payload["profile"] = settings.profile
+    payload["custom_metadata"] = settings.custom()
     payload["environment_json"] = environment_json(root)
+    if payload.get("test_phase") == "production" and unfit(payload["git_dirty"], getattr(config, "_litmus_bench", None)) is not None:
+        payload.update(test_phase="development", test_phase_asked="production")
     return payload
+
+
+def unfit(dirty: bool | None, bench) -> str | None:
+    """Why a run cannot be of the phase production, None when it can. The fold has the last word: a mock may come later."""
+    if dirty:
+        return "tracked files differ from the commit"
+    mocked = [role for role, spec in bench.specs.items() if spec.get("mock")] if bench is not None else []
+    return f"{', '.join(mocked)} {'is a mock' if len(mocked) == 1 else 'are mocks'}" if mocked else None
+
+
+def phase_remark(payload: dict, bench) -> str | None:
+    """What is said of a run that did not get the phase it asked for; None when it did."""
+    asked = payload.get("test_phase_asked")
+    return f"phase {payload['test_phase']}, not {asked}: {unfit(payload['git_dirty'], bench)}" if asked else None
 
 
 def session_payload(payload: dict) -> dict:
@@ -84,6 +84,7 @@ def environment_json(root: str) -> str:
             "platform": sys.platform,
             "lockfile": name,
             "lockfile_hash": digest,
+            "packages_hash": packages_hash(),
         }
     )
 
@@ -99,6 +100,50 @@ def lockfile_hash(root: str) -> tuple:
         except OSError:
             continue
     return None, None
+
+
+def packages_hash() -> str:
+    """SHA-256 over the sorted names and versions of what is installed on sys.path, as the folders of their metadata have them."""
+    import hashlib
+
+    found = set()
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        found.update(name.rsplit(".", 1)[0] for name in names if name.endswith((".dist-info", ".egg-info")))
+    return hashlib.sha256("\n".join(sorted(found)).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+class DirtyMark:
+    """Whether tracked files differ from the commit: git is asked while pytest collects."""
+
+    def __init__(self, root: str):
+        """Starts `git status` if `root` is in a work tree and there is a git; it takes no locks."""
+        self._process = None
+        if _git_dir(root) is None:
+            return
+        import subprocess
+
+        command = ["git", "--no-optional-locks", "-C", root, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none"]
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, close_fds=True)
+        except OSError:
+            pass
+
+    def get(self, seconds: float = 5.0) -> bool | None:
+        """The mark; None when git is not there, fails, or has not answered after that long."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        try:
+            out, _ = process.communicate(timeout=seconds)
+            return bool(out) if process.returncode == 0 else None
+        except Exception:
+            process.kill()
+            process.communicate()
+            return None
 
 
 def git_state(root: str) -> dict:

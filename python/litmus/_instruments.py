@@ -25,6 +25,7 @@ from litmus.errors import ConfigError
 from litmus.plugin import load as load_module
 
 nearest = load_module("_sidefile").nearest  # a plain import would have pytest rewrite it
+_within = load_module("_within")
 
 KEYS = (
     "driver", "resource", "id", "protocol", "manufacturer", "model", "serial", "firmware", "cal_due", "cal_last", "cal_certificate", "cal_lab",
@@ -139,25 +140,15 @@ class Bench:
         return {"role": role, "instrument_id": str(spec.get("id", role)), "resource": spec.get("resource", ""), "protocol": spec.get("protocol", "visa"), **fields}
 
     def connect(self, role: str, spec: dict):
-        """(driver, its class path). A thread does it, so that one that hangs can be left behind."""
-        box: dict = {}
-
-        def work() -> None:
-            try:
-                box["driver"], box["made"] = make(spec, os.path.dirname(self.path))
-            except BaseException as exc:
-                box["error"] = exc
-
+        """(driver, its class path). Errors: InstrumentError, when it fails or takes too long."""
         seconds = spec.get("timeout", 10)
-        thread = threading.Thread(target=work, name=f"litmus-connect-{role}", daemon=True)
-        thread.start()
-        thread.join(seconds)
         where = f"instrument {role} ({spec.get('resource') or spec.get('driver')})"
-        if thread.is_alive():
-            raise InstrumentError(f"{where} did not connect within {seconds} s; `timeout` in {self.path} says how long it may take")
-        if "error" in box:
-            raise InstrumentError(f"{where} cannot be connected: {type(box['error']).__name__}: {box['error']}") from box["error"]
-        return box["driver"], box["made"]
+        try:
+            return _within.within(seconds, f"litmus-connect-{role}", lambda: make(spec, os.path.dirname(self.path)))
+        except _within.TooLong:
+            raise InstrumentError(f"{where} did not connect within {seconds} s; `timeout` in {self.path} says how long it may take") from None
+        except Exception as exc:
+            raise InstrumentError(f"{where} cannot be connected: {type(exc).__name__}: {exc}") from exc
 
     def compare(self, role: str, spec: dict, found: dict) -> None:
         """Is it the instrument that the station file names?"""
@@ -226,62 +217,47 @@ def identity(driver, spec: dict) -> dict:
     return dict(zip(IDENTITY, parts)) if len(parts) == 4 else {}
 
 
-def check(path: str, role, spec) -> dict:
-    """One role's part of a station file. Errors: ConfigError that names file, role and key."""
-    where = f"{path}: instruments: {role}"
+def check(document, role, spec) -> dict:
+    """One role's part of a station file. Errors: ConfigError that names file, line, column, role and key."""
+
+    def complain(words: str, *keys):
+        return document.error(f"instrument {role}: {words}", "instruments", role, *keys)
+
     if not isinstance(spec, dict):
-        raise ConfigError(f"{where}: must be a mapping with `driver` and `resource`")
+        raise complain("must be a mapping with `driver` and `resource`")
     if not str(role).isidentifier():
-        raise ConfigError(f"{where}: a role is the name of a fixture: letters, digits and _")
+        raise complain("a role is the name of a fixture: letters, digits and _")
     for key in spec:
         if key not in KEYS:
-            raise ConfigError(f"{where}: no key `{key}`{nearest(key, KEYS)}")
+            raise complain(f"no key `{key}`{nearest(key, KEYS)}", key)
     if not spec.get("mock") and not isinstance(spec.get("driver"), str):
-        raise ConfigError(f"{where}: `driver` is missing: `visa`, or the path of a class")
+        raise complain("`driver` is missing: `visa`, or the path of a class")
     if spec.get("driver") == "visa" and not spec.get("mock") and not isinstance(spec.get("resource"), str):
-        raise ConfigError(f"{where}: `resource` is missing: the VISA address")
+        raise complain("`resource` is missing: the VISA address")
     timeout = spec.get("timeout", 10)
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0:
-        raise ConfigError(f"{where}: `timeout` is a number of seconds above 0, not {timeout!r}")
+        raise complain(f"`timeout` is a number of seconds above 0, not {timeout!r}", "timeout")
     for key in ("cal_due", "cal_last"):
         try:
             if key in spec:
                 datetime.date.fromisoformat(spec[key])
         except (TypeError, ValueError):
-            raise ConfigError(f"{where}: `{key}` is a date such as 2027-01-31, not {spec[key]!r}") from None
+            raise complain(f"`{key}` is a date such as 2027-01-31, not {spec[key]!r}", key) from None
     return spec
 
 
-def load(root: str, station: str | None, settings: dict) -> Bench | None:
-    """The bench of a project, None without a station file that names instruments.
+def load(document, settings: dict) -> Bench | None:
+    """The bench of a station, None when its file names no instruments.
 
-    Parameters: root (of the project), station (id or file name; None: the only file), settings (of litmus.yaml).
+    Parameters: document (of the station's file), settings (of litmus.yaml).
 
     Errors: ConfigError for a file that cannot be used.
     """
-    from litmus._litmus import yaml_file
-
-    folder = os.path.join(root, "stations")
-    try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith((".yaml", ".yml")))
-    except OSError:
-        return None
-    files = {name: yaml_file(os.path.join(folder, name)) for name in names}
-    chosen = [name for name in names if station in (name.rsplit(".", 1)[0], files[name].get("station_id"))] if station else names
-    if len(chosen) != 1:
-        if station and not chosen:
-            return None
-        if len(names) > 1:
-            raise ConfigError(f"{folder} has {len(names)} stations: say which with --litmus-station ({', '.join(n.rsplit('.', 1)[0] for n in names)})")
-        return None
-    specs = files[chosen[0]].get("instruments") or {}
-    path = os.path.join(folder, chosen[0])
-    if not isinstance(specs, dict):
-        raise ConfigError(f"{path}: instruments: must be a mapping from role to instrument")
+    specs = document.mapping("instruments")
     policy = settings.get("calibration", "warn")
     if policy not in POLICIES:
         raise ConfigError(f"litmus.yaml: calibration: no policy {policy!r}{nearest(policy, POLICIES)}")
-    return Bench(path, {role: check(path, role, spec) for role, spec in specs.items()}, policy) if specs else None
+    return Bench(document.path, {role: check(document, role, spec) for role, spec in specs.items()}, policy) if specs else None
 
 
 def fixtures(bench: Bench):

@@ -232,6 +232,21 @@ def attach_to(frame: Frame, session, content, name: str) -> str:
     return uri
 
 
+def custom(**values) -> None:
+    """Metadata of your own of the run under way: columns `custom_{name}`. The same name again replaces it; where nothing is recorded, nothing happens.
+
+    Parameters: names, at most 255 bytes each, and values (what JSON has; anything else becomes its repr; at most 64 KiB of text).
+
+    Errors: TypeError, ValueError as `observe` has them.
+    """
+    for name, value in values.items():
+        check_name("metadata", name)
+        if isinstance(value, str):
+            _check_text(f"metadata {name}", value)
+    if running:
+        running[-1].owner.part.emit("run.metadata", {"custom_metadata": load("_recorder").plain_map(values)})
+
+
 class step:
     """`with step("ramp"):` is a sub-step of the step that is running; sub-steps nest.
 

@@ -83,6 +83,7 @@ class _Part:
         self.pid = _getpid()
         self.session = None  # _litmus.Session
         self.cannot_start: str | None = None  # why no test may run
+        self.remark: str | None = None  # what the summary says beside
         self.operator: str | None = None
         self.run_id = None
         self.trouble = None  # the first failure, in words
@@ -92,6 +93,7 @@ class _Part:
         self.external = None  # outcome that no step has: terminated, errored
         self.stop_reason = None
         self.sigterm = False
+        self.dirty = None  # _context.DirtyMark, of who starts the run
         self._environ = None
 
     # -- the process around us
@@ -107,6 +109,8 @@ class _Part:
             os.environ[NESTED] = self._environ
         else:
             os.environ.pop(NESTED, None)
+        if self.dirty is not None:
+            self.dirty.get(0)
         if _getpid() == self.pid:
             self.close(None)  # should pytest not have come to its sessionfinish
         if self.sigterm and _getpid() == self.pid and not hasattr(self.config, "workerinput"):
@@ -191,29 +195,26 @@ class _Part:
                 pytest.exit(f"litmus: cannot record, and recording is required: {self.trouble}", NOT_RECORDED)
             return False
 
-    def settings(self) -> dict:
-        """litmus.yaml as far as it is ours; {} without one."""
-        found = getattr(self, "_settings", None)
-        if found is None:
-            found = {}
-            try:
-                from litmus import _litmus
-
-                read = getattr(_litmus, "config", None)
-                if read is not None:
-                    found = read(os.getcwd()) or {}
-            except ImportError:
-                pass
-            except Exception as exc:  # a broken litmus.yaml: Session says so too, but a worker may not ask
-                self.fail(exc)
-            if not isinstance(found, dict):
-                found = {}
-            self._settings = found
-            if found.get("record") == "required":
-                self.required = True
-            elif found.get("record") is not None:
-                self.fail(load("errors").ConfigError('litmus.yaml: record can only be "required": correct or remove the line'))
+    def settings(self):
+        """_settings.Settings. Errors: ConfigError; without --litmus-required the tests go on without a record."""
+        found = load("_sidefile", "_settings").of_config(self.config)
+        record = found.data.get("record")
+        if record == "required":
+            self.required = True
+        elif record is not None:
+            self.fail(load("errors").ConfigError('litmus.yaml: record can only be "required": correct or remove the line'))
         return found
+
+    def context(self) -> dict:
+        """The fields of run.started. What a broken file says is left out, and noted."""
+        dirty = self.dirty.get()
+        try:
+            payload = _context.run_payload(self.config, self.settings(), dirty)
+        except Exception as exc:
+            self.fail(exc)
+            payload = _context.run_payload(self.config, load("_settings").Settings.without_files(self.config.option), dirty)
+        self.remark = _context.phase_remark(payload, getattr(self.config, "_litmus_bench", None))
+        return payload
 
     def data_dir(self) -> str | None:
         """The data_dir of the option; None leaves the search to the core."""
@@ -253,18 +254,37 @@ class _Part:
         self.emit("run.started", payload)
         self.operator = payload.get("operator_id")
         bench = getattr(self.config, "_litmus_bench", None)
+        remark = _context.phase_remark(payload, bench)
+        if remark is not None:
+            self.emit("diagnostic.warning", {"source": "litmus.context", "message": remark})
+        if self.connects:
+            self.prepare("litmus.scan", lambda part: part.scan(payload))
         for connect in [*before_plan, *([bench.connect_all] if bench is not None and self.connects else [])]:
-            try:
-                connect(self)
-            except Exception as exc:
-                self.external, self.stop_reason = "errored", "instrument error"
-                self.cannot_start = str(exc)
-                self.emit("diagnostic.error", {"source": "litmus.instruments", "message": str(exc)})
+            self.prepare("litmus.instruments", connect)
         self.emit_collect_reports()
         self.emit(
             "test.steps_discovered",
             {"items": plan.entries, "deselected_count": plan.deselected, "plan_digest": plan.digest()},
         )
+
+    def prepare(self, source: str, work) -> None:
+        """What must be there before a test may run; without it the run ends as errored, its whole plan on record."""
+        try:
+            if self.cannot_start is None:
+                work(self)
+        except Exception as exc:
+            self.external, self.stop_reason = "errored", "instrument error"
+            self.cannot_start = str(exc)
+            self.emit("diagnostic.error", {"source": source, "message": str(exc)})
+
+    def scan(self, payload: dict) -> None:
+        """The serial of the device under test, if it is to be scanned and nobody said it. Errors: _scan.ScanError, ConfigError."""
+        settings = getattr(self.config, "_litmus_settings", None)
+        if payload.get("dut_serial") or settings is None:
+            return
+        scanned = load("_scan").scan(self.config, settings, self)
+        if scanned is not None:
+            self.emit("fixture.dut_scanned", {"dut_serial": scanned[0], "scan_source": scanned[1]})
 
     def close(self, outcome: str | None) -> list:
         """Ends the session and returns what became of its runs."""
@@ -295,7 +315,7 @@ class _Part:
         try:
             for result in results:
                 if result.get("run_id") == self.run_id:
-                    self.line = _summary(result, self.config)
+                    self.line = _summary(result, self.config) + (f"  ({self.remark})" if self.remark else "")
         except Exception as exc:
             self.fail(exc)
 
@@ -370,6 +390,7 @@ class Recorder(_Part):
 
     def __init__(self, config):
         super().__init__(config)
+        self.dirty = _context.DirtyMark(str(config.rootpath))
         self.deselected = 0
         self.items = None
 
@@ -392,7 +413,7 @@ class Recorder(_Part):
         """Collection is over: opens the log, puts run and plan on record."""
         if not session.items and not session.testsfailed:
             return
-        payload = _context.run_payload(self.config, self.settings())
+        payload = self.context()
         if not self.open(data_dir=self.data_dir(), payload=_context.session_payload(payload)):
             return
         self.run_id = _uuid4()
@@ -431,6 +452,11 @@ class Worker(_Part):
         self.items = None
         self.run_id = shared["run_id"]
         self.required = False  # the controller's business
+        self.cannot_start = shared["cannot_start"]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        return True if self.cannot_start is not None else None  # the plan is on record, and nothing runs
 
     def pytest_deselected(self, items) -> None:
         self.deselected += len(items)
@@ -496,6 +522,7 @@ class Controller(_Part):
 
     def __init__(self, config):
         super().__init__(config)
+        self.dirty = _context.DirtyMark(str(config.rootpath))
         self.claim = None
         self.worst: dict = {}  # (node id, worker) -> outcome of an attempt that did not pass
         self.passed = self.skipped = False
@@ -520,10 +547,12 @@ class Controller(_Part):
         import json
         import tempfile
 
-        payload = _context.run_payload(self.config, self.settings())
+        payload = self.context()
         if not self.open(data_dir=self.data_dir(), payload=_context.session_payload(payload)):
             return
         self.run_id = _uuid4()
+        self.operator = payload.get("operator_id")
+        self.prepare("litmus.scan", lambda part: part.scan(payload))  # the workers have no terminal
         self.payload = payload
         self.payload_json = json.dumps(payload)
         descriptor, self.claim = tempfile.mkstemp(prefix="litmus-plan-")
@@ -541,6 +570,7 @@ class Controller(_Part):
             "data_dir": self.session.data_dir,
             "claim": self.claim,
             "payload": self.payload_json,
+            "cannot_start": self.cannot_start,
             "copies": node.workerinput["workercount"] if each else 1,
             "ordinal": ordinal if each else 0,
         }
@@ -618,7 +648,14 @@ class Controller(_Part):
                 self.finish(session)
         except Exception as exc:
             self.fail(exc)
+        if self.cannot_start is not None and int(session.exitstatus) in (0, 5):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.enforce(session)
+
+    def pytest_terminal_summary(self, terminalreporter) -> None:
+        if self.cannot_start is not None:
+            terminalreporter.write_line(f"!!! no test ran: {self.cannot_start} !!!", red=True)
+        super().pytest_terminal_summary(terminalreporter)
 
     def finish(self, session) -> None:
         """All workers are gone."""

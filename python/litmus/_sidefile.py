@@ -80,13 +80,13 @@ class Section:
 
 
 class SideFiles:
-    """The side files of a session, and the profile that is in force.
+    """The side files of a session, and the profiles that are in force.
 
-    Parameter: profile (Document, keys of the profile in it), None without one.
+    Parameter: profiles ((Document, keys of the profile in it), the weakest first).
     """
 
-    def __init__(self, profile: tuple | None = None):
-        self.profile = profile
+    def __init__(self, profiles=()):
+        self.profiles = profiles
         self.wrong: dict = {}  # test file -> the error that was told of it
         self._documents: dict = {}
 
@@ -111,7 +111,7 @@ class SideFiles:
             return exc
 
     def sections(self, section: str, test_file: str, node_id: str) -> list:
-        """What is said of a test: of the side file, then of the profile, which is stronger.
+        """What is said of a test: of the side file, then of the profiles, which are stronger.
 
         Parameters: section (one of SECTIONS), test_file (path of its module), node_id (without parameters).
 
@@ -123,8 +123,7 @@ class SideFiles:
         document = self.of(test_file)
         if document is not None:
             found += _pick(document, (section,), (short, name))
-        if self.profile is not None:
-            document, keys = self.profile
+        for document, keys in self.profiles:
             found += _pick(document, (*keys, section), (short, name, f"{os.path.basename(test_file)}::{name}", node_id))
         return found
 
@@ -158,5 +157,6 @@ def of_config(config) -> SideFiles:
     """The side files of a pytest session; made at the first call."""
     found = getattr(config, "_litmus_sidefiles", None)
     if found is None:
-        found = config._litmus_sidefiles = SideFiles()
+        settings = getattr(config, "_litmus_settings", None)
+        found = config._litmus_sidefiles = SideFiles(settings.side_levels() if settings is not None else ())
     return found

@@ -12,14 +12,24 @@ import sys
 
 import pytest
 
-# option --litmus-NAME (variable LITMUS_NAME, key of litmus.yaml) -> field of run.started, what it is
+# option --litmus-NAME (variable LITMUS_NAME, key NAME or the field of a profile, litmus.yaml, stations/*.yaml) -> field of
+# run.started, what it is. The first of these places that says it is believed (_settings).
 FIELDS = (
     ("dut_serial", "dut_serial", "serial number of the device under test"),
     ("dut_part_number", "dut_part_number", "part number of the device under test"),
     ("dut_revision", "dut_revision", "revision of the device under test"),
     ("lot", "dut_lot_number", "lot of the device under test"),
     ("operator", "operator_id", "who runs the tests"),
+    ("operator_name", "operator_name", "name of who runs the tests"),
     ("station", "station_id", "where the tests run"),
+    ("station_name", "station_name", "name of the station"),
+    ("station_type", "station_type", "what kind of station it is"),
+    ("station_location", "station_location", "where the station stands"),
+    ("station_hostname", "station_hostname", "host of the station (default: this one)"),
+    ("fixture", "fixture_id", "test fixture that holds the device"),
+    ("product_id", "product_id", "product specification in force"),
+    ("product_name", "product_name", "name of the product"),
+    ("product_revision", "product_revision", "revision of the product specification"),
     ("phase", "test_phase", "development, validation, production, ..."),
     ("project", "project_name", "project (default: name of the root directory)"),
 )
@@ -43,42 +53,72 @@ def pytest_addoption(parser) -> None:
         metavar="HOW",
         help="what a power loss may take: each (nothing), 'group N ms', os (the last second) (LITMUS_DURABILITY, litmus.yaml)",
     )
+    group.addoption("--litmus-profile", metavar="NAME", help="a set of `profiles` in litmus.yaml: limits, markers, phase (LITMUS_PROFILE)")
+    group.addoption("--litmus-custom", metavar="KEY=VALUE", action="append", help="metadata of your own, column custom_KEY (LITMUS_CUSTOM_KEY)")
     for name, _, help_text in FIELDS:
         group.addoption(f"--litmus-{name.replace('_', '-')}", metavar="TEXT", help=f"{help_text} (LITMUS_{name.upper()})")
 
 
+def pytest_addhooks(pluginmanager) -> None:
+    """The hooks that a conftest.py may have: litmus.hooks."""
+    pluginmanager.add_hookspecs(load("hooks"))
+
+
 def pytest_configure(config) -> None:
-    """What litmus.yaml's neighbours say: the part that is tested, the instruments of the station."""
+    """What stands around the tests: the profile, the part that is tested, the instruments of the station."""
     config.addinivalue_line("markers", "limits(name=limit, ...): what the measurements of a test are judged against (litmus)")
     config.addinivalue_line("markers", "vectors(name=values, ...): the sweep that a test goes through with the fixture `vectors` (litmus)")
-    _configure_part(config)
-    _configure_bench(config)
-
-
-def _configure_part(config) -> None:
     root = str(config.rootpath)
-    if not os.path.isdir(os.path.join(root, "parts")) or config.option.help:
+    profile = getattr(config.option, "litmus_profile", None) or os.environ.get("LITMUS_PROFILE")
+    parts, stations = (os.path.isdir(os.path.join(root, name)) for name in ("parts", "stations"))
+    if config.option.help or not (profile or parts or stations or config.option.litmus_custom):
         return
     from litmus.errors import LitmusError
 
     try:
-        settings = load("_litmus").config(root)
-        wanted = getattr(config.option, "litmus_dut_part_number", None) or os.environ.get("LITMUS_DUT_PART_NUMBER")
-        config._litmus_part = load("_declared").load_part(root, wanted or settings.get("dut_part_number") or settings.get("part"))
+        settings = load("_sidefile", "_settings").of_config(config)
+        settings.custom()
+        if settings.profile is not None:
+            load("_settings").apply_profile(config, settings)
+        if parts:
+            config._litmus_part = load("_declared").load_part(root, settings.value("dut_part_number", "dut_part_number") or settings.data.get("part"))
+        if settings.station is not None:
+            _configure_bench(config, settings)
     except LitmusError as exc:
         raise pytest.UsageError(f"litmus: {exc}") from None
+
+
+def _configure_bench(config, settings) -> None:
+    """Makes the roles of the station's instruments fixtures."""
+    bench = load("_instruments").load(settings.station, settings.data)
+    if bench is not None:
+        config._litmus_bench = bench
+        config.pluginmanager.register(load("_instruments").fixtures(bench), "litmus-instruments")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items) -> None:
     """Finds what is declared for tests; without anything this costs a look for a side file beside each module."""
+    settings = getattr(config, "_litmus_settings", None)
+    in_profile = settings is not None and bool(settings.levels)
+    if in_profile:
+        _mark(settings, items)
     files = {os.path.splitext(path)[0] + ".yaml" for path in {str(item.path) for item in items}}
-    in_files, markers = any(map(os.path.lexists, files)), _marker_names(items)
+    in_files, markers = in_profile or any(map(os.path.lexists, files)), _marker_names(items)
     if in_files or "limits" in markers or getattr(config, "_litmus_part", None) is not None:
         load("_declared").collect(config, items)
         config.pluginmanager.register(_Declarations(), "litmus-limits")
     if in_files or "vectors" in markers:
         load("_vectors").collect(config, items)
+
+
+def _mark(settings, items) -> None:
+    from litmus.errors import LitmusError
+
+    try:
+        load("_settings").add_marks(settings, items)
+    except LitmusError as exc:
+        raise pytest.UsageError(f"litmus: {exc}") from None
 
 
 def _marker_names(items) -> set:
@@ -101,24 +141,6 @@ class _Declarations:
         declarations.append(getattr(item, "_litmus_declared", None))
         yield
         declarations.pop()
-
-
-def _configure_bench(config) -> None:
-    """Makes the roles of the station's instruments fixtures; without stations/ this costs a look for it."""
-    root = str(config.rootpath)
-    if not os.path.isdir(os.path.join(root, "stations")) or config.option.help:
-        return
-    from litmus.errors import ConfigError
-
-    try:
-        settings = load("_litmus").config(root)
-        station = getattr(config.option, "litmus_station", None) or os.environ.get("LITMUS_STATION") or settings.get("station_id") or settings.get("station")
-        bench = load("_instruments").load(root, station, settings)
-    except ConfigError as exc:
-        raise pytest.UsageError(f"litmus: {exc}") from None
-    if bench is not None:
-        config._litmus_bench = bench
-        config.pluginmanager.register(load("_instruments").fixtures(bench), "litmus-instruments")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -109,14 +109,22 @@ def number(message: str, *, low: float | None = None, high: float | None = None,
 
 def scan(message: str, *, pattern: str | None = None, title: str = "", timeout: float | None = None) -> str:
     """What a scanner types: one line without control characters, all of it like `pattern` (a regular expression)."""
+    return _ask(_scanned(message, pattern, title), timeout)
 
+
+def _scanned(message: str, pattern: str | None, title: str) -> _Dialog:
     def parse(words):
         word = "".join(c for c in str(words) if c.isprintable()).strip()
         if not word or (pattern is not None and not re.fullmatch(pattern, word)):
             raise PromptError(f"{word!r} is no code that is expected" + (f" ({pattern})" if pattern else ""))
         return word, None
 
-    return _ask(_Dialog("input", message, title, "(scan)", parse), timeout)
+    return _Dialog("input", message, title, "(scan)", parse)
+
+
+def scan_for(part, message: str, pattern: str | None, timeout: float) -> str:
+    """`scan` before any test runs: `part` is who records."""
+    return _ask(_scanned(message, pattern, ""), timeout, part)
 
 
 def pending() -> list:
@@ -157,8 +165,8 @@ def _part():
     return (running[-1], running[-1].owner.part) if running else (None, None)
 
 
-def _ask(dialog: _Dialog, timeout: float | None):
-    execution, part = _part()
+def _ask(dialog: _Dialog, timeout: float | None, part=None):
+    execution, part = (None, part) if part is not None else _part()
     step = execution.identity.get("step_name") if execution is not None else None
 
     def emit(event_type: str, payload: dict) -> None:

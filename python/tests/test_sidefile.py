@@ -35,7 +35,7 @@ def test_a_test_is_named_by_itself_and_with_its_class(test_file):
 
 def test_a_profile_comes_last_and_may_name_the_file(test_file, tmp_path):
     (tmp_path / "litmus.yaml").write_text("profiles: {hot: {limits: {'a/test_x.py::test_rail': {rail: {high: 9}}, test_rail: {rail: {high: 8}}}}}\n")
-    files = _sidefile.SideFiles((_sidefile.Document(str(tmp_path / "litmus.yaml")), ("profiles", "hot")))
+    files = _sidefile.SideFiles([(_sidefile.Document(str(tmp_path / "litmus.yaml")), ("profiles", "hot"))])
     found = values(files, "limits", test_file, "a/test_x.py::test_rail")
     assert [one["rail"].get("high") for one in found] == [2, 8, 9]
 

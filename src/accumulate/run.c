@@ -36,7 +36,7 @@ struct fold {
     X(slot_id) X(station_id) X(station_name) X(station_type) X(station_location) X(station_hostname)      \
     X(dut_serial) X(dut_part_number) X(dut_revision) X(dut_lot_number) X(product_id) X(product_name)      \
     X(product_revision) X(operator_id) X(operator_name) X(fixture_id) X(test_phase) X(project_name)       \
-    X(git_commit) X(git_branch) X(git_remote) X(environment_json)
+    X(git_commit) X(git_branch) X(git_remote) X(environment_json) X(profile) X(test_phase_asked)
 
 static void take_environment(struct lt_run *run) {
     if (run->environment_json.p == NULL) return;
@@ -45,6 +45,7 @@ static void take_environment(struct lt_run *run) {
     run->python_version = lt_get_str(&run->arena, root, "python_version");
     run->litmus_version = lt_get_str(&run->arena, root, "litmus_version");
     run->env_fingerprint = lt_get_str(&run->arena, root, "lockfile_hash");
+    if (run->env_fingerprint.p == NULL) run->env_fingerprint = lt_get_str(&run->arena, root, "packages_hash");
     yyjson_doc_free(doc);
 }
 
@@ -60,8 +61,14 @@ static bool on_run_started(struct fold *f) {
     if (!run->serial_given) run->dut_serial = scanned.p == NULL ? LT_STR("") : scanned;
     run->started = (struct lt_int){f->row->occurred_at, true};
     run->pid = lt_get_int(f->root, "pid");
+    yyjson_val *dirty = yyjson_obj_get(f->root, "git_dirty");
+    run->git_dirty = (struct lt_int){yyjson_get_bool(dirty), yyjson_is_bool(dirty)};
     take_environment(run);
     return lt_values_merge(&run->arena, &run->custom, yyjson_obj_get(f->root, "custom_metadata"), true);
+}
+
+static bool on_run_metadata(struct fold *f) {
+    return lt_values_merge(&f->run->arena, &f->run->custom, yyjson_obj_get(f->root, "custom_metadata"), true);
 }
 
 /* A run that was started without a serial has the one that was scanned last. */
@@ -437,6 +444,7 @@ static bool on_instrument_connected(struct fold *f) {
 /* (event) -> what the fold does; an event type without a row projects nothing. */
 static bool (*const handlers[LT_EVENT_COUNT])(struct fold *) = {
     [LT_EVENT_RUN_STARTED] = on_run_started,
+    [LT_EVENT_RUN_METADATA] = on_run_metadata,
     [LT_EVENT_RUN_ENDED] = on_run_ended,
     [LT_EVENT_STEPS_DISCOVERED] = on_steps_discovered,
     [LT_EVENT_STEP_STARTED] = on_step_started,

@@ -102,10 +102,11 @@ struct lt_run {
     struct lt_str run_id, session_id, slot_id, station_id, station_name, station_type, station_location, station_hostname;
     struct lt_str dut_serial, dut_part_number, dut_revision, dut_lot_number, product_id, product_name, product_revision;
     struct lt_str operator_id, operator_name, fixture_id, test_phase, project_name, git_commit, git_branch, git_remote;
+    struct lt_str profile, test_phase_asked; /* settle puts the asked one here, when the run cannot have it */
     struct lt_str environment_json, python_version, litmus_version, env_fingerprint;
     struct lt_str outcome, stop_reason, ended_event_id, plan_digest;
     struct lt_str outcome_stored; /* by settle: outcome, aborted when an ended run has none, NULL while live */
-    struct lt_int started, ended, deselected_count, pid;
+    struct lt_int started, ended, deselected_count, pid, git_dirty;
     struct lt_values custom;
     int64_t last_at; /* occurred_at of the latest event in the order of the log */
     /* the plan */

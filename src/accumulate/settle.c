@@ -223,12 +223,22 @@ static bool order_rows(struct lt_run *run) {
     return ok;
 }
 
+/* A run with a mock, or of code that is in no commit, is no production: whoever asked, and whenever the mock came. */
+static void judge_phase(struct lt_run *run) {
+    bool unfit = run->git_dirty.set && run->git_dirty.v;
+    for (size_t i = 0; i < run->instrument_count; i++) unfit = unfit || run->instruments[i].mocked;
+    if (!unfit || !lt_str_eq(run->test_phase, LT_STR("production"))) return;
+    run->test_phase_asked = run->test_phase;
+    run->test_phase = LT_STR("development");
+}
+
 int lt_run_settle(struct lt_run *run, bool live, struct litmus_error *error) {
     run->step_count = run->ran_count;
     run->outcome_stored = run->outcome;
     if (live) run->outcome_stored = LT_STR_NULL;
     else if (run->outcome.p == NULL) run->outcome_stored = LT_STR("aborted");
     for (size_t i = 0; i < run->ran_count; i++) run->steps[i].planned = false;
+    judge_phase(run);
     bool ok = add_all_never_ran(run, live);
     if (ok) {
         add_plan_facts(run);

@@ -83,6 +83,7 @@ static int add_settings(const struct lt_sql_options *options, struct lt_buf *out
 #define SQL_INT "BIGINT"
 #define SQL_INT32 "INTEGER"
 #define SQL_REAL "DOUBLE"
+#define SQL_BOOL "BOOLEAN"
 #define SQL_STRS "VARCHAR[]"
 #define SQL_TIMES "TIMESTAMPTZ[]"
 #define COLUMN(name, type, run, step, measurement, meaning) "NULL::" SQL_##type " AS " #name ", "
