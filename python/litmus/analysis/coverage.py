@@ -19,7 +19,8 @@ _STEPS = """
 WITH rows AS (SELECT s.run_started_at, c.dut_part_number AS part, c.test_phase AS phase, s.step_path AS step, s.never_ran_reason,
                      s.step_outcome IS NULL AND s.vector_outcome IS NULL AND s.step_started_at IS NULL AS missed
               FROM litmus_rows s JOIN counted c ON s.run_id = c.run_id WHERE record_type = 'step' AND {where})
-SELECT part, phase, step, count_if(NOT missed) AS ran, count(*) AS planned, count_if(NOT missed) / count(*) AS coverage, count_if(missed) AS never_ran,
+SELECT part, phase, step, count(*) FILTER (WHERE NOT missed) AS ran, count(*) AS planned,
+       count(*) FILTER (WHERE NOT missed) / count(*) AS coverage, count(*) FILTER (WHERE missed) AS never_ran,
        max(run_started_at) FILTER (WHERE NOT missed) AS last_ran_at, max(run_started_at) FILTER (WHERE missed) AS last_missed_at,
        histogram(coalesce(never_ran_reason, 'unknown')) FILTER (WHERE missed) AS reasons
 FROM rows GROUP BY part, phase, step"""

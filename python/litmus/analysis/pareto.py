@@ -17,12 +17,12 @@ _COLUMNS = [
     Column("failures", None, "count"), Column("of", None, "count"), Column("rate", "FAILED", "share", ("failures", "of")),
     Column("share", "SHARE", "share"), Column("cumulative_share", "CUMULATIVE", "share"),
 ]  # fmt: skip
-_STEP = """SELECT step_path AS step, count_if(vector_outcome IN ('failed', 'errored')) AS failures, count_if(vector_outcome IS NOT NULL) AS "of"
+_STEP = """SELECT step_path AS step, count(*) FILTER (WHERE vector_outcome IN ('failed', 'errored')) AS failures, count(*) FILTER (WHERE vector_outcome IS NOT NULL) AS "of"
            FROM litmus_rows WHERE record_type = 'step' AND run_id IN (SELECT run_id FROM counted) AND {where} GROUP BY ALL"""
-_MEASUREMENT = """SELECT measurement_name AS measurement, step_path AS step, count_if(measurement_outcome IN ('failed', 'errored')) AS failures, count(*) AS "of",
-                  count_if(vector_retry > 0 AND measurement_outcome IN ('failed', 'errored')) AS from_retries
+_MEASUREMENT = """SELECT measurement_name AS measurement, step_path AS step, count(*) FILTER (WHERE measurement_outcome IN ('failed', 'errored')) AS failures, count(*) AS "of",
+                  count(*) FILTER (WHERE vector_retry > 0 AND measurement_outcome IN ('failed', 'errored')) AS from_retries
                   FROM litmus_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM counted) AND {where} GROUP BY ALL"""
-_RUN = """SELECT {key} AS "{by}", count_if(outcome IN ('failed', 'errored', 'terminated', 'aborted')) AS failures, count(*) AS "of" FROM counted GROUP BY ALL"""
+_RUN = """SELECT {key} AS "{by}", count(*) FILTER (WHERE outcome IN ('failed', 'errored', 'terminated', 'aborted')) AS failures, count(*) AS "of" FROM counted GROUP BY ALL"""
 
 
 def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, limit: int = 10) -> Report:

@@ -57,9 +57,10 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
 def _units(scope: Scope, groups: list[tuple[str, str]]) -> list[dict[str, Any]]:
     names = ", ".join(f'"{name}"' for name, _ in groups)
     rows = scope.rows(f"""
-        SELECT {names}, count(*) AS units, count_if(outcome = 'passed') AS first_passed, count_if(last_outcome = 'passed') AS last_passed,
-               count_if(ever_passed) AS ever_passed, count_if(outcome = 'failed') AS first_failed, count_if(outcome = 'errored') AS first_errored,
-               count_if(outcome IN ('terminated', 'aborted')) AS first_cut_off
+        SELECT {names}, count(*) AS units, count(*) FILTER (WHERE outcome = 'passed') AS first_passed, count(*) FILTER (WHERE last_outcome = 'passed') AS last_passed,
+               count(*) FILTER (WHERE ever_passed) AS ever_passed, count(*) FILTER (WHERE outcome = 'failed') AS first_failed,
+               count(*) FILTER (WHERE outcome = 'errored') AS first_errored,
+               count(*) FILTER (WHERE outcome IN ('terminated', 'aborted')) AS first_cut_off
         FROM firsts GROUP BY {names} ORDER BY {names}""")
     for row in rows:
         for share, n in (("first_pass_yield", "first_passed"), ("last_pass_yield", "last_passed"), ("final_yield", "ever_passed")):
@@ -75,8 +76,8 @@ def _steps(scope: Scope, groups: list[tuple[str, str]], step: str | None) -> lis
     rows = scope.rows(f"""
         SELECT {names}, f.dut_part_number AS _part, f.test_phase AS _phase, step_path, vector_index, parent_path, any_value(step_name) AS step_name,
                count(*) AS planned,
-               count_if(coalesce(vector_outcome IN ('skipped', 'done'), false) OR coalesce(never_ran_reason = 'skip_marker', false)) AS left_out,
-               count_if(attempt_outcomes[1] = 'passed' AND vector_outcome NOT IN ('skipped', 'done')) AS passed
+               count(*) FILTER (WHERE coalesce(vector_outcome IN ('skipped', 'done'), false) OR coalesce(never_ran_reason = 'skip_marker', false)) AS left_out,
+               count(*) FILTER (WHERE attempt_outcomes[1] = 'passed' AND vector_outcome NOT IN ('skipped', 'done')) AS passed
         FROM litmus_rows s JOIN firsts f ON s.run_id = f.run_id WHERE record_type = 'step' AND {where} GROUP BY ALL""", values)
     if step is not None and not rows:
         raise scope.no_step(step)
@@ -112,7 +113,8 @@ def _roll(units: list[dict[str, Any]], steps: list[dict[str, Any]], names: list[
 
 def _left_out(scope: Scope) -> dict[str, int]:
     left_out = scope.left_out(units=True)
-    retests = scope.rows("""SELECT count_if(first_run IN (SELECT run_id FROM chosen)) AS inside, count_if(first_run NOT IN (SELECT run_id FROM chosen)) AS outside
+    retests = scope.rows("""SELECT count(*) FILTER (WHERE first_run IN (SELECT run_id FROM chosen)) AS inside,
+                                   count(*) FILTER (WHERE first_run NOT IN (SELECT run_id FROM chosen)) AS outside
                             FROM chosen WHERE left_out IS NULL AND try > 1""")[0]
     left_out["retests (in last pass and final only)"] = retests["inside"]
     left_out["retests of units whose first run is not among those chosen"] = retests["outside"]
