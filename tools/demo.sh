@@ -7,7 +7,7 @@ bin=$PWD/.venv/bin
 demo=$PWD/build/demo
 rm -rf "$demo"
 mkdir -p "$demo"
-cp examples/bench_suite/*.py examples/bench_suite/*.ini examples/bench_suite/litmus.yaml "$demo/"
+cp -r examples/bench_suite/. "$demo/"
 cd "$demo"
 unset LITMUS_DATA_DIR
 export PATH=$bin:$PATH
@@ -17,7 +17,7 @@ run() { say "\$ $*"; "$@"; }
 
 say "A bench suite that stops at its first failure:"
 status=0
-run pytest -q -x --no-header -p no:cacheprovider --litmus-dut-serial SN-0042 --litmus-station bench-1 || status=$?
+run pytest -q -x --no-header -p no:cacheprovider --litmus-dut-serial SN-0042 || status=$?
 [ "$status" -eq 1 ] || { echo "demo: pytest should have failed with 1, it ended with $status" >&2; exit 1; }
 
 say "The whole plan is on record, with what never ran and why:"
