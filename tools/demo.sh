@@ -29,7 +29,7 @@ say "The same with plain SQL on the Parquet files, no server:"
 run python - <<'PY'
 import duckdb
 print(duckdb.sql("""
-    SELECT step_name, vector_index, step_outcome, never_ran_reason
+    SELECT step_name, vector_index, vector_outcome, never_ran_reason
     FROM read_parquet('data/runs/**/*.parquet')
     WHERE record_type = 'step' ORDER BY step_index, vector_index"""))
 PY
