@@ -85,6 +85,7 @@ static void print_row(const struct lt_cli *cli, const struct lt_table *t, const 
         lt_table_json(t, places[c], row, cli->json ? &line : &cell);
         if (cli->json) continue;
         struct lt_str text = {cell.p, cell.n};
+        if (lt_str_eq(text, LT_STR("null"))) text = LT_STR("-"); /* of JSON: a text would be quoted */
         if (text.n >= 2 && text.p[0] == '"') text.p++, text.n -= 2;
         if (c == 1 && text.n > 8) text.n = 8;
         lt_show_short(&line, text, 60);
