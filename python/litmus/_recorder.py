@@ -1056,6 +1056,8 @@ class Items:
                     execution.add(verdict, when, _verdict.one_line(call.excinfo.exconly(tryshort=True)))
             if execution.outcome is None:
                 execution.outcome = "passed" if "call" in execution.calls else "aborted"
+        elif "teardown" in execution.calls and execution.calls["teardown"].excinfo is not None:  # of an attempt that another one follows
+            execution.add("errored", "teardown", _verdict.one_line(execution.calls["teardown"].excinfo.exconly(tryshort=True)))
         last = execution.calls.get("teardown")
         self.end(execution, int(last.stop * 1e6) if last is not None else None)
 

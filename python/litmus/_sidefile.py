@@ -5,6 +5,8 @@
       test_rail: {rail: {low: 3.2, high: 3.4, units: V}}
     vectors:
       TestSweep::test_load: {load: [0.1, 0.5, 1.0]}
+    retry:
+      test_rail: {times: 2, on: [failed], delay: 0.5}
 
 A profile has the same sections; its tests may also be named with their file (`tests/test_x.py::test_rail`).
 Every file is read once a session; an error names file, line, column and, for a name, the nearest that there is.
@@ -16,7 +18,7 @@ import os
 
 from litmus.errors import ConfigError
 
-SECTIONS = ("limits", "vectors")  # what nobody reads is refused
+SECTIONS = ("limits", "vectors", "retry")  # what nobody reads is refused
 
 
 def nearest(word: object, words) -> str:

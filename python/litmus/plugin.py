@@ -68,6 +68,7 @@ def pytest_configure(config) -> None:
     """What stands around the tests: the profile, the part that is tested, the instruments of the station."""
     config.addinivalue_line("markers", "limits(name=limit, ...): what the measurements of a test are judged against (litmus)")
     config.addinivalue_line("markers", "vectors(name=values, ...): the sweep that a test goes through with the fixture `vectors` (litmus)")
+    config.addinivalue_line("markers", "retry(times=1, on=[...], delay=0): further attempts for a test that failed (litmus)")
     root = str(config.rootpath)
     profile = getattr(config.option, "litmus_profile", None) or os.environ.get("LITMUS_PROFILE")
     parts, stations = (os.path.isdir(os.path.join(root, name)) for name in ("parts", "stations"))
@@ -110,6 +111,25 @@ def pytest_collection_modifyitems(config, items) -> None:
         config.pluginmanager.register(_Declarations(), "litmus-limits")
     if in_files or "vectors" in markers:
         load("_vectors").collect(config, items)
+    default = _retry_of_config(str(config.rootpath))
+    if in_files or "retry" in markers or default is not None:
+        load("_retry").collect(config, items, default)
+
+
+def _retry_of_config(root: str):
+    """The policy that litmus.yaml has for every test; None without one."""
+    folder = root
+    while not os.path.lexists(os.path.join(folder, "litmus.yaml")):
+        if folder == os.path.dirname(folder):
+            return None
+        folder = os.path.dirname(folder)
+    from litmus.errors import LitmusError
+
+    try:
+        settings = load("_litmus").config(root)
+        return load("_retry").of_config(settings, os.path.join(folder, "litmus.yaml")) if settings.get("retry") is not None else None
+    except LitmusError as exc:
+        raise pytest.UsageError(f"litmus: {exc}") from None
 
 
 def _mark(settings, items) -> None:

@@ -363,4 +363,6 @@ def test_the_page(suite):
     suite.write({name: text for name, text in re.findall(r"```\w+\n# (test_\w+\.\w+)\n(.*?)```", page, re.DOTALL)})
     record = suite.run()
     assert record.code == 0, record.out
-    assert record.counts() == {"passed": 6 + 2 + 10}
+    assert record.counts() == {"passed": 6 + 2 + 10 + 1}
+    (link,) = steps(record, "test_link")
+    assert link["attempt_outcomes"] == ["failed", "passed"]
