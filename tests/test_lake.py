@@ -72,6 +72,15 @@ def test_every_column_of_every_row_comes_through(history):
     assert table.to_pylist() == wanted and {name for row in rows for name in row} == set(table.column_names)
 
 
+def test_every_encoding_is_one_that_all_engines_read(history):
+    """Spark 3 cannot read numbers that are split by bytes; make interop asks Spark itself."""
+    compact(history)
+    for path in history.glob("lake/month=*/*.parquet"):
+        group = pq.ParquetFile(path).metadata.row_group(0)
+        found = {encoding for column in range(group.num_columns) for encoding in group.column(column).encodings}
+        assert found <= {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY"}, found
+
+
 def test_a_run_that_comes_goes_or_changes_counts_at_once(history):
     compact(history)
     put(history, run_rows(9, "U9", "passed", {"a": ["passed"]}))

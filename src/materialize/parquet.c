@@ -35,9 +35,14 @@ static void lend(const struct lt_table *table, struct ArrowSchema *schema, struc
     }
 }
 
-static bool wants_dictionary(const carquet_schema_t *schema, int32_t leaf) {
-    carquet_physical_type_t type = carquet_schema_column_type(schema, leaf);
-    return type == CARQUET_PHYSICAL_BYTE_ARRAY || type == CARQUET_PHYSICAL_INT64 || type == CARQUET_PHYSICAL_INT32;
+/* Numbers are not split by bytes, which the library would do: Spark 3 cannot read that. */
+static carquet_encoding_t encoding_of(const carquet_schema_t *schema, int32_t leaf) {
+    switch (carquet_schema_column_type(schema, leaf)) {
+    case CARQUET_PHYSICAL_BYTE_ARRAY:
+    case CARQUET_PHYSICAL_INT64:
+    case CARQUET_PHYSICAL_INT32: return CARQUET_ENCODING_RLE_DICTIONARY;
+    default: return CARQUET_ENCODING_PLAIN;
+    }
 }
 
 /* The library's own memory writer goes through a temporary file; a memory stream keeps the disk out
@@ -56,8 +61,7 @@ static carquet_writer_t *writer_new(const struct lt_table *table, FILE *stream, 
     carquet_writer_t *writer = carquet_writer_create_file(stream, schema, &options, why);
     int32_t leaves = writer == NULL ? 0 : carquet_writer_num_columns(writer);
     for (int32_t i = 0; i < leaves; i++) {
-        if (!wants_dictionary(schema, i)) continue;
-        if (carquet_writer_set_column_encoding(writer, i, CARQUET_ENCODING_RLE_DICTIONARY) != CARQUET_OK) {
+        if (carquet_writer_set_column_encoding(writer, i, encoding_of(schema, i)) != CARQUET_OK) {
             carquet_writer_abort(writer);
             writer = NULL;
             break;
