@@ -4,6 +4,7 @@
 #   make test    every test (PYTEST_ARGS="-k name" for some of the Python ones)
 #   make bench   the figures beside their peers, and build/bench.json
 #   make fuzz    each fuzz target for a while (TARGET=fold SECONDS=600); docs/fuzzing.md
+#   make interop  Apache Spark reads lake and run files and answers as litmus sql does (installs it, 320 MB, at the first call)
 #   make soak    the crash suite at full size, and build/soak.json (SOAK_MINUTES=30)
 #   make dev     C only, quick: build/dev (also: make asan, make tsan)
 #   make clean   all that was built; make distclean: .venv and fetched sources too
@@ -46,6 +47,11 @@ ifneq ($(wildcard tests/fuzz/run),)
 .PHONY: fuzz
 fuzz: setup
 	@TARGET="$(TARGET)" SECONDS_EACH="$(SECONDS)" .venv/bin/python tests/fuzz/run
+endif
+ifneq ($(wildcard tests/interop/run),)
+.PHONY: interop
+interop: all
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tests/interop/run
 endif
 ifneq ($(wildcard tests/soak/run),)
 .PHONY: soak
