@@ -29,7 +29,7 @@ US = pa.timestamp("us", "UTC")
 
 def schema_of(definition: pathlib.Path) -> pa.Schema:
     """The fixed columns of a run file, as src/model/columns.def declares them."""
-    types = {"STR": pa.string(), "TIME": US, "INT": pa.int64(), "INT32": pa.int32(), "REAL": pa.float64(),
+    types = {"STR": pa.string(), "TIME": US, "INT": pa.int64(), "INT32": pa.int32(), "REAL": pa.float64(), "BOOL": pa.bool_(),
              "STRS": pa.list_(pa.string()), "TIMES": pa.list_(US)}
     fields = []
     for line in definition.read_text().splitlines():

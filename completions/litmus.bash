@@ -14,7 +14,7 @@ _litmus() {
     --data-dir|-d) COMPREPLY=($(compgen -d -- "$current")); return ;;
     --run|-r) COMPREPLY=($(compgen -W "$(_litmus_runs)" -- "$current")); return ;;
     --outcome) COMPREPLY=($(compgen -W 'passed failed errored skipped done terminated aborted' -- "$current")); return ;;
-    --allow|-a) COMPREPLY=($(compgen -W 'skipped conceded skip_marker maxfail interrupted crash instrument_error collection_error unknown' -- "$current")); return ;;
+    --allow|-a) COMPREPLY=($(compgen -W 'skipped conceded skip_marker sweep_stopped maxfail interrupted crash instrument_error collection_error unknown' -- "$current")); return ;;
     esac
     case $command in
     runs)
