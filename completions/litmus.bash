@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events channel recall sql yield pareto coverage drift capability control export import compact gate concede note materialize rebuild reindex verify keygen archive prune daemon completion help version"
+        words="runs show events channel recall sql yield pareto coverage drift capability control export slots import compact gate concede note materialize rebuild reindex verify keygen archive prune daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -80,6 +80,11 @@ _litmus() {
     export)
         case $current in
         -*) words=' -d --data-dir -n --limit --since --until --serial --part --lot --git --station --operator --phase --outcome --project -f --format -o --output --force --list --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words="$(_litmus_runs)" ;;
+        esac ;;
+    slots)
+        case $current in
+        -*) words=' -d --data-dir --serials --slots --logs --no-color -q --quiet -v --verbose -h --help' ;;
         *) words="$(_litmus_runs)" ;;
         esac ;;
     import)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from litmus.plugin import load
+
 SESSION_FIELDS = (
     "station_id", "station_name", "station_type", "station_location", "station_hostname", "pid", "client",
     "operator_id", "operator_name", "fixture_id",
@@ -24,6 +26,9 @@ def run_payload(config, settings, dirty: bool | None = None) -> dict:
     """
     root = str(config.rootpath)
     payload: dict = {"pid": os.getpid(), "client": "pytest", **settings.facts()}
+    slot = load("slots").current()
+    if slot is not None:
+        payload["slot_id"], payload["slot_index"] = slot
     part = getattr(config, "_litmus_part", None)
     for field, value in (part.facts() if part is not None else {}).items():
         payload.setdefault(field, value)

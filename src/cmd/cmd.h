@@ -85,6 +85,9 @@ enum exit_code {
     X(SIGNED, 0, "signed", FLAG, want_signed, NULL, "a log that nobody signed is a finding, too")                  \
     X(PUBLIC, 0, "public", FLAG, public_key, NULL, "print the public key that is there, and make none")            \
     X(ROTATE, 0, "rotate", FLAG, rotate, NULL, "put the key that is there aside and make a new one")               \
+    X(SERIALS, 0, "serials", TEXT, serials, "A,B,...", "the units, one for each slot")                              \
+    X(SLOTS, 0, "slots", TEXT, slots, "X,Y,...", "names of the slots (else 1, 2, ...)")                             \
+    X(LOGS, 0, "logs", TEXT, logs, "DIR", "write what each slot prints to DIR/SLOT.log, too")                       \
     X(MAN, 0, "man", FLAG, man, NULL, "as a man page")                                                             \
     X(UTC, 0, "utc", FLAG, utc, NULL, "times in UTC, not local time")                                              \
     X(NO_COLOR, 0, "no-color", FLAG, no_color, NULL, "no colours (also: NO_COLOR, or not a terminal)")             \
@@ -112,7 +115,7 @@ struct lt_option {
 };
 extern const struct lt_option lt_options[LT_OPTION_IDS];
 
-enum { LT_LIST_MAX = 16, LT_ARGUMENTS_MAX = 8 };
+enum { LT_LIST_MAX = 16, LT_ARGUMENTS_MAX = 48 };
 struct lt_texts {
     const char *items[LT_LIST_MAX];
     size_t count;
@@ -126,6 +129,7 @@ struct lt_cli {
     size_t argument_count;
     const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
     const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why, *keep, *key;
+    const char *serials, *slots, *logs; /* of slots */
     const char *step, *zone, *kind, *plot;
     bool force, yes, list, junit, reportlog, openhtf, want_signed, public_key, rotate;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
@@ -188,6 +192,7 @@ int lt_cmd_export(struct lt_cli *cli);
 int lt_cmd_import(struct lt_cli *cli);
 int lt_cmd_channel(struct lt_cli *cli);
 int lt_cmd_recall(struct lt_cli *cli);
+int lt_cmd_slots(struct lt_cli *cli);
 int lt_cmd_compact(struct lt_cli *cli);
 int lt_cmd_gate(struct lt_cli *cli);
 int lt_cmd_concede(struct lt_cli *cli);
