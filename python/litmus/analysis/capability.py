@@ -32,8 +32,8 @@ _COLUMNS = [
 ]  # fmt: skip
 _SERIES = "dut_part_number, step, measurement, units, low, high"
 _SUMS = f"""
-SELECT dut_part_number AS part, step, measurement, units, low, high, count(*) AS n, count_if(try > 1) AS from_retests,
-       count_if(value < low OR value > high) AS outside, avg(value) AS mean, CASE WHEN count(*) > 1 THEN stddev_samp(value) END AS sd,
+SELECT dut_part_number AS part, step, measurement, units, low, high, count(*) AS n, count(*) FILTER (WHERE try > 1) AS from_retests,
+       count(*) FILTER (WHERE value < low OR value > high) AS outside, avg(value) AS mean, CASE WHEN count(*) > 1 THEN stddev_samp(value) END AS sd,
        avg(abs(value - before)) AS moving_range, min(started_at) AS first_at, max(started_at) AS last_at
 FROM (SELECT *, lag(value) OVER (PARTITION BY {_SERIES} ORDER BY started_at, run_id, measured_at, vector_index) AS before FROM analysis_values
       WHERE low IS NOT NULL OR high IS NOT NULL)

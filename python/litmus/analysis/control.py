@@ -167,7 +167,7 @@ def _subgroups(scope: Scope, by: str, kind: str, left_out: dict[str, int]) -> di
 
 
 def _p(scope: Scope, by: str) -> dict[str, list[dict[str, Any]]]:
-    rows = scope.rows(f"""SELECT {scope.group(by)} AS "group", min(started_at) AS "at", count(*) AS n, count_if(outcome <> 'passed') AS failed
+    rows = scope.rows(f"""SELECT {scope.group(by)} AS "group", min(started_at) AS "at", count(*) AS n, count(*) FILTER (WHERE outcome <> 'passed') AS failed
                           FROM chosen WHERE try = 1 GROUP BY ALL ORDER BY min(started_at)""")
     _few(len(rows), f"groups by {by}")
     p = sum(row["failed"] for row in rows) / sum(row["n"] for row in rows)
