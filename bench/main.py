@@ -19,6 +19,7 @@ import figures_emit  # noqa: E402
 import figures_lake  # noqa: E402
 import figures_pytest  # noqa: E402
 import figures_runs  # noqa: E402
+import figures_station  # noqa: E402
 import peers as peers_module  # noqa: E402
 import support  # noqa: E402
 
@@ -39,6 +40,7 @@ FIGURES = {
     "follow": ("a run that is followed", figures_lake.follow),
     "kill": ("a killed run", figures_pytest.kill),
     "plan": ("a large plan", figures_pytest.plan),
+    "station": ("a station's instruments", figures_station.station),
     "cost": ("what recording costs pytest", figures_pytest.cost),
 }
 
