@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -139,6 +140,18 @@ def test_columns_of_other_types_go_to_files_of_their_own(tmp_path):
     assert compact(tmp_path)["files"] == 3
     assert by_view(tmp_path) == by_glob(tmp_path) == naive(tmp_path)
     assert [row["x"] for row in ask(tmp_path, "SELECT out_x AS x FROM steps ORDER BY run_id")] == ["1.5", "text", "2.5"]
+
+
+def test_truth_values_that_most_files_lack(tmp_path):
+    """A column of bits that is NULL in whole files, many rows at a time."""
+    for number in range(12):
+        path = put(tmp_path, run_rows(number, "U", "passed", {f"s{i}": ["passed"] for i in range(50)}))
+        table = pq.read_table(path)
+        value = [None, True, None, False][number % 4]
+        pq.write_table(table.append_column("git_dirty", pa.array([value] * table.num_rows, pa.bool_())) if number else table, path)
+    assert compact(tmp_path)["runs"] == 12
+    rows = ask(tmp_path, "SELECT git_dirty AS dirty, count(*) AS n FROM steps GROUP BY 1 ORDER BY 1")
+    assert {row["dirty"]: row["n"] for row in rows} == {None: 300, True: 150, False: 150}
 
 
 def test_who_reads_keeps_the_files_and_new_runs_still_count(history):

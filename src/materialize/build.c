@@ -39,9 +39,14 @@ int lt_column_schema(struct ArrowSchema *schema, const char *name, enum lt_colum
     return ArrowSchemaSetName(schema, name);
 }
 
+int lt_append_nulls(struct ArrowArray *array, enum lt_column_type type, int64_t count) {
+    int64_t at_once = type == LT_COLUMN_BOOL ? 1 : count; /* nanoarrow 0.8.0 miscounts the bytes of several bits, and writes behind them */
+    for (int64_t left = count; left > 0; left -= at_once) NANOARROW_RETURN_NOT_OK(ArrowArrayAppendNull(array, at_once));
+    return NANOARROW_OK;
+}
+
 static void settle_nulls(struct lt_build *build) {
-    int64_t at_once = build->type == LT_COLUMN_BOOL ? 1 : build->nulls; /* nanoarrow 0.8.0 miscounts the bytes of several bits */
-    for (int64_t left = build->nulls; left > 0; left -= at_once) TRY(build, ArrowArrayAppendNull(build->array, at_once));
+    TRY(build, lt_append_nulls(build->array, build->type, build->nulls));
     build->nulls = 0;
 }
 

@@ -32,6 +32,8 @@ void lt_build_column(struct lt_build *build, const char *name, enum lt_column_ty
 void lt_build_given(struct lt_build *build, const char *name, enum lt_column_type type, struct ArrowArray *array);
 /* Fills an initialised schema; gives a NANOARROW code. */
 int lt_column_schema(struct ArrowSchema *schema, const char *name, enum lt_column_type type);
+/* Appends `count` NULL cells to a column of this type; gives a NANOARROW code. */
+int lt_append_nulls(struct ArrowArray *array, enum lt_column_type type, int64_t count);
 void lt_put_null(struct lt_build *build);
 void lt_put_str(struct lt_build *build, struct lt_str s); /* p == NULL: null */
 void lt_put_int(struct lt_build *build, int64_t value);   /* INT, INT32, TIME, BOOL */

@@ -81,7 +81,7 @@ static void add_column(struct lt_stack *stack, const char *name, enum lt_column_
     }
     stack->columns[stack->count] = column;
     start_array(stack, &stack->columns[stack->count++]);
-    TRY(stack, ArrowArrayAppendNull(&stack->columns[stack->count - 1].array, stack->rows));
+    TRY(stack, lt_append_nulls(&stack->columns[stack->count - 1].array, type, stack->rows));
 }
 
 void lt_stack_join(struct lt_stack *stack, const struct lt_table *table) {
@@ -165,7 +165,7 @@ void lt_stack_add(struct lt_stack *stack, const struct lt_table *table, int64_t 
         /* Most columns of most files are NULL all the way down. */
         bool is_void = at < 0 || table->array.children[at]->null_count == lt_table_rows(table);
         int64_t before = column->type == LT_COLUMN_STR ? ArrowArrayBuffer(&column->array, 2)->size_bytes : 0;
-        if (is_void) TRY(stack, ArrowArrayAppendNull(&column->array, to - from));
+        if (is_void) TRY(stack, lt_append_nulls(&column->array, column->type, to - from));
         else TRY(stack, add_cells(&column->array, table->view.children[at], from, to - from));
         if (column->type == LT_COLUMN_STR) stack->bytes += ArrowArrayBuffer(&column->array, 2)->size_bytes - before;
     }
