@@ -231,3 +231,48 @@ def test_executed_twice_makes_two_runs(tmp_path):
     with EventStore(tmp_path / "data") as store:
         plans = store.events(event_type="test.steps_discovered")
     assert [[item["step_path"] for item in plan["items"]] for plan in plans] == [["openhtf_test/power", "openhtf_test/rail"]] * 2
+
+
+def test_attachments_and_tracebacks(tmp_path):
+    execute(
+        tmp_path,
+        """
+        def attaches(test):
+            test.attach("trace.csv", "1,2")
+            test.attach("screen", b"PNG", "image/png")
+        def breaks(test):
+            test.attach("trace.csv", b"before it broke")
+            raise ValueError("no relay")
+        assert run(attaches, breaks, last) is False
+        """,
+    )
+    rows = rows_of(tmp_path)
+    (folder,) = (tmp_path / "data").glob("runs/*/*_ref")
+
+    def content(step, name):
+        return (folder / rows[f"board/{step}"][f"out_{name}"].rpartition("/")[2]).read_bytes()
+
+    assert content("attaches", "trace.csv") == b"1,2" and content("breaks", "trace.csv") == b"before it broke"
+    assert content("attaches", "screen") == b"PNG" and rows["board/attaches"]["out_screen"].endswith(".png")
+    text = content("breaks", "failure.txt").decode()
+    assert "ValueError: no relay" in text and "in breaks" in text
+    with EventStore(tmp_path / "data") as store:
+        kinds = {event["name"]: event["mime_type"] for event in store.events(event_type="test.attachment")}
+    assert kinds == {"trace.csv": "text/csv", "screen": "image/png", "failure.txt": "text/plain"}
+
+
+def test_an_attachment_that_cannot_be_stored_reaches_the_operator(tmp_path):
+    said = execute(
+        tmp_path,
+        """
+        import pathlib
+        def attaches(test):
+            (day,) = pathlib.Path(os.environ["LITMUS_DATA_DIR"], "events").glob("*")
+            for path in day.glob("*.arrow"): (day / (path.name[:36] + "_ref")).write_text("in the way")
+            test.attach("trace.csv", "1,2")
+        assert run(attaches, last) is False
+        """,
+    )
+    assert "not (wholly) on record" in said and "_ref" in said
+    run_row, steps, _ = only_run(tmp_path)
+    assert [step["step_outcome"] for step in steps][1:] == ["passed", "passed"]

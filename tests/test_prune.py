@@ -120,9 +120,9 @@ def test_a_live_session_stays(data):
 def test_a_change_broken_off_is_finished_by_the_next_command(data, recorded):
     """The list is published, and nothing of it done: what a crash leaves at the worst moment."""
     session = RunStore(data).list_runs()[-1]["session_id"]
-    own = [p for p in stores(data) if session in p.name]
+    own = sorted({p.relative_to(data) for top in ("events", "channels") for p in data.glob(f"{top}/*/{session}*/**/*") if p.is_file()} | {p for p in stores(data) if session in p.name})
     file = RunStore(data).list_runs()[-1]["file_path"]
-    lines = [f"rm {path}" for path in own] + [f"rm {file.removeprefix(str(data) + '/')}"]
+    lines = [f"{'rmdir' if (data / path).is_dir() else 'rm'} {path}" for path in reversed(own)] + [f"rm {file.removeprefix(str(data) + '/')}"]
     (data / "changes").write_text("litmus-changes 1\n" + "\n".join(lines) + "\nend\n")
     assert len(json.loads("[" + ",".join(ok("runs", "--json", "-d", data).splitlines()) + "]")) == 2
     assert not [p for p in stores(data) if session in p.name] and not (data / "changes").exists()

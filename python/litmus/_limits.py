@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 NUMBERS = ("low", "high", "nominal")
+TEXT_MAX = 64 * 1024  # of a text that is measured, or compared with
+LABEL_MAX = 255  # characters of units, a pin, a place in a specification
 KEYS = (*NUMBERS, "comparator", "units", "characteristic_id", "spec_ref")
 
 # comparator -> how its low and its high read
@@ -27,8 +29,10 @@ class Limit:
         from litmus import _litmus
 
         for key, word in (("comparator", comparator), ("units", units), ("characteristic_id", characteristic_id), ("spec_ref", spec_ref)):
-            if word is not None and not isinstance(word, str):
-                raise TypeError(f"the limit of {what}: {key} is a text, not {word!r}")
+            if word is not None:
+                check_label(f"the limit of {what}", key, word)
+        if isinstance(nominal, str) and len(nominal) > TEXT_MAX:
+            raise ValueError(f"the limit of {what}: the text has {len(nominal)} characters, at most {TEXT_MAX} are taken")
         core = _litmus.Limit(what, low, high, nominal, comparator)
         self.low, self.high, self.nominal, self.units = low, high, nominal, units
         self.comparator = core.comparator
@@ -56,12 +60,12 @@ class Limit:
             return given
         if isinstance(given, (tuple, list)):
             if len(given) != 2:
-                raise TypeError(f"the limit of {what} is (low, high), not {given!r}")
+                raise TypeError(f"the limit of {what} is (low, high), not {given!r:.100}")
             return Limit(*given, what=what)
         if isinstance(given, dict):
             for key in given:
                 if key not in KEYS:
-                    raise TypeError(f"the limit of {what} has no key {key!r}{nearest(key, KEYS)}")
+                    raise TypeError(f"the limit of {what} has no key {key!r:.100}{nearest(key, KEYS)}")
             return Limit(**given, what=what)
         raise TypeError(f"the limit of {what} is a Limit, (low, high) or a dict, not {type(given).__name__}")
 
@@ -98,11 +102,19 @@ def quantity(value, units: str | None, digits: int = 10) -> str:
     return f"{float(value):.{digits}g}{' ' + units if units else ''}"
 
 
+def check_label(what: str, key: str, word) -> None:
+    """Errors: TypeError for units, a pin, a place in a specification that is no text, ValueError for one that is too long."""
+    if not isinstance(word, str):
+        raise TypeError(f"{what}: {key} is a text, not {word!r:.100}")
+    if len(word) > LABEL_MAX:
+        raise ValueError(f"{what}: {key} has {len(word)} characters, at most {LABEL_MAX} are taken: {word[:40]}...")
+
+
 def nearest(word: object, words) -> str:
     """The end of a message about an unknown name: the nearest one, else all of them."""
     import difflib
 
-    close = difflib.get_close_matches(str(word), words, 1)
+    close = difflib.get_close_matches(str(word)[:80], words, 1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(words)}"
 
 

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import contextvars
-import datetime
+import time
 
 from litmus.plugin import load
 
 _limits, _verdict = load("_limits"), load("_verdict")
 Limit = _limits.Limit
 
-TEXT_MAX = 64 * 1024  # bytes
+TEXT_MAX = _limits.TEXT_MAX  # bytes
 NAME_MAX = 255  # bytes
 PATH_FIELDS = ("characteristic_id", "spec_ref", "dut_pin", "fixture_connection", "instrument_name", "instrument_resource", "instrument_channel")
+
+_INT64 = 1 << 63
+_second = (0, "")  # the latest second that was asked for, and its text
 
 # The executions now under way in this process; the innermost is last (a pytest in a pytest).
 running: list = []
@@ -79,13 +82,15 @@ def _measure(name, value, given, low, high, nominal, comparator, units, repeat, 
     check_name("a measurement", name)
     for key, word in path.items():
         if key not in PATH_FIELDS:
-            raise TypeError(f"measurement {name}: there is no {key!r}{_limits.nearest(key, PATH_FIELDS)}")
-        if word is not None and not isinstance(word, str):
-            raise TypeError(f"measurement {name}: {key} is a text, not {word!r}")
+            raise TypeError(f"measurement {name}: there is no {key!r:.100}{_limits.nearest(key, PATH_FIELDS)}")
+        if word is not None:
+            _limits.check_label(f"measurement {name}", key, word)
+    if units is not None:
+        _limits.check_label(f"measurement {name}", "units", units)
     frame = running[-1].frames[-1] if running else None
     limit = _limit(name, given, low, high, nominal, comparator, units)
     kind = type(value)
-    if kind is not float and kind is not int:
+    if kind is not float and (kind is not int or not -_INT64 <= value < _INT64):
         value = _value(name, value)
     if limit is None:
         outcome = "errored" if value is None or value != value else "done"
@@ -141,9 +146,9 @@ def verify(name, value, limit=None, *, units=None, low=None, high=None, nominal=
     outside it (recorded first), and those of `measure`.
     """
     __tracebackhide__ = True  # the line of the test that calls is the one to see
-    if limit is None and low is None and high is None and nominal is None and comparator is None:
-        limit = declared(name)
-        if limit is None:
+    if low is None and high is None and nominal is None and comparator is None:
+        limit = declared(name) if limit is None else Limit.of(limit, str(name)[:NAME_MAX])
+        if not limit:
             raise MissingLimitError(f"verify({name!r}): no limit is given; use measure() to record without one")
     outcome, limit, value, units = _measure(name, value, limit, low, high, nominal, comparator, units, repeat, path)
     if outcome == "failed":
@@ -185,24 +190,24 @@ def observe(name: str, value) -> None:
 
     Parameters: name (at most 255 bytes), value (what JSON has; anything else becomes its repr; at most 64 KiB of text).
 
-    Errors: TypeError for a name that is none, ValueError for a text that is too long.
+    Errors: TypeError for a name that is none, ValueError for what is too long. Samples belong into a channel.
     """
     check_name("an observation", name)
-    if isinstance(value, str):
-        _check_text(f"observation {name}", value)
+    value = _bounded(f"observation {name}", value)
     frame = innermost()
     if frame is None:
         return
     members = {key: part for key, part in frame.members.items() if key != "inputs"}
-    frame.emit("test.observation", {**members, "name": name, "value": load("_recorder").plain(value)})
+    frame.emit("test.observation", {**members, "name": name, "value": value})
 
 
-def attach(content, name: str | None = None) -> str | None:
+def attach(content, name: str | None = None, *, mime: str | None = None) -> str | None:
     """Attach a file or bytes to the step that is running. The content is stored once, by its SHA-256, and copied beside the run
     file; column `out_{name}` refers to it.
 
     Parameters: content (the path of a file, str or PathLike; or bytes, bytearray, memoryview), name (at most 255 bytes; default:
-    the file's; of bytes its ending is that of what is stored). The same name again replaces what the column says.
+    the file's; of bytes its ending is that of what is stored), mime (a media type, "image/png"; for readers, nothing checks it).
+    The same name again replaces what the column says. It is on the disk when the call returns.
 
     Returns the reference, `file://_ref/...`; None where nothing is recorded.
 
@@ -219,16 +224,18 @@ def attach(content, name: str | None = None) -> str | None:
     else:
         raise TypeError(f"an attachment is the path of a file, or bytes, not {type(content).__name__}")
     check_name("an attachment", name)
+    if mime is not None:
+        check_name("a media type", mime)
     if not running:
         return None
-    return attach_to(running[-1].frames[-1], running[-1].owner.part.session, content, name)
+    return attach_to(running[-1].frames[-1], running[-1].owner.part.session, content, name, mime)
 
 
-def attach_to(frame: Frame, session, content, name: str) -> str:
-    """Stores the content, and puts it on record in a step. Returns the reference."""
-    uri, digest, size = session.store(name, content)
+def attach_to(frame: Frame, session, content, name: str, mime: str | None = None, sync: bool = True) -> str:
+    """Stores the content, and puts it on record in a step. Returns the reference. `sync`: it is on the disk before that."""
+    uri, digest, size = session.store(name, content, sync)
     members = {key: part for key, part in frame.members.items() if key != "inputs"}
-    frame.emit("test.attachment", {**members, "name": name, "uri": uri, "sha256": digest, "size_bytes": size})
+    frame.emit("test.attachment", {**members, "name": name, "uri": uri, "sha256": digest, "size_bytes": size, "mime_type": mime})
     return uri
 
 
@@ -259,14 +266,18 @@ class step:
 
     def __init__(self, name: str, *, soft: bool = False, inputs: dict | None = None):
         check_name("a sub-step", name)
-        self.name, self.inputs = name, inputs or {}
+        if inputs is not None and not isinstance(inputs, dict):
+            raise TypeError(f"the inputs of sub-step {name} are a dict, not {type(inputs).__name__}")
+        self.name, self.inputs = name, load("_recorder").plain_map(inputs or {})
+        for key, value in self.inputs.items():
+            _bounded(f"input {key:.100} of sub-step {name}", value)
         self.soft = globals()["soft"]() if soft else None
         self.frame = self.execution = None
 
     def __enter__(self) -> step:
         if running:
             self.execution = running[-1]
-            self.frame = open_substep(self.execution.frames[-1], self.name, load("_recorder").plain_map(self.inputs))
+            self.frame = open_substep(self.execution.frames[-1], self.name, self.inputs)
             self.execution.frames.append(self.frame)
         if self.soft is not None:
             self.soft.__enter__()
@@ -359,12 +370,27 @@ def _value(name: str, value):
         return value
     if isinstance(value, bool):
         return float(value)
-    if isinstance(value, (int, float)):
+    if isinstance(value, float):
         return value
     convert = getattr(type(value), "__float__", None)  # numpy scalars, Decimal, Fraction
     if convert is not None and not isinstance(value, (bytes, bytearray)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"measurement {name}: the value is larger than any floating-point number") from None
     raise TypeError(f"measurement {name}: a value is a number, a bool, a str or None, not {type(value).__name__}")
+
+
+def _bounded(what: str, value):
+    """A value as JSON has it. Errors: ValueError for one that has more than TEXT_MAX bytes there."""
+    value = load("_recorder").plain(value)
+    if isinstance(value, (list, dict)):
+        import json
+
+        _check_text(what, json.dumps(value))
+    elif isinstance(value, str):
+        _check_text(what, value)
+    return value
 
 
 def _check_text(what: str, text: str) -> None:
@@ -374,6 +400,8 @@ def _check_text(what: str, text: str) -> None:
 
 def check_name(what: str, name) -> None:
     """Errors: TypeError for a name that is no text, ValueError for one that is too long."""
+    if type(name) is str and 0 < len(name) <= NAME_MAX // 4:
+        return
     if not isinstance(name, str) or not name:
         raise TypeError(f"the name of {what} is a non-empty str, not {name!r:.100}")
     if len(name) > NAME_MAX // 4 and len(name.encode("utf-8", "surrogatepass")) > NAME_MAX:
@@ -382,7 +410,13 @@ def check_name(what: str, name) -> None:
 
 def now() -> str:
     """The time, as events have it."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")[:26] + "Z"
+    global _second
+    seconds, micros = divmod(time.time_ns() // 1000, 1_000_000)
+    known, text = _second
+    if seconds != known:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        _second = (seconds, text)
+    return f"{text}.{micros:06d}Z"
 
 
 def judge(value, low=None, high=None, nominal=None, comparator=None) -> str:

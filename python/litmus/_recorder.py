@@ -80,6 +80,7 @@ class _Part:
     def __init__(self, config):
         self.config = config
         self.required = flag(config.option, "required")
+        self.kept_output: str | None = None  # `attach_output` of litmus.yaml, once it was asked for
         self.pid = _getpid()
         self.session = None  # _litmus.Session
         self.cannot_start: str | None = None  # why no test may run
@@ -203,7 +204,18 @@ class _Part:
             self.required = True
         elif record is not None:
             self.fail(load("errors").ConfigError('litmus.yaml: record can only be "required": correct or remove the line'))
+        if found.data.get("attach_output") not in (None, "failed", "all"):
+            self.fail(load("errors").ConfigError('litmus.yaml: attach_output can only be "failed" or "all": correct or remove the line'))
         return found
+
+    def keeps_output(self) -> bool:
+        """Is the captured output of tests that passed attached, too? A broken litmus.yaml was told of by who started the run."""
+        if self.kept_output is None:
+            try:
+                self.kept_output = load("_sidefile", "_settings").of_config(self.config).data.get("attach_output") or "failed"
+            except load("errors").ConfigError:
+                self.kept_output = "failed"
+        return self.kept_output == "all"
 
     def context(self) -> dict:
         """The fields of run.started. What a broken file says is left out, and noted."""
@@ -699,7 +711,7 @@ class Execution:
 
     __slots__ = (
         "began", "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "notes", "outcome", "owner",
-        "passed_over", "properties", "raw_node_id", "reports", "retry", "started", "step", "subtest", "vectors",
+        "passed_over", "properties", "raw_node_id", "reports", "retry", "sections", "started", "step", "subtest", "vectors",
     )  # fmt: skip
 
     def __init__(self, owner, item, step):
@@ -716,6 +728,7 @@ class Execution:
         self.passed_over = None  # words of a skip marker
         self.subtest = None  # first failing subtest, in words
         self.reports = []  # those that say failed
+        self.sections = ()  # captured output and log, as the last report has them
         self.frames = []  # the open steps (_measure.Frame): this one, then its sub-steps
         self.began = None  # when it ran in a forked child: the time of its first report,
         self.properties = None  # and what the child says its properties are
@@ -834,6 +847,7 @@ class Items:
                     if hasattr(report, "wasxfail"):
                         execution.message = _verdict.one_line(f"xpass: {report.wasxfail}".rstrip(": "))
             if when == "teardown" or when == "???":
+                execution.sections = getattr(report, "sections", ())
                 self.end(execution)
             elif self.worker and when == "call" and execution.all_failures is not None:
                 report.litmus_outcome = execution.all_failures[0]
@@ -918,8 +932,10 @@ class Items:
             if outcome == "failed" and execution.subtest is None:
                 where = _subtest_words(report)
                 execution.subtest = f"subtest {where}: {_verdict.failure(report, exc)}"
-            if outcome == "failed" and self.worker:
-                report.litmus_outcome = "failed"
+            if outcome == "failed":
+                execution.reports.append(report)
+                if self.worker:
+                    report.litmus_outcome = "failed"
             return
         if when == "???":  # a plugin that runs tests in children: the child died
             execution.add("errored", "call", _verdict.failure(report))
@@ -972,13 +988,13 @@ class Items:
             execution.message = execution.subtest
         if len(execution.frames) > 1:
             _measure.close_substep(execution.frames, execution.frames[1], None, cut_off=True)
-        if execution.reports:
-            self.attach_failure(execution)
         judged = execution.measured_failures
         if judged is not None and execution.outcome in (None, "passed", "skipped", "done"):
             execution.add(judged[0], "call", judged[1])
         if execution.vectors is not None and execution.vectors.skipped is not None and execution.outcome == "passed":
             execution.outcome, execution.message = execution.vectors.verdict()
+        if execution.reports or execution.sections:
+            self.attach_text(execution)
         outcome = execution.outcome
         if outcome is None:  # setup and teardown without a call: nothing was judged
             outcome = "done"
@@ -1027,11 +1043,16 @@ class Items:
         else:
             self.worst[key] = outcome
 
-    def attach_failure(self, execution: Execution) -> None:
-        """What pytest has to say of a failure, with captured output and log, becomes an attachment of the step."""
+    def attach_text(self, execution: Execution) -> None:
+        """What pytest has to say of a test, with captured output and log, becomes an attachment of the step: always where it
+        failed, of the others what `attach_output: all` in litmus.yaml asks for."""
+        failed = execution.outcome in ("failed", "errored", "terminated")
+        if not failed and not self.part.keeps_output():
+            return
         try:
-            text = _verdict.failure_text(execution.reports)
-            _measure.attach_to(execution.frames[0], self.part.session, text.encode("utf-8", "backslashreplace"), "failure.txt")
+            text = _verdict.report_text(execution.reports, execution.sections, None if execution.reports else execution.message)
+            content = text.encode("utf-8", "backslashreplace")
+            _measure.attach_to(execution.frames[0], self.part.session, content, "failure.txt" if failed else "output.txt", sync=False)
         except Exception as exc:
             self.part.fail(exc, f"the failure text of {execution.raw_node_id} is not on record")
 

@@ -130,18 +130,26 @@ def _last_error(traceback: str) -> str | None:
     return found
 
 
-FAILURE_MAX = 256 * 1024
+TEXT_MAX = 256 * 1024  # characters of an attached text
 
 
-def failure_text(reports) -> str:
-    """What pytest shows of the reports of one test that failed: traceback, captured output and log, at most FAILURE_MAX characters."""
-    parts = [f"{report.when}: {report.outcome}\n{report.longreprtext}" for report in reports]
-    parts += [f"---- {title} ----\n{content}" for title, content in reports[-1].sections]
-    text = "\n".join(parts)
-    if len(text) > FAILURE_MAX:
-        half = FAILURE_MAX // 2
-        text = f"{text[:half]}\n... {len(text) - 2 * half} characters are left out ...\n{text[-half:]}"
-    return text
+def bounded(text: str) -> str:
+    """The text, or its beginning and its end, and between them in words how much is left out."""
+    if len(text) <= TEXT_MAX:
+        return text
+    half = TEXT_MAX // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters are left out ...\n{text[-half:]}"
+
+
+def report_text(failed, sections, message: str | None = None) -> str:
+    """What pytest shows of one test: the tracebacks of the reports that failed, captured output and log. "" if there is nothing.
+
+    Each part is bounded by itself, so that a flood of output leaves the traceback whole.
+    """
+    parts = [message] if message else []
+    parts += [bounded(f"{report.when}: {report.outcome}\n{report.longreprtext}") for report in failed]
+    parts += [bounded(f"---- {title} ----\n{content}") for title, content in sections]
+    return "\n".join(parts)
 
 
 def _crash(longrepr: object) -> object:

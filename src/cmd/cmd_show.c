@@ -4,9 +4,11 @@
  */
 #include "base/arena.h"
 #include "base/clock.h"
+#include "cmd/attached.h"
 #include "cmd/screen.h"
 #include "cmd/show_follow.h"
 #include "cmd/view.h"
+#include "materialize/attachments.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@ struct show {
     size_t cause_count;
     int64_t *measurements; /* row numbers, by the order of the file */
     int64_t measurement_count;
+    struct lt_attached_list attached;
     struct lt_str file, group; /* headings in force */
 };
 
@@ -245,6 +248,32 @@ static int64_t measurements_of(const struct show *s, int64_t step, int64_t *firs
     return high - low;
 }
 
+/* ---- attachments ---- */
+
+/* Name, and the file beside the run's. */
+static void print_attachment(struct show *s, const struct lt_attached *one, int indent) {
+    const char *run_file = s->view.ref.path;
+    struct lt_buf folder;
+    lt_buf_init(&folder);
+    lt_attachments_folder(run_file, &folder);
+    lt_buf_addf(&s->line, "%*sattached ", indent, "");
+    lt_show_short(&s->line, one->name, 60);
+    lt_buf_add_text(&s->line, "  ");
+    if (run_file[0] != '\0') lt_show_str(&s->line, (struct lt_str){folder.p, folder.n});
+    if (run_file[0] != '\0') lt_buf_add_char(&s->line, '/');
+    lt_show_str(&s->line, one->file);
+    flush_line(s);
+    lt_buf_release(&folder);
+}
+
+static void print_attachments(struct show *s, int64_t row, int indent) {
+    const struct lt_view *v = &s->view;
+    for (size_t i = 0; i < s->attached.count; i++) {
+        const struct lt_attached *one = &s->attached.items[i];
+        if (one->vector_index == lt_view_int(v, v->vector_index, row, 0) && lt_str_eq(one->step_path, lt_view_path(v, row))) print_attachment(s, one, indent);
+    }
+}
+
 /* ---- what people said of it afterwards ---- */
 
 static void print_review(struct show *s, const struct lt_review *review, int indent) {
@@ -352,6 +381,7 @@ static void print_step(struct show *s, int64_t row) {
     add_remark(s, row, outcome);
     flush_line(s);
     if (outcome.p != NULL) add_message(s, row, indent + 13);
+    print_attachments(s, row, indent + 13);
     print_reviews_of_step(s, row, indent + 13);
     int64_t first, count = measurements_of(s, row, &first);
     for (int64_t i = 0; s->cli->measurements && i < count; i++) print_measurement(s, s->measurements[first + i], indent + 13);
@@ -393,6 +423,7 @@ static void totals(struct show *s) {
 static void print_all(struct show *s) {
     load_causes(s);
     load_measurements(s);
+    lt_attached_load(s->cli->query, &s->view.ref, &s->attached);
     header(s);
     print_reviews_of_run(s);
     flush_line(s);
@@ -404,6 +435,7 @@ static void print_all(struct show *s) {
     }
     flush_line(s);
     totals(s);
+    lt_attached_release(&s->attached);
     free(s->measurements);
 }
 

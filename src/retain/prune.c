@@ -6,6 +6,7 @@
 #include "base/tree.h"
 #include "base/uuid.h"
 #include "litmus.h"
+#include "materialize/attachments.h"
 #include "materialize/changeset.h"
 #include "materialize/range_lock.h"
 
@@ -215,31 +216,25 @@ static int add_of_session(void *self, const char *path, const struct stat *st, s
     return emptied ? lt_changeset_remove_folder(&p->changes, path, error) : LITMUS_OK;
 }
 
-struct attachments {
-    struct lt_prune *prune;
-    const char *run_id;
-};
-
 static int add_attachment(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
-    struct attachments *a = self;
-    const char *name = strstr(path, "/_ref/") + strlen("/_ref/");
-    return strncmp(name, a->run_id, strlen(a->run_id)) == 0 ? drop(a->prune, path, st, error) : LITMUS_OK;
+    return drop(self, path, st, error);
 }
 
+/* The run's file, and the folder of its attachments beside it. */
 static int add_run(struct lt_prune *p, const struct lt_surveyed_run *run, struct litmus_error *error) {
-    struct lt_buf folder;
+    struct lt_buf folder, attached;
     lt_buf_init(&folder);
+    lt_buf_init(&attached);
     const char *slash = strrchr(run->file, '/');
     lt_buf_add(&folder, run->file, slash == NULL ? 0 : (size_t)(slash - run->file));
+    lt_attachments_folder(run->file, &attached);
     int code = lt_changeset_remove(&p->changes, run->file, error);
     p->files++;
-    struct attachments a = {p, run->run_id};
-    struct lt_buf ref;
-    lt_buf_init(&ref);
-    if (code == LITMUS_OK && run->run_id[0] != '\0') code = lt_tree_walk(p->data_dir, lt_path_join(&ref, lt_buf_cstr(&folder), "_ref"), add_attachment, &a, error);
+    if (code == LITMUS_OK) code = lt_tree_walk(p->data_dir, lt_buf_cstr(&attached), add_attachment, p, error);
+    if (code == LITMUS_OK) code = lt_changeset_remove_folder(&p->changes, lt_buf_cstr(&attached), error);
     if (code == LITMUS_OK && slash != NULL && !is_recent(lt_buf_cstr(&folder))) code = lt_changeset_remove_folder(&p->changes, lt_buf_cstr(&folder), error);
-    lt_buf_release(&ref);
     lt_buf_release(&folder);
+    lt_buf_release(&attached);
     return code;
 }
 

@@ -4,6 +4,7 @@ so that 100,000 of them open as quickly as ten. Without scripts the facts and th
 
 from __future__ import annotations
 
+from litmus.data._common import ref_dir_for
 from litmus.exports.text import encode, to_json, when, xml
 
 _FACTS = (("Serial", "dut_serial"), ("Part", "dut_part_number"), ("Revision", "dut_revision"), ("Lot", "dut_lot_number"), ("Station", "station_id"),
@@ -19,7 +20,8 @@ let at=0,word='',text='';const q=s.querySelector('input'),w=s.querySelector('sel
 for(const k of new Set(all.map(r=>r[1]))){const o=document.createElement('option');o.value=k;o.textContent=k.replace('_',' ');w.append(o)}
 function show(){const rows=all.filter(r=>(!word||r[1]===word)&&(!text||(r[0]+' '+r[3]).toLowerCase().includes(text)));
 if(at>=rows.length)at=0;b.replaceChildren(...rows.slice(at,at+500).map(r=>{const tr=document.createElement('tr');r.slice(0,5).forEach((v,i)=>{const td=document.createElement('td');
-td.textContent=i===1?String(v).replace('_',' '):v;if(i===1)td.className=v;tr.append(td)});return tr}));
+td.textContent=i===1?String(v).replace('_',' '):v;if(i===1)td.className=v;tr.append(td)});
+for(const[name,href]of r.slice(5)){const a=document.createElement('a');a.textContent=name;a.href=href;tr.lastChild.append(' ',a)}return tr}));
 n.textContent=rows.length?`${at+1} to ${Math.min(at+500,rows.length)} of ${rows.length}`:'none'}
 q.oninput=()=>{text=q.value.toLowerCase();at=0;show()};w.onchange=()=>{word=w.value;at=0;show()};
 const[p,x]=s.querySelectorAll('button');p.onclick=()=>{at=Math.max(0,at-500);show()};x.onclick=()=>{at+=500;show()};show()}"""
@@ -34,9 +36,15 @@ def _measurement(m) -> str:
     return f"{m.name} = {_number(m.value) or 'none'}{' ' + m.units if m.units else ''}{limits}{' ' + m.outcome if m.outcome else ''}"
 
 
-def _row(step) -> list:
+def _attached(run, step) -> list:
+    """Name and address of each file that was attached to a step."""
+    names = {name: uri.rpartition("/")[2] for name, uri in step.outputs.items() if isinstance(uri, str) and uri.startswith("file://_ref/")}
+    return [[name, (ref_dir_for(run.path).absolute() / file).as_uri()] for name, file in names.items()] if names and run.path else []
+
+
+def _row(run, step) -> list:
     attempts = " → ".join(attempt.outcome or "running" for attempt in step.attempts) if len(step.attempts) > 1 else ""
-    return [step.node_id or step.path, step.word, f"{step.seconds:.3f}" if step.ran else "", step.why, "; ".join(filter(None, [attempts, *map(_measurement, step.measurements)]))]
+    return [step.node_id or step.path, step.word, f"{step.seconds:.3f}" if step.ran else "", step.why, "; ".join(filter(None, [attempts, *map(_measurement, step.measurements)])), *_attached(run, step)]
 
 
 def _section(run, out) -> None:
@@ -49,11 +57,11 @@ def _section(run, out) -> None:
     out.write(encode(f'<section><h2>{xml(run.title)} <small class="{xml(word)}">{xml(word)}</small></h2><table class="facts">{rows}</table>\n<p class="counts">{sums}</p>\n'
                      '<p><input type="search" placeholder="find" aria-label="find"> <select aria-label="outcome"><option value="">every outcome</option></select> '
                      '<button>earlier</button> <button>later</button> <output></output></p><noscript>The steps are shown by a script in this file.</noscript>\n'
-                     "<table><thead><tr><th>Step</th><th>Outcome</th><th>Seconds</th><th>Why</th><th>Attempts, measurements</th></tr></thead><tbody></tbody></table>\n"
+                     "<table><thead><tr><th>Step</th><th>Outcome</th><th>Seconds</th><th>Why</th><th>Attempts, measurements, attachments</th></tr></thead><tbody></tbody></table>\n"
                      '<script type="application/json">['))
     for number, step in enumerate(run.steps):
         # the only thing that could end the script element is <
-        out.write(encode((",\n" if number else "\n") + to_json(_row(step)).replace("<", "\\u003c")))
+        out.write(encode((",\n" if number else "\n") + to_json(_row(run, step)).replace("<", "\\u003c")))
     out.write(b"]</script></section>\n")
 
 

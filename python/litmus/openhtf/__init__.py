@@ -188,7 +188,21 @@ class OutputCallback:
         own = {key: phase.step[key] for key in ("step_name", "step_index", "step_path")}
         for fields, index in _values.measurements(ended):
             self._emit("test.measurement", {**own, "vector_index": index, "retry": self._retries[phase], **fields}, max(at, self._started))
+        self._attach(own, phase, ended, max(at, self._started))
         self._end(phase, at, *self._verdict(ended))
+
+    def _attach(self, own: dict, phase, ended, at: int) -> None:
+        """What the phase attached, and of an exception its traceback. What cannot be stored is told of; the phase is on record all the same."""
+        for name, attachment in ended.attachments.items():
+            self._guarded(lambda name=name, given=attachment: self._store(own, phase, at, name, given.data, given.mimetype))
+        traceback = _values.traceback_of(ended.result)
+        if traceback:
+            self._guarded(self._store, own, phase, at, "failure.txt", traceback.encode("utf-8", "backslashreplace"), "text/plain")
+
+    def _store(self, own: dict, phase, at: int, name: str, content: bytes, mime: str | None) -> None:
+        uri, digest, size = self._session.store(_values.file_name(name, mime), content)
+        payload = {"name": str(name), "uri": uri, "sha256": digest, "size_bytes": size, "mime_type": mime}
+        self._emit("test.attachment", {**own, "vector_index": 0, "retry": self._retries[phase], **payload}, at)
 
     def _verdict(self, ended) -> tuple:
         """(outcome, message) of a phase. Of a repeated one, whether it measured something wrong."""

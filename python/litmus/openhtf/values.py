@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import math
+import mimetypes
+import os
 
 from openhtf.core.measurements import Outcome
 
@@ -25,6 +27,19 @@ def measurements(phase_record):
         for index, (point, value) in enumerate(measured.value_dict.items()):
             point = point if isinstance(point, tuple) else (point,)
             yield {**_fields(name, measurement, value), "inputs": {key: _plain(part) for key, part in zip(names, point)}}, index
+
+
+def file_name(name: str, mime: str | None) -> str:
+    """The name of an attachment, with the ending that its media type has where it has none of its own."""
+    return str(name) if os.path.splitext(str(name))[1] else f"{name}{mimetypes.guess_extension(mime or '') or ''}"
+
+
+def traceback_of(result) -> str | None:
+    """The traceback of the exception that a phase ended with."""
+    if result is None or not result.raised_exception:
+        return None
+    text = getattr(result.phase_result, "get_traceback_string", None)
+    return None if text is None else text()
 
 
 def _fields(name: str, measurement, value) -> dict:
