@@ -15,7 +15,7 @@ from support import median, size
 PLAIN = ["-p", "no:cacheprovider", "-q", "--no-header"]
 
 
-def _pytest(folder: pathlib.Path, *words, **environ) -> tuple[float, float]:
+def run_pytest(folder: pathlib.Path, *words, **environ) -> tuple[float, float]:
     command = [support.PYTHON, "-m", "pytest", *PLAIN, "-c", folder / "pytest.ini", "--rootdir", folder, *words, folder]
     return support.timed(command, cwd=folder, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", **environ)
 
@@ -40,11 +40,11 @@ class Trial:
         self.samples: dict[str, list[tuple[float, float]]] = {name: [] for name in self.names}
 
     def plain(self) -> tuple[float, float]:
-        return _pytest(self.suite)
+        return run_pytest(self.suite)
 
     def litmus(self) -> tuple[float, float]:
         try:
-            return _pytest(self.suite, "-p", "litmus.plugin", "--litmus-data-dir", self.data_dir, PATH=_path())
+            return run_pytest(self.suite, "-p", "litmus.plugin", "--litmus-data-dir", self.data_dir, PATH=path_of_litmus())
         finally:
             support.stop_daemon(self.data_dir)
             support.away(self.data_dir)
@@ -52,7 +52,7 @@ class Trial:
     def reportlog(self) -> tuple[float, float]:
         log = support.DATA / "report.jsonl"
         log.unlink(missing_ok=True)
-        return _pytest(self.suite, "-p", "pytest_reportlog.plugin", f"--report-log={log}", PYTHONPATH=str(peers_module.REPORTLOG))
+        return run_pytest(self.suite, "-p", "pytest_reportlog.plugin", f"--report-log={log}", PYTHONPATH=str(peers_module.REPORTLOG))
 
     def rounds(self, count: int, seconds: float) -> None:
         if self.tests <= 1000:
@@ -70,7 +70,7 @@ class Trial:
         return median(a[kind] - b[kind] for a, b in zip(self.samples[name], self.samples["plain"]))
 
 
-def _path() -> str:
+def path_of_litmus() -> str:
     return f"{support.LITMUS.parent}:/usr/local/bin:/usr/bin:/bin"
 
 
@@ -134,8 +134,8 @@ def plan(table: support.Table, peers: peers_module.Peers) -> None:
     stopwatch, data_dir = support.DATA / "stopwatch", support.DATA / "plan-data"
 
     def once(*words) -> float:
-        environ = {"BENCH_STOPWATCH": str(stopwatch), "PYTHONPATH": str(folder), "PATH": _path()}
-        _pytest(folder, "-p", "stopwatch", *words, **environ)
+        environ = {"BENCH_STOPWATCH": str(stopwatch), "PYTHONPATH": str(folder), "PATH": path_of_litmus()}
+        run_pytest(folder, "-p", "stopwatch", *words, **environ)
         support.stop_daemon(data_dir)
         support.away(data_dir)
         return float(stopwatch.read_text())
@@ -187,7 +187,7 @@ def kill(table: support.Table, peers: peers_module.Peers) -> None:
         data_dir = support.fresh("kill-data")
         command = [support.PYTHON, "-m", "pytest", *PLAIN, "-c", folder / "pytest.ini", "-p", "litmus.plugin",
                    "--litmus-data-dir", data_dir, folder]  # fmt: skip
-        support.timed(command, cwd=folder, expect=(-9,), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", BENCH_STOPWATCH=str(stopwatch), PATH=_path())
+        support.timed(command, cwd=folder, expect=(-9,), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", BENCH_STOPWATCH=str(stopwatch), PATH=path_of_litmus())
         try:
             support.wait_for_files(data_dir, 1, 10, pause=0.001)
             samples.append((time.monotonic() - float(stopwatch.read_text())) * 1e3)

@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import figures_channel  # noqa: E402
 import figures_emit  # noqa: E402
 import figures_lake  # noqa: E402
+import figures_measure  # noqa: E402
 import figures_pytest  # noqa: E402
 import figures_runs  # noqa: E402
 import figures_station  # noqa: E402
@@ -26,6 +27,7 @@ import support  # noqa: E402
 FIGURES = {
     "emit": ("one event, from C", figures_emit.emit),
     "python": ("one event, from Python", figures_emit.python),
+    "measure": ("measurements", figures_measure.measure),
     "channel": ("samples", figures_channel.channel),
     "latency": ("a run's end", figures_runs.latency),
     "stream": ("a stream of runs", figures_runs.stream),

@@ -76,10 +76,36 @@ static int emit_json(litmus_run *run, const char *type, struct litmus_error *err
     return litmus_emit(run->session, &event, NULL, error);
 }
 
+/* Units, pins and places in a specification are words, not documents. */
+static int check_labels(const struct litmus_measurement *m, struct litmus_error *error) {
+    static const struct litmus_limit none = {.units = NULL};
+    const struct litmus_limit *limit = m->limit == NULL ? &none : m->limit;
+    const struct {
+        const char *key, *text;
+        size_t max;
+    } labels[] = {
+        {"units", m->units, LT_NAME_BYTES_MAX},
+        {"units of the limit", limit->units, LT_NAME_BYTES_MAX},
+        {"text of the limit", limit->text, LT_TEXT_BYTES_MAX},
+        {"characteristic_id", first_of(m->characteristic_id, limit->characteristic_id).p, LT_NAME_BYTES_MAX},
+        {"spec_ref", first_of(m->spec_ref, limit->spec_ref).p, LT_NAME_BYTES_MAX},
+        {"dut_pin", m->dut_pin, LT_NAME_BYTES_MAX},
+        {"fixture_connection", m->fixture_connection, LT_NAME_BYTES_MAX},
+        {"instrument_name", m->instrument_name, LT_NAME_BYTES_MAX},
+        {"instrument_resource", m->instrument_resource, LT_NAME_BYTES_MAX},
+        {"instrument_channel", m->instrument_channel, LT_NAME_BYTES_MAX},
+    };
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++)
+        if (labels[i].text != NULL && strlen(labels[i].text) > labels[i].max)
+            return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s: %s has %zu bytes, at most %zu are taken", m->name, labels[i].key, strlen(labels[i].text), labels[i].max);
+    return LITMUS_OK;
+}
+
 /* What can be known before anything is recorded. */
 static int check(const struct litmus_measurement *m, const struct lt_limit *limit, struct litmus_error *error) {
     int code = lt_name_check("a measurement", m->name, error);
     if (code == LITMUS_OK) code = lt_limit_check(limit, m->name, error);
+    if (code == LITMUS_OK) code = check_labels(m, error);
     if (code != LITMUS_OK) return code;
     if (m->text != NULL && strlen(m->text) > LT_TEXT_BYTES_MAX)
         return lt_fail(error, LITMUS_EINVAL, 0, "the text of measurement %s has %zu bytes, at most %d are taken: attach it instead (litmus_attach_bytes)", m->name,
@@ -158,6 +184,9 @@ int litmus_observe(litmus_run *run, const char *name, const char *value_json, st
     if (code != LITMUS_OK) return code;
     yyjson_read_err why = {0};
     const char *json = value_json == NULL ? "null" : value_json;
+    if (strlen(json) > LT_TEXT_BYTES_MAX)
+        return lt_fail(error, LITMUS_EINVAL, 0, "the value of observation %s has %zu bytes, at most %d are taken: attach it instead (litmus_attach_bytes)", name,
+                       strlen(json), LT_TEXT_BYTES_MAX);
     yyjson_doc *value = yyjson_read_opts((char *)(uintptr_t)json, strlen(json), 0, NULL, &why);
     if (value == NULL)
         return lt_fail(error, LITMUS_EINVAL, 0, "the value of observation %s is no JSON: %s (a text needs its quotes)", name, why.msg == NULL ? "out of memory" : why.msg);

@@ -132,6 +132,10 @@ static void bad_input_is_refused_and_leaves_nothing(void **state) {
     refused(b, litmus_measure_text(r.run, "x", "\xff", NULL, NULL, &b->error), LITMUS_EEVENT, "no JSON");
     const struct litmus_measurement millivolts = {.name = "x", .value = 1500, .units = "mV", .limit = &volts};
     refused(b, litmus_measure_full(r.run, &millivolts, NULL, &b->error), LITMUS_EINVAL, "in mV and its limit in V");
+    const struct litmus_measurement pin = {.name = "x", .value = 1, .dut_pin = long_text}, units = {.name = "x", .value = 1, .units = long_text};
+    refused(b, litmus_measure_full(r.run, &pin, NULL, &b->error), LITMUS_EINVAL, "dut_pin has 69999 bytes, at most 255");
+    refused(b, litmus_measure_full(r.run, &units, NULL, &b->error), LITMUS_EINVAL, "units has 69999 bytes, at most 255");
+    refused(b, litmus_observe(r.run, "x", long_text, &b->error), LITMUS_EINVAL, "attach it instead");
     refused(b, litmus_verify(r.run, "x", 1, NULL, &b->error), LITMUS_EINVAL, "has no limit");
     refused(b, litmus_observe(r.run, "x", "abc", &b->error), LITMUS_EINVAL, "a text needs its quotes");
     refused(b, litmus_substep_start(r.run, "", NULL, &b->error), LITMUS_EINVAL, "a sub-step needs a name");
