@@ -27,6 +27,9 @@ declarations: list = []
 # Violations that a soft part collects; None: they are raised at once.
 _soft: contextvars.ContextVar = contextvars.ContextVar("litmus_soft", default=None)
 
+# The step (Frame) that this task opened last, or was started in; None (a thread), or one that has ended: the innermost of the test.
+opened: contextvars.ContextVar = contextvars.ContextVar("litmus_step", default=None)
+
 
 class LimitFailure(AssertionError):
     """A verified value is outside its limit."""
@@ -48,16 +51,24 @@ class Frame:
     Parameters: emit (event type, payload), identity (the fields of its test.step_started).
     """
 
-    __slots__ = ("emit", "failure", "identity", "judged", "measured", "members", "opened")
+    __slots__ = ("emit", "failure", "identity", "judged", "measured", "members", "opened", "parent")
 
-    def __init__(self, emit, identity: dict):
+    def __init__(self, emit, identity: dict, parent: Frame | None = None):
         self.emit = emit
+        self.parent = parent  # of a sub-step
         self.identity = identity
         self.members = {key: identity[key] for key in ("step_name", "step_index", "step_path", "vector_index", "retry", "inputs")}
         self.measured: set = set()
         self.opened: dict = {}  # sub-step -> how often
         self.failure = None  # (outcome, words) of the worst that was measured in it
         self.judged = False
+
+    def is_within(self, other: Frame) -> bool:
+        """Is it the other one, or a sub-step in it, at any depth?"""
+        frame: Frame | None = self
+        while frame is not None and frame is not other:
+            frame = frame.parent
+        return frame is not None
 
     def worsen(self, outcome: str, words: str) -> None:
         """Takes a measurement, or a sub-step, that did not pass into the step's verdict."""
@@ -74,7 +85,14 @@ class Frame:
 
 def innermost() -> Frame | None:
     """The step that is open here; None where nothing is recorded."""
-    return running[-1].frames[-1] if running else None
+    if not running:
+        return None
+    frames = running[-1].frames
+    if len(frames) > 1:  # tasks of one test may each have a sub-step of their own
+        own = opened.get()
+        if own in frames:
+            return own
+    return frames[-1]
 
 
 def _measure(name, value, given, low, high, nominal, comparator, units, repeat, path):
@@ -87,7 +105,7 @@ def _measure(name, value, given, low, high, nominal, comparator, units, repeat, 
             _limits.check_label(f"measurement {name}", key, word)
     if units is not None:
         _limits.check_label(f"measurement {name}", "units", units)
-    frame = running[-1].frames[-1] if running else None
+    frame = innermost()
     limit = _limit(name, given, low, high, nominal, comparator, units)
     kind = type(value)
     if kind is not float and (kind is not int or not -_INT64 <= value < _INT64):
@@ -228,7 +246,7 @@ def attach(content, name: str | None = None, *, mime: str | None = None) -> str 
         check_name("a media type", mime)
     if not running:
         return None
-    return attach_to(running[-1].frames[-1], running[-1].owner.part.session, content, name, mime)
+    return attach_to(innermost(), running[-1].owner.part.session, content, name, mime)
 
 
 def attach_to(frame: Frame, session, content, name: str, mime: str | None = None, sync: bool = True) -> str:
@@ -277,8 +295,9 @@ class step:
     def __enter__(self) -> step:
         if running:
             self.execution = running[-1]
-            self.frame = open_substep(self.execution.frames[-1], self.name, self.inputs)
+            self.frame = open_substep(innermost(), self.name, self.inputs)
             self.execution.frames.append(self.frame)
+            opened.set(self.frame)
         if self.soft is not None:
             self.soft.__enter__()
         return self
@@ -294,6 +313,7 @@ class step:
         finally:
             if self.frame is not None:
                 close_substep(self.execution.frames, self.frame, failure)
+                opened.set(self.frame.parent)
 
 
 def open_substep(parent: Frame, name: str, inputs: dict) -> Frame:
@@ -304,20 +324,26 @@ def open_substep(parent: Frame, name: str, inputs: dict) -> Frame:
     for key in ("outcome", "vector_outcome", "message", "failed_phase", "outputs"):
         identity.pop(key, None)
     parent.emit("test.step_started", identity)
-    frame = Frame(parent.emit, identity)
+    frame = Frame(parent.emit, identity, parent)
     frame.members["vector_index"] = identity["vector_index"] = parent.members["vector_index"]
     return frame
 
 
 def close_substep(frames: list, frame: Frame, exc: BaseException | None, cut_off: bool = False) -> None:
-    """Puts the end of a sub-step, and of those that are still open in it, on record. `exc`: what left it."""
-    while frame in frames and len(frames) > 1:
-        last = frames.pop()
-        outcome, words = _substep_verdict(last, exc, cut_off)
-        last.emit("test.step_ended", {**last.identity, "outcome": outcome, "vector_outcome": outcome, "message": words})
+    """Puts the end of a sub-step, and before it of those that are still open in it, on record. `exc`: what left it."""
+    for each in [each for each in reversed(frames) if each.is_within(frame)]:
+        frames.remove(each)
+        outcome, words = _substep_verdict(each, exc, cut_off)
+        each.emit("test.step_ended", {**each.identity, "outcome": outcome, "vector_outcome": outcome, "message": words})
         if _verdict.SEVERITY[outcome] > _verdict.SEVERITY["passed"]:
-            frames[-1].worsen(outcome, f"{last.members['step_name']}: {words}" if words else last.members["step_name"])
-        frames[-1].judged |= last.judged
+            each.parent.worsen(outcome, f"{each.members['step_name']}: {words}" if words else each.members["step_name"])
+        each.parent.judged |= each.judged
+
+
+def cut_off_substeps(frames: list) -> None:
+    """The test has ended: so do the sub-steps that it left open."""
+    for frame in [frame for frame in frames if frame.parent is frames[0]]:
+        close_substep(frames, frame, None, cut_off=True)
 
 
 def _substep_verdict(frame: Frame, exc: BaseException | None, cut_off: bool) -> tuple:

@@ -920,7 +920,9 @@ class Items:
             "class_name": entry["class_name"],
             "function": entry["function"],
         }
-        execution.frames.append(frame_type(self.part.emit, execution.identity))
+        frame = frame_type(self.part.emit, execution.identity)
+        execution.frames.append(frame)
+        _measure.opened.set(frame)
 
     def judge(self, execution: Execution, report, when: str) -> None:
         """Takes a report that does not simply say passed into the verdict."""
@@ -987,7 +989,7 @@ class Items:
         elif execution.subtest is not None and execution.message and execution.message.startswith("contains "):
             execution.message = execution.subtest
         if len(execution.frames) > 1:
-            _measure.close_substep(execution.frames, execution.frames[1], None, cut_off=True)
+            _measure.cut_off_substeps(execution.frames)
         judged = execution.measured_failures
         if judged is not None and execution.outcome in (None, "passed", "skipped", "done"):
             execution.add(judged[0], "call", judged[1])

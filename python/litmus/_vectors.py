@@ -170,6 +170,7 @@ class Vectors:
         execution.inputs = self.sweep.planned[index]
         execution.identity = dict(identity, vector_index=identity["vector_index"] + 1, inputs=execution.inputs)
         execution.frames[0] = type(frame)(frame.emit, execution.identity)
+        _measure.opened.set(execution.frames[0])
         frame.emit("test.step_started", execution.identity)
 
     def new_properties(self) -> list:
