@@ -454,6 +454,14 @@ class Recorder(_Part):
         self.enforce(session)
 
 
+class _NothingRuns:
+    """In the workers of a run that cannot start: the plan goes on record, and no test runs."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        return True
+
+
 class Worker(_Part):
     """An xdist worker: its own log of the controller's session."""
 
@@ -464,11 +472,8 @@ class Worker(_Part):
         self.items = None
         self.run_id = shared["run_id"]
         self.required = False  # the controller's business
-        self.cannot_start = shared["cannot_start"]
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item):
-        return True if self.cannot_start is not None else None  # the plan is on record, and nothing runs
+        if shared["cannot_start"] is not None:
+            config.pluginmanager.register(_NothingRuns(), "litmus-nothing-runs")
 
     def pytest_deselected(self, items) -> None:
         self.deselected += len(items)
