@@ -7,7 +7,7 @@ import pathlib
 
 import peers as peers_module
 import support
-from figures_pytest import _path, _pytest
+from figures_pytest import path_of_litmus, run_pytest
 from support import median, size
 
 INSTRUMENTS = 8
@@ -52,7 +52,7 @@ def station(table: support.Table, peers: peers_module.Peers) -> None:
     folders, data_dir = [_folder("station", False), _folder("by-hand", True)], support.DATA / "station-data"
 
     def once(folder: pathlib.Path) -> float:
-        seconds, _ = _pytest(folder, "-p", "litmus.plugin", "--litmus-data-dir", data_dir, PATH=_path())
+        seconds, _ = run_pytest(folder, "-p", "litmus.plugin", "--litmus-data-dir", data_dir, PATH=path_of_litmus())
         support.stop_daemon(data_dir)
         support.away(data_dir)
         return seconds
