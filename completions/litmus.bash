@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events channel recall sql yield pareto coverage drift capability control export slots import compact gate concede note materialize rebuild reindex verify keygen archive prune daemon completion help version"
+        words="runs show events channel recall sql yield pareto coverage drift capability control retest durations grr compare export slots import compact gate concede note materialize rebuild reindex verify keygen archive prune daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -75,6 +75,26 @@ _litmus() {
     control)
         case $current in
         -*) words=' -d --data-dir -j --json --since --until --serial --part --lot --git --station --operator --phase --project --all --csv --force --step --by --kind --plot --tz --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    retest)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since --until --serial --part --lot --git --station --operator --phase --project --all --csv --step --tz --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    durations)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since --until --serial --part --lot --git --station --operator --phase --project --csv --step --by --tz --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    grr)
+        case $current in
+        -*) words=' -d --data-dir -j --json --since --until --serial --part --lot --git --station --operator --phase --project --csv --step --by --tz --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
+        esac ;;
+    compare)
+        case $current in
+        -*) words=' -d --data-dir -j --json -n --limit --since --until --serial --part --lot --git --station --operator --phase --project --csv --step --measurement --tz --utc --no-color -q --quiet -v --verbose -h --help' ;;
         *) words='' ;;
         esac ;;
     export)

@@ -71,6 +71,7 @@ enum exit_code {
     X(FORCE, 0, "force", FLAG, force, NULL, "replace what is there")                                               \
     X(STEP, 0, "step", TEXT, step, "STEP", "only this step: its name or path; * and ? stand for anything")             \
     X(GROUP, 0, "by", TEXT, by, "WHAT", "group by part, lot, station, phase, operator, git, project, day, week or month; several with commas") \
+    X(MEASUREMENT, 0, "measurement", TEXT, measurement, "NAME", "only this measurement; * and ? stand for anything")   \
     X(KIND, 0, "kind", TEXT, kind, "KIND", "which chart: imr, xbar-r, xbar-s or p")                                \
     X(PLOT, 0, "plot", TEXT, plot, "FILE", "draw it into this file: .svg, .png or .pdf")                           \
     X(ZONE, 0, "tz", TEXT, zone, "ZONE", "time zone of days and weeks, such as Europe/Berlin (default: local time)") \
@@ -130,7 +131,7 @@ struct lt_cli {
     const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
     const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why, *keep, *key;
     const char *serials, *slots, *logs; /* of slots */
-    const char *step, *zone, *kind, *plot;
+    const char *step, *zone, *kind, *plot, *measurement;
     bool force, yes, list, junit, reportlog, openhtf, want_signed, public_key, rotate;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;

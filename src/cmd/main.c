@@ -83,6 +83,23 @@ const struct lt_command lt_commands[] = {
      "subgroups; --kind p the share of units that fail their first run, by day unless --by says otherwise. Lists the points that break one of\n"
      "the run rules of Nelson and Western Electric, --all every point. Below 20 points there is no chart." FIGURES_TEXT ANALYSIS_TEXT,
      "litmus control rail_1v8 --since 7d\nlitmus control rail_1v8 --by lot --kind xbar-s --plot rail.svg\nlitmus control --kind p --by week"},
+    {"retest", lt_cmd_analysis, "", 0, 0, FIGURES | OPT(STEP) | OPT(ALL) | OPT(LIMIT), NULL, "flaky steps, marginal limits, retests and bad units told apart",
+     "Each step that failed in a unit, by what came of it: flaky (failed and passed in one run), passed on retest (in a later run), marginal (one\n"
+     "of these, and every value that failed was within 5 % of the limits), bad unit (failed again and never passed since), not retested. --all\n"
+     "lists unit by unit, too." FIGURES_TEXT,
+     "litmus retest --since 30d\nlitmus retest --part PN7 --all --json"},
+    {"durations", lt_cmd_analysis, "", 0, 0, FIGURES | OPT(STEP) | OPT(GROUP) | OPT(LIMIT), NULL, "how long runs and steps take: percentiles, slowest, trend",
+     "Of finished runs, and of each step the last execution: median, 90th, 95th and 99th percentile, longest, share of the time of all, and the\n"
+     "trend a week. Steps that take most time first, 20 unless --limit says otherwise. --by groups the runs." FIGURES_TEXT,
+     "litmus durations --part PN7\nlitmus durations --by station"},
+    {"grr", lt_cmd_analysis, "MEASUREMENT", 1, 1, FIGURES | OPT(STEP) | OPT(GROUP), NULL, "gauge R&R by analysis of variance",
+     "Repeatability and reproducibility of a measurement that was taken several times of each unit by each operator (or --by station). Crossed\n"
+     "studies only; trials beyond those of the smallest cell are left out and counted. Golden units are in this one figure." FIGURES_TEXT ANALYSIS_TEXT,
+     "litmus grr rail_1v8 --phase grr\nlitmus grr rail_1v8 --lot MSA-3 --by station"},
+    {"compare", lt_cmd_analysis, "SET SET", 2, 2, FIGURES | OPT(STEP) | OPT(MEASUREMENT) | OPT(LIMIT), NULL, "two sets of runs, with significance tests",
+     "A set is NAME=VALUE, several joined by commas: part, lot, station, phase, operator, git, project, serial. Yield and steps are compared by\n"
+     "Fisher's exact test, values by those of Welch and of Mann and Whitney; p values of many are corrected by Holm." FIGURES_TEXT ANALYSIS_TEXT,
+     "litmus compare station=bench-1 station=bench-2\nlitmus compare git=3f2a git=9c01 --measurement rail_1v8"},
     {"export", lt_cmd_export, "[RUN]...", 0, LT_ARGUMENTS_MAX, RUN_FILTERS | OPT(LIMIT) | OPT(FORMAT) | OPT(OUTPUT) | OPT(FORCE) | OPT(CHOICES), "run",
      "runs in the formats of others: JUnit, CSV, JSON, CTRF, TAP, HTML, ...",
      "Writes the runs named, or those that the options choose, or the last one, in another format: with steps that never ran where the format\n"

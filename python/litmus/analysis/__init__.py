@@ -29,6 +29,10 @@ ANALYSES = {
     "coverage": ("coverage", ("step", "all", "limit")),
     "drift": ("drift", ("limit",)),
     "capability": ("capability", ("step", "by", "limit")),
+    "retest": ("retest", ("step", "all", "limit")),
+    "durations": ("durations", ("by", "step", "limit")),
+    "grr": ("grr", ("step", "by")),
+    "compare": ("compare", ("step", "measurement", "limit")),
     "control": ("control", ("kind", "step", "by", "all")),
 }
 

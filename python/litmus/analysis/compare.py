@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two sets of runs: first-pass yield, steps and values, each difference with the probability that it is chance."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from litmus.analysis.libraries import need
+from litmus.analysis.report import Column, Report, Table
+from litmus.analysis.scope import FILTERS, NothingFound, Scope, near, pattern
+from litmus.errors import InvalidArgument
+
+RULES = [
+    "yield: units of the set whose first run passed / units whose first run is in the set; p: Fisher's exact test, two-sided.",
+    "steps: executions that passed in their first attempt / executions, in all runs of the set; p: Fisher's exact test. Executions of a unit that was retested are not independent.",
+    "values: of first attempts in all runs; p: of the means by Welch's t test, of the order by Mann and Whitney's test (normal, corrected for ties and continuity).",
+    "holm: p corrected for the number of steps, or values, compared (Holm 1979). Below 0.05 a difference is called significant.",
+]
+_SHARES = [Column("a_passed", None, "count"), Column("a_of", None, "count"), Column("a_yield", "A", "share", ("a_passed", "a_of")),
+           Column("b_passed", None, "count"), Column("b_of", None, "count"), Column("b_yield", "B", "share", ("b_passed", "b_of")), Column("p", "P", "number")]  # fmt: skip
+_VALUES = [Column("measurement", "MEASUREMENT"), Column("step", "STEP"), Column("units", "UNIT"), Column("a_n", "A N", "count"), Column("a_mean", "MEAN", "number"),
+           Column("a_sd", "SD", "number"), Column("b_n", "B N", "count"), Column("b_mean", "MEAN", "number"), Column("b_sd", "SD", "number"), Column("welch_t", None, "number"),
+           Column("welch_p", "WELCH P", "number"), Column("mann_whitney_u", None, "number"), Column("mann_whitney_p", "MANN-WHITNEY P", "number"), Column("holm", "HOLM", "number")]  # fmt: skip
+
+
+def analyse(scope: Scope, *sets: str, step: str | None = None, measurement: str | None = None, limit: int = 20) -> Report:
+    """What differs between two sets of runs.
+
+    Args:
+        sets: two, each NAME=VALUE of FILTERS, several joined by commas.
+        step: only these steps and their measurements.
+        measurement: only these measurements; * and ? stand for anything.
+        limit: lines of each table, the most significant first; 0: all.
+    """
+    if len(sets) != 2:
+        raise InvalidArgument("compare takes two sets, such as station=bench-1 station=bench-2")
+    for place, text in zip("ab", sets):
+        _make_set(scope, place, text)
+    both = scope.one("SELECT count(*) FROM set_a JOIN set_b USING (run_id)")
+    notes = [f"A is {sets[0]}, B is {sets[1]}."] + ([f"{both:,} runs are in both sets: the tests take the sets as independent."] if both else [])
+    units = _yield(scope)
+    steps = _holm(_steps(scope, step), "p")
+    measured = _holm(_measured(scope, step, measurement), "welch_p")
+    tables = [Table("compare", [Column("what", "WHAT"), *_SHARES], [units])]
+    for name, columns, rows in (("steps", [Column("step", "STEP"), *_SHARES, Column("holm", "HOLM", "number")], steps), ("values", _VALUES, measured)):
+        kept = rows[:limit] if limit else rows
+        tables.append(Table(name, columns, kept, name.capitalize(), len(rows) - len(kept)))
+    if measurement is not None and not measured:
+        raise NothingFound(f"no measurement {measurement!r} with values in both sets")
+    left_out = scope.left_out(units=False)
+    left_out.update({f"{why} (in steps and values, not in the yield)": n for why, n in scope.left_out(units=True).items() if why not in left_out})
+    return Report("compare", tables, RULES, left_out, notes)
+
+
+def _make_set(scope: Scope, place: str, text: str) -> None:
+    """The table set_a or set_b: runs of the scope that a text such as "station=b1,lot=L2" chooses."""
+    clauses, values = ["true"], []
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or name not in FILTERS:
+            raise InvalidArgument(f"{part!r} chooses no runs: write NAME=VALUE with {', '.join(FILTERS)}{near(name, list(FILTERS)) if equals else ''}")
+        clauses.append(f"starts_with({FILTERS[name]}, ?)" if name == "git" else f"{FILTERS[name]} = ?")
+        values.append(value)
+    scope.con.execute(f"CREATE OR REPLACE TEMP TABLE set_{place} AS SELECT * FROM counted WHERE {' AND '.join(clauses)}", values)
+    if not scope.one(f"SELECT count(*) FROM set_{place}"):
+        raise NothingFound(f"no run fits {text}")
+
+
+def _yield(scope: Scope) -> dict[str, Any]:
+    row: dict[str, Any] = {"what": "first pass"}
+    for place in "ab":
+        found = scope.rows(f"SELECT count_if(outcome = 'passed') AS passed, count(*) AS n FROM set_{place} WHERE try = 1")[0]
+        row.update({f"{place}_passed": found["passed"], f"{place}_of": found["n"]})
+    return _shares(row)
+
+
+def _shares(row: dict[str, Any]) -> dict[str, Any]:
+    for place in "ab":
+        row[f"{place}_yield"] = row[f"{place}_passed"] / row[f"{place}_of"] if row[f"{place}_of"] else None
+    row["p"] = fisher(row["a_passed"], row["a_of"], row["b_passed"], row["b_of"])
+    return row
+
+
+def _steps(scope: Scope, step: str | None) -> list[dict[str, Any]]:
+    where, values = scope.steps_where(step)
+    counts = ", ".join(f"count_if(is_{p} AND attempt_outcomes[1] = 'passed') AS {p}_passed, count_if(is_{p}) AS {p}_of" for p in "ab")
+    rows = scope.rows(f"""
+        SELECT step, {counts} FROM (SELECT step_path AS step, attempt_outcomes, run_id IN (SELECT run_id FROM set_a) AS is_a, run_id IN (SELECT run_id FROM set_b) AS is_b
+                                    FROM litmus_rows WHERE record_type = 'step' AND len(attempt_outcomes) > 0 AND vector_outcome NOT IN ('done', 'skipped') AND {where})
+        GROUP BY step HAVING a_of > 0 AND b_of > 0""", values)
+    if step is not None and not rows:
+        raise scope.no_step(step)
+    return [_shares(row) for row in rows]
+
+
+def _measured(scope: Scope, step: str | None, measurement: str | None) -> list[dict[str, Any]]:
+    where, values = scope.steps_where(step)
+    if measurement is not None:
+        where, values = where + " AND measurement_name GLOB ?", [*values, pattern(measurement)]
+    rows = scope.rows(f"""
+        SELECT measurement_name AS measurement, step_path AS step, measurement_units AS units,
+               list(measurement_value) FILTER (WHERE run_id IN (SELECT run_id FROM set_a)) AS a, list(measurement_value) FILTER (WHERE run_id IN (SELECT run_id FROM set_b)) AS b
+        FROM litmus_rows WHERE record_type = 'measurement' AND measurement_value IS NOT NULL AND coalesce(vector_retry, 0) = 0 AND {where} GROUP BY ALL ORDER BY ALL""", values)
+    return [{**row, **tests(row.pop("a"), row.pop("b"))} for row in rows if row["a"] and row["b"]]
+
+
+def _holm(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Adds the corrected p; the most significant first."""
+    rows.sort(key=lambda row: (row[name] is None, row[name] or 0.0, str(row["step"])))
+    tested, so_far = sum(1 for row in rows if row[name] is not None), 0.0
+    for i, row in enumerate(rows):
+        row["holm"] = None
+        if row[name] is not None:
+            so_far = row["holm"] = max(so_far, min(1.0, (tested - i) * row[name]))
+    return rows
+
+
+def fisher(a: int, of_a: int, b: int, of_b: int) -> float | None:
+    """Two-sided p of a passed of of_a against b of of_b; None: one of them is empty. Tables as likely as this one count."""
+    if not of_a or not of_b:
+        return None
+    np, gammaln = need("numpy", "compare"), need("scipy.special", "compare").gammaln
+    passed, total = a + b, of_a + of_b
+    k = np.arange(max(0, passed - of_b), min(passed, of_a) + 1)
+
+    def choose(n, r):
+        return gammaln(n + 1) - gammaln(r + 1) - gammaln(n - r + 1)
+
+    chance = np.exp(choose(of_a, k) + choose(of_b, passed - k) - choose(total, passed))
+    return float(min(1.0, chance[chance <= chance[k == a][0] * (1 + 1e-7)].sum() / chance.sum()))
+
+
+def tests(a: list[float], b: list[float]) -> dict[str, Any]:
+    """Means, deviations, Welch's t test and Mann and Whitney's test of two samples; None where a sample is too small or all are equal."""
+    np, special = need("numpy", "compare"), need("scipy.special", "compare")
+    x, y = np.asarray(a, float), np.asarray(b, float)
+    out: dict[str, Any] = {"a_n": len(x), "a_mean": float(x.mean()), "a_sd": None, "b_n": len(y), "b_mean": float(y.mean()), "b_sd": None,
+                           "welch_t": None, "welch_p": None, "mann_whitney_u": None, "mann_whitney_p": None}  # fmt: skip
+    if len(x) < 2 or len(y) < 2:
+        return out
+    out["a_sd"], out["b_sd"] = float(x.std(ddof=1)), float(y.std(ddof=1))
+    va, vb = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
+    if va + vb > 0:
+        t = (x.mean() - y.mean()) / math.sqrt(va + vb)
+        freedom = (va + vb) ** 2 / (va**2 / (len(x) - 1) + vb**2 / (len(y) - 1))
+        out.update(welch_t=float(t), welch_p=float(2 * special.stdtr(freedom, -abs(t))))
+        out.update(_mann_whitney(np, special, x, y))
+    return out
+
+
+def _mann_whitney(np, special, x, y) -> dict[str, float]:
+    both = np.concatenate([x, y])
+    _, place, ties = np.unique(both, return_inverse=True, return_counts=True)
+    ends = np.cumsum(ties)
+    ranks = (ends - (ties - 1) / 2)[place]
+    n, m, total = len(x), len(y), len(both)
+    u = ranks[:n].sum() - n * (n + 1) / 2
+    deviation = math.sqrt(n * m / 12 * (total + 1 - float((ties.astype(float) ** 3 - ties).sum()) / (total * (total - 1))))
+    z = (max(u, n * m - u) - n * m / 2 - 0.5) / deviation
+    return {"mann_whitney_u": float(u), "mann_whitney_p": float(min(1.0, 2 * special.ndtr(-z)))}

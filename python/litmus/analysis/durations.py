@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long runs and steps take: percentiles, the slowest, the trend."""
+
+from __future__ import annotations
+
+from litmus.analysis.report import Column, Report, Table
+from litmus.analysis.scope import Scope
+
+RULES = [
+    "Durations are of finished runs that were not cut off, and of the last execution of each step that ended; in seconds. Percentiles are interpolated between the two nearest values.",
+    "share: of the time of all steps. trend: slope of the least-squares line of duration over the start of the run, a week.",
+]
+_FIGURES = [Column("n", "N", "count"), Column("median", "MEDIAN s", "number"), Column("p90", "90 %", "number"), Column("p95", "95 %", "number"), Column("p99", "99 %", "number"),
+            Column("longest", "LONGEST", "number"), Column("total", None, "number"), Column("share", "SHARE", "share"), Column("trend", "TREND s/WEEK", "number")]  # fmt: skip
+_SUMS = """count(*) AS n, quantile_cont(seconds, [0.5, 0.9, 0.95, 0.99]) AS q, max(seconds) AS longest, sum(seconds) AS total,
+           CASE WHEN count(DISTINCT "at") > 1 THEN regr_slope(seconds, epoch("at") / 604800) END AS trend"""
+
+
+def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, limit: int = 20) -> Report:
+    """Durations of steps, those that take most time first, and of runs.
+
+    Args:
+        by: groups of runs, joined by commas; None: part and phase.
+        step: only these steps.
+        limit: steps; 0: all.
+    """
+    groups = scope.groups(by, "part,phase")
+    names = ", ".join(f'"{name}"' for name, _ in groups)
+    keys = ", ".join(f'{sql} AS "{name}"' for name, sql in groups)
+    runs = _finish(scope.rows(f"""SELECT {names}, {_SUMS} FROM (SELECT {keys}, started_at AS "at", duration_s AS seconds FROM counted
+                                  WHERE duration_s IS NOT NULL AND outcome NOT IN ('terminated', 'aborted')) GROUP BY {names} ORDER BY {names}"""))
+    where, values = scope.steps_where(step)
+    steps = _finish(scope.rows(f"""SELECT step, {_SUMS} FROM (SELECT step_path AS step, run_started_at AS "at", epoch(step_ended_at - step_started_at) AS seconds FROM litmus_rows
+                                   WHERE record_type = 'step' AND step_ended_at IS NOT NULL AND step_started_at IS NOT NULL
+                                   AND run_id IN (SELECT run_id FROM counted) AND {where}) GROUP BY step ORDER BY total DESC, step""", values))
+    if step is not None and not steps:
+        raise scope.no_step(step)
+    kept = steps[:limit] if limit else steps
+    left_out = scope.left_out(units=False)
+    cut_off = scope.one("SELECT count(*) FROM counted WHERE duration_s IS NULL OR outcome IN ('terminated', 'aborted')")
+    left_out.update({"runs: cut off": cut_off} if cut_off else {})
+    tables = [Table("steps", [Column("step", "STEP"), *_FIGURES], kept, more=len(steps) - len(kept)),
+              Table("runs", [*(Column(name, name.upper()) for name, _ in groups), *_FIGURES], runs, "Runs")]  # fmt: skip
+    return Report("durations", tables, RULES, left_out)
+
+
+def _finish(rows: list[dict]) -> list[dict]:
+    """Names the percentiles; adds the shares of the total."""
+    whole = sum(row["total"] for row in rows)
+    for row in rows:
+        row["median"], row["p90"], row["p95"], row["p99"] = row.pop("q")
+        row["share"] = row["total"] / whole if whole else None
+    return rows

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that failed in a unit, by what came of it: flaky, marginal, passed on retest, bad unit, not retested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litmus.analysis.report import Column, Report, Table
+from litmus.analysis.scope import Scope
+
+MARGIN = 0.05
+KINDS = ("flaky", "marginal", "passed on retest", "bad unit", "not retested")
+RULES = [
+    "One case is a planned step (each vector) of a unit that failed or errored in any attempt of any of its chosen runs.",
+    "bad unit: it failed in several runs, and in the last that executed the step. not retested: it failed in the last run that executed the step, and in no other.",
+    "flaky: it failed and passed within one run. passed on retest: it failed in a run and passed in a later one.",
+    f"marginal: flaky or passed on retest, where a value failed, and each value that failed lies beyond its limit by at most {MARGIN:.0%} of the span of the limits (of the limit, if there is one).",
+]
+_COLUMNS = [Column("step", "STEP"), Column("vector_index", "VECTOR", "count"), Column("cases", "CASES", "count"),
+            *(Column(kind.replace(" ", "_"), kind.upper(), "count") for kind in KINDS)]  # fmt: skip
+_CASES = [Column("part", "PART"), Column("phase", "PHASE"), Column("serial", "SERIAL"), Column("step", "STEP"), Column("vector_index", "VECTOR", "count"),
+          Column("kind", "KIND"), Column("runs", "RUNS", "count"), Column("failed_runs", "FAILED", "count"), Column("last_at", "LAST", "time")]  # fmt: skip
+_BAD = "len(list_filter(attempt_outcomes, lambda word: word IN ('failed', 'errored'))) > 0"
+_FAILED = f"""
+CREATE OR REPLACE TEMP TABLE failed_cases AS
+SELECT DISTINCT c.dut_part_number AS part, c.test_phase AS phase, trim(c.dut_serial) AS serial, step_path AS step, vector_index
+FROM litmus_rows s JOIN chosen c ON s.run_id = c.run_id WHERE c.left_out IS NULL AND record_type = 'step' AND {_BAD} AND {{where}}"""
+# Every execution of these steps in these units, those that passed too.
+_EXECUTED = f"""
+CREATE OR REPLACE TEMP TABLE executed_cases AS
+SELECT f.*, s.run_id, c.started_at, vector_outcome, {_BAD} AS failed, list_contains(attempt_outcomes, 'passed') AS passed
+FROM litmus_rows s JOIN chosen c ON s.run_id = c.run_id
+     JOIN failed_cases f ON s.step_path = f.step AND s.vector_index IS NOT DISTINCT FROM f.vector_index AND trim(c.dut_serial) = f.serial
+     AND c.dut_part_number IS NOT DISTINCT FROM f.part AND c.test_phase IS NOT DISTINCT FROM f.phase
+WHERE c.left_out IS NULL AND record_type = 'step' AND len(attempt_outcomes) > 0"""
+_NEAR = f"""
+SELECT run_id, step_path AS step, vector_index, bool_and(coalesce(greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
+       <= {MARGIN * (1 + 1e-9)} * coalesce(limit_high - limit_low, abs(limit_high), abs(limit_low)), false)) AS is_near
+FROM litmus_rows WHERE record_type = 'measurement' AND measurement_outcome IN ('failed', 'errored') AND run_id IN (SELECT run_id FROM executed_cases WHERE failed)
+GROUP BY ALL"""
+_GATHER = f"""
+SELECT part, phase, serial, step, e.vector_index, count(*) AS runs, count_if(failed) AS failed_runs, max(started_at) AS last_at,
+       arg_max(vector_outcome, (started_at, run_id)) AS last_outcome, bool_or(failed AND passed) AS is_mixed,
+       bool_and(is_near) FILTER (WHERE failed) AS is_near, count_if(failed AND is_near IS NULL) AS without_value
+FROM executed_cases e LEFT JOIN ({_NEAR}) n USING (run_id, step, vector_index) GROUP BY ALL"""
+
+
+def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: int = 0) -> Report:  # noqa: A002
+    """Steps with failures, those with most first.
+
+    Args:
+        step: only these steps.
+        all: the cases one by one, in a second table.
+        limit: lines; 0: all.
+    """
+    where, values = scope.steps_where(step)
+    scope.con.execute(_FAILED.format(where=where), values)
+    scope.con.execute(_EXECUTED)
+    cases = scope.rows(_GATHER)
+    for case in cases:
+        case["kind"] = kind_of(case)
+    steps: dict[tuple, dict[str, Any]] = {}
+    for case in cases:
+        row = steps.setdefault((case["step"], case["vector_index"]), {"step": case["step"], "vector_index": case["vector_index"], "cases": 0,
+                                                                      **{kind.replace(" ", "_"): 0 for kind in KINDS}})  # fmt: skip
+        row["cases"] += 1
+        row[case["kind"].replace(" ", "_")] += 1
+    rows = sorted(steps.values(), key=lambda row: (-row["cases"], row["step"], row["vector_index"] or 0))
+    kept = rows[:limit] if limit else rows
+    tables = [Table("retest", _COLUMNS, kept, more=len(rows) - len(kept))]
+    if all:
+        names = [column.name for column in _CASES]
+        listed = sorted(cases, key=lambda case: (case["kind"], case["step"], str(case["part"]), case["serial"]))
+        tables.append(Table("cases", _CASES, [{name: case[name] for name in names} for case in listed], "Case by case"))
+    return Report("retest", tables, RULES, scope.left_out(units=True), [] if rows else ["No step failed in a unit."])
+
+
+def kind_of(case: dict[str, Any]) -> str:
+    """One of KINDS, of a case: failed_runs, last_outcome, is_mixed, is_near, without_value."""
+    if case["last_outcome"] != "passed":
+        return "bad unit" if case["failed_runs"] > 1 else "not retested"
+    if case["is_near"] and not case["without_value"]:
+        return "marginal"
+    return "flaky" if case["is_mixed"] else "passed on retest"

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""litmus retest, durations, compare and grr: worked by hand, against the MSA manual, SciPy and statsmodels."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import pathlib
+import random
+import sys
+
+import numpy as np
+import pandas
+import pytest
+import scipy.stats
+import statsmodels.api
+import statsmodels.formula.api
+
+from litmus.analysis import analyse, compare, grr
+from litmus.analysis.retest import kind_of
+from litmus.errors import InvalidArgument, LitmusError
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from test_sql import put, run_rows  # noqa: E402
+
+CLOSE = 1e-9
+
+# ---- retest
+
+
+def test_retests_are_told_apart(tmp_path):
+    history = {"FLAKY": [["failed", "passed"]], "LATER": [["failed"], ["passed"]], "BAD": [["failed"], ["errored"]], "ONCE": [["failed"]], "GOOD": [["passed"]],
+               "NEAR": [["failed"], ["passed"]], "FAR": [["failed"], ["passed"]]}  # fmt: skip
+    values = {"NEAR": 5.2, "FAR": 5.3}  # limits 1 to 5: a twentieth of the span is 0.2
+    number = 0
+    for serial, runs in history.items():
+        for day, attempts in enumerate(runs):
+            number += 1
+            rows = run_rows(number, serial, attempts[-1], {"a": attempts, "b": ["passed"]}, day=day, values=[values[serial]] if serial in values and day == 0 else [])
+            put(tmp_path, [{**row, "measurement_outcome": "failed" if row["record_type"] == "measurement" else None} for row in rows])
+    report = analyse("retest", data_dir=tmp_path, all=True)
+    assert {case["serial"]: case["kind"] for case in report.table("cases").rows} == {
+        "FLAKY": "flaky", "LATER": "passed on retest", "BAD": "bad unit", "ONCE": "not retested", "NEAR": "marginal", "FAR": "passed on retest"}  # fmt: skip
+    (row,) = report.rows
+    assert (row["step"], row["cases"], row["flaky"], row["marginal"], row["passed_on_retest"], row["bad_unit"], row["not_retested"]) == ("t.py/a", 6, 1, 1, 2, 1, 1)
+
+
+@pytest.mark.parametrize("case, kind", [
+    ({"failed_runs": 1, "last_outcome": "passed", "is_mixed": True, "is_near": True, "without_value": 1}, "flaky"),  # one failure was not about a value
+    ({"failed_runs": 2, "last_outcome": "passed", "is_mixed": False, "is_near": None, "without_value": 2}, "passed on retest"),
+    ({"failed_runs": 2, "last_outcome": "failed", "is_mixed": True, "is_near": True, "without_value": 0}, "bad unit"),
+])  # fmt: skip
+def test_kinds(case, kind):
+    assert kind_of(case) == kind
+
+
+# ---- durations
+
+
+def test_durations_are_those_of_the_last_execution(tmp_path):
+    seconds = [1.0, 2.0, 4.0, 8.0, 16.0]
+    for n, long in enumerate(seconds):
+        rows = run_rows(n, f"U{n}", "passed", {"a": ["passed"], "b": []}, day=7 * n)
+        put(tmp_path, [{**row, "step_ended_at": row["run_started_at"] + datetime.timedelta(seconds=long)} if row.get("step_started_at") else row for row in rows])
+    report = analyse("durations", data_dir=tmp_path)
+    (row,) = report.rows
+    for name, q in {"median": 50, "p90": 90, "p95": 95, "p99": 99}.items():
+        assert row[name] == pytest.approx(np.percentile(seconds, q), rel=CLOSE)
+    weeks = [n + n * 60 / 604800 for n in range(5)]
+    assert (row["n"], row["longest"], row["share"]) == (5, 16.0, 1.0) and row["trend"] == pytest.approx(scipy.stats.linregress(weeks, seconds).slope, rel=1e-6)
+    (run,) = report.table("runs").rows
+    assert (run["part"], run["n"], run["median"]) == ("P1", 5, 9.0)
+
+
+# ---- compare
+
+
+@pytest.mark.parametrize("a, of_a, b, of_b", [(8, 10, 1, 6), (0, 5, 5, 5), (0, 3, 0, 9), (90, 100, 70, 100), (9990, 10000, 9970, 10000), (3, 3, 5, 5)])
+def test_fishers_test_is_that_of_scipy(a, of_a, b, of_b):
+    assert compare.fisher(a, of_a, b, of_b) == pytest.approx(scipy.stats.fisher_exact([[a, of_a - a], [b, of_b - b]]).pvalue, rel=CLOSE)
+
+
+def test_fishers_tea():
+    """Fisher 1935: three of four cups told apart, p of one side 17/70; both sides, 34/70."""
+    assert compare.fisher(3, 4, 1, 4) == pytest.approx(34 / 70, rel=CLOSE)
+    assert compare.fisher(1, 1, 0, 0) is None
+
+
+@pytest.mark.parametrize("seed, digits", [(1, 6), (2, 1), (3, 0)])  # few digits: many ties
+def test_tests_of_values_are_those_of_scipy(seed, digits):
+    rng = random.Random(seed)
+    a, b = [round(rng.gauss(5, 1), digits) for _ in range(17)], [round(rng.gauss(5.5, 2), digits) for _ in range(23)]
+    got, welch = compare.tests(a, b), scipy.stats.ttest_ind(a, b, equal_var=False)
+    order = scipy.stats.mannwhitneyu(a, b, method="asymptotic")
+    assert (got["welch_t"], got["welch_p"]) == (pytest.approx(welch.statistic, rel=CLOSE), pytest.approx(welch.pvalue, rel=CLOSE))
+    assert (got["mann_whitney_u"], got["mann_whitney_p"]) == (pytest.approx(order.statistic, rel=CLOSE), pytest.approx(order.pvalue, rel=CLOSE))
+
+
+def test_samples_that_cannot_be_tested():
+    assert compare.tests([1.0], [2.0, 3.0])["welch_p"] is None
+    assert compare.tests([1.0, 1.0], [1.0, 1.0])["mann_whitney_p"] is None
+
+
+def test_two_stations(tmp_path):
+    for n in range(8):
+        rows = run_rows(n, f"U{n}", "failed" if n < 3 else "passed", {"a": ["passed"], "b": ["failed" if n < 3 else "passed"]}, values=[2 + n / 10])
+        put(tmp_path, [{**row, "station_id": "old" if n < 4 else "new"} for row in rows])
+    report = analyse("compare", "station=old", "station=new", data_dir=tmp_path)
+    (first,) = report.rows
+    p = scipy.stats.fisher_exact([[1, 3], [4, 0]]).pvalue
+    assert (first["a_passed"], first["a_of"], first["b_passed"], first["b_of"]) == (1, 4, 4, 4) and first["p"] == pytest.approx(p, rel=CLOSE)
+    assert [(row["step"], row["p"], row["holm"]) for row in report.table("steps").rows] == [("t.py/b", pytest.approx(p), pytest.approx(min(1, 2 * p))), ("t.py/a", 1.0, 1.0)]
+    (value,) = report.table("values").rows
+    assert (value["a_n"], value["b_n"], value["a_mean"]) == (4, 4, pytest.approx(2.15))
+    for sets, says in ((["station=old"], "takes two sets"), (["staton=old", "x"], "did you mean 'station'"), (["station=old", "station=none"], "no run fits station=none")):
+        with pytest.raises(LitmusError, match=says):
+            analyse("compare", *sets, data_dir=tmp_path)
+
+
+# ---- gauge R&R
+
+# AIAG, Measurement Systems Analysis, 4th edition, figure III-B 6: three appraisers, three trials, ten parts
+MSA = {
+    "A": [[0.29, -0.56, 1.34, 0.47, -0.80, 0.02, 0.59, -0.31, 2.26, -1.36], [0.41, -0.68, 1.17, 0.50, -0.92, -0.11, 0.75, -0.20, 1.99, -1.25],
+          [0.64, -0.58, 1.27, 0.64, -0.84, -0.21, 0.66, -0.17, 2.01, -1.31]],
+    "B": [[0.08, -0.47, 1.19, 0.01, -0.56, -0.20, 0.47, -0.63, 1.80, -1.68], [0.25, -1.22, 0.94, 1.03, -1.20, 0.22, 0.55, 0.08, 2.12, -1.62],
+          [0.07, -0.68, 1.34, 0.20, -1.28, 0.06, 0.83, -0.34, 2.19, -1.50]],
+    "C": [[0.04, -1.38, 0.88, 0.14, -1.46, -0.29, 0.02, -0.46, 1.77, -1.49], [-0.11, -1.13, 1.09, 0.20, -1.07, -0.67, 0.01, -0.56, 1.45, -1.77],
+          [-0.15, -0.96, 0.67, 0.11, -1.45, -0.49, 0.21, -0.49, 1.87, -2.16]],
+}  # fmt: skip
+CELLS = {str(part): {who: [trial[part] for trial in trials] for who, trials in MSA.items()} for part in range(10)}
+
+
+def test_the_study_of_the_manual():
+    """AIAG MSA, 4th edition, tables III-B 7 and 8: the analysis of variance, and the components."""
+    rows, anova, ndc = grr.study(CELLS, -4.0, 4.0)
+    table = {row["source"]: row for row in anova}
+    assert table["unit"]["squares"] == pytest.approx(88.3619, abs=5e-5) and table["operator"]["squares"] == pytest.approx(3.1673, abs=5e-5)
+    assert table["repeatability"]["squares"] == pytest.approx(0.3590 + 2.7589, abs=1e-4) and table["repeatability"]["freedom"] == 78  # the interaction is pooled
+    deviation = {row["source"]: row["deviation"] for row in rows}
+    for source, wanted in {"repeatability": 0.199933, "operator": 0.226838, "grr": 0.302373, "unit": 1.042327, "total": 1.085}.items():
+        assert deviation[source] == pytest.approx(wanted, abs=1e-3), source
+    assert ndc == 4 and rows[0]["tolerance"] == pytest.approx(6 * deviation["grr"] / 8)
+
+
+@pytest.mark.parametrize("lean", [0.0, 0.9])
+def test_the_analysis_of_variance_is_that_of_statsmodels(lean):
+    """lean: an operator who reads the odd units high, which makes an interaction."""
+    cells = {part: {who: [value + (lean if who == "B" and int(part) % 2 else 0.0) for value in trials] for who, trials in row.items()} for part, row in CELLS.items()}
+    rows, anova, _ = grr.study(cells, None, None)
+    data = pandas.DataFrame([(part, who, value) for part, row in cells.items() for who, trials in row.items() for value in trials], columns=["part", "who", "y"])
+    pooled = not any(row["source"] == "interaction" for row in anova)
+    assert pooled == (lean == 0.0)
+    fitted = statsmodels.formula.api.ols("y ~ C(part) + C(who)" if pooled else "y ~ C(part) * C(who)", data).fit()
+    wanted = statsmodels.api.stats.anova_lm(fitted)
+    names = {"unit": "C(part)", "operator": "C(who)", "interaction": "C(part):C(who)", "repeatability": "Residual"}
+    for row in anova:
+        assert row["squares"] == pytest.approx(wanted.loc[names[row["source"]], "sum_sq"], rel=CLOSE) and row["freedom"] == wanted.loc[names[row["source"]], "df"]
+    if not pooled:
+        assert {row["source"]: row["p"] for row in anova}["interaction"] == pytest.approx(wanted.loc["C(part):C(who)", "PR(>F)"], rel=CLOSE)
+    assert rows[0]["tolerance"] is None and math.fsum(row["contribution"] for row in rows if row["source"] in ("grr", "unit")) == pytest.approx(1.0)
+
+
+def test_a_study_on_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "litmus.yaml").write_text('golden_units: ["G*"]\n')
+    number = 0
+    for serial in ("G1", "G2"):
+        for who in ("ann", "bob"):
+            for value in (2.0, 2.1) if serial == "G1" else (3.0, 3.1, 3.2):
+                number += 1
+                put(tmp_path / "d", [{**row, "operator_id": who} for row in run_rows(number, serial, "passed", {"a": ["passed"]}, values=[value])])
+    report = analyse("grr", "v", data_dir=tmp_path / "d")
+    assert report.left_out == {"values: trials beyond the smallest cell": 2} and "2 units x 2 operators x 2 trials" in report.notes[0]
+    assert report.rows[1]["variance"] == pytest.approx(0.02 / 5)  # four cells of two values 0.1 apart; no interaction, pooled: 5 degrees of freedom
+    with pytest.raises(InvalidArgument, match="two units and two operators"):
+        analyse("grr", "v", data_dir=tmp_path / "d", operator="ann")
+    put(tmp_path / "d", [{**row, "operator_id": "cat"} for row in run_rows(99, "G1", "passed", {"a": ["passed"]}, values=[2.0])])
+    with pytest.raises(InvalidArgument, match="not crossed: cat never measured unit G2"):
+        analyse("grr", "v", data_dir=tmp_path / "d")
