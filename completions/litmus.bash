@@ -109,7 +109,7 @@ _litmus() {
         esac ;;
     import)
         case $current in
-        -*) words=' -d --data-dir -j --json --junit --reportlog --openhtf --no-color -q --quiet -v --verbose -h --help' ;;
+        -*) words=' -d --data-dir -j --json --dry-run --junit --reportlog --openhtf --no-color -q --quiet -v --verbose -h --help' ;;
         *) words='' ;;
         esac ;;
     compact)

@@ -46,12 +46,12 @@ def ok(*arguments, **more):
     return done.stdout
 
 
-def record(folder, data_dir, source, *options):
+def record(folder, data_dir, source, *options, **more):
     """Runs pytest over `source`, recording into `data_dir`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "test_it.py").write_text(textwrap.dedent(source), encoding="utf-8")
     return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options], cwd=folder, capture_output=True, text=True,
-                          env=environment(LITMUS_DATA_DIR=str(data_dir)), timeout=60, stdin=subprocess.DEVNULL)
+                          env=environment(LITMUS_DATA_DIR=str(data_dir), **more), timeout=60, stdin=subprocess.DEVNULL)
 
 
 SUITE = """

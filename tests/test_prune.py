@@ -25,8 +25,8 @@ SUITE = """
 def recorded(tmp_path_factory):
     """Two old sessions, one of them with a channel, and one that is to stay; `limit` lies between."""
     top = tmp_path_factory.mktemp("prune")
-    record(top / "suite", top / "data", SUITE + "    def test_c(channel): channel('scope.ch1').append(1.0)\n")
-    assert list((top / "data").glob("channels/*/*"))
+    record(top / "suite", top / "data", SUITE + "    def test_c(channel, attach):\n        channel('scope.ch1').append(1.0)\n        attach(b'a picture', 'scope.png')\n")
+    assert list((top / "data").glob("channels/*/*")) and len(list((top / "data").glob("*/*/*_ref/*.png"))) == 2
     record(top / "suite", top / "data", SUITE)
     limit = datetime.datetime.now(datetime.timezone.utc).isoformat()
     record(top / "suite", top / "data", SUITE)
@@ -42,7 +42,7 @@ def data(recorded, tmp_path):
 
 
 def stores(data):
-    return {path.relative_to(data) for top in ("events", "runs", "channels") for path in data.glob(f"{top}/*/*")}
+    return {path.relative_to(data) for top in ("events", "runs", "channels") for path in (data / top).rglob("*") if path.is_file()}
 
 
 def records(data):
@@ -64,6 +64,7 @@ def test_old_sessions_go_and_are_on_record(data, recorded):
         assert all(len(log["chain"]) == 64 and log["rows"] > 0 for log in what["logs"]) and len(what["logs"]) >= 2
     assert not [path for path in stores(data) if any(session in path.name for session in went)]
     assert len(list(data.glob("runs/*/*.parquet"))) == 1 and len(before) > len(stores(data))
+    assert not list(data.rglob("*.png")) and len(list(data.glob("*/*/*_ref"))) <= 2, "those of the one that stays"
     assert not (data / "staging").exists() and not (data / "changes").exists()
     ok("verify", "--all", "-d", data)
     with EventStore(data, daemon=False) as store:

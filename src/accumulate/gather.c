@@ -7,6 +7,7 @@
 #include "accumulate/merge.h"
 #include "accumulate/values.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,7 +23,9 @@ struct source {
 /* What run.materialized says of a run: how much of each file its rows were made from. */
 struct cut {
     struct lt_str run_id, destination;
-    int64_t *rows; /* by log number; NULL: no log_rows, take everything */
+    int64_t renamed; /* of the destination */
+    bool counted;    /* rows are said */
+    int64_t *rows;   /* by log number; NULL: no log_rows, take everything */
 };
 
 struct gather {
@@ -83,7 +86,8 @@ static int open_sources(struct gather *g, const struct lt_log_list *list, struct
     for (size_t i = 0; i < list->count; i++) {
         struct litmus_error why = {0};
         int code = open_source(g, list->files[i].path, &why);
-        if (code == LITMUS_ENOMEM) return lt_fail(error, code, 0, "%s", why.text);
+        bool passes = why.os_errno == EMFILE || why.os_errno == ENFILE || code == LITMUS_ENOMEM; /* that is no trait of the file */
+        if (code != LITMUS_OK && passes) return lt_fail(error, code, why.os_errno, "%s", why.text);
         if (code != LITMUS_OK) g->out->damaged++;
     }
     return LITMUS_OK;
@@ -101,22 +105,46 @@ static bool may_hold_cuts(const struct lt_row *first) {
     return is_type(first, "run.materialized") || is_type(first, "run.ended") || is_type(first, "diagnostic.warning") || is_type(first, "diagnostic.error");
 }
 
-static bool take_cut(struct gather *g, const struct lt_row *row) {
+static struct cut *find_cut(const struct gather *g, struct lt_str run_id) {
     for (size_t i = 0; i < g->cut_count; i++)
-        if (lt_str_eq(g->cuts[i].run_id, row->run_id)) return true; /* the first one counts */
+        if (lt_str_eq(g->cuts[i].run_id, run_id)) return &g->cuts[i];
+    return NULL;
+}
+
+static struct cut *add_cut(struct gather *g, struct lt_str run_id) {
     void *cuts = g->cuts;
-    if (!lt_grow(&g->arena, &cuts, g->cut_count, &g->cut_capacity, sizeof *g->cuts)) return false;
+    if (!lt_grow(&g->arena, &cuts, g->cut_count, &g->cut_capacity, sizeof *g->cuts)) return NULL;
     g->cuts = cuts;
+    struct cut *cut = &g->cuts[g->cut_count++];
+    *cut = (struct cut){.run_id = lt_arena_str(&g->arena, run_id), .renamed = -1};
+    return cut;
+}
+
+static int64_t *count_rows(struct gather *g, yyjson_val *log_rows) {
+    int64_t *rows = lt_arena_alloc(&g->arena, (g->source_count + 1) * sizeof *rows);
+    for (size_t i = 0; rows != NULL && i < g->source_count; i++) {
+        struct lt_int n = lt_get_int(log_rows, g->out->logs[i].identity);
+        rows[i] = n.set ? n.v : 0;
+    }
+    return rows;
+}
+
+/* Of what was said of a run's rows the first counts, of its file's names the latest. */
+static bool take_cut(struct gather *g, const struct lt_row *row) {
+    struct cut *cut = find_cut(g, row->run_id);
+    if (cut == NULL) cut = add_cut(g, row->run_id);
+    if (cut == NULL) return false;
     yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
     yyjson_val *root = yyjson_doc_get_root(doc), *rows = yyjson_obj_get(root, "log_rows");
-    struct cut *cut = &g->cuts[g->cut_count++];
-    *cut = (struct cut){.run_id = lt_arena_str(&g->arena, row->run_id), .destination = lt_get_str(&g->arena, root, "destination")};
-    if (yyjson_is_obj(rows)) {
-        cut->rows = lt_arena_alloc(&g->arena, (g->source_count + 1) * sizeof *cut->rows);
-        for (size_t i = 0; cut->rows != NULL && i < g->source_count; i++) {
-            struct lt_int n = lt_get_int(rows, g->out->logs[i].identity);
-            cut->rows[i] = n.set ? n.v : 0;
-        }
+    struct lt_int renamed = lt_get_int(root, "renamed");
+    if (!renamed.set || renamed.v < 0) renamed.v = 0;
+    if (renamed.v > cut->renamed) {
+        cut->renamed = renamed.v;
+        cut->destination = lt_get_str(&g->arena, root, "destination");
+    }
+    if (renamed.v == 0 && !cut->counted) {
+        cut->counted = true;
+        if (yyjson_is_obj(rows)) cut->rows = count_rows(g, rows);
     }
     yyjson_doc_free(doc);
     return !g->arena.failed;
@@ -127,7 +155,8 @@ static int find_cuts(struct gather *g, struct litmus_error *error) {
         if (!g->sources[i].has_head || !may_hold_cuts(&g->sources[i].head)) continue;
         struct lt_log_reader *reader = NULL;
         struct lt_row row;
-        if (lt_log_reader_open(g->out->logs[i].path, &reader, NULL) != LITMUS_OK) continue;
+        int code = lt_log_reader_open(g->out->logs[i].path, &reader, error); /* it could be opened a moment ago */
+        if (code != LITMUS_OK) return code;
         bool ok = true;
         enum lt_log_status status;
         while (ok && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
@@ -136,12 +165,6 @@ static int find_cuts(struct gather *g, struct litmus_error *error) {
         if (!ok) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", g->out->logs[i].path);
     }
     return LITMUS_OK;
-}
-
-static const struct cut *cut_of(const struct gather *g, struct lt_str run_id) {
-    for (size_t i = 0; i < g->cut_count; i++)
-        if (lt_str_eq(g->cuts[i].run_id, run_id)) return &g->cuts[i];
-    return NULL;
 }
 
 /* ---- merge ---- */
@@ -170,9 +193,10 @@ static struct lt_gathered_run *run_of(struct gather *g, const struct lt_row *row
     struct lt_gathered_run *run = lt_gathered_run_new(row);
     if (run == NULL) return NULL;
     out->runs[out->run_count] = run;
-    const struct cut *cut = cut_of(g, row->run_id);
+    const struct cut *cut = find_cut(g, row->run_id);
     run->materialized = cut != NULL;
     if (cut != NULL) run->destination = lt_arena_str(&run->run.arena, cut->destination);
+    if (cut != NULL) run->renamed = cut->renamed;
     if (!lt_map_put(&g->run_by_id, run->run.run_id, 0, (uint32_t)out->run_count++)) return NULL;
     return run;
 }
@@ -182,7 +206,7 @@ static int take_row(struct gather *g, const struct source *s, struct litmus_erro
     if (row->run_id.p == NULL || (g->options->run_id != NULL && !lt_str_eq(row->run_id, lt_str_of(g->options->run_id)))) return LITMUS_OK;
     struct lt_gathered_run *run = run_of(g, row);
     if (run == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for run %.*s", LT_STR_ARG(row->run_id));
-    const struct cut *cut = cut_of(g, row->run_id);
+    const struct cut *cut = find_cut(g, row->run_id);
     if (cut != NULL && cut->rows != NULL && g->out->logs[s->number].rows > cut->rows[s->number]) return LITMUS_OK;
     return lt_gathered_run_fold(run, row, g->out->logs[s->number].path, s->number, error);
 }

@@ -248,6 +248,34 @@ int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *byt
     return code;
 }
 
+static int copy_bytes(const struct lt_io *io, int from, const char *from_path, int to, const char *to_path, struct litmus_error *error) {
+    enum { STEP_BYTES = 64 * 1024 };
+    char step[STEP_BYTES];
+    for (;;) {
+        ssize_t got;
+        RETRY(got, read(from, step, sizeof step));
+        if (got < 0) return lt_fail_os(error, errno, "read", from_path);
+        if (got > 0 && lt_io_write_all(io, to, step, (size_t)got, NULL) != 0) return lt_fail_os(error, errno, "write", to_path);
+        if (got == 0) return io->fsync(io->self, to) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "sync", to_path);
+    }
+}
+
+int lt_io_copy_file(const struct lt_io *io, const char *from, const char *to, struct litmus_error *error) {
+    struct stat st;
+    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (in < 0) return lt_fail_os(error, errno, "open", from);
+    if (fstat(in, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(in);
+        return lt_fail(error, LITMUS_EINVAL, 0, "%s is not a plain file", from);
+    }
+    int out = io->open(io->self, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int code = out < 0 ? lt_fail_os(error, errno, "create", to) : copy_bytes(io, in, from, out, to, error);
+    if (out >= 0 && io->close(io->self, out) != 0 && code == LITMUS_OK) code = lt_fail_os(error, errno, "close", to);
+    if (out >= 0 && code != LITMUS_OK) io->unlink(io->self, to);
+    close(in);
+    return code;
+}
+
 int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;

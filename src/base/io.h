@@ -63,6 +63,10 @@ int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, s
 int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n,
                        struct litmus_error *error);
 
+/* Copies a plain file to a new one, and brings that to the disk: no link is followed on either side, and what lies at `to` is
+ * not written to (EBUSY). On failure nothing is left at `to`. */
+int lt_io_copy_file(const struct lt_io *io, const char *from, const char *to, struct litmus_error *error);
+
 /* Reading never changes what is on record, so it is not in the table. */
 int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, struct litmus_error *error);
 

@@ -191,6 +191,7 @@ int lt_cmd_sql(struct lt_cli *cli);
 int lt_cmd_analysis(struct lt_cli *cli);
 int lt_cmd_export(struct lt_cli *cli);
 int lt_cmd_import(struct lt_cli *cli);
+int lt_cmd_import_files(struct lt_cli *cli); /* of other tools */
 int lt_cmd_channel(struct lt_cli *cli);
 int lt_cmd_recall(struct lt_cli *cli);
 int lt_cmd_slots(struct lt_cli *cli);

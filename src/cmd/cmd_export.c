@@ -15,7 +15,8 @@ int lt_cmd_export(struct lt_cli *cli) {
     return lt_hand_over(cli, "litmus.exports", NULL);
 }
 
-int lt_cmd_import(struct lt_cli *cli) {
+int lt_cmd_import_files(struct lt_cli *cli) {
+    if (cli->dry_run) return lt_usage(cli, "--dry-run is for another data_dir; a file is imported or, if that is on record already, not");
     if (cli->junit + cli->reportlog + cli->openhtf > 1) return lt_usage(cli, "--junit, --reportlog and --openhtf exclude each other");
     int exit = lt_cli_data_dir(cli);
     return exit == EXIT_OK ? lt_hand_over(cli, "litmus.imports", NULL) : exit;

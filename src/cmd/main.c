@@ -112,11 +112,15 @@ const struct lt_command lt_commands[] = {
      "out line by line with the slot in front. Tests meet at sync points (litmus.slots.sync). One that is killed harms no other; Ctrl-C stops them\n"
      "all in good order, and at once when it comes twice. Exits with the worst exit code of them (128 and the signal for one that was killed).",
      "litmus slots run --serials SN1,SN2,SN3 -- pytest tests\nlitmus slots run --serials SN1,SN2 --slots left,right --logs out -- pytest --litmus-profile line"},
-    {"import", lt_cmd_import, "FILE...", 1, LT_ARGUMENTS_MAX, OPT(JUNIT) | OPT(REPORTLOG) | OPT(OPENHTF) | OPT(JSON), NULL,
-     "put results of others on record: JUnit XML, pytest-reportlog, OpenHTF",
+    {"import", lt_cmd_import, "FILE|DIR...", 1, LT_ARGUMENTS_MAX, OPT(JUNIT) | OPT(REPORTLOG) | OPT(OPENHTF) | OPT(DRY_RUN) | OPT(JSON), NULL,
+     "put results of others on record: JUnit XML, pytest-reportlog, OpenHTF, or another data_dir",
      "Records what a file of another tool says as runs of its own: plan, outcomes, attempts, measurements and times, as far as the file has them.\n"
-     "Which kind of file it is shows in the file, unless an option says so. The same file again makes no second run.",
-     "litmus import junit.xml\nlitmus import --reportlog log.jsonl"},
+     "Which kind of file it is shows in the file, unless an option says so. The same file again makes no second run.\n"
+     "Of another data_dir (of a bench that was offline) every session comes that is not here yet, with its logs, channels and attachments; run\n"
+     "files are made from the logs, dead producers' runs are finished, and retention.imported says what came. Again, it brings what is new, or\n"
+     "nothing. Sessions that are still written, or were pruned here, are left out with a word; one that says something else here is refused. The\n"
+     "other data_dir is only read. Broken off at any moment, it can be done again.",
+     "litmus import junit.xml\nlitmus import --reportlog log.jsonl\nlitmus import --dry-run /media/bench7/litmus/data\nlitmus import /media/bench7/litmus/data"},
     {"compact", lt_cmd_compact, "", 0, 0, OPT(JSON), NULL, "put the rows of many runs into few files, for quick SQL",
      "Writes the rows of every finished run that is not there yet to Parquet files below lake/, month by month, which litmus sql and\n"
      "litmus.connect() then read instead of the run files. The run files stay untouched. lake/ may be removed at any time; a run that came,\n"

@@ -146,12 +146,13 @@ static bool destination_usable(struct lt_str d) {
     return d.n < 1024 && memcmp(d.p + d.n - 8, ".parquet", 8) == 0;
 }
 
-/* Chooses the name below the data_dir ("runs/..."), under the lock of names. */
-static int choose_name(struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *name, struct litmus_error *error) {
-    if (rebuild && destination_usable(run->destination)) {
-        lt_buf_add_str(name, run->destination);
-        return LITMUS_OK;
-    }
+/* A name is free when no file has it, or one of this run. `also` (may be NULL) is a folder in which nobody may have it. */
+static bool is_free(struct lt_materializer *m, const char *also, struct lt_str run_id, const char *name, struct lt_buf *path) {
+    if (also != NULL && access(lt_path_join(path, also, name), F_OK) == 0) return false;
+    return !taken_by_other(m, lt_path_join(path, m->data_dir, name), run_id);
+}
+
+static int choose_free_name(struct lt_materializer *m, const struct lt_gathered_run *run, const char *also, struct lt_buf *name, struct litmus_error *error) {
     struct lt_buf path;
     lt_buf_init(&path);
     int64_t started = run->run.started.set ? run->run.started.v : run->run.last_at;
@@ -161,11 +162,28 @@ static int choose_name(struct lt_materializer *m, const struct lt_gathered_run *
         lt_buf_clear(name);
         lt_buf_add_text(name, "runs/");
         lt_run_file_name(started, run->run.dut_serial, told[i], name);
-        if (!taken_by_other(m, lt_path_join(&path, m->data_dir, lt_buf_cstr(name)), id)) break;
+        if (is_free(m, also, id, lt_buf_cstr(name), &path)) break;
     }
     bool failed = name->failed || path.failed;
     lt_buf_release(&path);
     return failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a file name") : LITMUS_OK;
+}
+
+/* Chooses the name below the data_dir ("runs/..."), under the lock of names. */
+static int choose_name(struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *name, struct litmus_error *error) {
+    if (!rebuild || !destination_usable(run->destination)) return choose_free_name(m, run, NULL, name, error);
+    lt_buf_add_str(name, run->destination);
+    return LITMUS_OK;
+}
+
+int lt_materializer_settle_name(struct lt_materializer *m, const struct lt_gathered_run *run, const char *also, struct lt_buf *name, struct litmus_error *error) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    bool usable = destination_usable(run->destination);
+    if (usable) lt_buf_add_str(name, run->destination);
+    usable = usable && is_free(m, also, run->run.run_id, lt_buf_cstr(name), &path);
+    lt_buf_release(&path);
+    return usable && !name->failed ? LITMUS_OK : choose_free_name(m, run, also, name, error);
 }
 
 /* ---- the file's bytes ---- */

@@ -67,6 +67,10 @@ void lt_known_session_free(struct lt_known_session *known); /* with all that it 
 int lt_materialize_known(struct lt_materializer *m, const char *session_id, struct lt_known_session *known,
                          void (*on_done)(void *self, const struct lt_materialized *done), void *self, struct litmus_error *error);
 
+/* The name ("runs/...") under which the file of a run from elsewhere can lie here: its destination, unless a file of another
+ * run has that name here or in the folder `also`; then the next free one. Hold the lock of names ("name", the second's
+ * stamp). Appended to *name. Errors: ENOMEM. */
+int lt_materializer_settle_name(struct lt_materializer *m, const struct lt_gathered_run *run, const char *also, struct lt_buf *name, struct litmus_error *error);
 /* File name of a run below runs/: "2026-05-16/20260516T143025Z_SN1.parquet". `run_id`: as much of the id
  * as is needed to tell it from others ("..Z_1b2c3d4e_SN1.parquet"), or NULL. */
 int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run_id, struct lt_buf *out);

@@ -65,13 +65,14 @@ static void add_removed(struct lt_links *links, struct lt_str id) {
 
 void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset) {
     bool started = lt_str_eq(row->event_type, LT_STR("session.started")), pruned = lt_str_eq(row->event_type, LT_STR("retention.pruned"));
-    if (!started && !pruned) return;
+    bool imported = lt_str_eq(row->event_type, LT_STR("retention.imported"));
+    if (!started && !pruned && !imported) return;
     yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
     yyjson_val *root = yyjson_doc_get_root(doc), *item;
     size_t i, n;
-    yyjson_arr_foreach(yyjson_obj_get(root, "previous_logs"), i, n, item) {
+    yyjson_arr_foreach(pruned ? NULL : yyjson_obj_get(root, imported ? "logs" : "previous_logs"), i, n, item) {
         struct lt_head head;
-        if (started && read_head(item, &head)) add_link(links, &head, path, offset);
+        if (read_head(item, &head)) add_link(links, &head, path, offset);
     }
     if (pruned) add_removed(links, text_of(root, "pruned_session_id"));
     yyjson_doc_free(doc);

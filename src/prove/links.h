@@ -34,7 +34,8 @@ struct lt_links {
 void lt_links_init(struct lt_links *links); /* allocates nothing */
 void lt_links_release(struct lt_links *links);
 void lt_links_add_log(struct lt_links *links, const struct lt_head *last, const unsigned char first[LT_CHAIN_BYTES], bool grows, const char *path);
-/* What an event says of other logs: session.started names them, retention.pruned those that went by policy. */
+/* What an event says of other logs: session.started names those before it, retention.imported those that came with it,
+ * retention.pruned those that went by policy. */
 void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset);
 /* The logs that no event has named yet (log/heads.h). ENOMEM, EIO, EPERM. */
 int lt_links_add_heads(struct lt_links *links, const char *data_dir, struct litmus_error *error);

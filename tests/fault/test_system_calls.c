@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_system_calls.c - a producer, the daemon, `litmus materialize` and `litmus prune` as programs of their own, of
+ * test_system_calls.c - a producer, the daemon, `litmus materialize`, `prune`, `archive` and `import` as programs of their own, of
  * which the n-th system call on the data_dir fails or is the last: for every n until none is left.
  * Then comes one without faults, and everything that was acknowledged is on record, once.
  *
@@ -34,7 +34,8 @@
 enum { CALLS_MAX = 2000, PROGRAM_SECONDS = 60, EVENTS = 7 };
 
 struct trial {
-    char base[300], pattern[400], dir[400], note[400], litmus[PATH_MAX], shim[PATH_MAX], self[PATH_MAX];
+    int64_t events; /* of runs, in the pattern */
+    char base[300], pattern[400], dir[400], other[400], note[400], litmus[PATH_MAX], shim[PATH_MAX], self[PATH_MAX];
     char where[300];
     char out[64 * 1024]; /* what the program said */
 };
@@ -130,6 +131,7 @@ static int set_up(void **state) {
     if (mkdtemp(t->base) == NULL) return -1;
     snprintf(t->pattern, sizeof t->pattern, "%s/pattern", t->base);
     snprintf(t->dir, sizeof t->dir, "%s/data", t->base);
+    snprintf(t->other, sizeof t->other, "%s/other", t->base);
     snprintf(t->note, sizeof t->note, "%s/note", t->base);
     snprintf(t->litmus, sizeof t->litmus, "%s/litmus", build == NULL ? "." : build);
     snprintf(t->shim, sizeof t->shim, "%s/libfault_shim.so", build == NULL ? "." : build);
@@ -324,6 +326,55 @@ static void the_pruner(void **state) {
     strike_all(t, &task);
 }
 
+/* Sealed logs of a data_dir are archived: each is as it was or small, and says the same. */
+static void archive_check(struct trial *t, int status, const char *how) {
+    (void)status;
+    (void)how;
+    int64_t events = events_on_record(t);
+    if (events != t->events || runs_on_disk(t) != 2) fail_msg("%s: %d events of %d, %d run files of two", t->where, (int)events, (int)t->events, runs_on_disk(t));
+    must(t, "archive", "--older-than=0s"); /* reads and proves what is there, and refuses what is damaged */
+    must(t, "verify", "--all");
+}
+
+static void the_archiver(void **state) {
+    struct trial *t = *state;
+    struct task task = {"archive", {t->litmus, "archive", "--data-dir", t->dir, "--older-than", "0s"}, 3, archive_check};
+    make_pattern(t);
+    assert_int_equal(rename(t->pattern, t->dir), 0);
+    must(t, "materialize", NULL);
+    t->events = events_on_record(t);
+    assert_int_equal(rename(t->dir, t->pattern), 0);
+    strike_all(t, &task);
+}
+
+/* A session (of one run) has come, with its run file and a word for it, or it has not; the next one brings the rest, once. */
+static void import_check(struct trial *t, int status, const char *how) {
+    (void)status;
+    (void)how;
+    must(t, "runs", NULL);
+    int64_t said = said_on_record(t, "\"event_type\":\"retention.imported\""), events = events_on_record(t);
+    int runs = runs_on_disk(t);
+    if (runs != (int)said || (said != 0 && said != 2) || (said == 0) != (events == 0))
+        fail_msg("%s: %d run files, %d words of what came, %d events", t->where, runs, (int)said, (int)events);
+    must(t, "import", t->other);
+    said = said_on_record(t, "\"event_type\":\"retention.imported\"");
+    if (runs_on_disk(t) != 2 || said != 2 || events_on_record(t) != t->events + said) /* each word names a run, too */
+        fail_msg("%s: imported again: %d run files, %d words, %d events of %d", t->where, runs_on_disk(t), (int)said, (int)events_on_record(t), (int)(t->events + said));
+    must(t, "verify", "--all");
+}
+
+static void the_importer(void **state) {
+    struct trial *t = *state;
+    struct task task = {"import", {t->litmus, "import", "--data-dir", t->dir, t->other}, 3, import_check};
+    make_pattern(t);
+    assert_int_equal(rename(t->pattern, t->dir), 0);
+    must(t, "materialize", NULL);
+    t->events = events_on_record(t);
+    assert_int_equal(rename(t->dir, t->other), 0);
+    assert_int_equal(mkdir(t->pattern, 0777), 0);
+    strike_all(t, &task);
+}
+
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "produce") == 0) return produce(argv[2], argv[3]);
     if (argc == 2) cmocka_set_test_filter(argv[1]); /* one of them; meson.build names each */
@@ -332,6 +383,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(the_materializer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_daemon, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_pruner, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_archiver, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_importer, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("system_calls", tests, NULL, NULL);
 }
