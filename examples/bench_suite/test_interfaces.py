@@ -4,7 +4,7 @@ import pytest
 attempts = []
 
 
-@pytest.mark.flaky(reruns=1)
+@pytest.mark.retry(times=1)
 def test_uart_sync():
     """The UART needs a second try after power-up: both attempts are on record."""
     attempts.append(1)
