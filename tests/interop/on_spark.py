@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks Apache Spark: on_spark.py DATA_DIR < questions, one JSON object a line with name, from and sql; the answers likewise.
 
-Run by the Python of build/spark-venv. Two worker processes beside the driver, which have nothing in common with it but the files.
+Run by the Python of build/spark-venv. Two worker processes beside the driver, which have nothing in common with it but the files;
+LITMUS_SPARK_MASTER=local[2] asks it in one process, where three are too many.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import sys
 
@@ -15,7 +17,7 @@ from pyspark.sql import SparkSession
 
 def main() -> None:
     data_dir = pathlib.Path(sys.argv[1]).resolve()
-    spark = (SparkSession.builder.master("local-cluster[2,1,640]").appName("litmus").config("spark.ui.enabled", "false").config("spark.executor.memory", "640m")
+    spark = (SparkSession.builder.master(os.environ.get("LITMUS_SPARK_MASTER") or "local-cluster[2,1,640]").appName("litmus").config("spark.ui.enabled", "false").config("spark.executor.memory", "640m")
              .config("spark.sql.session.timeZone", "UTC").config("spark.sql.shuffle.partitions", "4").config("spark.driver.host", "127.0.0.1")
              .config("spark.sql.parquet.mergeSchema", "true").config("spark.network.timeout", "600s").config("spark.executor.heartbeatInterval", "60s")
              .config("spark.worker.timeout", "600").getOrCreate())  # fmt: skip
