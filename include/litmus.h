@@ -138,10 +138,15 @@ LITMUS_API const char *litmus_run_id(const litmus_run *run);
  * gets the handle number to start the step with. EINVAL after litmus_plan_commit. */
 LITMUS_API LITMUS_MUST_USE int litmus_plan_add(litmus_run *run, const char *step_path, int *step_out,
                                                struct litmus_error *error);
+/* The same with the vector's inputs (an object of commanded parameters) in the plan: its row has them also when it never runs,
+ * and litmus_step_start takes them when it is given none. EINVAL for what is no JSON object. */
+LITMUS_API LITMUS_MUST_USE int litmus_plan_add_vector(litmus_run *run, const char *step_path, const char *inputs_json,
+                                                      int *step_out, struct litmus_error *error);
 /* Emits test.steps_discovered: from here on every planned step is on record. */
 LITMUS_API LITMUS_MUST_USE int litmus_plan_commit(litmus_run *run, struct litmus_error *error);
 
-/* Starts planned step number `step`. `inputs_json`: object of commanded parameters, or NULL. */
+/* Starts planned step number `step`. `inputs_json`: object of commanded parameters; NULL: those of the plan, or none. A step
+ * that is started again is another attempt: its row has all of them, and comes to what the last one comes to. */
 LITMUS_API LITMUS_MUST_USE int litmus_step_start(litmus_run *run, int step, const char *inputs_json,
                                                  struct litmus_error *error);
 

@@ -34,8 +34,13 @@ const char *litmus_run_id(const litmus_run *run) {
     return run->run_id;
 }
 
+static void planned_step_release(struct lt_planned_step *step) {
+    free(step->path);
+    free(step->inputs_json);
+}
+
 static void run_free(litmus_run *run) {
-    for (int i = 0; i < run->step_count; i++) free(run->steps[i].path);
+    for (int i = 0; i < run->step_count; i++) planned_step_release(&run->steps[i]);
     for (int i = 0; i < run->open_count; i++) lt_open_step_release(&run->open[i]);
     free(run->steps);
     free(run->open);
@@ -58,8 +63,16 @@ int litmus_run_start(litmus_session *session, const char *payload_json, litmus_r
 /* ---- the plan ---- */
 
 int litmus_plan_add(litmus_run *run, const char *step_path, int *step_out, struct litmus_error *error) {
+    return litmus_plan_add_vector(run, step_path, NULL, step_out, error);
+}
+
+int litmus_plan_add_vector(litmus_run *run, const char *step_path, const char *inputs_json, int *step_out, struct litmus_error *error) {
     if (run->committed) return lt_fail(error, LITMUS_EINVAL, 0, "step %s comes too late: the plan is committed", step_path);
     if (step_path == NULL || step_path[0] == '\0') return lt_fail(error, LITMUS_EINVAL, 0, "a planned step needs a step_path");
+    yyjson_doc *inputs = NULL;
+    int code = lt_read_inputs(inputs_json, &inputs, error);
+    if (code != LITMUS_OK) return code;
+    yyjson_doc_free(inputs);
     if (run->step_count == run->step_capacity) {
         int capacity = run->step_capacity == 0 ? 16 : run->step_capacity * 2;
         struct lt_planned_step *steps = realloc(run->steps, (size_t)capacity * sizeof *steps);
@@ -67,8 +80,11 @@ int litmus_plan_add(litmus_run *run, const char *step_path, int *step_out, struc
         run->steps = steps;
         run->step_capacity = capacity;
     }
-    struct lt_planned_step step = {.path = strdup(step_path)};
-    if (step.path == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the plan");
+    struct lt_planned_step step = {.path = strdup(step_path), .inputs_json = inputs_json == NULL ? NULL : strdup(inputs_json)};
+    if (step.path == NULL || (inputs_json != NULL && step.inputs_json == NULL)) {
+        planned_step_release(&step);
+        return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the plan");
+    }
     const char *slash = strrchr(step.path, '/');
     step.name = slash == NULL || slash[1] == '\0' ? step.path : slash + 1;
     if (step_out != NULL) *step_out = run->step_count;
@@ -136,6 +152,13 @@ void lt_draft_add_identity(struct lt_draft *d, yyjson_mut_val *object, const str
     yyjson_mut_obj_add_str(d->doc, object, "function", step->name);
 }
 
+static void add_inputs(struct lt_draft *d, yyjson_mut_val *item, const char *inputs_json) {
+    yyjson_doc *inputs = NULL;
+    if (inputs_json == NULL || lt_read_inputs(inputs_json, &inputs, NULL) != LITMUS_OK) return; /* it was read when it was planned */
+    yyjson_mut_obj_add_val(d->doc, item, "inputs", yyjson_val_mut_copy(d->doc, yyjson_doc_get_root(inputs)));
+    yyjson_doc_free(inputs);
+}
+
 static yyjson_mut_val *plan_item(struct lt_draft *d, const struct lt_planned_step *step) {
     yyjson_mut_val *item = yyjson_mut_obj(d->doc);
     const char *slash = strchr(step->path, '/');
@@ -146,6 +169,7 @@ static yyjson_mut_val *plan_item(struct lt_draft *d, const struct lt_planned_ste
     static const char *const unknown[] = {"module", "class_name", "markers", "skip_reason"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) yyjson_mut_obj_add_null(d->doc, item, unknown[i]);
     yyjson_mut_obj_add_int(d->doc, item, "vector_count_planned", step->vector_count);
+    add_inputs(d, item, step->inputs_json);
     return item;
 }
 
@@ -168,7 +192,7 @@ int litmus_run_end(litmus_run *run, const char *outcome, const char *stop_reason
     int code = LITMUS_OK;
     if (outcome != NULL && word.p == NULL) code = lt_fail(error, LITMUS_EINVAL, 0, "\"%.40s\" is no outcome", outcome);
     if (code == LITMUS_OK) code = lt_run_end_steps(run, "the run ended while the step was open", error);
-    if (word.p == NULL) word = run->worst_step;
+    for (int i = 0; i < run->step_count && outcome == NULL; i++) word = lt_outcome_worse(word, run->steps[i].outcome);
     if (code == LITMUS_OK) {
         struct lt_draft d = lt_draft_new();
         if (word.p != NULL) yyjson_mut_obj_add_str(d.doc, d.root, "outcome", word.p);

@@ -14,12 +14,16 @@
 
 struct lt_planned_step {
     char *path;
+    char *inputs_json; /* of a planned vector; NULL: not known */
+    int64_t started;   /* how often */
+    struct lt_str outcome; /* of the last attempt; static text */
     const char *name; /* of a planned step the last part, within path; of a sub-step its own, owned */
     int64_t step_index, vector_index, vector_count;
 };
 
 struct lt_open_step {
     struct lt_planned_step step; /* path and name are the plan's, or owned by a sub-step */
+    int number;                  /* in the plan, of the planned step */
     bool is_sub, judged;         /* judged: a measurement met a limit */
     struct lt_str worst;         /* outcome of its measurements and sub-steps; static text */
     struct lt_buf members;       /* what every event inside says of it: `{"step_name":...,"inputs":{}` */
@@ -36,7 +40,6 @@ struct litmus_run {
     struct lt_open_step *open;
     int open_count, open_capacity;
     struct lt_buf json; /* of the event at hand; kept from one to the next */
-    struct lt_str worst_step;
 };
 
 /* One event under construction. */
@@ -52,6 +55,8 @@ int lt_draft_emit(struct lt_draft *draft, litmus_run *run, const char *type, str
 /* Who a step is: its path, place in the plan and name. */
 void lt_draft_add_identity(struct lt_draft *draft, yyjson_mut_val *object, const struct lt_planned_step *step);
 
+/* The object that `json` is, NULL given as {}. The caller frees *doc. */
+int lt_read_inputs(const char *json, yyjson_doc **doc, struct litmus_error *error);
 /* The innermost open step, or NULL and ESTATE: `what` needs one. */
 struct lt_open_step *lt_run_step(const litmus_run *run, const char *what, struct litmus_error *error);
 /* Takes an outcome into that of a step. `outcome` is static text. */

@@ -42,8 +42,7 @@ static int no_memory(struct litmus_error *error) {
     return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a step");
 }
 
-/* The object that `json` is, NULL given as {}. The caller frees *doc. */
-static int read_inputs(const char *json, yyjson_doc **doc, struct litmus_error *error) {
+int lt_read_inputs(const char *json, yyjson_doc **doc, struct litmus_error *error) {
     yyjson_read_err why = {0};
     *doc = yyjson_read_opts((char *)(uintptr_t)(json == NULL ? "{}" : json), json == NULL ? 2 : strlen(json), 0, NULL, &why);
     if (*doc == NULL) return lt_fail(error, LITMUS_EINVAL, 0, "inputs_json is no JSON: %s at byte %zu", why.msg == NULL ? "out of memory" : why.msg, why.pos);
@@ -59,7 +58,7 @@ static void write_members(struct lt_open_step *open, const char *inputs_json) {
     lt_json_str(out, lt_str_of(open->step.name));
     lt_buf_addf(out, ",\"step_index\":%lld,\"step_path\":", (long long)open->step.step_index);
     lt_json_str(out, lt_str_of(open->step.path));
-    lt_buf_addf(out, ",\"vector_index\":%lld", (long long)open->step.vector_index);
+    lt_buf_addf(out, ",\"vector_index\":%lld,\"retry\":%lld", (long long)open->step.vector_index, (long long)open->step.started);
     if (inputs_json == NULL) return;
     lt_buf_add_text(out, ",\"inputs\":");
     lt_buf_add_text(out, inputs_json);
@@ -75,11 +74,12 @@ static int start(litmus_run *run, struct lt_open_step *open, const char *inputs_
         if (larger == NULL) code = no_memory(error);
         else run->open = larger, run->open_capacity = capacity;
     }
-    if (code == LITMUS_OK) code = read_inputs(inputs_json, &inputs, error);
+    if (code == LITMUS_OK) code = lt_read_inputs(inputs_json, &inputs, error);
     if (code == LITMUS_OK) {
         struct lt_draft d = lt_draft_new();
         lt_draft_add_identity(&d, d.root, &open->step);
         yyjson_mut_obj_add_str(d.doc, d.root, "step_name", open->step.name);
+        yyjson_mut_obj_add_int(d.doc, d.root, "retry", open->step.started);
         yyjson_mut_obj_add_val(d.doc, d.root, "inputs", yyjson_val_mut_copy(d.doc, yyjson_doc_get_root(inputs)));
         code = lt_draft_emit(&d, run, "test.step_started", error);
         yyjson_doc_free(inputs);
@@ -95,8 +95,10 @@ int litmus_step_start(litmus_run *run, int step, const char *inputs_json, struct
     if (!run->committed) return lt_fail(error, LITMUS_ESTATE, 0, "the plan is not on record yet: call litmus_plan_commit first");
     if (step < 0 || step >= run->step_count) return lt_fail(error, LITMUS_EINVAL, 0, "there is no planned step number %d (the plan has %d)", step, run->step_count);
     if (run->open_count > 0) return lt_fail(error, LITMUS_ESTATE, 0, "step %s still runs: end it first", run->open[run->open_count - 1].step.path);
-    struct lt_open_step open = {.step = run->steps[step]};
-    return start(run, &open, inputs_json, error);
+    struct lt_open_step open = {.step = run->steps[step], .number = step};
+    int code = start(run, &open, inputs_json == NULL ? run->steps[step].inputs_json : inputs_json, error);
+    if (code == LITMUS_OK) run->steps[step].started++;
+    return code;
 }
 
 /* `/` and `%` percent-encoded: one part of a path. */
@@ -159,16 +161,18 @@ int litmus_step_end(litmus_run *run, const char *outcome, const char *message, s
     struct lt_draft d = lt_draft_new();
     lt_draft_add_identity(&d, d.root, &open->step);
     yyjson_mut_obj_add_str(d.doc, d.root, "step_name", open->step.name);
+    yyjson_mut_obj_add_int(d.doc, d.root, "retry", open->step.started);
     yyjson_mut_obj_add_str(d.doc, d.root, "outcome", word.p);
     yyjson_mut_obj_add_str(d.doc, d.root, "vector_outcome", word.p);
     if (message != NULL) yyjson_mut_obj_add_str(d.doc, d.root, "message", message);
     int code = lt_draft_emit(&d, run, "test.step_ended", error);
     if (code != LITMUS_OK) return code;
     bool judged = open->judged;
+    int number = open->number;
     lt_open_step_release(open);
     run->open_count--;
     if (run->open_count == 0) {
-        run->worst_step = lt_outcome_worse(run->worst_step, word);
+        run->steps[number].outcome = word;
     } else {
         lt_step_worsen(&run->open[run->open_count - 1], word);
         run->open[run->open_count - 1].judged |= judged;

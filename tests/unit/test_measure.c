@@ -166,12 +166,47 @@ static void verify_says_what_was_violated_once_it_is_on_record(void **state) {
     litmus_table_free(t);
 }
 
+static void vectors_are_planned_with_their_inputs_and_every_attempt_is_kept(void **state) {
+    struct bench *b = *state;
+    struct recording r;
+    int vector[3];
+    struct litmus_session_options options = {.data_dir = b->dir, .no_daemon = true};
+    r = (struct recording){.bench = b};
+    must(b, litmus_session_open(&options, &r.session, &b->error));
+    must(b, litmus_run_start(r.session, NULL, &r.run, &b->error));
+    refused(b, litmus_plan_add_vector(r.run, "suite/sweep", "[1]", NULL, &b->error), LITMUS_EINVAL, "must be an object");
+    for (int i = 0; i < 3; i++) must(b, litmus_plan_add_vector(r.run, "suite/sweep", i == 0 ? "{\"v\": 3}" : i == 1 ? "{\"v\": 4}" : "{\"v\": 5}", &vector[i], &b->error));
+    must(b, litmus_plan_commit(r.run, &b->error));
+    for (int attempt = 0; attempt < 2; attempt++) {
+        must(b, litmus_step_start(r.run, vector[0], NULL, &b->error));
+        must(b, litmus_measure(r.run, attempt == 0 ? "first" : "second", attempt == 0 ? 3 : 1.5, &volts, NULL, &b->error));
+        must(b, litmus_substep_start(r.run, "ramp", NULL, &b->error));
+        must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+        must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+    }
+    must(b, litmus_step_start(r.run, vector[1], "{\"v\": 4.5}", &b->error));
+    must(b, litmus_step_end(r.run, "passed", NULL, &b->error));
+    finish_recording(&r);
+    litmus_table *t = read_back(b, LITMUS_LIST_MEASUREMENTS), *steps = read_back(b, LITMUS_LIST_STEPS), *runs = read_back(b, LITMUS_LIST_RUNS);
+    assert_string_equal(cell(t, "measurement_name", "first", "vector_retry"), "0");
+    assert_string_equal(cell(t, "measurement_name", "second", "vector_retry"), "1");
+    assert_string_equal(cell(t, "measurement_name", "second", "in_v"), "3.0");
+    assert_int_equal(litmus_table_rows(steps), 4); /* three vectors and a sub-step */
+    assert_string_equal(cell(steps, "vector_index", "2", "step_outcome"), "NULL");
+    assert_string_equal(cell(steps, "step_path", "suite/sweep", "vector_outcome"), "passed");
+    assert_string_equal(cell(runs, "outcome", "passed", "total_steps"), "4"); /* the failed attempt is not the step's verdict */
+    litmus_table_free(t);
+    litmus_table_free(steps);
+    litmus_table_free(runs);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(everything_that_is_known_of_a_measurement_is_on_record),
         TEST(sub_steps_nest_and_worsen_what_they_are_in),
         TEST(bad_input_is_refused_and_leaves_nothing),
+        TEST(vectors_are_planned_with_their_inputs_and_every_attempt_is_kept),
         TEST(verify_says_what_was_violated_once_it_is_on_record),
 #undef TEST
     };
