@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second opinion on logs of litmus: chain and signature by the rules of src/log/FORMAT.md, with nothing of litmus.
+"""A second opinion on logs and evidence files of litmus, by src/log/FORMAT.md and src/evidence/FORMAT.md, with nothing of litmus.
 
-    python check_evidence.py [--key STATION.pub]... LOG.arrow...
+    python check_evidence.py [--key STATION.pub]... LOG.arrow|FILE.zip...
 
-One line a log; exits with 1 if anything is wrong. Needs pyarrow, to read Arrow files; the rest is Python's own.
-"""
+One line a file; exits with 1 if anything is wrong. Needs pyarrow, to read Arrow and Parquet files; the rest is Python's own."""
 
+import argparse
 import base64
 import hashlib
+import io
 import json
 import pathlib
 import struct
 import sys
+import zipfile
 
 import pyarrow as pa
+import pyarrow.parquet
 
 # ---- Ed25519, RFC 8032 (to check a signature, nothing is secret)
-P = 2**255 - 19
-ORDER = 2**252 + 27742317777372353535851937790883648493
+P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
+DER = bytes.fromhex("302a300506032b6570032100")  # what a public key in DER begins with
 
 
 def point(data):
@@ -26,8 +29,7 @@ def point(data):
     y, odd = int.from_bytes(data, "little") & (1 << 255) - 1, data[31] >> 7
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
-    if (x * x - square) % P:
-        x = x * pow(2, (P - 1) // 4, P) % P
+    x = x if (x * x - square) % P == 0 else x * pow(2, (P - 1) // 4, P) % P
     if (x * x - square) % P or y >= P or (x == 0 and odd):
         return None
     x = x if x % 2 == odd else P - x
@@ -35,52 +37,49 @@ def point(data):
 
 
 def add(p, q):
-    a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
-    c, d = 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
+    a, b, c, d = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P, 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
     e, f, g, h = b - a, d - c, d + c, b + a
     return (e * f % P, g * h % P, f * g % P, e * h % P)
 
 
 def times(n, p):
-    result = (0, 1, 1, 0)
-    while n:
-        result, p, n = add(result, p) if n & 1 else result, add(p, p), n >> 1
-    return result
-
-
-BASE = point(bytes([0x58] + [0x66] * 31))
+    even = times(n >> 1, add(p, p)) if n else (0, 1, 1, 0)
+    return add(even, p) if n & 1 else even
 
 
 def signature_holds(public, message, signature):
-    """Is `signature` (64 bytes) that of `message` by the key `public` (32 bytes)?"""
-    a, r, s = point(public), point(signature[:32]), int.from_bytes(signature[32:], "little")
-    if a is None or r is None or s >= ORDER:
+    base, a, r, s = point(bytes([0x58] + [0x66] * 31)), point(public), point(signature[:32]), int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= ORDER or len(signature) != 64:
         return False
-    k = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER
-    left, right = times(s, BASE), add(r, times(k, a))
+    left, right = times(s, base), add(r, times(int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER, a))
     return all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
 
 
 def key_of(pem):
     """The 32 bytes of a public key in PEM."""
     der = base64.b64decode("".join(line for line in pem.decode().splitlines() if "-----" not in line))
-    if len(der) != 44 or der[:12] != bytes.fromhex("302a300506032b6570032100"):
+    if len(der) != 44 or der[:12] != DER:
         raise ValueError("no public Ed25519 key")
     return der[12:]
 
 
 def key_id(public):
-    return hashlib.sha256(bytes.fromhex("302a300506032b6570032100") + public).hexdigest()[:16]
+    return hashlib.sha256(DER + public).hexdigest()[:16]
 
 
-# ---- a log
+def check_key(public, message, signature, known, what):
+    if not signature_holds(public, message, signature):
+        return [f"key {key_id(public)} did not sign this {what}"]
+    return [] if not known or public in known else [f"is signed by key {key_id(public)}, which is not known"]
+
+
 def text(value):
     return b"\xff" * 8 if value is None else struct.pack("<q", len(value.encode())) + value.encode()
 
 
-def check_log(path, known):
+def check_log(data, known):
     """(what is wrong, what it says of itself); `known`: public keys, none of them means that any will do."""
-    table = pa.ipc.open_file(pa.py_buffer(pathlib.Path(path).read_bytes())).read_all()
+    table = pa.ipc.open_file(pa.py_buffer(data)).read_all()
     said = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
     identity = said["litmus.identity"]
     last, moments = hashlib.sha256(b"litmus-log-1\n" + identity.encode()).digest(), ["occurred_at", "received_at"]
@@ -94,29 +93,57 @@ def check_log(path, known):
         return [f"is not signed, but was to be by key {wanted}"] if wanted else [], f"{table.num_rows} events, unsigned"
     public, signature = bytes.fromhex(said["litmus.public_key"]), bytes.fromhex(said["litmus.signature"])
     message = f"litmus-seal-1\n{said['litmus.sealed_by']}\n{table.num_rows}\n{last.hex()}\n{identity}\n".encode()
-    wrong = [] if signature_holds(public, message, signature) else [f"key {key_id(public)} did not sign this end, of {table.num_rows} events"]
-    if not wrong and known and public not in known:
-        wrong = [f"is signed by key {key_id(public)}, which is not known"]
+    wrong = check_key(public, message, signature, known, f"end, of {table.num_rows} events")
     return wrong, f"{table.num_rows} events, signed by {key_id(public)}"
 
 
-def main(arguments):
-    known, paths, failed = [], [], False
-    while arguments:
-        word = arguments.pop(0)
-        if word == "--key":
-            known.append(key_of(pathlib.Path(arguments.pop(0)).read_bytes()))
-        else:
-            paths.append(word)
-    for path in paths:
+OUTCOMES = ("record_type", "step_path", "measurement_name", "run_outcome", "vector_outcome", "measurement_outcome", "never_ran_reason")
+NEVER_RAN = {"step_path": "step_path", "vector_index": "vector_index", "node_id": "step_node_id", "reason": "never_ran_reason", "cause": "never_ran_cause"}
+
+
+def check_envelope(line, public, known):
+    """(what is wrong, the statement); `public` is the key that came along, or None."""
+    envelope = json.loads(line)
+    payload, signature = base64.b64decode(envelope["payload"]), base64.b64decode(envelope["signatures"][0]["sig"]) if public else b""
+    signatures = [{"keyid": key_id(public), "sig": base64.b64encode(signature).decode()}] if public else []
+    again = {"payloadType": "application/vnd.in-toto+json", "payload": base64.b64encode(payload).decode(), "signatures": signatures}
+    wrong = [] if line == json.dumps(again, separators=(",", ":")).encode() + b"\n" else ["the statement is not written as it should be"]
+    wrong += check_key(public, b"DSSEv1 28 application/vnd.in-toto+json %d %s" % (len(payload), payload), signature, known, "statement") if public else []
+    return wrong, json.loads(payload)
+
+
+def check_zip(data, known):
+    with zipfile.ZipFile(io.BytesIO(data)) as box:
+        names, members = box.namelist(), {name: box.read(name) for name in box.namelist()}
+    public = key_of(members["station.pub"]) if "station.pub" in members else None
+    wrong, statement = check_envelope(members.pop("statement.intoto.jsonl"), public, known)
+    hashes, said = {name: hashlib.sha256(member).hexdigest() for name, member in members.items()}, {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
+    wrong += [f"{name} is not what the statement names" for name in sorted({*said, *hashes}) if said.get(name) != hashes.get(name) or names.count(name) > 1]
+    for name, member in members.items():
+        found = check_log(member, known)[0] if name.startswith("events/") else []
+        rows = pa.parquet.read_table(pa.py_buffer(member)).to_pylist() if name.startswith("runs/") else []
+        result = b"litmus-result-1\n" + b"".join(b"".join(text(r[c]) for c in OUTCOMES) + text("" if r["vector_index"] is None else str(r["vector_index"])) for r in rows)
+        never = [{said: r[c] for said, c in NEVER_RAN.items()} for r in rows if r["record_type"] == "step" and r["vector_outcome"] is r["step_started_at"] is None]
+        found += ["other steps never ran than the statement says"] if rows and never != statement["predicate"]["never_ran"] else []
+        found += ["is another result than the statement says"] if rows and hashlib.sha256(result).hexdigest() != statement["predicate"]["result"]["digest"] else []
+        wrong += [f"{name}: {what}" for what in found]
+    return wrong, f"run {statement['predicate']['run']['run_id']}, " + (f"signed by {key_id(public)}" if public else "unsigned")
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--key", action="append", default=[], type=lambda path: key_of(pathlib.Path(path).read_bytes()))
+    options.add_argument("files", nargs="+", type=pathlib.Path)
+    asked, failed = options.parse_args(), False
+    for path, data in ((path, path.read_bytes()) for path in asked.files):
         try:
-            wrong, says = check_log(path, known)
-        except (pa.ArrowException, KeyError, ValueError, IndexError, struct.error, OverflowError) as e:
-            wrong, says = [f"is no whole log: {e}"], ""
+            wrong, says = (check_zip if data[:2] == b"PK" else check_log)(data, asked.key)
+        except (pa.ArrowException, OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, NotImplementedError, struct.error, zipfile.BadZipFile) as e:
+            wrong, says = [f"is no whole file: {e}"], ""
         failed |= bool(wrong)
         print(f"{path}: {'; '.join(wrong) or says}")
     return failed
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -140,15 +140,15 @@ WAYS = {
 def findings(station, *options):
     done = run("verify", "--all", "--json", "-d", station / "data", *options)
     assert done.returncode in (0, 1), done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert (done.returncode == 1) == bool(found)
+    *found, total = [json.loads(line) for line in done.stdout.splitlines()]
+    assert total["finding"] is None and total["findings"] == len(found) and (done.returncode == 1) == bool(found)
     return found
 
 
 def second_opinion(station, path):
     """What is wrong with the log, as the verifier says that shares nothing with ours."""
     known = [check_evidence.key_of((station / "keys/station.key.pub").read_bytes())]
-    return check_evidence.check_log(path, known)[0]
+    return check_evidence.check_log(path.read_bytes(), known)[0]
 
 
 def test_nothing_is_found_where_nothing_was_done(station):

@@ -34,6 +34,7 @@ find_missing() {
     command -v gcc >/dev/null || command -v cc >/dev/null || missing+=(gcc)
     printf '#include <stdio.h>\n' | ${CC:-cc} -E -xc - >/dev/null 2>&1 || missing+=(libc6-dev)
     library libzstd libzstd-dev
+    library libzip libzip-dev
     library zlib zlib1g-dev
     library liblz4 liblz4-dev
     library libcrypto libssl-dev

@@ -41,6 +41,7 @@ LAYERS = {
     "query": {"base", "model", "log", "accumulate", "materialize"},
     "retain": {"base", "model", "log", "accumulate", "materialize", "query"},
     "prove": {"base", "model", "log", "accumulate", "materialize", "query"},
+    "evidence": {"base", "model", "log", "accumulate", "materialize", "query", "prove"},
     "serve": {"base", "model", "log", "accumulate", "materialize", "query"},
     "emit": {"base", "model", "log", "channel", "materialize", "serve/daemon.h"},
 }

@@ -294,6 +294,13 @@ void lt_gathered_run_free(struct lt_gathered_run *run) {
     free(run);
 }
 
+bool lt_destination_usable(struct lt_str d) {
+    if (d.n < sizeof "runs/.parquet" || memcmp(d.p, "runs/", 5) != 0 || memchr(d.p, '\0', d.n) != NULL) return false;
+    for (size_t i = 0; i + 1 < d.n; i++)
+        if (d.p[i] == '/' && d.p[i + 1] == '.') return false;
+    return d.n < 1024 && memcmp(d.p + d.n - 8, ".parquet", 8) == 0;
+}
+
 void lt_gathering_release(struct lt_gathering *gathering) {
     for (size_t i = 0; i < gathering->run_count; i++) lt_gathered_run_free(gathering->runs[i]);
     for (size_t i = 0; i < gathering->log_count; i++) free(gathering->logs[i].path);

@@ -48,6 +48,8 @@ struct lt_gather_options {
  * after an error. Errors: ENOENT (no such session), EIO, ENOMEM; damage is counted, not an error. */
 int lt_gather_session(const char *data_dir, const char *session_id, const struct lt_gather_options *options,
                       struct lt_gathering *out, struct litmus_error *error);
+/* What a log says is not believed: a destination is a path below runs/, or it is not used. */
+bool lt_destination_usable(struct lt_str destination);
 void lt_gathering_release(struct lt_gathering *gathering);
 
 /* A run of which `first` is the first row; nothing is folded yet. NULL: out of memory. */

@@ -206,6 +206,7 @@ int lt_cmd_reindex(struct lt_cli *cli);
 int lt_cmd_keygen(struct lt_cli *cli);
 int lt_cmd_archive(struct lt_cli *cli);
 int lt_cmd_verify(struct lt_cli *cli);
+int lt_cmd_evidence(struct lt_cli *cli);
 int lt_cmd_daemon(struct lt_cli *cli);
 int lt_cmd_completion(struct lt_cli *cli);
 int lt_cmd_help(struct lt_cli *cli);

@@ -7,7 +7,8 @@
 #include "cmd/keys.h"
 #include "cmd/screen.h"
 #include "cmd/sessions.h"
-#include "prove/proof.h"
+#include "evidence/evidence.h"
+#include "prove/told.h"
 
 #include <stdio.h>
 
@@ -16,13 +17,7 @@ static void print_finding(void *self, const char *path, int64_t offset, const ch
     struct lt_buf line;
     lt_buf_init(&line);
     if (cli->json) {
-        lt_buf_add_text(&line, "{\"file_path\":");
-        lt_add_json_str(lt_str_of(path), &line);
-        if (offset >= 0) lt_buf_addf(&line, ",\"offset\":%lld", (long long)offset);
-        else lt_buf_add_text(&line, ",\"offset\":null");
-        lt_buf_add_text(&line, ",\"finding\":");
-        lt_add_json_str(lt_str_of(text), &line);
-        lt_buf_add_char(&line, '}');
+        lt_told_finding(path, offset, text, &line);
         lt_print_json(&line);
     } else {
         lt_show_color(&line, cli->color, LT_RED);
@@ -34,17 +29,6 @@ static void print_finding(void *self, const char *path, int64_t offset, const ch
         puts(lt_buf_cstr(&line));
     }
     lt_buf_release(&line);
-}
-
-static void add_log_json(const struct lt_proved_log *log, const char *chain, struct lt_buf *line) {
-    bool is_signed = log->key_id[0] != '\0';
-    lt_buf_add_text(line, "{\"file_path\":");
-    lt_add_json_str(lt_str_of(log->path), line);
-    lt_buf_addf(line, ",\"finding\":null,\"findings\":%lld,\"events\":%lld,\"chain\":\"%s\"", (long long)log->findings, (long long)log->head.rows, chain);
-    lt_buf_addf(line, ",\"sealed\":%s,\"signature\":\"%s\"", log->end == LT_LOG_SEALED ? "true" : "false", lt_signature_words[log->signature]);
-    if (is_signed) lt_buf_addf(line, ",\"key\":\"%s\",\"sealed_by\":\"%s\"", log->key_id, log->by_recovery ? "recovery" : "producer");
-    else lt_buf_add_text(line, ",\"key\":null,\"sealed_by\":null");
-    lt_buf_addf(line, ",\"clock_steps\":%lld}", (long long)log->clock_steps);
 }
 
 static void add_log_text(const struct lt_proved_log *log, const char *chain, struct lt_buf *line) {
@@ -63,14 +47,27 @@ static void print_log(void *self, const struct lt_proved_log *log) {
     char chain[2 * LT_CHAIN_BYTES + 1];
     if (cli->verbose == 0) return;
     lt_buf_init(&line);
-    lt_hex_text(log->head.chain, sizeof log->head.chain, chain);
     if (cli->json) {
-        add_log_json(log, chain, &line);
+        lt_told_log(log, &line);
         lt_print_json(&line);
     } else {
+        lt_hex_text(log->head.chain, sizeof log->head.chain, chain);
         add_log_text(log, chain, &line);
         puts(lt_buf_cstr(&line));
     }
+    lt_buf_release(&line);
+}
+
+/* The last line of the JSON. */
+static void print_json_sum(const struct lt_proof *proof) {
+    struct lt_buf line;
+    const int64_t *signatures = proof->signatures;
+    lt_buf_init(&line);
+    lt_buf_addf(&line, "{\"file_path\":null,\"finding\":null,\"findings\":%lld,\"events\":%lld,\"logs\":%lld,\"run_files\":%lld", (long long)proof->findings,
+                (long long)proof->events, (long long)proof->logs, (long long)proof->files);
+    for (size_t i = 0; i < 4; i++) lt_buf_addf(&line, ",\"signature_%s\":%lld", lt_signature_words[i], (long long)signatures[i]);
+    lt_buf_addf(&line, ",\"unsealed\":%lld,\"clock_steps\":%lld,\"keys\":%zu}", (long long)proof->unsealed, (long long)proof->clock_steps, proof->options.keys->count);
+    lt_print_json(&line);
     lt_buf_release(&line);
 }
 
@@ -107,11 +104,64 @@ static int verify_one(struct lt_cli *cli, struct lt_proof *proof) {
     return EXIT_OK;
 }
 
+/* ---- evidence files ---- */
+/* No run has such a name. */
+static bool is_file(const char *argument) {
+    size_t n = strlen(argument);
+    return strchr(argument, '/') != NULL || (n > 4 && strcmp(argument + n - 4, ".zip") == 0);
+}
+
+static void print_file_json(const char *path, const struct lt_evidence_check *check) {
+    struct lt_buf line;
+    lt_buf_init(&line);
+    lt_buf_add_text(&line, "{\"file_path\":");
+    lt_add_json_str(lt_str_of(path), &line);
+    lt_buf_addf(&line, ",\"finding\":null,\"findings\":%lld,\"events\":%lld,\"logs\":%lld,\"run_id\":", (long long)check->findings, (long long)check->events, (long long)check->logs);
+    lt_add_json_str(lt_str_of(check->run_id), &line);
+    lt_buf_add_text(&line, ",\"outcome\":");
+    lt_add_json_str(check->outcome[0] == '\0' ? LT_STR_NULL : lt_str_of(check->outcome), &line);
+    lt_buf_addf(&line, ",\"signature\":\"%s\",\"key\":", lt_signature_words[check->signature]);
+    lt_add_json_str(check->key_id[0] == '\0' ? LT_STR_NULL : lt_str_of(check->key_id), &line);
+    lt_buf_addf(&line, ",\"keys\":%zu}", check->keys->count);
+    lt_print_json(&line);
+    lt_buf_release(&line);
+}
+
+static void tell_file(const struct lt_cli *cli, const struct lt_evidence_check *check) {
+    static const char *const trust[] = {
+        [LT_SIGNATURE_NONE] = "not signed: its parts fit together, but whoever can write a file could have made it%s",
+        [LT_SIGNATURE_KNOWN] = "signed by key %s, which is known here",
+        [LT_SIGNATURE_UNKNOWN] = "signed by key %s, which you have not said that you trust: name its .pub with --key, from the station and not from this file",
+        [LT_SIGNATURE_WRONG] = "key %s did not sign it",
+    };
+    lt_say(cli, "run %s, %s: %lld events in %lld logs and its file: %lld finding%s", check->run_id, check->outcome[0] == '\0' ? "outcome not known" : check->outcome,
+           (long long)check->events, (long long)check->logs, (long long)check->findings, check->findings == 1 ? "" : "s");
+    char text[256];
+    snprintf(text, sizeof text, trust[check->signature], check->key_id);
+    lt_say(cli, "%s", text);
+}
+
+static int verify_file(struct lt_cli *cli, const char *path) {
+    struct lt_keyring keys;
+    struct litmus_error error = {0};
+    int exit = lt_cli_keyring(cli, &keys);
+    struct lt_evidence_check check = {.keys = &keys, .want_signed = cli->want_signed, .finding = print_finding, .log = print_log, .self = cli};
+    if (exit == EXIT_OK && lt_evidence_check(path, &check, &error) != LITMUS_OK) exit = lt_cli_fail(cli, &error);
+    if (exit == EXIT_OK) {
+        if (cli->json) print_file_json(path, &check);
+        tell_file(cli, &check);
+        exit = check.findings > 0 ? EXIT_FINDINGS : EXIT_OK;
+    }
+    lt_keyring_release(&keys);
+    return exit;
+}
+
 int lt_cmd_verify(struct lt_cli *cli) {
     struct lt_proof proof;
     struct lt_keyring keys;
     struct litmus_error error = {0};
     if (cli->all && cli->argument_count > 0) return lt_usage(cli, "either a run or --all");
+    if (cli->argument_count > 0 && is_file(cli->arguments[0])) return verify_file(cli, cli->arguments[0]);
     int exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
     exit = lt_cli_keyring(cli, &keys);
@@ -121,6 +171,7 @@ int lt_cmd_verify(struct lt_cli *cli) {
     if (exit == EXIT_OK && cli->all) exit = lt_proof_all(&proof, cli->query, &error) == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
     else if (exit == EXIT_OK) exit = verify_one(cli, &proof);
     if (exit == EXIT_OK) {
+        if (cli->json) print_json_sum(&proof);
         print_sum(cli, &proof);
         exit = proof.findings > 0 ? EXIT_FINDINGS : EXIT_OK;
     }

@@ -154,12 +154,21 @@ const struct lt_command lt_commands[] = {
      "Removes the catalog and reads every run file again, which is never needed after files came, went or changed: the catalog notices.\n"
      "It helps after the clock or a copy changed files without a trace in size and time stamp. Names the files that cannot be read.",
      "litmus reindex"},
-    {"verify", lt_cmd_verify, "[RUN|SESSION]", 0, 1, OPT(ALL) | OPT(KNOWN_KEY) | OPT(SIGNED) | OPT(JSON), "run", "prove that what is on record is what was recorded",
+    {"verify", lt_cmd_verify, "[RUN|SESSION|FILE.zip]", 0, 1, OPT(ALL) | OPT(KNOWN_KEY) | OPT(SIGNED) | OPT(JSON), "run", "prove that what is on record is what was recorded",
      "Checks the hash chain and the signature of each log of the run's session, and that the run's file is byte for byte what its log folds\n"
      "to. Names what differs by file, byte and event, and then exits with 1. Without a run it checks the last one. --all checks everything,\n"
      "and that no log is gone, cut or replaced that a later session names. Keys that are known are the station's own and each .pub beside it,\n"
-     "or those that --key names: a signature by another is a finding. What nobody signed is counted, and a finding with --signed.",
-     "litmus verify last\nlitmus verify --all --signed\nlitmus verify --all --key bench7.pub --json"},
+     "or those that --key names: a signature by another is a finding. What nobody signed is counted, and a finding with --signed.\n"
+     "A file of litmus evidence is checked with nothing but itself and --key: its statement, the hash of each member, the logs, and the run's\n"
+     "file against what they fold to. With --json the last line is the sum, and with -v each log has a line, too; both have finding null.",
+     "litmus verify last\nlitmus verify --all --signed\nlitmus verify --all --key bench7.pub --json\nlitmus verify SN1042.zip --key bench7.pub"},
+    {"evidence", lt_cmd_evidence, "RUN", 1, 1, OPT(OUTPUT) | OPT(FORCE) | OPT(KEY) | OPT(JSON), "run", "one file that proves a run elsewhere: logs, run file, report, signed statement",
+     "Packs a finished run into a zip file: the logs of its session, its Parquet file, a report of what litmus verify found, a page for people,\n"
+     "and an in-toto statement of all of them that commits to the plan, the result and the steps that never ran. The station's key signs it\n"
+     "(litmus keygen); without one it is unsigned, and says so. The same run gives the same bytes. The file appears whole or not at all, and\n"
+     "what is there already is replaced only with --force. Whoever gets it checks it with litmus verify FILE.zip. Exits with 1, and still writes\n"
+     "the file, when something was found in the run.",
+     "litmus evidence last -o SN1042.zip\nlitmus evidence 3f2a -o - | ssh archive 'cat > 3f2a.zip'\nlitmus verify SN1042.zip --key bench7.pub"},
     {"keygen", lt_cmd_keygen, "", 0, 0, OPT(KEY) | OPT(PUBLIC) | OPT(ROTATE) | OPT(JSON), NULL, "make the key with which this station signs its logs",
      "Makes an Ed25519 key: the private half in a file that only you can read, the public half beside it in PEM (.pub), and prints its\n"
      "fingerprint, which is what others compare. From then on each log is signed when it is sealed. A key that is there is never replaced;\n"

@@ -340,7 +340,7 @@ static void add_folder(const struct lt_materializer *m, const struct lt_gathered
     char date[LT_ISO_BYTES];
     lt_time_date(run->run.started.v, date);
     struct lt_str d = run->destination;
-    if (!rebuild || !destination_usable(d)) {
+    if (!rebuild || !lt_destination_usable(d)) {
         lt_buf_addf(out, "%s/runs/%s", m->data_dir, date);
         return;
     }

@@ -88,6 +88,11 @@ static void tell_attachment(void *self, const char *what) {
 
 static int check_file(struct lt_proof *v, const struct lt_gathering *session, const struct lt_gathered_run *run, struct litmus_error *error) {
     struct litmus_error why = {0};
+    if (!lt_destination_usable(run->destination)) {
+        lt_proof_finding(v, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s: its file is said to be %.*s, which is no path below runs/", LT_STR_ARG(run->run.run_id),
+                         (int)(run->destination.n < 200 ? run->destination.n : 200), run->destination.p == NULL ? "nowhere" : run->destination.p);
+        return LITMUS_OK;
+    }
     v->files++;
     lt_buf_clear(&v->path);
     lt_buf_addf(&v->path, "%s/%.*s", v->options.data_dir, LT_STR_ARG(run->destination));
