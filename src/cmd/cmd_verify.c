@@ -116,7 +116,8 @@ static void print_file_json(const char *path, const struct lt_evidence_check *ch
     lt_buf_init(&line);
     lt_buf_add_text(&line, "{\"file_path\":");
     lt_add_json_str(lt_str_of(path), &line);
-    lt_buf_addf(&line, ",\"finding\":null,\"findings\":%lld,\"events\":%lld,\"logs\":%lld,\"run_id\":", (long long)check->findings, (long long)check->events, (long long)check->logs);
+    lt_buf_addf(&line, ",\"finding\":null,\"findings\":%lld,\"events\":%lld,\"logs\":%lld,\"run_id\":", (long long)check->findings,
+                (long long)check->events, (long long)check->logs);
     lt_add_json_str(lt_str_of(check->run_id), &line);
     lt_buf_add_text(&line, ",\"outcome\":");
     lt_add_json_str(check->outcome[0] == '\0' ? LT_STR_NULL : lt_str_of(check->outcome), &line);

@@ -162,7 +162,8 @@ const struct lt_command lt_commands[] = {
      "A file of litmus evidence is checked with nothing but itself and --key: its statement, the hash of each member, the logs, and the run's\n"
      "file against what they fold to. With --json the last line is the sum, and with -v each log has a line, too; both have finding null.",
      "litmus verify last\nlitmus verify --all --signed\nlitmus verify --all --key bench7.pub --json\nlitmus verify SN1042.zip --key bench7.pub"},
-    {"evidence", lt_cmd_evidence, "RUN", 1, 1, OPT(OUTPUT) | OPT(FORCE) | OPT(KEY) | OPT(JSON), "run", "one file that proves a run elsewhere: logs, run file, report, signed statement",
+    {"evidence", lt_cmd_evidence, "RUN", 1, 1, OPT(OUTPUT) | OPT(FORCE) | OPT(KEY) | OPT(JSON), "run",
+     "one file that proves a run elsewhere: logs, run file, report, signed statement",
      "Packs a finished run into a zip file: the logs of its session, its Parquet file, a report of what litmus verify found, a page for people,\n"
      "and an in-toto statement of all of them that commits to the plan, the result and the steps that never ran. The station's key signs it\n"
      "(litmus keygen); without one it is unsigned, and says so. The same run gives the same bytes. The file appears whole or not at all, and\n"

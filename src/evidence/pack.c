@@ -92,7 +92,8 @@ static int check_finished(const struct lt_dossier *d, struct litmus_error *error
         return lt_fail(error, LITMUS_EBUSY, 0, "run %.*s has no file yet: wait for its end, or have litmus materialize finish it", LT_STR_ARG(id));
     for (size_t i = 0; i < d->log_count; i++)
         if (d->logs[i].end == LT_LOG_OPEN || d->logs[i].end == LT_LOG_TORN)
-            return lt_fail(error, LITMUS_EBUSY, 0, "%s is still being written, and is signed only at its end: wait for the end of the session of run %.*s", d->logs[i].path, LT_STR_ARG(id));
+            return lt_fail(error, LITMUS_EBUSY, 0, "%s is still being written, and is signed only at its end: wait for the end of the session of run %.*s",
+                           d->logs[i].path, LT_STR_ARG(id));
     return LITMUS_OK;
 }
 

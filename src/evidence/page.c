@@ -115,7 +115,8 @@ static void add_measurements(const struct lt_dossier *d, struct lt_buf *out) {
 static void add_reviews(const struct lt_dossier *d, struct lt_buf *out) {
     char at[LT_ISO_BYTES];
     if (d->reviews.count == 0) return;
-    lt_buf_add_text(out, "<h2>Said of it afterwards</h2>\n<p>What is above stays as it was recorded.</p>\n<table>\n<tr><th>When</th><th>By</th><th>What</th><th>Step</th><th>Text</th></tr>\n");
+    lt_buf_add_text(out, "<h2>Said of it afterwards</h2>\n<p>What is above stays as it was recorded.</p>\n<table>\n"
+                         "<tr><th>When</th><th>By</th><th>What</th><th>Step</th><th>Text</th></tr>\n");
     for (size_t i = 0; i < d->reviews.count; i++) {
         const struct lt_review *r = &d->reviews.items[i];
         lt_time_iso(r->at, at);

@@ -235,7 +235,8 @@ static void compare(struct comparison *c, yyjson_val *theirs, yyjson_val *ours) 
         if (strcmp(yyjson_get_str(key), "litmus_version") != 0) compare_value(c, yyjson_get_str(key), yyjson_obj_get(predicate, yyjson_get_str(key)), value);
     }
     /* Another version may say more. */
-    if (c->told == 0 && version != NULL && strcmp(version, litmus_version()) == 0) tell(c, NULL, "the statement is not written as this version writes it: something was added or moved");
+    if (c->told == 0 && version != NULL && strcmp(version, litmus_version()) == 0)
+        tell(c, NULL, "the statement is not written as this version writes it: something was added or moved");
 }
 
 int lt_statement_compare(struct lt_str theirs, struct lt_str ours, lt_statement_fn *each, void *self, struct litmus_error *error) {

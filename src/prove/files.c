@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-enum { FILE_BYTES_MAX = 1 << 30 };
+enum { FILE_BYTES_MAX = 1 << 30, NAME_BYTES_MAX = 200 };
 
 static void add_cell(struct lt_buf *out, const struct lt_table *t, int64_t column, int64_t row) {
     size_t start = out->n;
@@ -89,8 +89,10 @@ static void tell_attachment(void *self, const char *what) {
 static int check_file(struct lt_proof *v, const struct lt_gathering *session, const struct lt_gathered_run *run, struct litmus_error *error) {
     struct litmus_error why = {0};
     if (!lt_destination_usable(run->destination)) {
-        lt_proof_finding(v, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s: its file is said to be %.*s, which is no path below runs/", LT_STR_ARG(run->run.run_id),
-                         (int)(run->destination.n < 200 ? run->destination.n : 200), run->destination.p == NULL ? "nowhere" : run->destination.p);
+        struct lt_str said = run->destination.p == NULL ? LT_STR("nowhere") : run->destination;
+        if (said.n > NAME_BYTES_MAX) said.n = NAME_BYTES_MAX;
+        lt_proof_finding(v, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s: its file is said to be %.*s, which is no path below runs/",
+                         LT_STR_ARG(run->run.run_id), LT_STR_ARG(said));
         return LITMUS_OK;
     }
     v->files++;
