@@ -180,8 +180,10 @@ static void compare_value(struct comparison *c, const char *where, yyjson_val *t
     if (yyjson_equals(theirs, ours)) return;
     if (yyjson_is_obj(theirs) && yyjson_is_obj(ours)) {
         yyjson_obj_foreach(ours, i, n, key, value) {
-            snprintf(inner, sizeof inner, "%s.%s", where, yyjson_get_str(key));
-            compare_value(c, inner, yyjson_obj_get(theirs, yyjson_get_str(key)), value);
+            const char *name = yyjson_get_str(key);
+            if (name == NULL) continue;
+            snprintf(inner, sizeof inner, "%s.%s", where, name);
+            compare_value(c, inner, yyjson_obj_get(theirs, name), value);
         }
         if (c->told > before) return;
     } else if (yyjson_is_arr(theirs) && yyjson_is_arr(ours)) {
