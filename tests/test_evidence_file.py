@@ -174,6 +174,8 @@ def test_others_read_it(station):
     for words in ("too <hot> & loud", "fan replaced <before>", "waiver W-17", "never ran", "maxfail", "rail"):
         assert words in text
     assert not page.xpath("//script | //link | //img | //*[@src or @href]")
+    attached = [data for name, data in content.items() if "_ref/" in name]
+    assert len(attached) == 4 and any(b"too <hot> & loud" in data for data in attached)
     assert content["station.pub"] == (station / "keys/station.key.pub").read_bytes()
     if subprocess.run(["which", "unzip"], capture_output=True).returncode == 0:
         assert subprocess.run(["unzip", "-tq", station / "run.zip"], capture_output=True).returncode == 0
@@ -243,7 +245,7 @@ def test_what_was_found_is_in_it(station, tmp_path):
 
 
 def main_log(content):
-    return max((n for n in content if n.startswith("events/")), key=lambda n: len(content[n]))
+    return max((n for n in content if n.endswith(".arrow")), key=lambda n: len(content[n]))
 
 
 @pytest.mark.parametrize("tampering, forge", [(edit, "hashes_made_anew"), (edit, "signed_by_another"), *((t, f) for t in TAMPERINGS for f in ("hashes_as_they_were", "unsigned"))],
@@ -326,7 +328,7 @@ def test_a_changed_statement(station, tmp_path, lie):
 def test_the_run_file_of_another_run(station, tmp_path):
     pack(station, "last", tmp_path / "other.zip")
     content, other = members(station / "run.zip"), members(tmp_path / "other.zip")
-    name, theirs = (next(n for n in c if n.startswith("runs/")) for c in (content, other))
+    name, theirs = (next(n for n in c if n.endswith(".parquet")) for c in (content, other))
     content[name] = other[theirs]
     both_find(station, write(tmp_path / "swapped.zip", content), re.escape(name) + ".*(rows|column|SHA-256)")
     refill(content, "unsigned")
@@ -350,10 +352,10 @@ def test_a_destination_that_leads_elsewhere(station, tmp_path):
     assert run("evidence", "@2", "-o", tmp_path / "run.zip", "-d", tmp_path / "data").returncode == 5
 
 
-@pytest.mark.parametrize("part", ["events/", "runs/", "report.json", "page.html", "station.pub"])
+@pytest.mark.parametrize("part", [".arrow", ".parquet", ".txt", "report.json", "page.html", "station.pub"])
 def test_a_member_that_is_missing_or_added(station, tmp_path, part):
     content = members(station / "run.zip")
-    name = next(n for n in content if n.startswith(part))
+    name = next(n for n in content if n.endswith(part))
     gone = {n: data for n, data in content.items() if n != name}
     both_find(station, write(tmp_path / "gone.zip", gone), "not there|no public key|no file|No such file|holds no run|no envelope")
     added = {**content, "events/2026-01-01/more.arrow": content[main_log(content)]}

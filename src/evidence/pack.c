@@ -5,6 +5,7 @@
 #include "evidence/evidence.h"
 #include "evidence/report.h"
 #include "evidence/statement.h"
+#include "materialize/attachments.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -85,6 +86,25 @@ static int add_file(struct pack *p, struct lt_str name, struct litmus_error *err
     return code;
 }
 
+/* The same content may be attached to several steps. */
+static int add_attachment(void *self, const char *path, struct litmus_error *error) {
+    struct pack *p = self;
+    struct lt_str name = lt_str_of(path + strlen(p->dossier->data_dir) + 1);
+    for (size_t i = 0; i < p->count; i++)
+        if (lt_str_eq(lt_str_of(p->members[i].subject.name), name)) return LITMUS_OK;
+    return add_file(p, name, error);
+}
+
+static int add_attachments(struct pack *p, struct litmus_error *error) {
+    const struct lt_dossier *d = p->dossier;
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lt_buf_addf(&path, "%s/%.*s", d->data_dir, LT_STR_ARG(d->run->destination));
+    int code = path.failed ? no_memory(error) : lt_attachments_each(&d->session, &d->run->run, lt_buf_cstr(&path), add_attachment, p, error);
+    lt_buf_release(&path);
+    return code;
+}
+
 /* Whoever writes it still may write more. */
 static int check_finished(const struct lt_dossier *d, struct litmus_error *error) {
     struct lt_str id = d->run->run.run_id;
@@ -107,6 +127,7 @@ static int collect(struct pack *p, const struct lt_key *key, struct litmus_error
     int code = check_finished(d, error);
     for (size_t i = 0; code == LITMUS_OK && i < d->log_count; i++) code = add_file(p, lt_str_of(d->logs[i].path), error);
     if (code == LITMUS_OK) code = add_file(p, d->run->destination, error);
+    if (code == LITMUS_OK) code = add_attachments(p, error);
     if (key != NULL) lt_key_public_pem(lt_key_public(key), &p->public_key);
     if (key != NULL) lt_key_id(lt_key_public(key), key_id);
     if (code == LITMUS_OK && p->public_key.failed) code = no_memory(error);

@@ -81,3 +81,23 @@ void lt_attachments_check(const struct lt_gathering *session, const struct lt_ru
     lt_buf_release(&from);
     lt_buf_release(&to);
 }
+
+int lt_attachments_each(const struct lt_gathering *session, const struct lt_run *run, const char *run_file,
+                        int (*each)(void *self, const char *path, struct litmus_error *error), void *self, struct litmus_error *error) {
+    struct lt_buf from, to, path;
+    lt_buf_init(&from);
+    lt_buf_init(&to);
+    lt_buf_init(&path);
+    lt_attachments_folder(run_file, &to);
+    int code = to.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
+    for (size_t i = 0; code == LITMUS_OK && i < run->attachment_count; i++) {
+        char name[LT_BLOB_NAME_BYTES];
+        if (!blob_name(run->attachments[i], name)) continue;
+        if (find_original(session, name, &from, NULL) == LITMUS_OK) code = each(self, lt_path_join(&path, lt_buf_cstr(&from), name), error);
+        if (code == LITMUS_OK && lt_blob_check(lt_buf_cstr(&to), name, NULL) == LITMUS_OK) code = each(self, lt_path_join(&path, lt_buf_cstr(&to), name), error);
+    }
+    lt_buf_release(&from);
+    lt_buf_release(&to);
+    lt_buf_release(&path);
+    return code;
+}
