@@ -215,7 +215,7 @@ static bool strike(struct trial *t, const struct task *task, int at, const char 
 }
 
 #ifdef __SANITIZE_ADDRESS__
-enum { CALL_STEP = 4 };
+enum { CALL_STEP = 8 };
 #else
 enum { CALL_STEP = 1 };
 #endif
