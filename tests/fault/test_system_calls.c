@@ -220,10 +220,13 @@ enum { CALL_STEP = 8 };
 enum { CALL_STEP = 1 };
 #endif
 
+/* Of a long task each program strikes a share of the calls, and several run side by side. */
+static int share, shares = 1;
+
 static void strike_all(struct trial *t, const struct task *task) {
     bool soak = getenv("LITMUS_SOAK") != NULL;
-    int at = 1;
-    for (bool hit = true; hit; at += soak ? 1 : CALL_STEP) {
+    int step = soak ? 1 : CALL_STEP, at = 1 + share * step;
+    for (bool hit = true; hit; at += step * shares) {
         char how[16];
         assert_true(at < CALLS_MAX);
         hit = strike(t, task, at, "after");
@@ -297,7 +300,7 @@ static void the_materializer(void **state) {
 
 static void the_daemon(void **state) {
     struct trial *t = *state;
-    struct task task = {"daemon", {t->litmus, "daemon", "--foreground", "--data-dir", t->dir}, 3, work_check};
+    struct task task = {"daemon", {t->litmus, "daemon", "--foreground", "--data-dir", t->dir}, 4, work_check};
     make_pattern(t);
     strike_all(t, &task);
 }
@@ -377,7 +380,8 @@ static void the_importer(void **state) {
 
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "produce") == 0) return produce(argv[2], argv[3]);
-    if (argc == 2) cmocka_set_test_filter(argv[1]); /* one of them; meson.build names each */
+    if (argc >= 2) cmocka_set_test_filter(argv[1]); /* one of them, or its share N of M; meson.build names each */
+    if (argc == 4) share = atoi(argv[2]) - 1, shares = atoi(argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_producer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_materializer, set_up, tear_down),
