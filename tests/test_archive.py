@@ -41,7 +41,7 @@ def logs(data):
 
 
 def content(data):
-    return {path: path.read_bytes() for path in sorted(data.glob("*/*/*"))}
+    return {path: path.read_bytes() for path in sorted(data.glob("*/*/*")) if path.is_file()}
 
 
 def test_young_sessions_stay(data):

@@ -93,7 +93,9 @@ class SideFiles:
         self._documents: dict = {}
 
     def of(self, test_file: str) -> Document | None:
-        """The side file of a test module; None without one. Errors: ConfigError, again at each call."""
+        """The side file of a test module; None without one, and for a test that is no module. Errors: ConfigError, again at each call."""
+        if not test_file.endswith(".py"):
+            return None
         found = self._documents.get(test_file)
         if found is None:
             found = self._documents[test_file] = self._read(os.path.splitext(test_file)[0] + ".yaml")

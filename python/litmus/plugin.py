@@ -104,7 +104,8 @@ def pytest_collection_modifyitems(config, items) -> None:
     in_profile = settings is not None and bool(settings.levels)
     if in_profile:
         _mark(settings, items)
-    files = {os.path.splitext(path)[0] + ".yaml" for path in {str(item.path) for item in items}}
+    modules = {str(item.path) for item in items if item.path.suffix == ".py"}  # a plugin's own tests may be YAML themselves
+    files = {os.path.splitext(path)[0] + ".yaml" for path in modules}
     in_files, markers = in_profile or any(map(os.path.lexists, files)), _marker_names(items)
     if in_files or "limits" in markers or getattr(config, "_litmus_part", None) is not None:
         load("_declared").collect(config, items)
@@ -127,6 +128,9 @@ def _retry_of_config(root: str):
 
     try:
         settings = load("_litmus").config(root)
+    except LitmusError:
+        return None  # who starts the run tells of it; the tests go on
+    try:
         return load("_retry").of_config(settings, os.path.join(folder, "litmus.yaml")) if settings.get("retry") is not None else None
     except LitmusError as exc:
         raise pytest.UsageError(f"litmus: {exc}") from None
