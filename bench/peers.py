@@ -15,7 +15,7 @@ import support
 
 VENV = support.BUILD / "bench-venv"
 REPORTLOG = VENV / "reportlog"  # the plugin alone, to be put on the path of any interpreter
-PINS = ["testerkit==0.6.0", "duckdb==1.5.6"]
+PINS = ["testerkit==0.6.0", "duckdb==1.5.6", "filelock==3.20.0"]  # the last two: what testerkit 0.6.0 was made for
 REPORTLOG_PIN = "pytest-reportlog==1.0.0"
 TESTERKIT = "testerkit 0.6.0"
 REPORTLOG_NAME = "pytest-reportlog 1.0.0"
