@@ -34,6 +34,11 @@ print(duckdb.sql("""
     WHERE record_type = 'step' ORDER BY step_index, vector_index"""))
 PY
 say "And nothing is lost when a process dies: a C test executive, killed in its fourth of ten steps:"
-{ "$OLDPWD/build/dev/example_test_executive" "$demo/data" --die; } 2>/dev/null || echo "(killed)"
+root=$OLDPWD
+run "${CC:-cc}" -std=gnu17 -I"$root/include" "$root/examples/test_executive.c" -L"$root/build/py" -Wl,-rpath,"$root/build/py" -llitmus -o test_executive
+status=0
+{ ./test_executive "$demo/data" --die; } 2>/dev/null || status=$?
+[ "$status" -eq 137 ] || { echo "demo: the executive should have been killed (137), it ended with $status" >&2; exit 1; }
+echo "(killed)"
 litmus materialize --all >/dev/null
 run litmus show last
