@@ -381,7 +381,7 @@ static void the_importer(void **state) {
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "produce") == 0) return produce(argv[2], argv[3]);
     if (argc >= 2) cmocka_set_test_filter(argv[1]); /* one of them, or its share N of M; meson.build names each */
-    if (argc == 4) share = atoi(argv[2]) - 1, shares = atoi(argv[3]);
+    if (argc == 4) share = argv[2][0] - '1', shares = argv[3][0] - '0'; /* a digit each */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_producer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_materializer, set_up, tear_down),
