@@ -8,8 +8,7 @@ import sys
 from typing import Any
 
 from litmus.analysis import analyse, plots, render
-from litmus.errors import LitmusError
-from litmus.exports.__main__ import complain, exit_of, options_of
+from litmus.exports.__main__ import complain, exit_code, options_of
 
 _NUMBERS = ("since", "until", "limit")
 _SCREEN = ("json", "csv", "color", "quiet", "utc", "plot", "force")
@@ -50,18 +49,7 @@ def run(said: dict[str, Any], words: list[str]) -> int:
 def main(words: list[str]) -> int:
     """Does what the words say; gives an exit code."""
     said, arguments = options_of(words)
-    try:
-        return run(said, arguments)
-    except LitmusError as error:
-        return exit_of(error)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        complain(f"cannot write: {error.strerror or error}")
-        return 5
+    return exit_code(lambda: run(said, arguments))
 
 
 if __name__ == "__main__":

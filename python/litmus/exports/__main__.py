@@ -35,10 +35,11 @@ def exit_of(error: LitmusError) -> int:
     return _EXITS.get(error.code, 5)
 
 
-def _list() -> None:
+def _list() -> int:
     for entry in FORMATS.values():
         needs = f"  (pip install 'litmus-recorder[{entry.extra}]')" if entry.extra else ""
         print(f"{entry.name:<10} {entry.extension:<11} {entry.says}{needs}")
+    return 0
 
 
 def _names(store, said: dict, runs: list[str]) -> list[str]:
@@ -80,14 +81,10 @@ def run(said: dict, runs: list[str]) -> int:
     return DAMAGED if missed else 0
 
 
-def main(words: list[str]) -> int:
-    """Does what the words say; gives an exit code."""
-    said, runs = options_of(words)
+def exit_code(work) -> int:
+    """The exit code of a command whose work this is: what it gives, or that of what stopped it, told on stderr."""
     try:
-        if said.get("list"):
-            _list()
-            return 0
-        return run(said, runs)
+        return work()
     except LitmusError as error:
         return exit_of(error)
     except KeyboardInterrupt:
@@ -98,6 +95,12 @@ def main(words: list[str]) -> int:
     except OSError as error:
         complain(f"cannot write: {error.strerror or error}")
         return 5
+
+
+def main(words: list[str]) -> int:
+    """Does what the words say; gives an exit code."""
+    said, runs = options_of(words)
+    return exit_code(_list if said.get("list") else lambda: run(said, runs))
 
 
 if __name__ == "__main__":
