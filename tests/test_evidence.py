@@ -12,12 +12,12 @@ import struct
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from test_cli import ok, record, run
-
-pa = pytest.importorskip("pyarrow")
-ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
 
 CHECKER = pathlib.Path(__file__).resolve().parent.parent / "examples/check_evidence.py"
 sys.path.insert(0, str(CHECKER.parent))
@@ -254,7 +254,6 @@ def test_a_key_is_never_replaced(tmp_path):
 
 def test_a_key_is_read_by_others(tmp_path):
     """OpenSSL reads both halves, and the fingerprint is what everybody computes."""
-    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
     key = tmp_path / "station.key"
     fingerprint = ok("keygen", "--key", key).split()[0]
     private = serialization.load_pem_private_key(key.read_bytes(), None)

@@ -21,14 +21,13 @@ import sys
 import zipfile
 from unittest import mock
 
+import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from test_cli import LITMUS, environment, ok, record, run
 from test_evidence import Log, TAMPERINGS, check_evidence, edit
-
-pa = pytest.importorskip("pyarrow")
-ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
-serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
 
 SUITE = """
     import pytest
