@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import sqlite3
 import sys
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from test_cli import ok, run  # noqa: E402
+from test_cli import bench, copy, data, ok, run  # noqa: E402, F401
 from test_sql import HISTORY, ask, put  # noqa: E402
 
 
@@ -61,3 +62,41 @@ def test_a_catalog_that_is_not_ours_is_made_anew(history, harm):
         with sqlite3.connect(path) as con:
             con.execute("PRAGMA user_version = 999" if harm == "of another version" else "DROP TABLE runs")
     assert listed(history) == right
+
+
+# ---- litmus verify holds it against the files
+
+
+@pytest.fixture
+def recorded(copy):
+    """The folders were left alone long enough for the catalog to take them as they are."""
+    for folder in [*copy.glob("runs/*"), *copy.glob("events/*")]:
+        os.utime(folder, (1, 1))
+    assert run("verify", "--all", "-d", copy).stdout == ""
+    return copy
+
+
+HARMS = {
+    "UPDATE runs SET outcome = 'nonsense' WHERE outcome = 'failed'": "says outcome 'nonsense', the file 'failed'",
+    "UPDATE runs SET planned = 7": "says planned 7, the file 5",
+    "DELETE FROM runs": "has no row for it",
+    "INSERT INTO runs (path, run_id) VALUES ('runs/2026-01-01/no.parquet', 'ffffffff-0000-4000-8000-000000000000')": "lists it, and knows no file of it",
+    "DELETE FROM files": "lists it, and knows no file of it",
+    "DELETE FROM files; DELETE FROM runs": "does not know it",
+    "DELETE FROM logs": "does not know it",
+    "DROP TABLE dirs": "lacks tables",
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_verify_holds_the_catalog_against_the_run_files(recorded, harm):
+    with sqlite3.connect(recorded / "catalog.sqlite") as con:
+        con.executescript(harm)
+    done = run("verify", "--all", "-d", recorded, "--json")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    if harm.startswith("DROP"):  # whoever asks first makes it anew
+        assert done.returncode == 0 and len(found) == 1
+        return
+    assert done.returncode == 1 and any(HARMS[harm] in (f["finding"] or "") for f in found), done.stdout
+    ok("reindex", "-d", recorded)
+    assert run("verify", "--all", "-d", recorded).stdout == ""

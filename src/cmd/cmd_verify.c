@@ -31,6 +31,11 @@ static void print_finding(void *self, const char *path, int64_t offset, const ch
     lt_buf_release(&line);
 }
 
+static void tell_finding(void *self, enum lt_finding_kind kind, const char *path, int64_t offset, const char *text) {
+    (void)kind;
+    print_finding(self, path, offset, text);
+}
+
 static void add_log_text(const struct lt_proved_log *log, const char *chain, struct lt_buf *line) {
     lt_show_str(line, lt_str_of(log->path));
     lt_buf_addf(line, "  %lld events, chain %.16s, ", (long long)log->head.rows, chain);
@@ -98,9 +103,9 @@ static int verify_one(struct lt_cli *cli, struct lt_proof *proof) {
     if (run.session_id[0] != '\0') (void)!lt_log_find(lt_buf_cstr(&cli->data_dir), run.session_id, &logs, NULL);
     size_t count = logs.count;
     lt_log_list_release(&logs);
-    if (count == 0) lt_proof_finding(proof, run.path, -1, "there is no log of its session to hold it against");
+    if (count == 0) lt_proof_finding(proof, LT_FINDING_FOREIGN, run.path, -1, "there is no log of its session to hold it against");
     else if (lt_proof_session(proof, run.session_id, run.run_id[0] == '\0' ? NULL : run.run_id, &error) != LITMUS_OK)
-        lt_proof_finding(proof, run.session_id, -1, "%s", error.text);
+        lt_proof_finding(proof, LT_FINDING_LOG, run.session_id, -1, "%s", error.text);
     return EXIT_OK;
 }
 
@@ -167,7 +172,7 @@ int lt_cmd_verify(struct lt_cli *cli) {
     if (exit != EXIT_OK) return exit;
     exit = lt_cli_keyring(cli, &keys);
     struct lt_proof_options options = {.data_dir = lt_buf_cstr(&cli->data_dir), .keys = &keys, .want_signed = cli->want_signed,
-                                       .finding = print_finding, .log = print_log, .self = cli};
+                                       .finding = tell_finding, .log = print_log, .self = cli};
     lt_proof_init(&proof, &options);
     if (exit == EXIT_OK && cli->all) exit = lt_proof_all(&proof, cli->query, &error) == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
     else if (exit == EXIT_OK) exit = verify_one(cli, &proof);

@@ -13,7 +13,8 @@ static const char *relative(struct lt_dossier *d, const char *path) {
     return own.p == NULL ? "" : own.p;
 }
 
-static void take_finding(void *self, const char *path, int64_t offset, const char *text) {
+static void take_finding(void *self, enum lt_finding_kind kind, const char *path, int64_t offset, const char *text) {
+    (void)kind;
     struct lt_dossier *d = self;
     struct lt_dossier_finding *grown = lt_grow_list(d->findings, d->finding_count, &d->finding_capacity, sizeof *grown);
     d->failed |= grown == NULL;

@@ -30,7 +30,7 @@ static bool name_difference(struct lt_proof *v, const char *path, int64_t offset
     lt_buf_init(&a);
     lt_buf_init(&b);
     if (lt_table_rows(file) != lt_table_rows(log)) {
-        lt_proof_finding(v, path, offset, "has %lld rows, the log gives %lld", (long long)lt_table_rows(file), (long long)lt_table_rows(log));
+        lt_proof_finding(v, LT_FINDING_RUN_FILE, path, offset, "has %lld rows, the log gives %lld", (long long)lt_table_rows(file), (long long)lt_table_rows(log));
         found = true;
     }
     for (int64_t row = 0; !found && row < lt_table_rows(log); row++) {
@@ -41,7 +41,7 @@ static bool name_difference(struct lt_proof *v, const char *path, int64_t offset
             add_cell(&b, log, c, row);
             if (strcmp(lt_buf_cstr(&a), lt_buf_cstr(&b)) == 0) continue;
             struct lt_str step = lt_table_str(log, lt_table_find(log, "step_path"), row), kind = lt_table_str(log, lt_table_find(log, "record_type"), row);
-            lt_proof_finding(v, path, offset, "row %lld (%.*s%s%.*s), column %s: the file has %s, the log gives %s", (long long)row, LT_STR_ARG(kind), step.n > 0 ? " " : "",
+            lt_proof_finding(v, LT_FINDING_RUN_FILE, path, offset, "row %lld (%.*s%s%.*s), column %s: the file has %s, the log gives %s", (long long)row, LT_STR_ARG(kind), step.n > 0 ? " " : "",
                     LT_STR_ARG(step), lt_table_name(log, c), lt_buf_cstr(&a), lt_buf_cstr(&b));
             found = true;
         }
@@ -65,11 +65,11 @@ static int explain(struct lt_proof *v, const char *path, const struct lt_run *ru
     lt_table_init(&log);
     int code = LITMUS_OK;
     if (lt_parquet_read(path, NULL, 0, &file, &why) != LITMUS_OK) {
-        lt_proof_finding(v, path, offset, "%s; litmus rebuild makes it anew", why.text);
+        lt_proof_finding(v, LT_FINDING_RUN_FILE, path, offset, "%s; litmus rebuild makes it anew", why.text);
     } else {
         code = lt_rows_build(run, &log, error);
         if (code == LITMUS_OK && !name_difference(v, path, offset, &file, &log))
-            lt_proof_finding(v, path, offset, "its rows are right, but its bytes are not those that this version (%s) writes; litmus rebuild makes it anew", litmus_version());
+            lt_proof_finding(v, LT_FINDING_RUN_FILE, path, offset, "its rows are right, but its bytes are not those that this version (%s) writes; litmus rebuild makes it anew", litmus_version());
     }
     lt_table_release(&file);
     lt_table_release(&log);
@@ -83,7 +83,7 @@ struct attached {
 
 static void tell_attachment(void *self, const char *what) {
     const struct attached *a = self;
-    lt_proof_finding(a->v, a->path, -1, "attachment: %s", what);
+    lt_proof_finding(a->v, LT_FINDING_ATTACHMENT, a->path, -1, "attachment: %s", what);
 }
 
 static int check_file(struct lt_proof *v, const struct lt_gathering *session, const struct lt_gathered_run *run, struct litmus_error *error) {
@@ -91,7 +91,7 @@ static int check_file(struct lt_proof *v, const struct lt_gathering *session, co
     if (!lt_destination_usable(run->destination)) {
         struct lt_str said = run->destination.p == NULL ? LT_STR("nowhere") : run->destination;
         if (said.n > NAME_BYTES_MAX) said.n = NAME_BYTES_MAX;
-        lt_proof_finding(v, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s: its file is said to be %.*s, which is no path below runs/",
+        lt_proof_finding(v, LT_FINDING_LOG, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s: its file is said to be %.*s, which is no path below runs/",
                          LT_STR_ARG(run->run.run_id), LT_STR_ARG(said));
         return LITMUS_OK;
     }
@@ -103,7 +103,7 @@ static int check_file(struct lt_proof *v, const struct lt_gathering *session, co
     lt_buf_clear(&v->file);
     lt_buf_clear(&v->expected);
     if (lt_io_read_file(path, FILE_BYTES_MAX, &v->file, &why) != LITMUS_OK) {
-        lt_proof_finding(v, path, -1, "%s; litmus rebuild makes it anew", why.text);
+        lt_proof_finding(v, LT_FINDING_RUN_FILE, path, -1, "%s; litmus rebuild makes it anew", why.text);
         return LITMUS_OK;
     }
     int code = lt_run_encode(&run->run, &v->expected, error);
@@ -120,7 +120,7 @@ int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_err
         const struct lt_gathered_run *run = session.runs[i];
         if (run->materialized) code = check_file(v, &session, run, error);
         else if (run->run.has_started && (run->run.has_ended || !run->producer_alive))
-            lt_proof_finding(v, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s has no file; litmus materialize writes it", LT_STR_ARG(run->run.run_id));
+            lt_proof_finding(v, LT_FINDING_UNFINISHED, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s has no file; litmus materialize writes it", LT_STR_ARG(run->run.run_id));
     }
     lt_gathering_release(&session);
     return code;

@@ -29,12 +29,12 @@ static void check_end(struct log *log, const struct litmus_error *error) {
     struct lt_proof *proof = log->proof;
     const char *path = log->result.path;
     int64_t at = lt_log_reader_offset(log->reader);
-    if (log->result.end == LT_LOG_FAILED) lt_proof_finding(proof, path, -1, "%s", error->text);
+    if (log->result.end == LT_LOG_FAILED) lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "%s", error->text);
     else if (log->result.end == LT_LOG_SEALED || lt_log_is_live(path)) return;
     else if (at == 0 && is_empty(path)) return; /* whoever made it died before it wrote: there is nothing to seal */
     else if (log->result.end == LT_LOG_TORN)
-        lt_proof_finding(proof, path, at, "ends inside an event: its producer died; litmus materialize cuts that off and keeps it as evidence");
-    else lt_proof_finding(proof, path, at, "is not sealed: its producer died; litmus materialize finishes it");
+        lt_proof_finding(proof, LT_FINDING_UNFINISHED, path, at, "ends inside an event: its producer died; litmus materialize cuts that off and keeps it as evidence");
+    else lt_proof_finding(proof, LT_FINDING_UNFINISHED, path, at, "is not sealed: its producer died; litmus materialize finishes it");
 }
 
 static enum lt_signature worth_of(const struct lt_seal *seal, const struct lt_keyring *keys) {
@@ -53,17 +53,19 @@ static void check_seal(struct log *log) {
     r->by_recovery = seal.is_signed && seal.by_recovery;
     if (seal.is_signed) lt_key_id(seal.public_key, r->key_id);
     if (r->signature == LT_SIGNATURE_WRONG)
-        lt_proof_finding(proof, r->path, at, "key %s did not sign this end, of %lld events: events were changed, added or cut off after it was signed", r->key_id,
+        lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at,
+                         "key %s did not sign this end, of %lld events: events were changed, added or cut off after it was signed", r->key_id,
                          (long long)r->head.rows);
     else if (r->signature == LT_SIGNATURE_UNKNOWN && proof->options.keys->count > 0)
-        lt_proof_finding(proof, r->path, at, "is signed by key %s, which is not known here: if it is a station of yours, put its .pub beside your key or name it with --key",
+        lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at,
+                         "is signed by key %s, which is not known here: if it is a station of yours, put its .pub beside your key or name it with --key",
                          r->key_id);
     else if (r->signature == LT_SIGNATURE_NONE && log->wanted_key[0] != '\0')
-        lt_proof_finding(proof, r->path, at, "is not signed, but its session was to be signed by key %s", log->wanted_key);
+        lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at, "is not signed, but its session was to be signed by key %s", log->wanted_key);
     else if (r->signature == LT_SIGNATURE_NONE && proof->options.want_signed)
-        lt_proof_finding(proof, r->path, at, "is not signed");
+        lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at, "is not signed");
     else if (!log->broken && !lt_log_reader_chain_ok(log->reader))
-        lt_proof_finding(proof, r->path, -1, "the bytes behind the last event are not those that were written");
+        lt_proof_finding(proof, LT_FINDING_CHAIN, r->path, -1, "the bytes behind the last event are not those that were written");
 }
 
 static void look_at_event(struct log *log, const struct lt_row *row, int64_t offset) {
@@ -83,7 +85,8 @@ static void check_events(struct log *log, struct litmus_error *error) {
     while ((log->result.end = lt_log_next(log->reader, &row, error)) == LT_LOG_EVENT || log->result.end == LT_LOG_DAMAGED) {
         if (log->result.end == LT_LOG_DAMAGED) {
             struct lt_log_damage damage = lt_log_reader_damage(log->reader);
-            lt_proof_finding(log->proof, log->result.path, damage.offset, "%lld bytes are damaged: %s", (long long)damage.bytes, damage.what == NULL ? "no event" : damage.what);
+            lt_proof_finding(log->proof, LT_FINDING_LOG, log->result.path, damage.offset,
+                             "%lld bytes are damaged: %s", (long long)damage.bytes, damage.what == NULL ? "no event" : damage.what);
             log->broken = true;
             continue;
         }
@@ -92,7 +95,8 @@ static void check_events(struct log *log, struct litmus_error *error) {
         int64_t offset = lt_log_reader_row_offset(log->reader);
         look_at_event(log, &row, offset);
         if (log->broken || lt_log_reader_chain_ok(log->reader)) continue;
-        lt_proof_finding(log->proof, log->result.path, offset, "the chain breaks at event %lld, id %.*s, %.*s: it or what came before it was changed, removed or moved",
+        lt_proof_finding(log->proof, LT_FINDING_CHAIN, log->result.path, offset,
+                         "the chain breaks at event %lld, id %.*s, %.*s: it or what came before it was changed, removed or moved",
                          (long long)log->result.head.rows, LT_STR_ARG(row.id), LT_STR_ARG(row.event_type));
         log->broken = true;
     }
@@ -107,7 +111,7 @@ void lt_proof_log(struct lt_proof *proof, const char *path) {
     if (own.p != NULL) (void)lt_map_put(&proof->read, own, 0, 1);
     proof->logs++;
     if (lt_log_reader_open(path, &log.reader, &error) != LITMUS_OK) {
-        lt_proof_finding(proof, path, -1, "%s", error.text);
+        lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "%s", error.text);
         return;
     }
     lt_log_reader_check_chain(log.reader);

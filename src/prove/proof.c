@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "prove/proof.h"
 
+#include "query/catalog.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void lt_proof_init(struct lt_proof *proof, const struct lt_proof_options *options) {
     *proof = (struct lt_proof){.options = *options};
@@ -26,7 +29,7 @@ void lt_proof_release(struct lt_proof *proof) {
     lt_arena_release(&proof->arena);
 }
 
-void lt_proof_finding(struct lt_proof *proof, const char *path, int64_t offset, const char *format, ...) {
+void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const char *format, ...) {
     char what[1024];
     va_list args;
     va_start(args, format);
@@ -37,7 +40,7 @@ void lt_proof_finding(struct lt_proof *proof, const char *path, int64_t offset, 
     if (own.p != NULL) (void)lt_map_put(&proof->told, own, 0, 1);
     size_t n = strlen(path);
     const char *text = n > 0 && strncmp(what, path, n) == 0 && what[n] == ' ' ? what + n + 1 : what; /* named already */
-    proof->options.finding(proof->options.self, path, offset, text);
+    proof->options.finding(proof->options.self, kind, path, offset, text);
 }
 
 int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
@@ -54,7 +57,7 @@ int lt_proof_session(struct lt_proof *proof, const char *session_id, const char 
 /* ---- everything ---- */
 static void check_session(void *self, const char *session_id) {
     struct litmus_error error = {0};
-    if (lt_proof_session(self, session_id, NULL, &error) != LITMUS_OK) lt_proof_finding(self, session_id, -1, "%s", error.text);
+    if (lt_proof_session(self, session_id, NULL, &error) != LITMUS_OK) lt_proof_finding(self, LT_FINDING_LOG, session_id, -1, "%s", error.text);
 }
 
 static void check_orphan(struct lt_proof *proof, const struct lt_table *runs, int64_t row) {
@@ -65,13 +68,13 @@ static void check_orphan(struct lt_proof *proof, const struct lt_table *runs, in
     bool known = session[0] != '\0' && lt_log_find(proof->options.data_dir, session, &list, NULL) == LITMUS_OK && list.count > 0;
     lt_log_list_release(&list);
     struct lt_str own = known || path.p == NULL ? LT_STR_NULL : lt_arena_str(&proof->arena, path);
-    if (own.p != NULL) lt_proof_finding(proof, own.p, -1, "there is no log of its session to hold it against");
+    if (own.p != NULL && access(own.p, F_OK) == 0) lt_proof_finding(proof, LT_FINDING_FOREIGN, own.p, -1, "there is no log of its session to hold it against");
 }
 
 static bool tell_damaged(void *self, const char *path, const char *reason) {
     struct lt_proof *proof = self;
     const char *whole = lt_path_join(&proof->path, proof->options.data_dir, path);
-    if (lt_map_get(&proof->told, lt_str_of(whole), 0) == LT_MAP_NONE) lt_proof_finding(proof, whole, -1, "%s", reason);
+    if (lt_map_get(&proof->told, lt_str_of(whole), 0) == LT_MAP_NONE) lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "%s", reason);
     return true;
 }
 
@@ -87,14 +90,31 @@ static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
         int64_t before = proof->findings;
         lt_proof_log(proof, path);
         bool named = list.files[i].session[0] != '\0'; /* made since the sessions were listed, or by whoever died before he wrote */
-        if (proof->findings == before && !named) lt_proof_finding(proof, path, -1, "is no log: it has no session; move it elsewhere");
+        if (proof->findings == before && !named) lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "is no log: it has no session; move it elsewhere");
     }
     lt_log_list_release(&list);
     return LITMUS_OK;
 }
 
 static void tell_link(void *self, const char *path, const char *text) {
-    lt_proof_finding(self, path, -1, "%s", text);
+    lt_proof_finding(self, LT_FINDING_LINK, path, -1, "%s", text);
+}
+
+/* What is said of a file already is not said again by its row. */
+static void tell_catalog(void *self, const char *path, const char *what) {
+    struct lt_proof *proof = self;
+    const char *whole = path[0] == '/' ? path : lt_path_join(&proof->path, proof->options.data_dir, path);
+    if (whole == path) lt_proof_finding(proof, LT_FINDING_CATALOG, path, -1, "%s; litmus reindex makes it anew", what);
+    else if (lt_map_get(&proof->told, lt_str_of(whole), 0) == LT_MAP_NONE)
+        lt_proof_finding(proof, LT_FINDING_CATALOG, whole, -1, "the catalog %s; litmus reindex makes it anew", what);
+}
+
+static int check_catalog(struct lt_proof *proof, struct litmus_error *error) {
+    struct lt_catalog *truth = NULL;
+    int code = lt_catalog_open_memory(proof->options.data_dir, &truth, error);
+    if (code == LITMUS_OK) code = lt_catalog_check(truth, tell_catalog, proof, error);
+    lt_catalog_free(truth);
+    return code;
 }
 
 int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error) {
@@ -109,5 +129,6 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     if (code != LITMUS_OK) return code;
     for (int64_t row = 0; row < lt_table_rows(&runs); row++) check_orphan(proof, &runs, row);
     lt_table_release(&runs);
-    return lt_query_damaged(query, tell_damaged, proof, error);
+    code = lt_query_damaged(query, tell_damaged, proof, error);
+    return code == LITMUS_OK ? check_catalog(proof, error) : code;
 }

@@ -22,6 +22,19 @@ enum lt_signature {
 };
 extern const char *const lt_signature_words[]; /* "none", "known", "unknown", "wrong" */
 
+/* What a finding is about: who mends needs to know. */
+enum lt_finding_kind {
+    LT_FINDING_LOG,        /* a log is damaged, no log, or cannot be read */
+    LT_FINDING_CHAIN,      /* events were changed, added, moved or removed */
+    LT_FINDING_SIGNATURE,  /* who vouches for a log is not who should */
+    LT_FINDING_LINK,       /* a log that another one names is not there as it was */
+    LT_FINDING_UNFINISHED, /* a dead producer's log is not sealed, or its run has no file yet */
+    LT_FINDING_RUN_FILE,   /* a run file is missing, or is not what its log folds to */
+    LT_FINDING_ATTACHMENT, /* an attachment is missing or changed */
+    LT_FINDING_FOREIGN,    /* a run file that no log accounts for */
+    LT_FINDING_CATALOG,    /* the catalog says something else than the files */
+};
+
 /* A log that was looked at. */
 struct lt_proved_log {
     const char *path;
@@ -39,7 +52,7 @@ struct lt_proof_options {
     const struct lt_keyring *keys; /* with none in it, an unknown key is told of, but is no finding */
     bool want_signed;              /* a log that nobody signed is a finding */
     /* `offset` below 0: the file as a whole. Texts are borrowed for the call. */
-    void (*finding)(void *self, const char *path, int64_t offset, const char *text);
+    void (*finding)(void *self, enum lt_finding_kind kind, const char *path, int64_t offset, const char *text);
     void (*log)(void *self, const struct lt_proved_log *log); /* NULL: not told */
     void *self;
 };
@@ -67,7 +80,8 @@ int lt_proof_session(struct lt_proof *proof, const char *session_id, const char 
 int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error);
 
 /* ---- between the files of this folder ---- */
-void lt_proof_finding(struct lt_proof *proof, const char *path, int64_t offset, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 void lt_proof_log(struct lt_proof *proof, const char *path);
 int lt_proof_files(struct lt_proof *proof, const char *session_id, struct litmus_error *error);
 

@@ -229,7 +229,7 @@ static void copy_from_file(struct lt_catalog *c) {
 }
 
 static int open_memory(struct lt_catalog *c, bool copy, struct litmus_error *error) {
-    int rc = sqlite3_open_v2(":memory:", &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(":memory:", &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
     if (rc != SQLITE_OK) return fail_sql(c, rc, error);
     c->in_memory = true;
     if (copy) copy_from_file(c);
@@ -259,7 +259,7 @@ static int open_any(struct lt_catalog *c, struct litmus_error *error) {
     return open_memory(c, code != LITMUS_EDAMAGED, error);
 }
 
-int lt_catalog_open(const char *data_dir, struct lt_catalog **out, struct litmus_error *error) {
+static int open_catalog(const char *data_dir, int (*open)(struct lt_catalog *c, struct litmus_error *error), struct lt_catalog **out, struct litmus_error *error) {
     *out = NULL;
     size_t n = strlen(data_dir);
     struct lt_catalog *c = calloc(1, sizeof *c);
@@ -272,10 +272,22 @@ int lt_catalog_open(const char *data_dir, struct lt_catalog **out, struct litmus
         return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the catalog");
     }
     snprintf(c->path, n + sizeof "/catalog.sqlite", "%s/catalog.sqlite", data_dir);
-    int code = open_any(c, error);
+    int code = open(c, error);
     if (code == LITMUS_OK) *out = c;
     else lt_catalog_free(c);
     return code;
+}
+
+int lt_catalog_open(const char *data_dir, struct lt_catalog **out, struct litmus_error *error) {
+    return open_catalog(data_dir, open_any, out, error);
+}
+
+static int open_empty(struct lt_catalog *c, struct litmus_error *error) {
+    return open_memory(c, false, error);
+}
+
+int lt_catalog_open_memory(const char *data_dir, struct lt_catalog **out, struct litmus_error *error) {
+    return open_catalog(data_dir, open_empty, out, error);
 }
 
 void lt_catalog_free(struct lt_catalog *c) {
@@ -291,6 +303,10 @@ void lt_catalog_free(struct lt_catalog *c) {
 
 const char *lt_store_data_dir(const struct lt_catalog *c) {
     return c->data_dir;
+}
+
+struct sqlite3 *lt_store_database(const struct lt_catalog *c) {
+    return c->db;
 }
 
 int lt_store_reset(struct lt_catalog *c, struct litmus_error *error) {

@@ -38,6 +38,8 @@ extern const size_t lt_summary_column_count;
 int lt_summary_of(const struct lt_table *rows, struct lt_str file_path, struct lt_summary *out, struct litmus_error *error);
 
 int lt_catalog_open(const char *data_dir, struct lt_catalog **out, struct litmus_error *error);
+/* One that is in memory alone and knows nothing yet: what it answers comes from the files, and nothing is written. ENOMEM. */
+int lt_catalog_open_memory(const char *data_dir, struct lt_catalog **out, struct litmus_error *error);
 void lt_catalog_free(struct lt_catalog *catalog);
 /* Adds or replaces a run (by its file_path, which must be set). `size`, `mtime_ns` of the file as the ledger keeps them. */
 int lt_catalog_put(struct lt_catalog *catalog, const struct lt_summary *run, int64_t size, int64_t mtime_ns, struct litmus_error *error);
@@ -56,6 +58,9 @@ struct lt_catalog_progress {
     void *self;
 };
 int lt_catalog_rebuild(struct lt_catalog *catalog, struct lt_catalog_progress *progress, struct litmus_error *error);
+/* Holds the catalog's file against `truth`, one in memory, and changes neither: gives each file (relative to the data_dir) of which it says
+ * something else, or its own path when it cannot be read. None is fine. Errors: as lt_catalog_refresh. catalog_check.c. */
+int lt_catalog_check(struct lt_catalog *truth, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error);
 
 
 /* ---- for query.c ---- */

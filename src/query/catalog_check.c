@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog_check.c - does the catalog's file say what the run files say? They are all read into a catalog in memory,
+ * and the two are held against each other. What the next look into the folders would notice is no finding: a file
+ * or a folder that changed since counts only when the ledger takes it for unchanged.
+ */
+#include "base/io.h"
+#include "query/catalog.h"
+#include "query/catalog_sql.h"
+#include "query/catalog_store.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DIFFERS(name) " WHEN m." #name " IS NOT d." #name " THEN 'says " #name " ' || quote(d." #name ") || ', the file ' || quote(m." #name ")"
+/* The ledger has the very file that was read. */
+#define SAME_FILE                                                                                                                                \
+    " FROM main.files mf JOIN disk.files df ON df.dir = mf.dir AND df.name = mf.name AND df.size = mf.size AND df.mtime_ns = mf.mtime_ns"         \
+    " JOIN main.runs m ON m.path = mf.dir || '/' || mf.name LEFT JOIN disk.runs d ON d.path = m.path WHERE what IS NOT NULL"
+/* The ledgers agree that this folder's names are all known. */
+#define SAME_FOLDER(ledger) " JOIN main.dirs md ON md.path = " ledger ".dir JOIN disk.dirs dd ON dd.path = md.path AND dd.mtime_ns = md.mtime_ns AND md.mtime_ns <> 0 "
+#define ONLY_IN(here, there, table, what)                                                                                                        \
+    "SELECT f.dir || '/' || f.name, '" what "' FROM " here "." table " f" SAME_FOLDER("f")                                                       \
+    "WHERE NOT EXISTS (SELECT 1 FROM " there "." table " o WHERE o.dir = f.dir AND o.name = f.name)"
+
+/* Each gives (path, what). `main` is what the files say, `disk` the catalog. */
+static const char *const questions[] = {
+    "SELECT m.path, CASE WHEN d.path IS NULL THEN 'has no row for it'" LT_SUMMARY_TEXTS(DIFFERS) " END AS what" SAME_FILE,
+    "SELECT m.path, CASE" LT_SUMMARY_TIMES(DIFFERS) LT_SUMMARY_COUNTS(DIFFERS) " END AS what" SAME_FILE " AND d.path IS NOT NULL",
+    "SELECT path, 'lists it, and knows no file of it' FROM (SELECT path FROM disk.runs EXCEPT SELECT dir || '/' || name FROM disk.files WHERE status = 'ok')",
+    "SELECT f.dir || '/' || f.name, 'has it as it was before it was changed in its place' FROM main.files f" SAME_FOLDER("f")
+    "JOIN disk.files o ON o.dir = f.dir AND o.name = f.name AND (o.size <> f.size OR o.mtime_ns <> f.mtime_ns)",
+    ONLY_IN("main", "disk", "files", "does not know it"),
+    ONLY_IN("disk", "main", "files", "has it, and it is gone"),
+    ONLY_IN("main", "disk", "logs", "does not know it"),
+    ONLY_IN("disk", "main", "logs", "has it, and it is gone"),
+};
+
+struct check {
+    sqlite3 *db;
+    const char *file; /* the catalog's */
+    void (*each)(void *self, const char *path, const char *what);
+    void *self;
+};
+
+static void tell_file(const struct check *c, const char *what) {
+    c->each(c->self, c->file, what);
+}
+
+/* true: the rows of the answer are all told. false: the catalog cannot be read so. */
+static bool ask(const struct check *c, const char *sql) {
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(c->db, sql, -1, &s, NULL);
+    while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+        rc = sqlite3_step(s);
+        const char *path = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : NULL, *what = path == NULL ? NULL : (const char *)sqlite3_column_text(s, 1);
+        if (what != NULL) c->each(c->self, path, what);
+    }
+    sqlite3_finalize(s);
+    return rc == SQLITE_DONE;
+}
+
+static bool says(const struct check *c, const char *pragma, const char *want) {
+    sqlite3_stmt *s = NULL;
+    const char *text = NULL;
+    if (sqlite3_prepare_v2(c->db, pragma, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW) text = (const char *)sqlite3_column_text(s, 0);
+    bool same = text != NULL && strcmp(text, want) == 0;
+    sqlite3_finalize(s);
+    return same;
+}
+
+/* As it is, without a lock or a file of ours beside it; with a journal beside it only together with that. */
+static bool attach(const struct check *c) {
+    struct lt_buf text;
+    lt_buf_init(&text);
+    lt_buf_addf(&text, "%s-wal", c->file);
+    const char *how = access(lt_buf_cstr(&text), F_OK) == 0 ? "mode=ro" : "immutable=1";
+    lt_buf_clear(&text);
+    lt_buf_add_text(&text, "file:");
+    for (const char *p = c->file; *p != '\0'; p++) {
+        if (strchr("%?#", *p) != NULL) lt_buf_addf(&text, "%%%02x", (unsigned char)*p);
+        else lt_buf_add_char(&text, *p);
+    }
+    lt_buf_addf(&text, "?%s", how);
+    sqlite3_stmt *s = NULL;
+    bool done = !text.failed && sqlite3_prepare_v2(c->db, "ATTACH ? AS disk", -1, &s, NULL) == SQLITE_OK &&
+                sqlite3_bind_text(s, 1, lt_buf_cstr(&text), -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(s) == SQLITE_DONE;
+    sqlite3_finalize(s);
+    lt_buf_release(&text);
+    return done;
+}
+
+static void compare(const struct check *c) {
+    if (!attach(c) || !says(c, "PRAGMA disk.integrity_check(1)", "ok")) tell_file(c, "is damaged, or no database");
+    else if (!says(c, "PRAGMA disk.application_id", LT_CATALOG_APPLICATION_ID)) tell_file(c, "is a database of something else");
+    else if (!says(c, "PRAGMA disk.user_version", LT_CATALOG_VERSION)) tell_file(c, "is of another version of litmus");
+    else
+        for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++)
+            if (!ask(c, questions[i])) {
+                tell_file(c, "lacks tables, or they are damaged");
+                return;
+            }
+}
+
+int lt_catalog_check(struct lt_catalog *truth, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
+    struct stat st;
+    struct lt_buf file;
+    lt_buf_init(&file);
+    struct check c = {.db = lt_store_database(truth), .file = lt_path_join(&file, lt_store_data_dir(truth), "catalog.sqlite"), .each = each, .self = self};
+    int code = file.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_catalog_refresh(truth, error);
+    if (code == LITMUS_OK && lstat(c.file, &st) == 0 && !S_ISREG(st.st_mode)) tell_file(&c, "is no file");
+    else if (code == LITMUS_OK && lstat(c.file, &st) == 0 && st.st_size > 0) compare(&c);
+    (void)!sqlite3_exec(c.db, "DETACH disk", NULL, NULL, NULL);
+    lt_buf_release(&file);
+    return code;
+}
