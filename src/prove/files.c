@@ -41,7 +41,8 @@ static bool name_difference(struct lt_proof *v, const char *path, int64_t offset
             add_cell(&b, log, c, row);
             if (strcmp(lt_buf_cstr(&a), lt_buf_cstr(&b)) == 0) continue;
             struct lt_str step = lt_table_str(log, lt_table_find(log, "step_path"), row), kind = lt_table_str(log, lt_table_find(log, "record_type"), row);
-            lt_proof_finding(v, LT_FINDING_RUN_FILE, path, offset, "row %lld (%.*s%s%.*s), column %s: the file has %s, the log gives %s", (long long)row, LT_STR_ARG(kind), step.n > 0 ? " " : "",
+            lt_proof_finding(v, LT_FINDING_RUN_FILE, path, offset,
+                             "row %lld (%.*s%s%.*s), column %s: the file has %s, the log gives %s", (long long)row, LT_STR_ARG(kind), step.n > 0 ? " " : "",
                     LT_STR_ARG(step), lt_table_name(log, c), lt_buf_cstr(&a), lt_buf_cstr(&b));
             found = true;
         }
@@ -69,7 +70,8 @@ static int explain(struct lt_proof *v, const char *path, const struct lt_run *ru
     } else {
         code = lt_rows_build(run, &log, error);
         if (code == LITMUS_OK && !name_difference(v, path, offset, &file, &log))
-            lt_proof_finding(v, LT_FINDING_RUN_FILE, path, offset, "its rows are right, but its bytes are not those that this version (%s) writes; litmus rebuild makes it anew", litmus_version());
+            lt_proof_finding(v, LT_FINDING_RUN_FILE, path, offset,
+                             "its rows are right, but its bytes are not those that this version (%s) writes; litmus rebuild makes it anew", litmus_version());
     }
     lt_table_release(&file);
     lt_table_release(&log);
@@ -120,7 +122,8 @@ int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_err
         const struct lt_gathered_run *run = session.runs[i];
         if (run->materialized) code = check_file(v, &session, run, error);
         else if (run->run.has_started && (run->run.has_ended || !run->producer_alive))
-            lt_proof_finding(v, LT_FINDING_UNFINISHED, run->owner_log.p == NULL ? "" : run->owner_log.p, -1, "run %.*s has no file; litmus materialize writes it", LT_STR_ARG(run->run.run_id));
+            lt_proof_finding(v, LT_FINDING_UNFINISHED, run->owner_log.p == NULL ? "" : run->owner_log.p, -1,
+                             "run %.*s has no file; litmus materialize writes it", LT_STR_ARG(run->run.run_id));
     }
     lt_gathering_release(&session);
     return code;
