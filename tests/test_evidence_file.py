@@ -21,7 +21,6 @@ import sys
 import zipfile
 from unittest import mock
 
-import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519

@@ -269,7 +269,7 @@ def custom(**values) -> None:
         if isinstance(value, str):
             _check_text(f"metadata {name}", value)
     if running:
-        running[-1].owner.part.emit("run.metadata", {"custom_metadata": load("_recorder").plain_map(values)})
+        running[-1].owner.part.emit("run.metadata", {"custom_metadata": load("_plain").plain_map(values)})
 
 
 class step:
@@ -286,7 +286,7 @@ class step:
         check_name("a sub-step", name)
         if inputs is not None and not isinstance(inputs, dict):
             raise TypeError(f"the inputs of sub-step {name} are a dict, not {type(inputs).__name__}")
-        self.name, self.inputs = name, load("_recorder").plain_map(inputs or {})
+        self.name, self.inputs = name, load("_plain").plain_map(inputs or {})
         for key, value in self.inputs.items():
             _bounded(f"input {key:.100} of sub-step {name}", value)
         self.soft = globals()["soft"]() if soft else None
@@ -409,7 +409,7 @@ def _value(name: str, value):
 
 def _bounded(what: str, value):
     """A value as JSON has it. Errors: ValueError for one that has more than TEXT_MAX bytes there."""
-    value = load("_recorder").plain(value)
+    value = load("_plain").plain(value)
     if isinstance(value, (list, dict)):
         import json
 

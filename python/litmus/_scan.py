@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from litmus.errors import ConfigError
 from litmus.plugin import load
 
 _sidefile, _within = load("_sidefile"), load("_within")

@@ -33,7 +33,7 @@ class Sweep:
     __slots__ = ("inputs", "planned")
 
     def __init__(self, inputs: list, params: dict):
-        plain_map = load("_recorder").plain_map
+        plain_map = load("_plain").plain_map
         self.inputs = inputs
         self.planned = [plain_map({**params, **each}) for each in inputs]
 
@@ -163,7 +163,7 @@ class Vectors:
         ended["vector_outcome"] = ended["outcome"]
         outputs = self.new_properties()
         if outputs:
-            ended["outputs"] = load("_recorder")._outputs(outputs)
+            ended["outputs"] = load("_plain").plain_outputs(outputs)
         frame.emit("test.step_ended", ended)
         execution.owner.note_outcome((execution.step, index - 1), ended["outcome"])
         self.skipped = None

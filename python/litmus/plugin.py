@@ -2,7 +2,7 @@
 """The pytest plugin: options, and the choice of what to do in this process.
 
 It is loaded by its entry point in every pytest process that has litmus installed. What records is
-in _recorder.py, and loaded when there is something to record.
+in _recorder.py and _xdist.py, and loaded when there is something to record.
 """
 
 from __future__ import annotations
@@ -175,18 +175,18 @@ def pytest_sessionstart(session) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         if worker.get("litmus"):
-            _play(config, "Worker", worker["litmus"])
+            _play(config, "_xdist", "Worker", worker["litmus"])
         return
     if flag(option, "off") or (os.environ.get(NESTED) and not flag(option, "on")):
         return
     if option.collectonly or getattr(option, "setuponly", False) or getattr(option, "setupplan", False):
         return  # nothing will run
-    _play(config, "Controller" if config.pluginmanager.hasplugin("dsession") else "Recorder")
+    _play(config, *(("_xdist", "Controller") if config.pluginmanager.hasplugin("dsession") else ("_recorder", "Recorder")))
 
 
-def _play(config, part: str, *arguments) -> None:
+def _play(config, module: str, part: str, *arguments) -> None:
     try:
-        player = getattr(load("_recorder"), part)(config, *arguments)
+        player = getattr(load(module), part)(config, *arguments)
     except Exception as exc:  # a broken installation is no reason to break the tests
         if flag(config.option, "required"):
             pytest.exit(f"litmus: cannot record, and recording is required: {exc}", NOT_RECORDED)

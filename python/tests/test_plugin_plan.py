@@ -333,10 +333,10 @@ def test_the_plan_comes_after_what_connects_instruments(suite):
         {
             "test_a.py": "def test(): pass",
             "conftest.py": """
-            from litmus import _recorder
+            from litmus import _part
             def connect(recorder):
                 recorder.emit("fixture.instrument_connected", {"role": "dmm", "instrument_id": "1", "resource": "GPIB0::1"})
-            _recorder.before_plan.append(connect)
+            _part.before_plan.append(connect)
             """,
         }
     )

@@ -15,8 +15,8 @@ def write(runs, out) -> None:
     lines = csv.writer(text, lineterminator="\r\n")
     lines.writerow(names)
     for _, table in runs.tables():
-        nothing = [None] * len(table)
-        columns = [table.column(name) if name in (has := set(table.column_names)) else nothing for name in names]
+        nothing, present = [None] * len(table), set(table.column_names)
+        columns = [table.column(name) if name in present else nothing for name in names]
         lines.writerows([cell(value) for value in row] for row in zip(*columns))
     text.flush()
     text.detach()

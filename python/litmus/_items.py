@@ -1,0 +1,483 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One planned item after the other: from the hooks around a test to its step's events."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from litmus.plugin import load
+
+_measure, _verdict, _plain = load("_measure"), load("_verdict"), load("_plain")
+plain_map, plain_outputs, repr_of = _plain.plain_map, _plain.plain_outputs, _plain.repr_of
+_getpid = os.getpid  # a test may put something else in its place
+
+
+FROM_CHILD = "litmus measured"  # property of a report: what failed in the forked child that ran the test
+
+
+class Execution:
+    """One execution of a planned item, from before its fixtures to after their end."""
+
+    __slots__ = (
+        "began", "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "notes", "outcome", "owner",
+        "passed_over", "properties", "raw_node_id", "reports", "retry", "sections", "started", "step", "subtest", "vectors",
+    )  # fmt: skip
+
+    def __init__(self, owner, item, step):
+        self.owner = owner
+        self.item = item
+        self.step = step
+        self.raw_node_id = step.raw_node_id
+        self.started = False
+        self.calls = {}  # phase -> CallInfo
+        self.outcome = None
+        self.failed_phase = None
+        self.message = None
+        self.notes = None  # verdicts of other phases, in words
+        self.passed_over = None  # words of a skip marker
+        self.subtest = None  # first failing subtest, in words
+        self.reports = []  # those that say failed
+        self.sections = ()  # captured output and log, as the last report has them
+        self.frames = []  # the open steps (_measure.Frame): this one, then its sub-steps
+        self.began = None  # when it ran in a forked child: the time of its first report,
+        self.properties = None  # and what the child says its properties are
+        self.vectors = None  # the sweep that the body goes through (_vectors.Vectors)
+
+    def add(self, outcome: str, phase: str, message: str) -> None:
+        """Another phase's verdict: the worse one leads, the other stays in the message."""
+        if self.outcome is None or _verdict.SEVERITY[outcome] > _verdict.SEVERITY[self.outcome]:
+            if self.outcome is not None and self.outcome != "passed":
+                self.note(self.outcome, self.failed_phase or "call", self.message)
+            self.outcome, self.message = outcome, message
+            self.failed_phase = phase if _verdict.SEVERITY[outcome] > _verdict.SEVERITY["passed"] else None
+        elif outcome != "passed":
+            self.note(outcome, phase, message)
+
+    def note(self, outcome: str, phase: str, message: str | None) -> None:
+        text = f"{phase} {outcome}: {message}" if message else f"{phase} {outcome}"
+        self.notes = text if self.notes is None else f"{self.notes}; {text}"
+
+    @property
+    def measured_failures(self):
+        """(outcome, words) of the worst that was measured in it; None: nothing went wrong. Of a sweep: in the vector at hand."""
+        return self.frames[0].failure if self.frames else None
+
+    @property
+    def all_failures(self):
+        """The same of the whole sweep."""
+        worst, before = self.measured_failures, self.vectors.worst if self.vectors is not None else None
+        if before is None or worst is None:
+            return worst or before
+        return worst if _verdict.worse(worst[0], before[0]) == worst[0] else before
+
+
+class _ChildFrame(_measure.Frame):
+    """The step that a forked child runs: what does not pass in it, the parent learns from the child's reports."""
+
+    __slots__ = ("properties",)
+
+    def worsen(self, outcome: str, words: str) -> None:
+        super().worsen(outcome, words)
+        self.properties.append((FROM_CHILD, [outcome, words]))
+
+
+class Items:
+    """The hooks that every test passes through; registered only once the plan is on record.
+
+    A step starts in pytest_runtest_setup, between the evaluation of skip markers and the first
+    fixture, and ends with the report of its teardown. What pytest knows only in between, the
+    exceptions, comes by pytest_runtest_makereport.
+    """
+
+    def __init__(self, part, plan):
+        from _pytest.reports import TestReport
+
+        self.part = part
+        self.plan = plan
+        self.pid = part.pid
+        self.current: Execution | None = None
+        self.running = _measure.running
+        self.report_type = TestReport
+        self.worker = hasattr(part.config, "workerinput")
+        self.worst: dict = {}  # Step -> outcome of its last execution, unless that passed
+        self.passed = 0
+        self.not_run = 0
+        self.seen = 0  # steps that started or were passed over, once each
+
+    # -- hooks
+
+    def pytest_runtest_setup(self, item) -> None:  # not tryfirst: skip markers come first
+        try:
+            if _getpid() != self.pid:
+                self.begin_in_child(item)
+                return
+            if self.current is not None:
+                self.end_unreported()
+            step = self.plan.find(item)
+            execution = self.current = Execution(self, item, step)
+            if not step.decorated_skip:
+                self.start(execution)
+        except Exception as exc:
+            self.part.fail(exc)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item, call) -> None:
+        execution = self.current
+        if execution is None or execution.item is not item:
+            try:
+                if _getpid() != self.pid:
+                    return
+                if execution is not None:
+                    self.end_unreported()
+                execution = self.current = Execution(self, item, self.plan.find(item))
+            except Exception as exc:
+                self.part.fail(exc)
+                return
+        execution.calls[call.when] = call
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report) -> None:
+        try:
+            if _getpid() != self.pid:
+                return
+            execution = self.current
+            if execution is None or execution.raw_node_id != report.nodeid:
+                execution = self.foreign(report)
+                if execution is None:
+                    return
+            if not execution.calls:
+                self.hear_child(execution, report)
+            when = report.when
+            if report.outcome != "passed" or report.__class__ is not self.report_type:
+                self.judge(execution, report, when)
+            elif when == "call":
+                if execution.outcome is None:
+                    execution.outcome = "passed"
+                    if hasattr(report, "wasxfail"):
+                        execution.message = _verdict.one_line(f"xpass: {report.wasxfail}".rstrip(": "))
+            if when == "teardown" or when == "???":
+                execution.sections = getattr(report, "sections", ())
+                self.end(execution)
+            elif self.worker and when == "call" and execution.all_failures is not None:
+                report.litmus_outcome = execution.all_failures[0]
+        except Exception as exc:
+            self.part.fail(exc)
+
+    # -- one execution
+
+    def begin_in_child(self, item) -> None:
+        """In a forked child. If a plugin forked it to run this test: what the test measures goes on record here, the
+        rest in the parent, to which the reports go. Else the test under way forked, and what came of it is not ours."""
+        self.running.clear()
+        if self.current is None:
+            execution = Execution(self, item, self.plan.find(item))
+            self.identify(execution, _ChildFrame)
+            execution.frames[0].properties = item.user_properties
+            self.running.append(execution)
+
+    def hear_child(self, execution: Execution, report) -> None:
+        """What the report of a forked child has to say beside its verdict; nobody after us sees our part of it."""
+        if execution.began is None:
+            execution.began = getattr(report, "start", None)
+        if not execution.frames:
+            self.identify(execution)
+        properties = getattr(report, "user_properties", None) or []
+        ours = [each for each in properties if isinstance(each, (tuple, list)) and each[:1] in ((FROM_CHILD,), [FROM_CHILD])]
+        for _, (outcome, text) in ours:
+            execution.frames[0].worsen(outcome, text)
+        execution.properties = [each for each in properties if each not in ours] if ours else properties
+        if ours:
+            report.user_properties = execution.properties
+
+    def start(self, execution: Execution, occurred_at: int | None = None) -> None:
+        """test.step_started."""
+        step = execution.step
+        if not execution.frames:
+            self.identify(execution)
+        if step.runs == 0:
+            self.seen += _width(step)
+        step.runs += 1
+        item = execution.item
+        description = _description(item) if step.entry["function"] is not None else None
+        if description is not None:
+            self.part.emit("test.step_started", dict(execution.identity, description=description), occurred_at)
+        else:
+            self.part.emit("test.step_started", execution.identity, occurred_at)
+        execution.started = True
+        self.running.append(execution)
+
+    def identify(self, execution: Execution, frame_type=_measure.Frame) -> None:
+        """What every event of an execution says: which step, which time, with which inputs."""
+        step = execution.step
+        entry = step.entry
+        item = execution.item
+        sweep = getattr(item, "_litmus_sweep", None)
+        inputs = execution.inputs = _inputs(item) if sweep is None else sweep.planned[0]
+        count = getattr(item, "execution_count", None)  # pytest-rerunfailures, over a worker's crash too
+        execution.retry = max(step.runs, count - 1) if type(count) is int else step.runs
+        execution.identity = {
+            "step_name": step.name,
+            "step_index": entry["step_index"],
+            "step_path": entry["step_path"],
+            "parent_path": entry["parent_path"],
+            "vector_index": entry["vector_index"],
+            "retry": execution.retry,
+            "inputs": inputs,
+            "node_id": entry["node_id"],
+            "file": entry["file"],
+            "module": entry["module"],
+            "class_name": entry["class_name"],
+            "function": entry["function"],
+        }
+        frame = frame_type(self.part.emit, execution.identity)
+        execution.frames.append(frame)
+        _measure.opened.set(frame)
+
+    def judge(self, execution: Execution, report, when: str) -> None:
+        """Takes a report that does not simply say passed into the verdict."""
+        outcome = report.outcome
+        call = execution.calls.get(when)
+        excinfo = call.excinfo if call is not None else None
+        exc = excinfo.value if excinfo is not None else None
+        if report.__class__ is not self.report_type and getattr(report, "context", None) is not None:  # a subtest's
+            if outcome == "failed" and execution.subtest is None:
+                where = _subtest_words(report)
+                execution.subtest = f"subtest {where}: {_verdict.failure(report, exc)}"
+            if outcome == "failed":
+                execution.reports.append(report)
+                if self.worker:
+                    report.litmus_outcome = "failed"
+            return
+        if when == "???":  # a plugin that runs tests in children: the child died
+            execution.add("errored", "call", _verdict.failure(report))
+            if self.worker:
+                report.litmus_outcome = "errored"  # the worker itself lives
+        elif outcome == "skipped":
+            words = _verdict.skip_reason(report)
+            if not execution.started and not hasattr(report, "wasxfail") and (
+                execution.step.decorated_skip or (when == "setup" and _by_marker(execution.item, report, exc))
+            ):
+                execution.passed_over = words
+            else:
+                execution.add("skipped", when, words)
+        elif outcome == "passed":
+            if when == "call" and execution.outcome is None:
+                execution.outcome = "passed"
+        elif outcome in ("failed", "rerun") or exc is not None:  # some plugins have their own word for an attempt that failed
+            verdict = "errored"
+            if execution.vectors is not None and execution.vectors.is_told(exc):
+                execution.outcome = execution.outcome or "passed"  # of the vector at hand
+                if self.worker:
+                    report.litmus_outcome = "failed"
+                return
+            if when == "call":
+                verdict = _verdict.reported_outcome(report) if call is None else _verdict.body_outcome(exc)
+            execution.add(verdict, when, _verdict.failure(report, exc))
+            execution.reports.append(report)
+            if self.worker:
+                report.litmus_outcome = verdict
+        else:
+            execution.add("errored", when, f"outcome {outcome}")
+
+    def end(self, execution: Execution, occurred_at: int | None = None) -> None:
+        """test.step_ended, or test.step_not_run."""
+        if execution.passed_over is not None and execution.outcome is None and not execution.started:
+            self.current = None
+            self.not_run += 1
+            if execution.step.runs == 0:
+                self.seen += _width(execution.step)
+                execution.step.runs = -1
+            self.emit_not_run(execution.step, 0, _width(execution.step), "skip_marker", execution.passed_over or None)
+            return
+        if not execution.started:  # a hook before ours raised, or the test ran in a child
+            began = execution.calls.get("setup")
+            at = began.start if began is not None else execution.began
+            self.start(execution, int(at * 1e6) if at else None)
+        if execution.subtest is not None and execution.outcome in (None, "passed", "skipped"):
+            execution.outcome, execution.failed_phase, execution.message = "failed", "call", execution.subtest
+        elif execution.subtest is not None and execution.message and execution.message.startswith("contains "):
+            execution.message = execution.subtest
+        if len(execution.frames) > 1:
+            _measure.cut_off_substeps(execution.frames)
+        judged = execution.measured_failures
+        if judged is not None and execution.outcome in (None, "passed", "skipped", "done"):
+            execution.add(judged[0], "call", judged[1])
+        if execution.vectors is not None and execution.vectors.skipped is not None and execution.outcome == "passed":
+            execution.outcome, execution.message = execution.vectors.verdict()
+        if execution.reports or execution.sections:
+            self.attach_text(execution)
+        outcome = execution.outcome
+        if outcome is None:  # setup and teardown without a call: nothing was judged
+            outcome = "done"
+        message = execution.message
+        if execution.notes is not None:
+            message = _verdict.one_line(f"{message}; {execution.notes}" if message else execution.notes)
+        properties = execution.properties
+        if properties is None and execution.vectors is not None:
+            properties = execution.vectors.new_properties()
+        elif properties is None:
+            properties = getattr(execution.item, "user_properties", None)
+        payload = execution.identity
+        payload["outcome"] = payload["vector_outcome"] = outcome
+        payload["message"] = message or None
+        payload["failed_phase"] = execution.failed_phase
+        if properties:
+            payload["outputs"] = plain_outputs(properties)
+        self.current = None
+        self.stop_running(execution)
+        self.part.emit("test.step_ended", payload, occurred_at)
+        width = _width(execution.step)
+        if width == 1:
+            self.note_outcome(execution.step, outcome)
+            return
+        taken = payload["vector_index"] - execution.step.entry["vector_index"] + 1
+        self.note_outcome((execution.step, taken - 1), outcome)
+        if taken < width and outcome not in ("terminated", "aborted"):
+            how = "the loop was left" if outcome in ("passed", "done") else outcome
+            self.emit_not_run(execution.step, taken, width - taken, "sweep_stopped", f"vector {taken} of {width}: {how}")
+
+    def emit_not_run(self, step, first: int, count: int, reason: str, message: str | None) -> None:
+        """test.step_not_run of an item, or of `count` vectors of its sweep from `first` on."""
+        entry = step.entry
+        payload = {"node_id": entry["node_id"], "step_path": entry["step_path"], "vector_index": entry["vector_index"] + first}
+        payload.update(reason=reason, message=message)
+        if count > 1:
+            payload["vector_count"] = count
+        self.part.emit("test.step_not_run", payload)
+
+    def note_outcome(self, key, outcome: str) -> None:
+        """What the last execution of a step came to; of a sweep each vector is one."""
+        if outcome == "passed":
+            self.passed += 1
+            if self.worst:
+                self.worst.pop(key, None)
+        else:
+            self.worst[key] = outcome
+
+    def attach_text(self, execution: Execution) -> None:
+        """What pytest has to say of a test, with captured output and log, becomes an attachment of the step: always where it
+        failed, of the others what `attach_output: all` in litmus.yaml asks for."""
+        failed = execution.outcome in ("failed", "errored", "terminated")
+        if not failed and not self.part.keeps_output():
+            return
+        try:
+            text = _verdict.report_text(execution.reports, execution.sections, None if execution.reports else execution.message)
+            content = text.encode("utf-8", "backslashreplace")
+            _measure.attach_to(execution.frames[0], self.part.session, content, "failure.txt" if failed else "output.txt", sync=False)
+        except Exception as exc:
+            self.part.fail(exc, f"the failure text of {execution.raw_node_id} is not on record")
+
+    def stop_running(self, execution: Execution) -> None:
+        running = self.running
+        if running and running[-1] is execution:
+            running.pop()
+        elif execution in running:
+            running.remove(execution)
+
+    def end_unreported(self) -> None:
+        """The item is executed again, or the next one is, and no teardown was reported."""
+        execution = self.current
+        if not execution.started and not execution.calls and execution.outcome is None:
+            self.current = None
+            return
+        if execution.outcome is None and execution.passed_over is None:
+            for when, call in execution.calls.items():
+                if call.excinfo is not None:
+                    exc = call.excinfo.value
+                    verdict = _verdict.body_outcome(exc) if when == "call" else "errored"
+                    execution.add(verdict, when, _verdict.one_line(call.excinfo.exconly(tryshort=True)))
+            if execution.outcome is None:
+                execution.outcome = "passed" if "call" in execution.calls else "aborted"
+        elif "teardown" in execution.calls and execution.calls["teardown"].excinfo is not None:  # of an attempt that another one follows
+            execution.add("errored", "teardown", _verdict.one_line(execution.calls["teardown"].excinfo.exconly(tryshort=True)))
+        last = execution.calls.get("teardown")
+        self.end(execution, int(last.stop * 1e6) if last is not None else None)
+
+    def foreign(self, report) -> Execution | None:
+        """The execution of a report that is not of the current item: one that ran in a child."""
+        if report.when not in ("setup", "call", "teardown", "???"):
+            return None
+        step = self.plan.by_node_id(report.nodeid)
+        if step is None:
+            return None
+        if self.current is not None:
+            self.end_unreported()
+        execution = self.current = Execution(self, step.item, step)
+        return execution
+
+    def close_open(self) -> None:
+        """The end of the session with a step still open: it was cut off."""
+        execution = self.current
+        if execution is None:
+            return
+        if not execution.started or "teardown" in execution.calls:
+            self.end_unreported()  # complete, or never begun
+            return
+        part = self.part
+        outcome = part.external if part.external in ("terminated", "errored") else "terminated"
+        words = part.interrupt_words
+        if words is None:
+            words = "SIGTERM" if part.sigterm else "interrupted"
+        execution.add(outcome, _phase(execution), words)
+        self.end(execution)
+
+    # -- all of them
+
+    def outcome(self) -> str | None:
+        """The worst outcome over the last execution of every step."""
+        return _verdict.worse(_verdict.worst(self.worst.values()), "passed" if self.passed else None)
+
+    def unfinished(self) -> bool:
+        """Whether planned items were neither started nor passed over."""
+        return self.seen < len(self.plan.entries)
+
+
+def _width(step) -> int:
+    """How many rows of the plan an item has: vectors of its sweep."""
+    sweep = getattr(step.item, "_litmus_sweep", None)
+    return 1 if sweep is None else len(sweep.inputs)
+
+
+def _by_marker(item, report, exc) -> bool:
+    """Whether a skip in setup is a marker's: pytest gives it the place of the item."""
+    if exc is not None:
+        return getattr(exc, "_use_item_location", False)
+    path, line = item.reportinfo()[:2]  # from a forked child there is only the report
+    where = report.longrepr
+    return line is not None and isinstance(where, (tuple, list)) and tuple(where[:2]) == (os.fspath(path), line + 1)
+
+
+def _phase(execution: Execution) -> str:
+    if "call" in execution.calls:
+        return "teardown"
+    return "call" if "setup" in execution.calls else "setup"
+
+
+def _subtest_words(report) -> str:
+    try:
+        describe = getattr(report, "_sub_test_description", None) or report.sub_test_description  # pytest-subtests
+        return describe()
+    except Exception:
+        return ""
+
+
+def _inputs(item) -> dict:
+    """The parameters of an item; whatever another plugin calls a callspec, a step starts."""
+    try:
+        callspec = getattr(item, "callspec", None)
+        return plain_map(callspec.params) if callspec is not None else {}
+    except Exception as exc:
+        return {"_error": repr_of(exc)}
+
+
+def _description(item) -> str | None:
+    """The first line of a test's docstring."""
+    try:
+        words = getattr(getattr(item, "obj", None), "__doc__", None)
+        if type(words) is str and words:
+            return _verdict.one_line(words)
+    except Exception:  # somebody's property
+        pass
+    return None
