@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The only file that knows the Parquet library (carquet), which takes and gives Arrow arrays.
+ * This file and leaf.c know the Parquet library (carquet).
  */
 #include "materialize/parquet.h"
 
 #include "base/io.h"
+#include "materialize/leaf.h"
 #include "materialize/stack.h"
 
 #include <carquet/carquet.h>
@@ -18,21 +19,9 @@ static int fail_carquet(struct litmus_error *error, const carquet_error_t *why, 
     return lt_fail(error, LITMUS_EIO, 0, "cannot %s: %s", what, why->message[0] == '\0' ? "the Parquet library gave no reason" : why->message);
 }
 
-/* The library consumes what it is given; these stand-ins are consumed in place of the table. */
-static void no_release_schema(struct ArrowSchema *schema) {
+/* The library consumes what it is given; this stand-in is consumed in place of the table's schema. */
+static void no_release(struct ArrowSchema *schema) {
     schema->release = NULL;
-}
-static void no_release_array(struct ArrowArray *array) {
-    array->release = NULL;
-}
-
-static void lend(const struct lt_table *table, struct ArrowSchema *schema, struct ArrowArray *array) {
-    *schema = table->schema;
-    schema->release = no_release_schema;
-    if (array != NULL) {
-        *array = table->array;
-        array->release = no_release_array;
-    }
 }
 
 /* Numbers are not split by bytes, which the library would do: Spark 3 cannot read that. */
@@ -48,9 +37,9 @@ static carquet_encoding_t encoding_of(const carquet_schema_t *schema, int32_t le
 /* The library's own memory writer goes through a temporary file; a memory stream keeps the disk out
  * of it until the bytes are whole. */
 static carquet_writer_t *writer_new(const struct lt_table *table, FILE *stream, carquet_error_t *why) {
-    struct ArrowSchema arrow;
+    struct ArrowSchema arrow = table->schema;
     carquet_schema_t *schema = NULL;
-    lend(table, &arrow, NULL);
+    arrow.release = no_release;
     if (carquet_arrow_import_schema(&arrow, &schema, why) != CARQUET_OK) return NULL;
     carquet_writer_options_t options;
     carquet_writer_options_init(&options);
@@ -102,11 +91,14 @@ void lt_parquet_writer_free(struct lt_parquet_writer *w) {
 
 int lt_parquet_writer_add(struct lt_parquet_writer *w, const struct lt_table *rows, struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
-    struct ArrowSchema schema;
-    struct ArrowArray array;
+    carquet_status_t status = CARQUET_OK;
+    struct lt_leaf leaf;
     if (w->groups++ > 0 && carquet_writer_new_row_group(w->writer) != CARQUET_OK) return fail_carquet(error, &why, "end a row group");
-    lend(rows, &schema, &array);
-    return carquet_writer_write_arrow(w->writer, &array, &schema, &why) == CARQUET_OK ? LITMUS_OK : fail_carquet(error, &why, "encode the rows as Parquet");
+    lt_leaf_init(&leaf);
+    for (int64_t i = 0; status == CARQUET_OK && i < lt_table_columns(rows); i++) status = lt_leaf_write(&leaf, w->writer, (int32_t)i, rows->view.children[i]);
+    lt_leaf_release(&leaf);
+    if (status == CARQUET_ERROR_OUT_OF_MEMORY) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file");
+    return status == CARQUET_OK ? LITMUS_OK : fail_carquet(error, &why, "encode the rows as Parquet");
 }
 
 int lt_parquet_writer_end(struct lt_parquet_writer *w, struct lt_buf *out, struct litmus_error *error) {

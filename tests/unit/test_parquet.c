@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tables as Parquet, from the inside: our way through the library gives the bytes of its own way,
+ * and what was written is what is read.
+ */
+#include "materialize/parquet.c"
+
+#include "materialize/build.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { ROWS = 211, TYPES = LT_COLUMN_BOOLS + 1 };
+enum filling { ALL_NULL, ALL_THERE, SOME, LAST, FILLINGS };
+
+static bool is_there(enum filling filling, int row) {
+    return filling == ALL_THERE || (filling == SOME && row * 7 % 5 < 3) || (filling == LAST && row == ROWS - 1);
+}
+
+static void put_list(struct lt_build *build, enum lt_column_type type, int row) {
+    for (int i = 0; i < row % 4; i++) { /* empty ones and NULL elements as well */
+        bool there = (row + i) % 3 != 0;
+        if (type == LT_COLUMN_STRS) lt_list_item_str(build, there ? lt_str_of(row % 2 == 0 ? "" : "element") : LT_STR_NULL);
+        else lt_list_item_int(build, there, type == LT_COLUMN_BOOLS ? row % 2 : 1000 * row + i);
+    }
+    lt_list_end(build);
+}
+
+static void put_cell(struct lt_build *build, enum lt_column_type type, int row) {
+    char text[40];
+    snprintf(text, sizeof text, "text %d", row % 50);
+    switch (type) {
+    case LT_COLUMN_STR: lt_put_str(build, row % 10 == 0 ? LT_STR("") : lt_str_of(text)); break;
+    case LT_COLUMN_REAL: lt_put_real(build, row / 3.0); break;
+    case LT_COLUMN_BOOL: lt_put_int(build, row % 3 == 0); break;
+    case LT_COLUMN_TIME: case LT_COLUMN_INT: case LT_COLUMN_INT32: lt_put_int(build, row * (row % 2 == 0 ? 7 : -7)); break;
+    default: put_list(build, type, row);
+    }
+}
+
+static void build_table(struct lt_table *table, int rows) {
+    struct lt_build build;
+    char name[40];
+    lt_build_start(&build, table, TYPES * FILLINGS, rows);
+    for (int type = 0; type < TYPES; type++) {
+        for (int filling = 0; filling < FILLINGS; filling++) {
+            snprintf(name, sizeof name, "column_%d_%d", type, filling);
+            lt_build_column(&build, name, (enum lt_column_type)type);
+            for (int row = 0; row < rows; row++) {
+                if (is_there((enum filling)filling, row)) put_cell(&build, (enum lt_column_type)type, row);
+                else lt_put_null(&build);
+            }
+        }
+    }
+    assert_int_equal(lt_build_finish(&build, NULL), LITMUS_OK);
+}
+
+static void keep_array(struct ArrowArray *array) {
+    array->release = NULL;
+}
+
+/* As the library imports a table itself. */
+static void encode_by_library(struct lt_table *table, struct lt_buf *out) {
+    struct lt_parquet_writer *writer;
+    struct ArrowSchema schema = table->schema;
+    struct ArrowArray array = table->array;
+    schema.release = no_release;
+    array.release = keep_array;
+    assert_int_equal(lt_parquet_writer_new(table, &writer, NULL), LITMUS_OK);
+    assert_int_equal(carquet_writer_write_arrow(writer->writer, &array, &schema, NULL), CARQUET_OK);
+    assert_int_equal(lt_parquet_writer_end(writer, out, NULL), LITMUS_OK);
+    lt_parquet_writer_free(writer);
+}
+
+static void every_type_has_the_bytes_of_the_library(void **state) {
+    (void)state;
+    static const int sizes[] = {1, 8, ROWS};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct lt_table table;
+        struct lt_buf ours, theirs;
+        lt_buf_init(&ours);
+        lt_buf_init(&theirs);
+        build_table(&table, sizes[i]);
+        assert_int_equal(lt_parquet_encode(&table, NULL, 0, &ours, NULL), LITMUS_OK);
+        encode_by_library(&table, &theirs);
+        assert_int_equal(ours.n, theirs.n);
+        assert_memory_equal(ours.p, theirs.p, ours.n);
+        lt_table_release(&table);
+        lt_buf_release(&ours);
+        lt_buf_release(&theirs);
+    }
+}
+
+static void what_is_written_is_read(void **state) {
+    (void)state;
+    char path[] = "parquet-XXXXXX";
+    struct lt_table table, again;
+    struct lt_buf bytes, cell, other;
+    lt_buf_init(&bytes);
+    lt_buf_init(&cell);
+    lt_buf_init(&other);
+    build_table(&table, ROWS);
+    assert_int_equal(lt_parquet_encode(&table, NULL, 0, &bytes, NULL), LITMUS_OK);
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, bytes.p, bytes.n), bytes.n);
+    close(fd);
+    assert_int_equal(lt_parquet_read(path, NULL, 0, &again, NULL), LITMUS_OK);
+    unlink(path);
+    assert_int_equal(lt_table_rows(&again), ROWS);
+    for (int64_t column = 0; column < lt_table_columns(&table); column++) {
+        for (int64_t row = 0; row < ROWS; row++) {
+            lt_buf_clear(&cell);
+            lt_buf_clear(&other);
+            lt_table_json(&table, column, row, &cell);
+            lt_table_json(&again, column, row, &other);
+            assert_string_equal(lt_buf_cstr(&cell), lt_buf_cstr(&other));
+        }
+    }
+    lt_table_release(&table);
+    lt_table_release(&again);
+    lt_buf_release(&bytes);
+    lt_buf_release(&cell);
+    lt_buf_release(&other);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_has_the_bytes_of_the_library),
+        cmocka_unit_test(what_is_written_is_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
