@@ -20,23 +20,24 @@ struct lt_build {
     int64_t rows;
     int64_t column;   /* the one being filled, -1 at first */
     enum lt_column_type type;
-    struct ArrowArray *array;
-    int64_t nulls;    /* cells of the array that are still to be appended: many in one call are much cheaper */
-    int failed;       /* a NANOARROW code */
+    struct ArrowArray *array; /* of the column; NULL: none is being filled */
+    uint8_t *valid;           /* its bits of cells that are no NULL */
+    void *cells;              /* its values, or where its texts and lists begin */
+    int64_t row, nulls;       /* the cell that comes next; how many were NULL so far */
+    int failed;               /* a NANOARROW code, or one of errno */
 };
 
-/* `columns` is how many lt_build_column calls will follow. */
+/* `columns` is how many lt_build_column calls will follow, `rows` how many cells each gets. */
 void lt_build_start(struct lt_build *build, struct lt_table *table, int64_t columns, int64_t rows);
 void lt_build_column(struct lt_build *build, const char *name, enum lt_column_type type);
 /* A column whose cells are there: takes the array over. */
 void lt_build_given(struct lt_build *build, const char *name, enum lt_column_type type, struct ArrowArray *array);
 /* Fills an initialised schema; gives a NANOARROW code. */
 int lt_column_schema(struct ArrowSchema *schema, const char *name, enum lt_column_type type);
-/* Appends `count` NULL cells to a column of this type; gives a NANOARROW code. */
-int lt_append_nulls(struct ArrowArray *array, enum lt_column_type type, int64_t count);
 void lt_put_null(struct lt_build *build);
+void lt_put_nulls(struct lt_build *build, int64_t count);
 void lt_put_str(struct lt_build *build, struct lt_str s); /* p == NULL: null */
-void lt_put_int(struct lt_build *build, int64_t value);   /* INT, INT32, TIME, BOOL */
+void lt_put_int(struct lt_build *build, int64_t value);   /* INT, INT32 (which it must fit), TIME, BOOL */
 void lt_put_real(struct lt_build *build, double value);
 /* Lists: lt_list_item_* for each element, then lt_list_end. */
 void lt_list_item_str(struct lt_build *build, struct lt_str s);

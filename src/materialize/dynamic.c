@@ -176,16 +176,23 @@ static void put_instruments(struct lt_build *build, const struct lt_run *run, in
     lt_list_end(build);
 }
 
+/* The cells that have a value, and NULL between them. */
+static void put_cells(struct lt_build *build, const struct lt_dynamic_column *c, size_t rows) {
+    size_t next = 0; /* row */
+    for (size_t i = 0; i < c->count; i++) {
+        lt_put_nulls(build, (int64_t)(c->cells[i].row - next));
+        put_cell(build, c->type, c->cells[i].value);
+        next = c->cells[i].row + 1;
+    }
+    lt_put_nulls(build, (int64_t)(rows - next));
+}
+
 void lt_dynamic_put(struct lt_dynamic *d, struct lt_build *build) {
     size_t rows = 1 + d->run->step_count + d->run->measurement_count;
     for (size_t i = 0; i < d->count; i++) {
         const struct lt_dynamic_column *c = &d->columns[i];
         lt_build_column(build, c->name, c->type);
-        size_t next = 0;
-        for (size_t row = 0; row < rows; row++) {
-            if (c->kind == KIND_INSTRUMENT) put_instruments(build, d->run, c->instrument_field);
-            else if (next < c->count && c->cells[next].row == row) put_cell(build, c->type, c->cells[next++].value);
-            else lt_put_null(build);
-        }
+        for (size_t row = 0; c->kind == KIND_INSTRUMENT && row < rows; row++) put_instruments(build, d->run, c->instrument_field);
+        if (c->kind != KIND_INSTRUMENT) put_cells(build, c, rows);
     }
 }

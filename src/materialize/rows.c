@@ -39,20 +39,20 @@ static const struct column columns[] = {
 #undef COLUMN
 enum { COLUMN_COUNT = sizeof columns / sizeof columns[0] };
 
+static bool is_null(enum lt_column_type type, const void *value) {
+    if (type == LT_COLUMN_STR) return ((const struct lt_str *)value)->p == NULL;
+    if (type == LT_COLUMN_REAL) return !((const struct lt_real *)value)->set;
+    const struct lt_int *whole = value;
+    bool fits = type != LT_COLUMN_INT32 || (whole->v >= INT32_MIN && whole->v <= INT32_MAX);
+    return !whole->set || !fits;
+}
+
 static void put_value(struct lt_build *build, enum lt_column_type type, const char *base, const struct place *place) {
     const void *value = base + place->offset;
-    if (type == LT_COLUMN_STR) {
-        lt_put_str(build, *(const struct lt_str *)value);
-    } else if (type == LT_COLUMN_REAL) {
-        const struct lt_real *real = value;
-        if (real->set) lt_put_real(build, real->v);
-        else lt_put_null(build);
-    } else {
-        const struct lt_int *whole = value;
-        bool fits = type != LT_COLUMN_INT32 || (whole->v >= INT32_MIN && whole->v <= INT32_MAX);
-        if (whole->set && fits) lt_put_int(build, whole->v);
-        else lt_put_null(build);
-    }
+    if (is_null(type, value)) lt_put_null(build);
+    else if (type == LT_COLUMN_STR) lt_put_str(build, *(const struct lt_str *)value);
+    else if (type == LT_COLUMN_REAL) lt_put_real(build, ((const struct lt_real *)value)->v);
+    else lt_put_int(build, ((const struct lt_int *)value)->v);
 }
 
 static void put_otherwise(struct lt_build *build, enum otherwise otherwise) {
@@ -95,14 +95,23 @@ static void put_cell(struct lt_build *build, const struct column *column, const 
     }
 }
 
+/* What is NULL in every row of a kind needs no look at each. */
+static bool put_nulls(struct lt_build *build, const struct lt_run *run, const struct column *column, const struct place *place, size_t count) {
+    bool null = place->source == FROM_NOTHING || (place->source == FROM_RUN && is_null(column->type, (const char *)run + place->offset));
+    if (null) lt_put_nulls(build, (int64_t)count);
+    return null;
+}
+
 static void put_column(struct lt_build *build, const struct lt_run *run, const struct column *column) {
     lt_build_column(build, column->name, column->type);
     put_cell(build, column, &column->run, &(struct row){.kind = LT_STR("run"), .run = run});
-    for (size_t i = 0; i < run->step_count; i++) {
+    bool null = put_nulls(build, run, column, &column->step, run->step_count);
+    for (size_t i = 0; !null && i < run->step_count; i++) {
         struct row row = {.kind = LT_STR("step"), .run = run, .step = &run->steps[run->order[i]]};
         put_cell(build, column, &column->step, &row);
     }
-    for (size_t i = 0; i < run->measurement_count; i++) {
+    null = put_nulls(build, run, column, &column->measurement, run->measurement_count);
+    for (size_t i = 0; !null && i < run->measurement_count; i++) {
         const struct lt_measurement *m = &run->measurements[i];
         const struct lt_step *owner = m->owner == LT_MAP_NONE ? NULL : &run->steps[m->owner];
         struct row row = {.kind = LT_STR("measurement"), .run = run, .measurement = m, .owner = owner};

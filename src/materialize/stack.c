@@ -61,6 +61,12 @@ void lt_stack_release(struct lt_stack *stack) {
     lt_stack_init(stack);
 }
 
+static int append_nulls(struct ArrowArray *array, enum lt_column_type type, int64_t count) {
+    int64_t at_once = type == LT_COLUMN_BOOL ? 1 : count; /* nanoarrow 0.8.0 miscounts the bytes of several bits, and writes behind them */
+    for (int64_t left = count; left > 0; left -= at_once) NANOARROW_RETURN_NOT_OK(ArrowArrayAppendNull(array, at_once));
+    return NANOARROW_OK;
+}
+
 static void start_array(struct lt_stack *stack, struct lt_stack_column *column) {
     struct ArrowSchema schema;
     ArrowSchemaInit(&schema);
@@ -81,7 +87,7 @@ static void add_column(struct lt_stack *stack, const char *name, enum lt_column_
     }
     stack->columns[stack->count] = column;
     start_array(stack, &stack->columns[stack->count++]);
-    TRY(stack, lt_append_nulls(&stack->columns[stack->count - 1].array, type, stack->rows));
+    TRY(stack, append_nulls(&stack->columns[stack->count - 1].array, type, stack->rows));
 }
 
 void lt_stack_join(struct lt_stack *stack, const struct lt_table *table) {
@@ -165,7 +171,7 @@ void lt_stack_add(struct lt_stack *stack, const struct lt_table *table, int64_t 
         /* Most columns of most files are NULL all the way down. */
         bool is_void = at < 0 || table->array.children[at]->null_count == lt_table_rows(table);
         int64_t before = column->type == LT_COLUMN_STR ? ArrowArrayBuffer(&column->array, 2)->size_bytes : 0;
-        if (is_void) TRY(stack, lt_append_nulls(&column->array, column->type, to - from));
+        if (is_void) TRY(stack, append_nulls(&column->array, column->type, to - from));
         else TRY(stack, add_cells(&column->array, table->view.children[at], from, to - from));
         if (column->type == LT_COLUMN_STR) stack->bytes += ArrowArrayBuffer(&column->array, 2)->size_bytes - before;
     }
