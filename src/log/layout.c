@@ -15,7 +15,135 @@ const char *const lt_column_names[LT_COLUMN_COUNT] = {
 #undef X
 };
 
-/* The numbers of one batch. What is measured comes first, the rest follows from it. */
+/* ---- writing ---- */
+static struct lt_str row_text(const struct lt_row *row, int column) {
+    switch (column) {
+    case LT_COLUMN_ID: return row->id;
+    case LT_COLUMN_EVENT_TYPE: return row->event_type;
+    case LT_COLUMN_SESSION_ID: return row->session_id;
+    case LT_COLUMN_RUN_ID: return row->run_id;
+    default: return row->json;
+    }
+}
+
+/* How many bytes the texts of `rows` have; what no reader would take must not get in. */
+static int measure(const struct lt_row *rows, size_t count, int64_t *text_bytes, struct litmus_error *error) {
+    int64_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (int c = 0; c < LT_COLUMN_COUNT; c++) {
+            if (lt_column_kinds[c] != LT_KIND_TEXT) continue;
+            struct lt_str text = row_text(&rows[i], c);
+            if (!rows[i].is_utf8 && !lt_utf8_valid(text.p, text.n)) return lt_fail(error, LITMUS_EINVAL, 0, "the event's %s is not UTF-8", lt_column_names[c]);
+            if (text.n > (size_t)(LT_LOG_BODY_MAX / 2 - total))
+                return lt_fail(error, LITMUS_EINVAL, 0, "events of more than %lld bytes cannot be recorded", (long long)(LT_LOG_BODY_MAX / 2));
+            total += (int64_t)text.n;
+        }
+    }
+    *text_bytes = total;
+    return LITMUS_OK;
+}
+
+/* A message under construction: header and body are written side by side. */
+struct message {
+    const struct lt_row *rows;
+    size_t count;
+    unsigned char *node, *buffer; /* of the header: where the next numbers go */
+    unsigned char *body, *at;     /* of the body: its start, and where the next bytes go */
+};
+
+static void put_bytes(struct message *m, const void *bytes, size_t n) {
+    if (n > 0) memcpy(m->at, bytes, n);
+    m->at += n;
+}
+
+/* What was put since `start` is one buffer; zeros up to the next aligned place. */
+static void end_buffer(struct message *m, const unsigned char *start) {
+    lt_put64(m->buffer, start - m->body);
+    lt_put64(m->buffer + 8, m->at - start);
+    m->buffer += LT_BUFFER_BYTES;
+    lt_put64(m->at, 0);
+    m->at = m->body + lt_align8(m->at - m->body);
+}
+
+/* The node, and which rows have a value, if not all of them. */
+static void put_validity(struct message *m, int column) {
+    const unsigned char *start = m->at;
+    int64_t nulls = 0;
+    for (size_t i = 0; lt_column_kinds[column] == LT_KIND_TEXT && i < m->count; i++) nulls += row_text(&m->rows[i], column).p == NULL;
+    lt_put64(m->node, (int64_t)m->count);
+    lt_put64(m->node + 8, nulls);
+    m->node += LT_NODE_BYTES;
+    if (nulls > 0) {
+        memset(m->at, 0, (m->count + 7) / 8);
+        for (size_t i = 0; i < m->count; i++)
+            if (row_text(&m->rows[i], column).p != NULL) m->at[i / 8] |= (unsigned char)(1u << (i % 8));
+        m->at += (m->count + 7) / 8;
+    }
+    end_buffer(m, start);
+}
+
+static void put_text(struct message *m, int column) {
+    const unsigned char *start = m->at;
+    int32_t end = 0;
+    lt_put32(m->at, 0);
+    m->at += 4;
+    for (size_t i = 0; i < m->count; i++, m->at += 4) {
+        end += (int32_t)row_text(&m->rows[i], column).n;
+        lt_put32(m->at, end);
+    }
+    end_buffer(m, start);
+    start = m->at;
+    for (size_t i = 0; i < m->count; i++) {
+        struct lt_str text = row_text(&m->rows[i], column);
+        put_bytes(m, text.p, text.n);
+    }
+    end_buffer(m, start);
+}
+
+static void put_fixed(struct message *m, int column) {
+    const unsigned char *start = m->at;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct lt_row *row = &m->rows[i];
+        if (column == LT_COLUMN_CHAIN) put_bytes(m, row->chain, sizeof row->chain);
+        else put_bytes(m, column == LT_COLUMN_OCCURRED_AT ? &row->occurred_at : &row->received_at, 8);
+    }
+    end_buffer(m, start);
+}
+
+/* No message of so many rows and bytes of text is longer. A row has 80 bytes besides its texts, or fewer: times, hash, offsets
+ * and bits. A buffer has 16 more, or fewer: its first offset, padding. */
+static size_t bytes_max(const struct lt_layout *layout, size_t count, int64_t text_bytes) {
+    return (size_t)(layout->header_bytes + text_bytes) + count * 80 + (size_t)LT_LAYOUT_BUFFERS_MAX * 16;
+}
+
+int lt_layout_encode(const struct lt_layout *layout, const struct lt_row *rows, size_t count, struct lt_buf *out,
+                     int64_t *header_bytes, int64_t *body_bytes, struct litmus_error *error) {
+    if (count == 0 || count > (size_t)LT_LOG_ROWS_MAX)
+        return lt_fail(error, LITMUS_EINVAL, 0, "1 to %lld events can be recorded at once, not %zu", (long long)LT_LOG_ROWS_MAX, count);
+    int64_t text_bytes = 0;
+    int code = measure(rows, count, &text_bytes, error);
+    if (code != LITMUS_OK) return code;
+    size_t most = bytes_max(layout, count, text_bytes);
+    if (!lt_buf_reserve(out, most)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an event of %zu bytes", most);
+    unsigned char *header = (unsigned char *)out->p + out->n, *body = header + layout->header_bytes;
+    struct message m = {rows, count, header + layout->at_nodes, header + layout->at_buffers, body, body};
+    memcpy(header, layout->header, (size_t)layout->header_bytes);
+    for (int c = 0; c < LT_COLUMN_COUNT; c++) {
+        put_validity(&m, c);
+        if (lt_column_kinds[c] == LT_KIND_TEXT) put_text(&m, c);
+        else put_fixed(&m, c);
+    }
+    *header_bytes = layout->header_bytes;
+    *body_bytes = m.at - body;
+    lt_put64(header + layout->at_rows, (int64_t)count);
+    lt_put64(header + layout->at_body, *body_bytes);
+    assert(*header_bytes + *body_bytes <= (int64_t)most);
+    out->n += (size_t)(*header_bytes + *body_bytes);
+    return LITMUS_OK;
+}
+
+/* ---- reading ---- */
+/* The numbers of one batch as the writer would have put them. What is found comes first, the rest follows from it. */
 struct plan {
     int64_t rows;
     int64_t nulls[LT_COLUMN_COUNT];
@@ -62,113 +190,6 @@ static void plan_header(const struct plan *plan, const struct lt_layout *layout,
     lt_put64(out + layout->at_body, plan->body_bytes);
 }
 
-/* ---- writing ---- */
-static struct lt_str row_text(const struct lt_row *row, int column) {
-    switch (column) {
-    case LT_COLUMN_ID: return row->id;
-    case LT_COLUMN_EVENT_TYPE: return row->event_type;
-    case LT_COLUMN_SESSION_ID: return row->session_id;
-    case LT_COLUMN_RUN_ID: return row->run_id;
-    default: return row->json;
-    }
-}
-
-static int measure(const struct lt_row *rows, size_t count, struct plan *plan, struct litmus_error *error) {
-    memset(plan, 0, sizeof *plan);
-    plan->rows = (int64_t)count;
-    int64_t total = 0;
-    for (int c = 0; c < LT_COLUMN_COUNT; c++) {
-        if (lt_column_kinds[c] != LT_KIND_TEXT) continue;
-        for (size_t i = 0; i < count; i++) {
-            struct lt_str text = row_text(&rows[i], c);
-            if (text.p == NULL) plan->nulls[c]++;
-            if (text.p == NULL || text.n == 0) continue;
-            /* A reader takes such text for damage, so it must not get in. */
-            bool known = c == LT_COLUMN_JSON && rows[i].json_is_utf8;
-            if (!known && !lt_utf8_valid(text.p, text.n)) return lt_fail(error, LITMUS_EINVAL, 0, "the event's %s is not UTF-8", lt_column_names[c]);
-            if (text.n > (size_t)(LT_LOG_BODY_MAX / 2 - total))
-                return lt_fail(error, LITMUS_EINVAL, 0, "events of more than %lld bytes cannot be recorded", (long long)(LT_LOG_BODY_MAX / 2));
-            plan->text_bytes[c] += (int64_t)text.n;
-            total += (int64_t)text.n;
-        }
-    }
-    plan_lay(plan);
-    return LITMUS_OK;
-}
-
-static unsigned char *put_bytes(unsigned char *at, const void *bytes, int64_t n) {
-    if (n > 0) memcpy(at, bytes, (size_t)n);
-    return at + n;
-}
-
-/* Zeros up to the next aligned place; `start` is aligned. */
-static unsigned char *put_padding(unsigned char *at, const unsigned char *start) {
-    int64_t n = at - start;
-    int64_t padding = lt_align8(n) - n;
-    memset(at, 0, (size_t)padding);
-    return at + padding;
-}
-
-static unsigned char *put_validity(unsigned char *at, const struct lt_row *rows, const struct plan *plan, int column) {
-    if (plan->nulls[column] == 0) return at;
-    int64_t bytes = lt_align8((plan->rows + 7) / 8);
-    memset(at, 0, (size_t)bytes);
-    for (int64_t i = 0; i < plan->rows; i++)
-        if (row_text(&rows[i], column).p != NULL) at[i / 8] |= (unsigned char)(1u << (i % 8));
-    return at + bytes;
-}
-
-static unsigned char *put_text(unsigned char *at, const struct lt_row *rows, const struct plan *plan, int column) {
-    const unsigned char *start = at;
-    int32_t end = 0;
-    lt_put32(at, 0);
-    at += 4;
-    for (int64_t i = 0; i < plan->rows; i++, at += 4) {
-        end += (int32_t)row_text(&rows[i], column).n;
-        lt_put32(at, end);
-    }
-    at = put_padding(at, start);
-    start = at;
-    for (int64_t i = 0; i < plan->rows; i++) {
-        struct lt_str text = row_text(&rows[i], column);
-        at = put_bytes(at, text.p, (int64_t)text.n);
-    }
-    return put_padding(at, start);
-}
-
-static unsigned char *put_fixed(unsigned char *at, const struct lt_row *rows, const struct plan *plan, int column) {
-    for (int64_t i = 0; i < plan->rows; i++) {
-        const struct lt_row *row = &rows[i];
-        if (column == LT_COLUMN_CHAIN) at = put_bytes(at, row->chain, LT_CHAIN_BYTES);
-        else at = put_bytes(at, column == LT_COLUMN_OCCURRED_AT ? &row->occurred_at : &row->received_at, 8);
-    }
-    return at; /* 8 and 32 need no padding */
-}
-
-int lt_layout_encode(const struct lt_layout *layout, const struct lt_row *rows, size_t count, struct lt_buf *out,
-                     int64_t *header_bytes, int64_t *body_bytes, struct litmus_error *error) {
-    if (count == 0 || count > (size_t)LT_LOG_ROWS_MAX)
-        return lt_fail(error, LITMUS_EINVAL, 0, "1 to %lld events can be recorded at once, not %zu", (long long)LT_LOG_ROWS_MAX, count);
-    struct plan plan;
-    int code = measure(rows, count, &plan, error);
-    if (code != LITMUS_OK) return code;
-    size_t bytes = (size_t)(layout->header_bytes + plan.body_bytes);
-    if (!lt_buf_reserve(out, bytes)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an event of %zu bytes", bytes);
-    unsigned char *start = (unsigned char *)out->p + out->n;
-    plan_header(&plan, layout, start);
-    unsigned char *at = start + layout->header_bytes;
-    for (int c = 0; c < LT_COLUMN_COUNT; c++) {
-        at = put_validity(at, rows, &plan, c);
-        at = lt_column_kinds[c] == LT_KIND_TEXT ? put_text(at, rows, &plan, c) : put_fixed(at, rows, &plan, c);
-    }
-    assert(at == start + bytes);
-    out->n += bytes;
-    *header_bytes = layout->header_bytes;
-    *body_bytes = plan.body_bytes;
-    return LITMUS_OK;
-}
-
-/* ---- reading ---- */
 /* The numbers that everything else follows from, out of the metadata. */
 static bool plan_read(struct plan *plan, const struct lt_layout *layout, const unsigned char *header) {
     memset(plan, 0, sizeof *plan);
@@ -310,7 +331,7 @@ void lt_batch_row(const struct lt_batch *batch, int64_t index, struct lt_row *ro
     row->session_id = text_at(batch, LT_COLUMN_SESSION_ID, index);
     row->run_id = text_at(batch, LT_COLUMN_RUN_ID, index);
     row->json = text_at(batch, LT_COLUMN_JSON, index);
-    row->json_is_utf8 = false;
+    row->is_utf8 = false;
     const struct lt_column *chain = &batch->columns[LT_COLUMN_CHAIN];
     if (is_null(chain, index)) memset(row->chain, 0, sizeof row->chain);
     else memcpy(row->chain, chain->data + LT_CHAIN_BYTES * index, sizeof row->chain);

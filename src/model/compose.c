@@ -118,7 +118,6 @@ int lt_compose(struct lt_composer *composer, const char *session_id, const struc
     lt_buf_add_char(&composer->json, '}');
     if (code == LITMUS_OK && composer->json.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an event");
     row->json = (struct lt_str){composer->json.p, composer->json.n};
-    /* The parser takes no other payload, and the rest is ours; the columns' own texts are looked at by the writer. */
-    row->json_is_utf8 = true;
+    row->is_utf8 = true; /* the parser takes no other payload; ids and names of types were checked; the rest is ours */
     return code;
 }

@@ -74,7 +74,7 @@ struct lt_row {
     struct lt_str session_id;
     struct lt_str run_id; /* p == NULL: none */
     struct lt_str json;
-    bool json_is_utf8; /* known from composing it; else the writer looks */
+    bool is_utf8; /* all texts are, as is known from composing it; else the writer looks */
     unsigned char chain[32];
 };
 
