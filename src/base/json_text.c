@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json_text.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <yyjson.h>
 
 static void add_escaped(struct lt_buf *out, unsigned char byte) {
     if (byte == '"' || byte == '\\') {
@@ -25,6 +27,18 @@ void lt_json_str(struct lt_buf *out, struct lt_str text) {
     }
     if (text.n > plain) lt_buf_add(out, text.p + plain, text.n - plain);
     lt_buf_add_char(out, '"');
+}
+
+void lt_json_real(struct lt_buf *out, double value) {
+    uint64_t memory[32]; /* more than the library asks for */
+    yyjson_alc pool;
+    yyjson_val number = {0};
+    size_t n = 0;
+    const char *text = NULL;
+    if (isfinite(value) && yyjson_alc_pool_init(&pool, memory, sizeof memory) && yyjson_set_real(&number, value))
+        text = yyjson_val_write_opts(&number, 0, &pool, &n, NULL);
+    if (text == NULL) lt_buf_add_text(out, "null");
+    else lt_buf_add(out, text, n);
 }
 
 const char *lt_real_text(double value, char out[LT_REAL_BYTES]) {

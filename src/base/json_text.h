@@ -12,6 +12,9 @@ enum { LT_REAL_BYTES = 40 };
 
 /* Appends `"text"` with everything escaped that must be, and DEL. */
 void lt_json_str(struct lt_buf *out, struct lt_str text);
+/* Appends the shortest number that reads back as the same, always recognisable as a real ("5.0"); `null` for what JSON
+ * has no number for. */
+void lt_json_real(struct lt_buf *out, double value);
 /* The shortest text that reads back as the same number; always recognisable as a real ("5.0").
  * Returns out. Not for JSON when the value is not finite ("nan", "inf"). */
 const char *lt_real_text(double value, char out[LT_REAL_BYTES]);

@@ -7,73 +7,72 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "log/layout.h"
 #include "model/limit.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-static void add_text(struct lt_buf *out, const char *member, struct lt_str text) {
-    if (text.p == NULL) return;
-    lt_buf_addf(out, ",\"%s\":", member);
-    lt_json_str(out, text);
+/* `,"name":` and the value; null for no text, and for a number that JSON does not have. */
+#define ADD_TEXT(out, name, text) add_text((out), LT_STR(",\"" name "\":"), (text))
+#define ADD_NUMBER(out, name, number) add_number((out), LT_STR(",\"" name "\":"), (number))
+
+static void add_text(struct lt_buf *out, struct lt_str member, struct lt_str text) {
+    lt_buf_add_str(out, member);
+    if (text.p == NULL) lt_buf_add_text(out, "null");
+    else lt_json_str(out, text);
 }
 
-/* JSON has no NaN and no infinity: they are as good as not there. */
-static void add_number(struct lt_buf *out, const char *member, size_t member_bytes, double number) {
-    char text[LT_REAL_BYTES];
-    if (!isfinite(number)) return;
-    lt_buf_add(out, member, member_bytes);
-    lt_buf_add_text(out, lt_real_text(number, text));
+static void add_number(struct lt_buf *out, struct lt_str member, double number) {
+    lt_buf_add_str(out, member);
+    lt_json_real(out, number);
 }
-#define ADD_NUMBER(out, name, number) add_number((out), ",\"" name "\":", sizeof(",\"" name "\":") - 1, (number))
 
 static struct lt_limit limit_of(const struct litmus_limit *limit) {
     if (limit == NULL) return (struct lt_limit){.low = NAN, .high = NAN, .nominal = NAN};
     return (struct lt_limit){limit->low, limit->high, limit->nominal, lt_str_of(limit->text), limit->comparator};
 }
 
-static void add_limit(struct lt_buf *out, const struct lt_limit *limit) {
-    if (!lt_limit_any(limit)) return;
-    ADD_NUMBER(out, "limit_low", limit->low);
-    ADD_NUMBER(out, "limit_high", limit->high);
-    ADD_NUMBER(out, "limit_nominal", limit->nominal);
-    add_text(out, "limit_text", limit->text);
-    add_text(out, "limit_comparator", lt_str_of(lt_limit_comparator(limit)));
-}
-
 static struct lt_str first_of(const char *a, const char *b) {
     return lt_str_of(a != NULL ? a : b);
 }
 
+/* Every field of test.measurement, so that nobody has to complete or check it (lt_compose_own): tests/unit/test_measure.c
+ * holds it against the table. */
 static void write_measurement(struct lt_buf *out, const struct lt_open_step *step, const struct litmus_measurement *m, const struct lt_limit *limit,
                               const char *outcome) {
     static const struct litmus_limit none = {.units = NULL};
     const struct litmus_limit *declared = m->limit == NULL ? &none : m->limit;
     char now[LT_ISO_BYTES];
-    lt_time_iso(lt_now_us(), now);
+    size_t now_bytes = lt_time_iso(lt_now_us(), now);
     lt_buf_clear(out);
     lt_buf_add(out, step->members.p, step->members.n);
-    add_text(out, "measurement_name", lt_str_of(m->name));
-    add_text(out, "measurement_timestamp", lt_str_of(now));
-    if (m->text == NULL) ADD_NUMBER(out, "value", m->value);
-    add_text(out, "text", lt_str_of(m->text));
-    add_text(out, "outcome", lt_str_of(outcome));
-    add_limit(out, limit);
-    add_text(out, "units", first_of(m->units, declared->units));
-    add_text(out, "characteristic_id", first_of(m->characteristic_id, declared->characteristic_id));
-    add_text(out, "spec_ref", first_of(m->spec_ref, declared->spec_ref));
-    add_text(out, "dut_pin", lt_str_of(m->dut_pin));
-    add_text(out, "fixture_connection", lt_str_of(m->fixture_connection));
-    add_text(out, "instrument_name", lt_str_of(m->instrument_name));
-    add_text(out, "instrument_resource", lt_str_of(m->instrument_resource));
-    add_text(out, "instrument_channel", lt_str_of(m->instrument_channel));
+    ADD_TEXT(out, "measurement_name", lt_str_of(m->name));
+    ADD_TEXT(out, "measurement_timestamp", ((struct lt_str){now, now_bytes}));
+    ADD_NUMBER(out, "value", m->text == NULL ? m->value : NAN);
+    ADD_TEXT(out, "units", first_of(m->units, declared->units));
+    ADD_TEXT(out, "outcome", lt_str_of(outcome));
+    ADD_NUMBER(out, "limit_low", limit->low);
+    ADD_NUMBER(out, "limit_high", limit->high);
+    ADD_NUMBER(out, "limit_nominal", limit->nominal);
+    ADD_TEXT(out, "limit_comparator", lt_str_of(lt_limit_any(limit) ? lt_limit_comparator(limit) : NULL));
+    ADD_TEXT(out, "characteristic_id", first_of(m->characteristic_id, declared->characteristic_id));
+    ADD_TEXT(out, "spec_ref", first_of(m->spec_ref, declared->spec_ref));
+    ADD_TEXT(out, "dut_pin", lt_str_of(m->dut_pin));
+    ADD_TEXT(out, "fixture_connection", lt_str_of(m->fixture_connection));
+    ADD_TEXT(out, "instrument_name", lt_str_of(m->instrument_name));
+    ADD_TEXT(out, "instrument_resource", lt_str_of(m->instrument_resource));
+    ADD_TEXT(out, "instrument_channel", lt_str_of(m->instrument_channel));
+    lt_buf_add_str(out, LT_STR(",\"outputs\":{},\"custom\":{}"));
+    ADD_TEXT(out, "text", lt_str_of(m->text));
+    ADD_TEXT(out, "limit_text", limit->text);
     lt_buf_add_char(out, '}');
 }
 
-static int emit_json(litmus_run *run, const char *type, struct litmus_error *error) {
+static int emit_measurement(litmus_run *run, struct litmus_error *error) {
     if (run->json.failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an event");
-    struct litmus_event event = {.event_type = type, .run_id = run->run_id, .payload = run->json.p, .payload_bytes = run->json.n};
-    return litmus_emit(run->session, &event, NULL, error);
+    struct litmus_event event = {.event_type = "test.measurement", .run_id = run->run_id, .payload = run->json.p, .payload_bytes = run->json.n};
+    return lt_session_emit_own(run->session, &event, error);
 }
 
 /* Units, pins and places in a specification are words, not documents. */
@@ -95,9 +94,13 @@ static int check_labels(const struct litmus_measurement *m, struct litmus_error 
         {"instrument_resource", m->instrument_resource, LT_NAME_BYTES_MAX},
         {"instrument_channel", m->instrument_channel, LT_NAME_BYTES_MAX},
     };
-    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++)
-        if (labels[i].text != NULL && strlen(labels[i].text) > labels[i].max)
-            return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s: %s has %zu bytes, at most %zu are taken", m->name, labels[i].key, strlen(labels[i].text), labels[i].max);
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
+        if (labels[i].text == NULL) continue;
+        size_t n = strlen(labels[i].text);
+        if (n > labels[i].max)
+            return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s: %s has %zu bytes, at most %zu are taken", m->name, labels[i].key, n, labels[i].max);
+        if (!lt_utf8_valid(labels[i].text, n)) return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s: %s is not UTF-8", m->name, labels[i].key);
+    }
     return LITMUS_OK;
 }
 
@@ -110,6 +113,7 @@ static int check(const struct litmus_measurement *m, const struct lt_limit *limi
     if (m->text != NULL && strlen(m->text) > LT_TEXT_BYTES_MAX)
         return lt_fail(error, LITMUS_EINVAL, 0, "the text of measurement %s has %zu bytes, at most %d are taken: attach it instead (litmus_attach_bytes)", m->name,
                        strlen(m->text), LT_TEXT_BYTES_MAX);
+    if (m->text != NULL && !lt_utf8_valid(m->text, strlen(m->text))) return lt_fail(error, LITMUS_EINVAL, 0, "the text of measurement %s is not UTF-8", m->name);
     if (m->text != NULL && lt_limit_any(limit) && limit->text.p == NULL)
         return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s is a text, and its limit one of numbers", m->name);
     if (m->text == NULL && limit->text.p != NULL) return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s is a number, and its limit a text", m->name);
@@ -142,7 +146,7 @@ int litmus_measure_full(litmus_run *run, const struct litmus_measurement *m, con
     if (code != LITMUS_OK) return code;
     const char *outcome = m->text == NULL ? lt_limit_judge(&limit, m->value) : lt_limit_judge_text(&limit, lt_str_of(m->text));
     write_measurement(&run->json, step, m, &limit, outcome);
-    code = emit_json(run, "test.measurement", error);
+    code = emit_measurement(run, error);
     if (code != LITMUS_OK) return code;
     step->judged |= lt_limit_any(&limit);
     lt_step_worsen(step, lt_outcome_word(outcome));

@@ -178,11 +178,11 @@ static void watch_clock(litmus_session *session, int64_t received_at) {
     if (lt_compose(&session->composer, session->session_id, &event, &row, NULL) == LITMUS_OK) (void)!lt_log_append(session->log, &row, 1, NULL);
 }
 
-int litmus_emit(litmus_session *session, const struct litmus_event *event, char id_out[37], struct litmus_error *error) {
+static int emit(litmus_session *session, const struct litmus_event *event, bool own, char id_out[37], struct litmus_error *error) {
     struct lt_row row;
     pthread_mutex_lock(&session->shared->lock);
     daemon_started(session->shared);
-    int code = lt_compose(&session->composer, session->session_id, event, &row, error);
+    int code = (own ? lt_compose_own : lt_compose)(&session->composer, session->session_id, event, &row, error);
     if (code == LITMUS_OK) code = lt_log_append(session->log, &row, 1, error);
     int64_t received_at = row.received_at;
     if (code == LITMUS_OK && id_out != NULL) memcpy(id_out, row.id.p, LT_UUID_BYTES);
@@ -190,6 +190,14 @@ int litmus_emit(litmus_session *session, const struct litmus_event *event, char 
     if (code == LITMUS_OK) watch_clock(session, received_at);
     pthread_mutex_unlock(&session->shared->lock);
     return code;
+}
+
+int litmus_emit(litmus_session *session, const struct litmus_event *event, char id_out[37], struct litmus_error *error) {
+    return emit(session, event, false, id_out, error);
+}
+
+int lt_session_emit_own(litmus_session *session, const struct litmus_event *event, struct litmus_error *error) {
+    return emit(session, event, true, NULL, error);
 }
 
 /* ---- close ---- */

@@ -35,6 +35,9 @@ struct litmus_session {
     size_t ended_run_count, ended_run_capacity;
 };
 
+/* litmus_emit of an event that needs no check (lt_compose_own). */
+int lt_session_emit_own(litmus_session *session, const struct litmus_event *event, struct litmus_error *error);
+
 /* Stores what is attached beside the session's log; the event is the caller's. `name` gives the extension; `sync` as of lt_blob_put_bytes. */
 int lt_session_attach_bytes(const litmus_session *session, const char *name, const void *bytes, size_t n, bool sync, struct lt_blob *out,
                             struct litmus_error *error);

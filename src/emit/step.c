@@ -5,6 +5,7 @@
 #include "emit/run.h"
 
 #include "base/json_text.h"
+#include "log/layout.h"
 #include "model/outcome.h"
 
 #include <stdio.h>
@@ -34,6 +35,7 @@ void lt_open_step_release(struct lt_open_step *step) {
 int lt_name_check(const char *what, const char *name, struct litmus_error *error) {
     if (name == NULL || name[0] == '\0') return lt_fail(error, LITMUS_EINVAL, 0, "%s needs a name", what);
     size_t n = strlen(name);
+    if (!lt_utf8_valid(name, n)) return lt_fail(error, LITMUS_EINVAL, 0, "the name of %s is not UTF-8", what);
     if (n <= LT_NAME_BYTES_MAX) return LITMUS_OK;
     return lt_fail(error, LITMUS_EINVAL, 0, "the name of %s has %zu bytes, at most %d are taken: %.40s...", what, n, LT_NAME_BYTES_MAX, name);
 }
@@ -59,9 +61,8 @@ static void write_members(struct lt_open_step *open, const char *inputs_json) {
     lt_buf_addf(out, ",\"step_index\":%lld,\"step_path\":", (long long)open->step.step_index);
     lt_json_str(out, lt_str_of(open->step.path));
     lt_buf_addf(out, ",\"vector_index\":%lld,\"retry\":%lld", (long long)open->step.vector_index, (long long)open->step.started);
-    if (inputs_json == NULL) return;
     lt_buf_add_text(out, ",\"inputs\":");
-    lt_buf_add_text(out, inputs_json);
+    lt_buf_add_text(out, inputs_json == NULL ? "{}" : inputs_json);
 }
 
 /* Pushes a step and puts its start on record; releases it when that fails. */

@@ -97,8 +97,8 @@ static int add_payload(struct lt_composer *composer, const struct litmus_event *
     return code;
 }
 
-int lt_compose(struct lt_composer *composer, const char *session_id, const struct litmus_event *event, struct lt_row *row,
-               struct litmus_error *error) {
+/* The row but for its JSON, of which the envelope is written. */
+static int begin(struct lt_composer *composer, const char *session_id, const struct litmus_event *event, struct lt_row *row, struct litmus_error *error) {
     int code = check_envelope(composer, event, error);
     if (code != LITMUS_OK) return code;
     if (event->id == NULL && composer->uuids != NULL) lt_uuid_next(composer->uuids, composer->id);
@@ -114,10 +114,29 @@ int lt_compose(struct lt_composer *composer, const char *session_id, const struc
     };
     lt_buf_clear(&composer->json);
     add_envelope(composer, row);
-    code = add_payload(composer, event, row, error);
+    return LITMUS_OK;
+}
+
+static int end(struct lt_composer *composer, struct lt_row *row, struct litmus_error *error) {
     lt_buf_add_char(&composer->json, '}');
-    if (code == LITMUS_OK && composer->json.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an event");
+    if (composer->json.failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for an event");
     row->json = (struct lt_str){composer->json.p, composer->json.n};
     row->is_utf8 = true; /* the parser takes no other payload; ids and names of types were checked; the rest is ours */
-    return code;
+    return LITMUS_OK;
+}
+
+int lt_compose(struct lt_composer *composer, const char *session_id, const struct litmus_event *event, struct lt_row *row,
+               struct litmus_error *error) {
+    int code = begin(composer, session_id, event, row, error);
+    if (code == LITMUS_OK) code = add_payload(composer, event, row, error);
+    return code == LITMUS_OK ? end(composer, row, error) : code;
+}
+
+int lt_compose_own(struct lt_composer *composer, const char *session_id, const struct litmus_event *event, struct lt_row *row,
+                   struct litmus_error *error) {
+    int code = begin(composer, session_id, event, row, error);
+    if (code != LITMUS_OK) return code;
+    lt_buf_add_char(&composer->json, ',');
+    lt_buf_add(&composer->json, event->payload + 1, event->payload_bytes - 2); /* the inside of the braces */
+    return end(composer, row, error);
 }

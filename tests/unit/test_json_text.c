@@ -38,6 +38,23 @@ static void an_empty_and_a_missing_text_are_empty(void **state) {
     lt_buf_release(&out);
 }
 
+static void a_real_in_json_is_short_and_comes_back_or_is_null(void **state) {
+    (void)state;
+    static const struct {
+        double value;
+        const char *text;
+    } table[] = {{5, "5.0"}, {0.1, "0.1"}, {-0.0, "-0.0"}, {1e300, "1e300"}, {3.3 + 0.01, "3.3099999999999996"}, {-1.7976931348623157e308, "-1.7976931348623157e308"},
+                 {5e-324, "5e-324"}, {(double)NAN, "null"}, {(double)INFINITY, "null"}, {-(double)INFINITY, "null"}};
+    struct lt_buf out;
+    lt_buf_init(&out);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        lt_buf_clear(&out);
+        lt_json_real(&out, table[i].value);
+        assert_string_equal(lt_buf_cstr(&out), table[i].text);
+    }
+    lt_buf_release(&out);
+}
+
 static void a_real_is_short_and_comes_back(void **state) {
     (void)state;
     static const struct {
@@ -55,6 +72,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_ascii_byte_comes_back),
         cmocka_unit_test(an_empty_and_a_missing_text_are_empty),
+        cmocka_unit_test(a_real_in_json_is_short_and_comes_back_or_is_null),
         cmocka_unit_test(a_real_is_short_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

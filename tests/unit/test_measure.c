@@ -4,6 +4,9 @@
  */
 #include "runs_helper.h"
 
+#include "emit/session.h"
+#include "model/event.h"
+
 static const struct litmus_limit volts = {.low = 1, .high = 2, .nominal = 1.5, .units = "V", .characteristic_id = "rail", .spec_ref = "3.1"};
 
 /* The cell of the row whose `key` column holds `value`, "NULL" for none. */
@@ -105,6 +108,50 @@ static void sub_steps_nest_and_worsen_what_they_are_in(void **state) {
     litmus_table_free(steps);
 }
 
+/* The envelope, then every field of the type once, and each as the table wants it. */
+static void assert_complete(const struct lt_row *row, const struct lt_event_type *type) {
+    const char *bad = NULL;
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc), *key, *value;
+    size_t i, max, envelope = 6;
+    assert_non_null(doc);
+    if (!lt_event_readable(LT_EVENT_MEASUREMENT, root, &bad)) fail_msg("%s is not what the table wants: %.*s", bad, LT_STR_ARG(row->json));
+    assert_int_equal(yyjson_obj_size(root), envelope + type->field_count);
+    yyjson_obj_foreach(root, i, max, key, value) assert_ptr_equal(yyjson_obj_get(root, yyjson_get_str(key)), value);
+    for (i = 0; i < type->field_count; i++)
+        if (yyjson_obj_get(root, type->fields[i].name) == NULL) fail_msg("%s is missing: %.*s", type->fields[i].name, LT_STR_ARG(row->json));
+    yyjson_doc_free(doc);
+}
+
+static void a_measurement_is_complete_though_nobody_checks_it(void **state) {
+    struct bench *b = *state;
+    struct recording r;
+    struct lt_log_reader *reader;
+    struct lt_row row;
+    const struct lt_event_type *type = &lt_event_types[LT_EVENT_MEASUREMENT];
+    const struct litmus_limit word = {.low = NAN, .high = NAN, .nominal = NAN, .text = "v\"1\n"};
+    start_recording(b, &r, "SN1", 1);
+    must(b, litmus_step_start(r.run, 0, NULL, &b->error));
+    must(b, litmus_measure(r.run, "bare", 1e-7, NULL, NULL, &b->error));
+    must(b, litmus_measure(r.run, "\"\x01\xc3\xa9", INFINITY, &volts, NULL, &b->error));
+    must(b, litmus_measure_text(r.run, "text", "v\\\x7f", &word, NULL, &b->error));
+    must(b, litmus_substep_start(r.run, "sub", " {\"load\": [1, {}]} ", &b->error));
+    must(b, litmus_measure_full(r.run, &(struct litmus_measurement){.name = "all", .value = -0.0, .units = "V", .limit = &volts, .characteristic_id = "c", .spec_ref = "s",
+        .dut_pin = "J1", .fixture_connection = "TP1", .instrument_name = "dmm", .instrument_resource = "GPIB::1", .instrument_channel = "2"}, NULL, &b->error));
+    must(b, lt_log_reader_open(lt_log_writer_path(r.session->log), &reader, &b->error));
+    int found = 0;
+    while (lt_log_next(reader, &row, &b->error) == LT_LOG_EVENT) {
+        if (!lt_str_eq(row.event_type, lt_str_of(type->name))) continue;
+        assert_complete(&row, type);
+        found++;
+    }
+    assert_int_equal(found, 4);
+    lt_log_reader_free(reader);
+    must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+    must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+    finish_recording(&r);
+}
+
 static void refused(struct bench *b, int code, int expected, const char *words) {
     if (code != expected || strstr(b->error.text, words) == NULL) fail_msg("%s: \"%s\", not %s: %s", litmus_code_name(code), b->error.text, litmus_code_name(expected), words);
     b->error = (struct litmus_error){0};
@@ -125,13 +172,15 @@ static void bad_input_is_refused_and_leaves_nothing(void **state) {
     refused(b, litmus_measure(r.run, "first", 2, NULL, NULL, &b->error), LITMUS_EINVAL, "first was measured in suite/s0 before");
     refused(b, litmus_measure(r.run, NULL, 1, NULL, NULL, &b->error), LITMUS_EINVAL, "a measurement needs a name");
     refused(b, litmus_measure(r.run, long_text, 1, NULL, NULL, &b->error), LITMUS_EINVAL, "at most 255");
+    refused(b, litmus_measure(r.run, "\xff", 1, NULL, NULL, &b->error), LITMUS_EINVAL, "the name of a measurement is not UTF-8");
     refused(b, litmus_measure(r.run, "x", 1, &upside_down, NULL, &b->error), LITMUS_EINVAL, "the limit of x cannot judge: low 2 is above high 1");
     refused(b, litmus_measure(r.run, "x", 1, &text, NULL, &b->error), LITMUS_EINVAL, "x is a number, and its limit a text");
     refused(b, litmus_measure_text(r.run, "x", "v1", &volts, NULL, &b->error), LITMUS_EINVAL, "x is a text, and its limit one of numbers");
     refused(b, litmus_measure_text(r.run, "x", long_text, NULL, NULL, &b->error), LITMUS_EINVAL, "attach it instead");
-    refused(b, litmus_measure_text(r.run, "x", "\xff", NULL, NULL, &b->error), LITMUS_EEVENT, "no JSON");
+    refused(b, litmus_measure_text(r.run, "x", "\xff", NULL, NULL, &b->error), LITMUS_EINVAL, "the text of measurement x is not UTF-8");
     const struct litmus_measurement millivolts = {.name = "x", .value = 1500, .units = "mV", .limit = &volts};
     refused(b, litmus_measure_full(r.run, &millivolts, NULL, &b->error), LITMUS_EINVAL, "in mV and its limit in V");
+    refused(b, litmus_measure_full(r.run, &(struct litmus_measurement){.name = "x", .spec_ref = "\xc3"}, NULL, &b->error), LITMUS_EINVAL, "spec_ref is not UTF-8");
     const struct litmus_measurement pin = {.name = "x", .value = 1, .dut_pin = long_text}, units = {.name = "x", .value = 1, .units = long_text};
     refused(b, litmus_measure_full(r.run, &pin, NULL, &b->error), LITMUS_EINVAL, "dut_pin has 69999 bytes, at most 255");
     refused(b, litmus_measure_full(r.run, &units, NULL, &b->error), LITMUS_EINVAL, "units has 69999 bytes, at most 255");
@@ -205,6 +254,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(everything_that_is_known_of_a_measurement_is_on_record),
         TEST(sub_steps_nest_and_worsen_what_they_are_in),
+        TEST(a_measurement_is_complete_though_nobody_checks_it),
         TEST(bad_input_is_refused_and_leaves_nothing),
         TEST(vectors_are_planned_with_their_inputs_and_every_attempt_is_kept),
         TEST(verify_says_what_was_violated_once_it_is_on_record),
