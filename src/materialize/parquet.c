@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * This file and leaf.c know the Parquet library (carquet).
+ * This file, leaf.c and parquet_cells.c know the Parquet library (carquet).
  */
 #include "materialize/parquet.h"
 
 #include "base/io.h"
 #include "materialize/leaf.h"
+#include "materialize/parquet_cells.h"
 #include "materialize/stack.h"
 
 #include <carquet/carquet.h>
@@ -188,6 +189,7 @@ static int read_group(struct parquet_file *f, int32_t group, const char *const *
                       struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
     lt_table_init(out);
+    if (lt_cells_known(carquet_reader_schema(f->reader))) return lt_cells_read(f->reader, group, columns, column_count, f->path, out, error);
     int code = carquet_reader_read_arrow(f->reader, group, &out->schema, &out->array, &why) == CARQUET_OK ? LITMUS_OK : fail_file(error, f->path, why.message);
     if (code == LITMUS_OK) code = view_set(out, f->path, error);
     if (code == LITMUS_OK && columns != NULL) code = lt_table_keep(out, columns, column_count, error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * parquet.h - tables to and from Parquet. Only parquet.c and leaf.c know the library.
+ * parquet.h - tables to and from Parquet. Only parquet.c, leaf.c and parquet_cells.c know the library.
  */
 #ifndef LT_MATERIALIZE_PARQUET_H
 #define LT_MATERIALIZE_PARQUET_H

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * parquet_cells.h - from Parquet's pages to Arrow's buffers, for the columns that run files have (leaf.h is the way back). The library
+ * does that for any nesting, but walks through every cell of a list, and reads each column of a file whoever asks for three.
+ */
+#ifndef LT_MATERIALIZE_PARQUET_CELLS_H
+#define LT_MATERIALIZE_PARQUET_CELLS_H
+
+#include "materialize/table.h"
+
+#include <carquet/carquet.h>
+
+/* Is each column of a type that run files have (build.h)? Then lt_cells_read can read the file. */
+bool lt_cells_known(const carquet_schema_t *schema);
+
+/* A row group. `columns`: names of those to read, in any order (one that the file lacks is no error), or NULL for all; they come in the
+ * order of the file. A column whose statistics say that it is all NULL is not looked at. Hands over *out.
+ * Errors: EDAMAGED (path names the file), ENOMEM. */
+int lt_cells_read(carquet_reader_t *reader, int32_t group, const char *const *columns, size_t column_count, const char *path, struct lt_table *out,
+                  struct litmus_error *error);
+
+#endif
