@@ -6,7 +6,7 @@ _litmus() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="runs show events channel recall sql yield pareto coverage drift capability control retest durations grr compare export slots import compact gate concede note materialize rebuild reindex verify evidence keygen archive prune daemon completion help version"
+        words="runs show events channel recall sql yield pareto coverage drift capability control retest durations grr compare export slots import compact gate concede note materialize rebuild reindex verify doctor evidence keygen archive prune daemon completion help version"
         COMPREPLY=($(compgen -W "$words" -- "$current"))
         return
     fi
@@ -151,6 +151,11 @@ _litmus() {
         case $current in
         -*) words=' -d --data-dir -j --json --all -k --key --signed --no-color -q --quiet -v --verbose -h --help' ;;
         *) words="$(_litmus_runs)" ;;
+        esac ;;
+    doctor)
+        case $current in
+        -*) words=' -d --data-dir -j --json --list -k --key --mend --no-color -q --quiet -v --verbose -h --help' ;;
+        *) words='' ;;
         esac ;;
     evidence)
         case $current in

@@ -15,7 +15,7 @@ list() {
 }
 
 {
-    for stage in base model emit log channel accumulate materialize query prove evidence retain serve cmd; do
+    for stage in base model emit log channel accumulate materialize query prove evidence retain serve doctor cmd; do
         list "src/$stage" 1 '*.c'
     done
     for suite in unit fault crash tsan; do

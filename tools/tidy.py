@@ -43,6 +43,7 @@ LAYERS = {
     "prove": {"base", "model", "log", "accumulate", "materialize", "query"},
     "evidence": {"base", "model", "log", "accumulate", "materialize", "query", "prove"},
     "serve": {"base", "model", "log", "accumulate", "materialize", "query"},
+    "doctor": {"base", "model", "log", "accumulate", "materialize", "query", "prove", "serve"},
     "emit": {"base", "model", "log", "channel", "materialize", "serve/daemon.h"},
 }
 

@@ -89,6 +89,7 @@ enum exit_code {
     X(SERIALS, 0, "serials", TEXT, serials, "A,B,...", "the units, one for each slot")                              \
     X(SLOTS, 0, "slots", TEXT, slots, "X,Y,...", "names of the slots (else 1, 2, ...)")                             \
     X(LOGS, 0, "logs", TEXT, logs, "DIR", "write what each slot prints to DIR/SLOT.log, too")                       \
+    X(MEND, 0, "mend", FLAG, mend, NULL, "mend what can be mended, and look again")                                \
     X(MAN, 0, "man", FLAG, man, NULL, "as a man page")                                                             \
     X(UTC, 0, "utc", FLAG, utc, NULL, "times in UTC, not local time")                                              \
     X(NO_COLOR, 0, "no-color", FLAG, no_color, NULL, "no colours (also: NO_COLOR, or not a terminal)")             \
@@ -132,7 +133,7 @@ struct lt_cli {
     const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why, *keep, *key;
     const char *serials, *slots, *logs; /* of slots */
     const char *step, *zone, *kind, *plot, *measurement;
-    bool force, yes, list, junit, reportlog, openhtf, want_signed, public_key, rotate;
+    bool force, yes, list, junit, reportlog, openhtf, want_signed, public_key, rotate, mend;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
     int64_t limit, since, until, older_than, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
@@ -206,6 +207,7 @@ int lt_cmd_reindex(struct lt_cli *cli);
 int lt_cmd_keygen(struct lt_cli *cli);
 int lt_cmd_archive(struct lt_cli *cli);
 int lt_cmd_verify(struct lt_cli *cli);
+int lt_cmd_doctor(struct lt_cli *cli);
 int lt_cmd_evidence(struct lt_cli *cli);
 int lt_cmd_daemon(struct lt_cli *cli);
 int lt_cmd_completion(struct lt_cli *cli);

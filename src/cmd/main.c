@@ -162,6 +162,14 @@ const struct lt_command lt_commands[] = {
      "A file of litmus evidence is checked with nothing but itself and --key: its statement, the hash of each member, the logs, and the run's\n"
      "file against what they fold to. With --json the last line is the sum, and with -v each log has a line, too; both have finding null.",
      "litmus verify last\nlitmus verify --all --signed\nlitmus verify --all --key bench7.pub --json\nlitmus verify SN1042.zip --key bench7.pub"},
+    {"doctor", lt_cmd_doctor, "[DIR]", 0, 1, OPT(MEND) | OPT(KNOWN_KEY) | OPT(CHOICES) | OPT(JSON), NULL, "say what is wrong with a data_dir, and mend what can be mended",
+     "Looks at everything in the data_dir, or in DIR: format, configuration, owners and modes, free space, locks and leftovers, logs, run files and\n"
+     "attachments (all that litmus verify --all proves), catalog, lake, daemon, key and clock. Each finding comes with its remedy. Looking changes\n"
+     "nothing. --mend does what can be done, and looks again; nothing on record is ever removed by it, and what it replaces is kept beside it\n"
+     "(.aside-1). Exits with 0 when nothing is wrong, or is any more, with 1 when something is, with 3 when there is no such folder, and with 4 when\n"
+     "a newer litmus made it. Notes, which are nothing wrong, are shown with -v and always in --json, whose last line is the sum. --list\n"
+     "shows the table of checks.",
+     "litmus doctor\nlitmus doctor --mend\nlitmus doctor /media/bench7/litmus/data --json"},
     {"evidence", lt_cmd_evidence, "RUN", 1, 1, OPT(OUTPUT) | OPT(FORCE) | OPT(KEY) | OPT(JSON), "run",
      "one file that proves a run elsewhere: logs, run file, report, signed statement",
      "Packs a finished run into a zip file: the logs of its session, its Parquet file, a report of what litmus verify found, a page for people,\n"

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void lt_attachments_folder(const char *run_file, struct lt_buf *out) {
     size_t n = strlen(run_file), ext = strlen(".parquet");
@@ -80,6 +81,47 @@ void lt_attachments_check(const struct lt_gathering *session, const struct lt_ru
     }
     lt_buf_release(&from);
     lt_buf_release(&to);
+}
+
+/* Where the original lies, changed, or else where it is looked for first. */
+static void original_folder(const struct lt_gathering *session, const char *name, struct lt_buf *out) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    for (size_t i = session->log_count; i-- > 0;) {
+        ref_folder(session, i, out);
+        if (access(lt_path_join(&path, lt_buf_cstr(out), name), F_OK) == 0) break;
+    }
+    lt_buf_release(&path);
+}
+
+static int mend(const struct lt_io *io, const char *from, const char *to, const char *name, int (*aside)(const char *path, bool move, struct litmus_error *error),
+                struct litmus_error *error) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    int code = aside(lt_path_join(&path, to, name), true, error);
+    if (code == LITMUS_OK) code = lt_blob_copy(io, from, to, name, error);
+    lt_buf_release(&path);
+    return code;
+}
+
+int lt_attachments_mend(const struct lt_io *io, const struct lt_gathering *session, const struct lt_run *run, const char *run_file,
+                        int (*aside)(const char *path, bool move, struct litmus_error *error), struct litmus_error *error) {
+    struct lt_buf from, to;
+    lt_buf_init(&from);
+    lt_buf_init(&to);
+    lt_attachments_folder(run_file, &to);
+    int code = to.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
+    for (size_t i = 0; code == LITMUS_OK && i < run->attachment_count; i++) {
+        char name[LT_BLOB_NAME_BYTES];
+        if (!blob_name(run->attachments[i], name)) continue;
+        bool original = find_original(session, name, &from, NULL) == LITMUS_OK, copy = lt_blob_check(lt_buf_cstr(&to), name, NULL) == LITMUS_OK;
+        if (original == copy) continue; /* both are whole, or neither */
+        if (copy) original_folder(session, name, &from);
+        code = original ? mend(io, lt_buf_cstr(&from), lt_buf_cstr(&to), name, aside, error) : mend(io, lt_buf_cstr(&to), lt_buf_cstr(&from), name, aside, error);
+    }
+    lt_buf_release(&from);
+    lt_buf_release(&to);
+    return code;
 }
 
 int lt_attachments_each(const struct lt_gathering *session, const struct lt_run *run, const char *run_file,

@@ -19,6 +19,10 @@ int lt_attachments_copy(const struct lt_io *io, const struct lt_gathering *sessi
 /* Holds every attachment, the original and the copy, against its name. */
 void lt_attachments_check(const struct lt_gathering *session, const struct lt_run *run, const char *run_file, void (*on_lost)(void *self, const char *what),
                           void *self);
+/* Makes each that is missing or changed anew from its other copy, if that is whole. `aside` keeps what lies in its place first. Errors: of
+ * writing, and those of `aside`. */
+int lt_attachments_mend(const struct lt_io *io, const struct lt_gathering *session, const struct lt_run *run, const char *run_file,
+                        int (*aside)(const char *path, bool move, struct litmus_error *error), struct litmus_error *error);
 /* Gives the path of every attachment that is whole, the original and the copy; borrowed for the call. Another code than
  * LITMUS_OK ends it and is returned. */
 int lt_attachments_each(const struct lt_gathering *session, const struct lt_run *run, const char *run_file,

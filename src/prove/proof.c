@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "prove/proof.h"
 
-#include "query/catalog.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -109,14 +107,6 @@ static void tell_catalog(void *self, const char *path, const char *what) {
         lt_proof_finding(proof, LT_FINDING_CATALOG, whole, -1, "the catalog %s; litmus reindex makes it anew", what);
 }
 
-static int check_catalog(struct lt_proof *proof, struct litmus_error *error) {
-    struct lt_catalog *truth = NULL;
-    int code = lt_catalog_open_memory(proof->options.data_dir, &truth, error);
-    if (code == LITMUS_OK) code = lt_catalog_check(truth, tell_catalog, proof, error);
-    lt_catalog_free(truth);
-    return code;
-}
-
 int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error) {
     struct lt_table runs;
     struct lt_run_filter every = {.finished_only = true};
@@ -130,5 +120,5 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     for (int64_t row = 0; row < lt_table_rows(&runs); row++) check_orphan(proof, &runs, row);
     lt_table_release(&runs);
     code = lt_query_damaged(query, tell_damaged, proof, error);
-    return code == LITMUS_OK ? check_catalog(proof, error) : code;
+    return code == LITMUS_OK ? lt_query_check_catalog(query, tell_catalog, proof, error) : code;
 }

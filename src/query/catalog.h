@@ -52,7 +52,7 @@ int lt_catalog_put_all(struct lt_catalog *catalog, const struct lt_catalog_put *
 /* Looks for files that were added, changed or removed by hand (only in folders whose time stamp
  * changed) and reads those. Damaged files are remembered as quarantined and left out. */
 int lt_catalog_refresh(struct lt_catalog *catalog, struct litmus_error *error);
-/* Removes the catalog's file and makes it anew. Told after each run file: how many of how many were read. */
+/* Removes the catalog's file and makes it anew. Told after each run file: how many of how many were read (NULL: nobody asks). */
 struct lt_catalog_progress {
     void (*on_file)(void *self, int64_t done, int64_t all);
     void *self;

@@ -553,7 +553,7 @@ static int64_t count_all(struct scan *s) {
 
 static int refresh_telling(struct scan *s, void *self, struct litmus_error *error) {
     s->progress = self;
-    s->all = count_all(s);
+    s->all = self == NULL ? 0 : count_all(s);
     return scan_all(s, error);
 }
 

@@ -4,10 +4,15 @@
 #include "base/grow.h"
 #include "base/io.h"
 #include "base/map.h"
+#include "materialize/parquet.h"
 #include "query/catalog_store.h"
 #include "query/query_internal.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -289,4 +294,145 @@ int lt_lake_load(struct lt_query *q, struct lt_lake *out, struct litmus_error *e
         if (code == LITMUS_OK) code = load(q, out, &why);
     }
     return code == LITMUS_OK ? code : lt_fail(error, code, why.os_errno, "%s", why.text);
+}
+
+/* ---- as it lies there ---- */
+
+struct lake_check {
+    struct lt_query *q;
+    void (*each)(void *self, const char *path, const char *what);
+    void *self;
+    struct lt_buf path;
+    struct lt_arena arena;
+    struct lt_map named; /* by the manifest */
+};
+
+static void __attribute__((format(printf, 3, 4))) tell(struct lake_check *c, const char *name, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    lt_buf_clear(&c->path);
+    lt_buf_addf(&c->path, "%s/lake/%s", c->q->data_dir, name);
+    c->each(c->self, lt_buf_cstr(&c->path), text);
+}
+
+/* Run files that it has rows of, and that are not there any more. */
+static int64_t count_gone(struct lake_check *c, yyjson_val *members) {
+    yyjson_val *member;
+    size_t at, all;
+    int64_t gone = 0;
+    yyjson_arr_foreach(members, at, all, member) {
+        const char *path = yyjson_get_str(yyjson_arr_get(member, 0));
+        gone += path == NULL || access(lt_path_join(&c->path, c->q->data_dir, path), F_OK) != 0;
+    }
+    return gone;
+}
+
+static void check_members(struct lake_check *c, const char *name, int64_t runs) {
+    struct lt_buf list;
+    lt_buf_init(&list);
+    lt_lake_members_name(name, &list);
+    yyjson_doc *doc = read_json(c->q, lt_buf_cstr(&list));
+    yyjson_val *members = yyjson_doc_get_root(doc);
+    if (!yyjson_is_arr(members) || (int64_t)yyjson_arr_size(members) != runs) {
+        tell(c, lt_buf_cstr(&list), "does not say of which %" PRId64 " runs the rows beside it are", runs);
+    } else {
+        int64_t gone = count_gone(c, members);
+        if (gone > 0) tell(c, name, "has rows of %" PRId64 " runs that are gone", gone);
+    }
+    yyjson_doc_free(doc);
+    lt_buf_release(&list);
+}
+
+/* `columns` is "name format,name format". */
+static void check_rows(struct lake_check *c, const char *name, const char *columns, int64_t rows) {
+    char column[256];
+    struct litmus_error why = {0};
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, name);
+    for (const char *p = columns; why.text[0] == '\0' && *p != '\0'; p += *p == ',') {
+        size_t n = strcspn(p, ",");
+        const char *wanted[] = {column};
+        struct lt_table table;
+        snprintf(column, sizeof column, "%.*s", (int)strcspn(p, " ,"), p);
+        p += n;
+        if (lt_parquet_read(lt_buf_cstr(&path), wanted, 1, &table, &why) != LITMUS_OK) break;
+        if (strcmp(column, "run_id") == 0 && lt_table_rows(&table) != rows)
+            (void)!lt_fail(&why, LITMUS_EDAMAGED, 0, "has %" PRId64 " rows, and the manifest says %" PRId64, lt_table_rows(&table), rows);
+        lt_table_release(&table);
+    }
+    if (why.text[0] != '\0') tell(c, name, "%s", why.text);
+    lt_buf_release(&path);
+}
+
+static void check_file(struct lake_check *c, yyjson_val *value) {
+    const char *name = yyjson_get_str(yyjson_obj_get(value, "name")), *columns = yyjson_get_str(yyjson_obj_get(value, "columns"));
+    struct lt_lake_file file = {.name = lt_arena_str(&c->arena, lt_str_of(name)), .bytes = yyjson_get_sint(yyjson_obj_get(value, "bytes"))};
+    if (!is_own_name(name) || columns == NULL || file.name.p == NULL) {
+        tell(c, "_manifest.json", "names what is no file of the lake");
+        return;
+    }
+    (void)lt_map_put(&c->named, file.name, 0, 1);
+    if (!is_there(c->q, &file)) tell(c, name, "is missing, or has not the %" PRId64 " bytes that it had", file.bytes);
+    else {
+        check_members(c, name, yyjson_get_sint(yyjson_obj_get(value, "runs")));
+        check_rows(c, name, columns, yyjson_get_sint(yyjson_obj_get(value, "rows")));
+    }
+}
+
+/* Other engines read the folder, and know of no manifest. */
+static void check_month(struct lake_check *c, const char *month) {
+    struct lt_buf path;
+    char name[512];
+    lt_buf_init(&path);
+    lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, month);
+    DIR *dir = opendir(lt_buf_cstr(&path));
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        snprintf(name, sizeof name, "%s/%s", month, e->d_name);
+        if (strncmp(e->d_name, "part-", 5) == 0 && lt_map_get(&c->named, lt_str_of(name), 0) == LT_MAP_NONE)
+            tell(c, name, "is not in the manifest: whoever reads the folder counts its rows");
+    }
+    if (dir != NULL) closedir(dir);
+    lt_buf_release(&path);
+}
+
+static void check_lake(struct lake_check *c, DIR *lake) {
+    yyjson_doc *doc = read_json(c->q, "_manifest.json");
+    yyjson_val *root = yyjson_doc_get_root(doc), *files = yyjson_obj_get(root, "files"), *file;
+    struct stat st;
+    size_t at, all;
+    bool there = fstatat(dirfd(lake), "_manifest.json", &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there && (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) != MANIFEST_VERSION || !yyjson_is_arr(files)))
+        tell(c, "_manifest.json", "cannot be read, or is of another version");
+    else yyjson_arr_foreach(files, at, all, file) check_file(c, file);
+    yyjson_doc_free(doc);
+    for (const struct dirent *e; (e = readdir(lake)) != NULL;)
+        if (strncmp(e->d_name, "month=", 6) == 0) check_month(c, e->d_name);
+}
+
+int lt_lake_check(struct lt_query *q, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
+    struct lake_check c = {.q = q, .each = each, .self = self};
+    lt_buf_init(&c.path);
+    lt_arena_init(&c.arena);
+    lt_map_init(&c.named);
+    DIR *lake = opendir(lt_path_join(&c.path, q->data_dir, "lake"));
+    if (lake != NULL) check_lake(&c, lake);
+    if (lake != NULL) closedir(lake);
+    bool failed = c.path.failed || c.arena.failed;
+    lt_map_release(&c.named);
+    lt_arena_release(&c.arena);
+    lt_buf_release(&c.path);
+    return failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory looking at the lake") : LITMUS_OK;
+}
+
+int lt_lake_forget(struct lt_query *q, struct litmus_error *error) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    const char *manifest = lt_path_join(&path, q->data_dir, "lake/_manifest.json");
+    int code = unlink(manifest) == 0 || errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "remove", manifest);
+    lt_buf_release(&path);
+    return code;
 }

@@ -17,17 +17,27 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-int lt_query_open(const char *data_dir, struct lt_query **out, struct litmus_error *error) {
+static int open_query(const char *data_dir, bool in_memory, struct lt_query **out, struct litmus_error *error) {
     *out = NULL;
     int refused = lt_data_dir_check(data_dir, error);
     if (refused != LITMUS_OK) return refused;
-    (void)!lt_changeset_finish(NULL, data_dir, NULL); /* where that cannot be, litmus doctor says why */
+    if (!in_memory) (void)!lt_changeset_finish(NULL, data_dir, NULL); /* where that cannot be, litmus doctor says why */
     struct lt_query *q = calloc(1, sizeof *q);
-    if (q != NULL) *q = (struct lt_query){.data_dir = strdup(data_dir), .lake_fd = -1};
-    int code = q == NULL || q->data_dir == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory") : lt_catalog_open(data_dir, &q->catalog, error);
+    if (q != NULL) *q = (struct lt_query){.data_dir = strdup(data_dir), .lake_fd = -1, .in_memory = in_memory};
+    int code = q == NULL || q->data_dir == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory")
+               : in_memory                      ? lt_catalog_open_memory(data_dir, &q->catalog, error)
+                                                : lt_catalog_open(data_dir, &q->catalog, error);
     if (code == LITMUS_OK) *out = q;
     else lt_query_free(q);
     return code;
+}
+
+int lt_query_open(const char *data_dir, struct lt_query **out, struct litmus_error *error) {
+    return open_query(data_dir, false, out, error);
+}
+
+int lt_query_open_memory(const char *data_dir, struct lt_query **out, struct litmus_error *error) {
+    return open_query(data_dir, true, out, error);
 }
 
 void lt_query_free(struct lt_query *q) {
@@ -284,8 +294,17 @@ int lt_query_damaged(struct lt_query *q, bool (*each)(void *self, const char *pa
     return lt_catalog_damaged(q->catalog, each, self, error);
 }
 
+int lt_query_check_catalog(struct lt_query *q, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
+    struct lt_catalog *truth = NULL;
+    if (q->in_memory) return lt_catalog_check(q->catalog, each, self, error);
+    int code = lt_catalog_open_memory(q->data_dir, &truth, error);
+    if (code == LITMUS_OK) code = lt_catalog_check(truth, each, self, error);
+    lt_catalog_free(truth);
+    return code;
+}
+
 int lt_query_reindex(struct lt_query *query, void (*on_file)(void *self, int64_t done, int64_t all), void *self, struct litmus_error *error) {
-    int code = lt_catalog_rebuild(query->catalog, &(struct lt_catalog_progress){on_file, self}, error);
+    int code = lt_catalog_rebuild(query->catalog, on_file == NULL ? NULL : &(struct lt_catalog_progress){on_file, self}, error);
     if (code == LITMUS_OK) lt_lake_sync(query);
     return code;
 }

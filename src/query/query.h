@@ -13,6 +13,9 @@
 struct lt_query;
 
 int lt_query_open(const char *data_dir, struct lt_query **out, struct litmus_error *error);
+/* One that changes nothing, not even the catalog: it answers from a catalog in memory, made of every run file. For who looks for what
+ * is wrong. Errors as lt_query_open. */
+int lt_query_open_memory(const char *data_dir, struct lt_query **out, struct litmus_error *error);
 void lt_query_free(struct lt_query *query);
 
 struct lt_run_filter {
@@ -84,10 +87,12 @@ int lt_query_unfinished(struct lt_query *query, void (*each)(void *self, const c
 void lt_query_take_as_is(struct lt_query *query);
 /* Every session with a log, oldest log first. Refreshes first. */
 int lt_query_sessions(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
-/* Makes the catalog anew from the files; `on_file` is told how many of how many run files were read. */
+/* Makes the catalog anew from the files; `on_file` (may be NULL) is told how many of how many run files were read. */
 int lt_query_reindex(struct lt_query *query, void (*on_file)(void *self, int64_t done, int64_t all), void *self, struct litmus_error *error);
 /* Files that are left out of every listing because they cannot be read. */
 int lt_query_damaged(struct lt_query *query, bool (*each)(void *self, const char *path, const char *reason), void *self,
                      struct litmus_error *error);
+/* Gives each file of which the catalog's file says something else than it does itself (lt_catalog_check). */
+int lt_query_check_catalog(struct lt_query *query, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error);
 
 #endif

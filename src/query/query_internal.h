@@ -14,6 +14,7 @@ struct lt_query {
     struct lt_catalog *catalog;
     int lake_fd; /* shared lock on the lake while its files are in use; -1: none */
     bool as_is;  /* lt_query_take_as_is */
+    bool in_memory;
 };
 
 /* ---- overlay.c: runs that have no file ---- */

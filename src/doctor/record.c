@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * record.c - what litmus verify finds, sorted by what can be done about it; and that done.
+ */
+#include "base/io.h"
+#include "doctor/checks.h"
+#include "materialize/attachments.h"
+#include "materialize/materialize.h"
+#include "prove/proof.h"
+
+#include <stdio.h>
+
+/* ---- looking ---- */
+
+static void take_finding(void *self, enum lt_finding_kind kind, const char *path, int64_t offset, const char *text) {
+    static const enum lt_doctor_check checks[] = {
+        [LT_FINDING_LOG] = LT_CHECK_LOG,           [LT_FINDING_CHAIN] = LT_CHECK_CHAIN,           [LT_FINDING_SIGNATURE] = LT_CHECK_SIGNATURE,
+        [LT_FINDING_LINK] = LT_CHECK_LINKS,        [LT_FINDING_UNFINISHED] = LT_CHECK_UNFINISHED, [LT_FINDING_RUN_FILE] = LT_CHECK_RUN_FILES,
+        [LT_FINDING_ATTACHMENT] = LT_CHECK_ATTACHMENTS, [LT_FINDING_FOREIGN] = LT_CHECK_FOREIGN,  [LT_FINDING_CATALOG] = LT_CHECK_CATALOG,
+    };
+    char place[48] = "";
+    if (offset >= 0) snprintf(place, sizeof place, " (at byte %lld)", (long long)offset);
+    lt_doctor_tell(self, checks[kind], LT_DOCTOR_WRONG, path, "%s%s", text, place);
+}
+
+static void take_log(void *self, const struct lt_proved_log *log) {
+    bool unsigned_seal = log->end == LT_LOG_SEALED && log->signature == LT_SIGNATURE_NONE;
+    if (log->clock_steps > 0)
+        lt_doctor_tell(self, LT_CHECK_CLOCK, LT_DOCTOR_NOTE, log->path, "the wall clock was set %lld times while it was written", (long long)log->clock_steps);
+    if (unsigned_seal && log->findings == 0) lt_doctor_tell(self, LT_CHECK_SIGNATURE, LT_DOCTOR_NOTE, log->path, "nobody signed it");
+}
+
+void lt_look_at_record(struct lt_doctor *d) {
+    struct lt_proof proof;
+    struct litmus_error error = {0};
+    struct lt_proof_options options = {.data_dir = d->data_dir, .keys = d->options->keys, .finding = take_finding, .log = take_log, .self = d};
+    lt_proof_init(&proof, &options);
+    if (lt_proof_all(&proof, d->query, &error) != LITMUS_OK) lt_doctor_tell_error(d, LT_CHECK_LOG, "", &error);
+    lt_proof_release(&proof);
+}
+
+/* ---- mending ---- */
+
+struct mending {
+    struct lt_doctor *doctor;
+    struct lt_query *query;
+    struct lt_materializer *materializer;
+    struct litmus_error *error;
+    int code;
+};
+
+static void finish_session(void *self, const char *session_id) {
+    struct mending *m = self;
+    if (m->code == LITMUS_OK) m->code = lt_materialize_session(m->materializer, session_id, NULL, NULL, m->error);
+}
+
+/* With a materializer, and a query that knows what was mended before. */
+static int with_materializer(struct lt_doctor *d, int (*work)(struct mending *m), struct litmus_error *error) {
+    struct mending m = {.doctor = d, .error = error};
+    int code = lt_materializer_new(d->data_dir, NULL, &m.materializer, error);
+    if (code == LITMUS_OK) code = lt_query_open_memory(d->data_dir, &m.query, error);
+    if (code == LITMUS_OK) code = work(&m);
+    lt_query_free(m.query);
+    lt_materializer_free(m.materializer);
+    return code != LITMUS_OK ? code : m.code;
+}
+
+static int finish_all(struct mending *m) {
+    return lt_query_unfinished(m->query, finish_session, m, m->error);
+}
+
+int lt_mend_unfinished(struct lt_doctor *d, struct litmus_error *error) {
+    return with_materializer(d, finish_all, error);
+}
+
+/* A file made from a log that was tampered with would take away the last that says so. */
+static bool is_beyond_doubt(const struct lt_doctor *d, const struct lt_gathering *session) {
+    const uint64_t doubts = UINT64_C(1) << LT_CHECK_LOG | UINT64_C(1) << LT_CHECK_CHAIN | UINT64_C(1) << LT_CHECK_SIGNATURE | UINT64_C(1) << LT_CHECK_LINKS;
+    bool sound = session->damaged == 0;
+    for (size_t i = 0; sound && i < session->log_count; i++) {
+        const struct lt_log_tail *log = &session->logs[i];
+        sound = log->end == LT_LOG_SEALED && log->chain_ok;
+        for (size_t n = 0; sound && n < d->count; n++)
+            sound = d->items[n].level != LT_DOCTOR_WRONG || (doubts >> d->items[n].check & 1) == 0 || strcmp(d->items[n].path, log->path) != 0;
+    }
+    return sound;
+}
+
+/* A run file, the attachments beside it, or both. */
+static int mend_run(struct mending *m, struct lt_gathering *session, struct lt_gathered_run *run, enum lt_doctor_check what) {
+    struct lt_materialized done;
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lt_buf_addf(&path, "%s/%.*s", m->doctor->data_dir, LT_STR_ARG(run->destination));
+    const char *file = lt_buf_cstr(&path);
+    int code = LITMUS_OK;
+    if (lt_doctor_has(m->doctor, UINT64_C(1) << what, file)) {
+        if (what == LT_CHECK_ATTACHMENTS) code = lt_attachments_mend(&lt_io_os, session, &run->run, file, lt_doctor_set_aside, m->error);
+        else code = lt_doctor_set_aside(file, false, m->error);
+        if (code == LITMUS_OK && what == LT_CHECK_RUN_FILES) code = lt_materialize_run(m->materializer, session, run, true, &done, m->error);
+    }
+    lt_buf_release(&path);
+    return code;
+}
+
+static void mend_session(struct mending *m, const char *session_id, enum lt_doctor_check what) {
+    struct lt_gathering session;
+    if (m->code != LITMUS_OK) return;
+    m->code = lt_gather_session(m->doctor->data_dir, session_id, &(struct lt_gather_options){.check_chain = true}, &session, m->error);
+    bool sound = m->code == LITMUS_OK && (what == LT_CHECK_ATTACHMENTS || is_beyond_doubt(m->doctor, &session)); /* an attachment's name says what is in it */
+    for (size_t i = 0; sound && m->code == LITMUS_OK && i < session.run_count; i++) {
+        struct lt_gathered_run *run = session.runs[i];
+        if (run->materialized && lt_destination_usable(run->destination)) m->code = mend_run(m, &session, run, what);
+    }
+    lt_gathering_release(&session);
+}
+
+static void mend_files_of(void *self, const char *session_id) {
+    mend_session(self, session_id, LT_CHECK_RUN_FILES);
+}
+
+static void mend_attachments_of(void *self, const char *session_id) {
+    mend_session(self, session_id, LT_CHECK_ATTACHMENTS);
+}
+
+static int mend_files(struct mending *m) {
+    return lt_query_sessions(m->query, mend_files_of, m, m->error);
+}
+
+static int mend_attachments(struct mending *m) {
+    return lt_query_sessions(m->query, mend_attachments_of, m, m->error);
+}
+
+int lt_mend_run_files(struct lt_doctor *d, struct litmus_error *error) {
+    return with_materializer(d, mend_files, error);
+}
+
+int lt_mend_attachments(struct lt_doctor *d, struct litmus_error *error) {
+    return with_materializer(d, mend_attachments, error);
+}

@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: Apache-2.0
+"""litmus doctor: each check has a fault planted, sees it named, mends it if it can, and sees it gone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+
+from test_cli import ok, record, run
+
+SUITE = """
+    def test_rail(attach):
+        attach(b"0,1,2", "trace.csv")
+    def test_load(): assert 1 == 1
+"""
+KILLED = """
+    import os, signal
+    def test_it(): os.kill(os.getpid(), signal.SIGKILL)
+    def test_never(): pass
+"""
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A station with a key, two sessions, a catalog and a lake."""
+    top = tmp_path_factory.mktemp("doctor")
+    (top / "litmus.yaml").write_text("signing_key: keys/station.key\n")
+    ok("keygen", "--key", top / "keys/station.key")
+    for suite in ("first", "second"):
+        record(top / suite, top / "data", SUITE, "--litmus-no-daemon")
+    ok("compact", "-d", top / "data")
+    age(top / "data")
+    ok("runs", "-d", top / "data")
+    return top
+
+
+@pytest.fixture
+def station(recorded, tmp_path):
+    """One to spoil."""
+    shutil.copytree(recorded, tmp_path / "station")
+    return tmp_path / "station"
+
+
+@pytest.fixture
+def data(station):
+    return station / "data"
+
+
+def age(data):
+    """Folders that were left alone for a while: the catalog takes them as they are."""
+    for folder in [*data.glob("runs/*"), *data.glob("events/*"), data / "runs", data / "events"]:
+        os.utime(folder, (1, 1))
+
+
+def doctor(data, *options):
+    done = run("doctor", data, "--json", *options)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode in (0, 1) and lines, done.stderr
+    assert done.returncode == (1 if lines[-1]["wrong"] else 0)
+    return lines[:-1]
+
+
+def wrong(findings):
+    return [f for f in findings if f["level"] == "wrong" and not f["mended"]]
+
+
+def state(data):
+    """Of every file and folder: what it is, what is in it, when it was written."""
+    return {p.relative_to(data): (p.lstat().st_mode, p.lstat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest() if p.is_file() and not p.is_symlink() else None)
+            for p in data.rglob("*")}
+
+
+def one(data, pattern):
+    return sorted(data.glob(pattern))[0]
+
+
+def log_of(data, number=0):
+    """The log of a producer."""
+    logs = [p for p in sorted(data.glob("events/*/*.arrow"), key=lambda p: p.stat().st_mtime_ns) if pa.ipc.open_file(p).read_all().num_rows > 2]
+    return logs[number]
+
+
+def flip(path, at=0.5):
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * at)] ^= 0x20
+    times = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_healthy_data_dir_says_nothing(data):
+    before = state(data)
+    done = run("doctor", data)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout
+    assert state(data) == before
+    assert run("doctor", data, "--mend").stdout == ""
+
+
+def test_the_table_of_checks():
+    rows = [json.loads(line) for line in ok("doctor", "--list", "--json").splitlines()]
+    page = (pathlib.Path(__file__).resolve().parent.parent / "docs/doctor.md").read_text().splitlines()
+    for row in rows:
+        assert f"| {row['check']} | {row['looks_at']} | {row['remedy']} |" in page
+    tested = {check for check, _ in MENDABLE + UNMENDABLE}
+    assert {row["check"] for row in rows} - tested == {"space", "signature", "kept", "daemon"}  # which have tests of their own
+    assert {row["check"] for row in rows if row["mendable"]} - {check for check, _ in MENDABLE} == {"daemon"}
+
+
+# ---- what can be mended
+
+
+def marker(data):
+    (data / "litmus-format").write_text("two\n")
+
+
+def closed_folder(data):
+    one(data, "runs/*").chmod(0o500)
+
+
+def unreadable_file(data):
+    one(data, "runs/*/*.parquet").chmod(0o200)
+
+
+def lock_is_a_folder(data):
+    (data / "materialize.lock").unlink(missing_ok=True)
+    (data / "materialize.lock").mkdir()
+
+
+def socket_of_a_dead_daemon(data):
+    here = os.getcwd()
+    os.chdir(data)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind("daemon.sock")
+    os.chdir(here)
+
+
+def change_broken_off(data):
+    (data / "changes").write_text("litmus-changes 1\nrm runs/2020-01-01/gone.parquet\nend\n")
+
+
+def half_a_run_file(data):
+    path = one(data, "runs/*") / ".3f2a.tmp"
+    path.write_bytes(b"PAR1")
+    os.utime(path, (1, 1))
+    age(data)
+
+
+def staged(data):
+    (data / "staging").mkdir()
+    (data / "staging/log.arrow").write_bytes(b"ARROW1")
+
+
+def killed(data):
+    record(data.parent / "third", data, KILLED, "--litmus-no-daemon")
+
+
+def run_file_changed(data):
+    flip(one(data, "runs/*/*.parquet"))
+
+
+def run_file_gone(data):
+    one(data, "runs/*/*.parquet").unlink()
+
+
+def copy_of_attachment_gone(data):
+    one(data, "runs/*/*_ref/*").unlink()
+
+
+def copy_of_attachment_changed(data):
+    one(data, "runs/*/*_ref/*").write_text("9,9,9")
+
+
+def attachment_gone(data):
+    one(data, "events/*/*_ref/*").unlink()
+
+
+def attachment_changed(data):
+    one(data, "events/*/*_ref/*").write_text("9,9,9")
+
+
+def catalog(script):
+    def spoil(data):
+        con = sqlite3.connect(data / "catalog.sqlite")
+        con.executescript(script)
+        con.close()
+    return spoil
+
+
+def no_database(data):
+    (data / "catalog.sqlite").write_bytes(b"no database at all " * 300)
+
+
+def catalog_is_a_folder(data):
+    (data / "catalog.sqlite").unlink()
+    (data / "catalog.sqlite").mkdir()
+
+
+def lake_file_damaged(data):
+    part = one(data, "lake/*/part-*.parquet")
+    content = bytearray(part.read_bytes())
+    content[1000:3000] = bytes(2000)
+    part.write_bytes(content)
+
+
+def lake_file_gone(data):
+    one(data, "lake/*/part-*.parquet").unlink()
+
+
+def manifest_damaged(data):
+    (data / "lake/_manifest.json").write_text("{")
+
+
+def lake_list_damaged(data):
+    one(data, "lake/*/_part-*.json").write_text("[]")
+
+
+def lake_file_of_nobody(data):
+    part = one(data, "lake/*/part-*.parquet")
+    shutil.copy(part, part.with_name("part-stray.parquet"))
+
+
+def lake_of_removed_runs(data):
+    log = log_of(data)
+    ok("prune", "-d", data, "--keep", "2999-01-01", "--yes")
+    assert not log.exists()
+
+
+MENDABLE = [
+    ("format", marker), ("mode", closed_folder), ("mode", unreadable_file), ("locks", lock_is_a_folder), ("locks", socket_of_a_dead_daemon), ("changes", change_broken_off),
+    ("leftovers", half_a_run_file), ("leftovers", staged), ("unfinished", killed), ("run files", run_file_changed), ("run files", run_file_gone),
+    ("attachments", copy_of_attachment_gone), ("attachments", copy_of_attachment_changed), ("attachments", attachment_gone), ("attachments", attachment_changed),
+    ("catalog", catalog("UPDATE runs SET outcome = 'failed'")), ("catalog", catalog("DELETE FROM files")), ("catalog", catalog("DROP TABLE logs")),
+    ("catalog", catalog("PRAGMA user_version = 999")), ("catalog", catalog("PRAGMA application_id = 7")), ("catalog", no_database), ("catalog", catalog_is_a_folder),
+    ("lake", lake_file_damaged), ("lake", lake_file_gone), ("lake", manifest_damaged), ("lake", lake_list_damaged), ("lake", lake_file_of_nobody),
+]
+
+
+@pytest.mark.parametrize("check, plant", MENDABLE, ids=[f"{check}-{number}" for number, (check, _) in enumerate(MENDABLE)])
+def test_what_can_be_mended(data, check, plant):
+    records = {p.name: p.read_bytes() for p in data.glob("events/*/*.arrow")}
+    files = {p.relative_to(data): p.read_bytes() for p in data.glob("runs/*/*.parquet")}
+    plant(data)
+    before = state(data)
+    found = wrong(doctor(data))
+    assert [f for f in found if f["check"] == check and f["mendable"]] and {f["check"] for f in found} <= {check, "lake"}, found
+    assert state(data) == before, "looking changes nothing"
+    mended = doctor(data, "--mend")
+    assert wrong(mended) == [] and [f for f in mended if f["mended"] and f["check"] == check], mended
+    assert wrong(doctor(data)) == []
+    assert run("verify", "--all", "-d", data).returncode == 0
+    assert records.items() <= {p.name: p.read_bytes() for p in data.glob("events/*/*.arrow")}.items(), "no log is touched"
+    assert files.items() <= {p.relative_to(data): p.read_bytes() for p in data.glob("runs/*/*.parquet")}.items(), "run files are as they were"
+
+
+@pytest.mark.parametrize("plant", [run_file_changed, copy_of_attachment_changed, attachment_changed, marker])
+def test_what_is_replaced_is_kept(data, plant):
+    before = {hashlib.sha256(p.read_bytes()).hexdigest() for p in data.rglob("*") if p.is_file()}
+    plant(data)
+    planted = {hashlib.sha256(p.read_bytes()).hexdigest() for p in data.rglob("*") if p.is_file()} - before
+    doctor(data, "--mend")
+    kept = {hashlib.sha256(p.read_bytes()).hexdigest() for p in data.rglob("*.aside-1")}
+    assert planted == kept
+    assert [f["check"] for f in doctor(data) if f["file_path"].endswith(".aside-1")] == ["kept"]
+
+
+def test_a_missing_catalog_is_worth_a_note(data):
+    (data / "catalog.sqlite").unlink()
+    found = doctor(data)
+    assert wrong(found) == [] and [f["finding"] for f in found if f["check"] == "catalog"]
+    assert not (data / "catalog.sqlite").exists()
+    assert any(f["mended"] for f in doctor(data, "--mend") if f["check"] == "catalog")
+    assert (data / "catalog.sqlite").exists()
+
+
+# ---- what can only be told
+
+
+def link_leads_out(data):
+    (one(data, "runs/*") / "more").symlink_to("/usr")
+    age(data)
+
+
+def link_leads_nowhere(data):
+    (data / "channels").symlink_to(data / "nothing")
+
+
+def event_changed(data):
+    log = log_of(data)
+    content = log.read_bytes()
+    log.write_bytes(content.replace(b'"passed"', b'"failed"'))
+
+
+def log_broken(data):
+    log = log_of(data)
+    content = bytearray(log.read_bytes())
+    middle = len(content) // 2
+    content[middle:middle + 2000] = bytes(2000)
+    log.write_bytes(content)
+
+
+def no_log(data):
+    (one(data, "events/*") / "notes.arrow").write_text("not one of ours")
+
+
+def session_removed(data):
+    session = log_of(data).name[:36]
+    for log in data.glob(f"events/*/{session}*.arrow"):
+        log.unlink()
+
+
+def attachment_lost(data):
+    attachment_gone(data)
+    name = one(data, "runs/*/*_ref/*").name
+    for copy in data.glob(f"*/*/*_ref/{name}"):
+        copy.unlink()
+
+
+def foreign_run(data):
+    shutil.copy(one(data, "runs/*/*.parquet"), one(data, "runs/*") / "other.parquet")
+    (one(data, "runs/*") / "broken.parquet").write_bytes(b"PAR1")
+    age(data)
+
+
+def others_can_read_the_key(data):
+    (data.parent / "keys/station.key").chmod(0o644)
+
+
+def broken_config(data):
+    (data.parent / "litmus.yaml").write_text("signing_key: [\n")
+
+
+def from_the_future(data):
+    os.utime(log_of(data), (4e9, 4e9))
+
+
+UNMENDABLE = [("owner", link_leads_out), ("owner", link_leads_nowhere), ("chain", event_changed), ("log", log_broken), ("log", no_log), ("links", session_removed),
+              ("attachments", attachment_lost), ("foreign", foreign_run), ("key", others_can_read_the_key), ("config", broken_config), ("clock", from_the_future)]
+
+
+@pytest.mark.parametrize("check, plant", UNMENDABLE, ids=[plant.__name__ for _, plant in UNMENDABLE])
+def test_what_can_only_be_told(data, check, plant):
+    plant(data)
+    before = state(data)
+    files = {p: p.read_bytes() for p in data.glob("*/*/*") if p.is_file()}
+    found = wrong(doctor(data))
+    assert check in {f["check"] for f in found}, found
+    assert all(f["remedy"] and f["file_path"].startswith(str(data.parent)) for f in found)
+    assert state(data) == before
+    assert check in {f["check"] for f in wrong(doctor(data, "--mend"))}
+    assert files.items() <= {p: p.read_bytes() for p in data.glob("*/*/*") if p.is_file()}.items(), "nothing on record is touched"
+
+
+def test_no_run_file_is_made_from_a_log_that_was_changed(data):
+    """The file is the last that says what was in it."""
+    event_changed(data)
+    files = {p: p.read_bytes() for p in data.glob("runs/*/*.parquet")}
+    found = wrong(doctor(data, "--mend"))
+    assert {"chain", "run files"} <= {f["check"] for f in found}
+    assert {p: p.read_bytes() for p in data.glob("runs/*/*.parquet")} == files
+
+
+def test_a_signature_of_an_unknown_key(data, tmp_path):
+    ok("keygen", "--key", tmp_path / "other.key")
+    assert {f["check"] for f in wrong(doctor(data, "--key", tmp_path / "other.key.pub"))} == {"signature"}
+
+
+def test_notes_do_not_count(data, tmp_path):
+    (one(data, "events/*") / "x.arrow.torn-512").write_bytes(b"half an event")
+    done = run("doctor", data)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "x.arrow.torn-512" in run("doctor", data, "-v").stdout
+    assert [f["check"] for f in doctor(data) if f["file_path"].endswith("torn-512")] == ["kept"]
+    record(tmp_path / "unsigned", tmp_path / "data", SUITE, "--litmus-no-daemon")
+    assert {"signature", "key"} <= {f["check"] for f in doctor(tmp_path / "data") if f["level"] == "note"}
+
+
+DAEMON = """
+import fcntl, json, os, socket, sys
+os.chdir(sys.argv[1])
+lock = open("daemon.lock", "a+")
+fcntl.flock(lock, fcntl.LOCK_EX)
+with socket.socket(socket.AF_UNIX) as s:
+    s.bind("daemon.sock")
+    s.listen()
+    print("ready", flush=True)
+    while True:
+        peer, _ = s.accept()
+        if peer.recv(100).startswith(b"stop"):
+            os.unlink("daemon.sock")
+            break
+        peer.sendall(json.dumps({"pid": os.getpid(), "version": "0.0.1", "failures": [{"session_id": "s1", "error": "no space"}]}).encode() + b"\\n")
+        peer.close()
+"""
+
+
+def test_a_daemon_of_another_version(data):
+    with subprocess.Popen([sys.executable, "-c", DAEMON, data], stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout.readline() == b"ready\n"
+        found = [f["finding"] for f in wrong(doctor(data)) if f["check"] == "daemon"]
+        assert any("0.0.1" in text for text in found) and any("session s1: no space" in text for text in found)
+        assert wrong(doctor(data, "--mend")) == []
+        assert daemon.wait(timeout=20) == 0
+
+
+def test_a_daemon_that_does_not_answer(data):
+    with subprocess.Popen([sys.executable, "-c", DAEMON, data], stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout.readline() == b"ready\n"
+        daemon.send_signal(signal.SIGSTOP)
+        try:
+            assert any("does not answer" in f["finding"] for f in wrong(doctor(data)) if f["check"] == "daemon")
+        finally:
+            daemon.kill()
+
+
+def test_exit_codes(data, tmp_path):
+    assert run("doctor", tmp_path / "nowhere").returncode == 3
+    assert run("doctor", tmp_path, "-d", tmp_path).returncode == 2
+    (data / "litmus-format").write_text("99\n")
+    done = run("doctor", data)
+    assert done.returncode == 4 and "newer litmus" in done.stderr
+    assert run("doctor", pathlib.Path(__file__)).returncode == 2
