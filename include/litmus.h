@@ -49,7 +49,9 @@ extern "C" {
     X(ENOMEM, 11, "out of memory")                                                         \
     X(ECONFIG, 12, "litmus.yaml cannot be used")                                           \
     X(ESTATE, 13, "called out of order (for example a step of a run that has ended)")      \
-    X(ELIMIT, 14, "a verified value is outside its limit")
+    X(ELIMIT, 14, "a verified value is outside its limit")                                 \
+    X(ETIMEDOUT, 15, "nobody answered in time")                                            \
+    X(ECANCELED, 16, "the operator gave no answer")
 
 enum litmus_code {
 #define LITMUS_CODE_ENUM(name, number, text) LITMUS_##name = number,
@@ -218,6 +220,67 @@ LITMUS_API LITMUS_MUST_USE int litmus_step_end(litmus_run *run, const char *outc
  * NULL when the plan was worked through. */
 LITMUS_API LITMUS_MUST_USE int litmus_run_end(litmus_run *run, const char *outcome,
                                               const char *stop_reason, struct litmus_error *error);
+
+/* ---- Questions to the operator --------------------------------------------------------------
+ * Each is on record as dialog.opened, and its end as dialog.responded: answered, cancelled or timed_out, the words,
+ * after how long, by whom and how (terminal, api, double). It is asked on the terminal of the process (/dev/tty, not
+ * stdin) and again until the answer can be one, unless the options name who answers instead. When LITMUS_OK comes back,
+ * the answer is on record. No lock is held while a question waits.
+ * Errors of all: EINVAL (a question that cannot be asked, an answer of `answerer` that cannot be one), ETIMEDOUT, ECANCELED
+ * (end of input: Ctrl-D), ENOENT (no terminal and no answerer), and those of litmus_emit. */
+
+enum litmus_prompt_kind { LITMUS_CONFIRM, LITMUS_CHOOSE, LITMUS_TEXT, LITMUS_NUMBER, LITMUS_SCAN };
+
+/* A question as who answers in the operator's place gets it. Lives as long as the call. */
+struct litmus_question {
+    const char *dialog_id; /* as on record */
+    enum litmus_prompt_kind kind;
+    const char *title, *message;
+    const char *const *choices; /* of LITMUS_CHOOSE */
+    size_t choice_count;
+    double low, high;    /* of LITMUS_NUMBER; NAN: open */
+    const char *pattern; /* of LITMUS_SCAN; NULL: any */
+    int64_t timeout_ms;  /* 0: as long as it takes */
+};
+enum { LITMUS_ANSWER_BYTES = 4096 };
+struct litmus_answer { /* zeroed before the call */
+    char words[LITMUS_ANSWER_BYTES]; /* as a person would type it: "yes", "2", "3.3", "SN-0042"; UTF-8, terminated */
+    char by[256];                    /* who; empty: the operator of the run */
+    bool is_double;                  /* a test double, no person: `answered_via` is double instead of api */
+};
+/* Answers a question in the thread that asks it: a window of the executive, a test double. Returns LITMUS_OK, ETIMEDOUT or
+ * ECANCELED, or another code with *error filled. An answer after `timeout_ms` is none (ETIMEDOUT). */
+typedef int litmus_answerer(void *self, const struct litmus_question *question, struct litmus_answer *answer,
+                            struct litmus_error *error);
+
+/* Zero everything first; one may serve for all questions. */
+struct litmus_prompt_options {
+    litmus_run *run;           /* whose step asks; NULL: the session (before a run starts) */
+    const char *title;         /* NULL: none */
+    int64_t timeout_ms;        /* 0: as long as it takes */
+    litmus_answerer *answerer; /* NULL: the terminal */
+    void *self;                /* the answerer's */
+};
+/* Yes or no ("y", "yes", "n", "no"). Options may be NULL, here and below. */
+LITMUS_API LITMUS_MUST_USE int litmus_prompt_confirm(litmus_session *session, const struct litmus_prompt_options *options,
+                                                     const char *message, bool *yes, struct litmus_error *error);
+/* One of `count` choices, by its text or its number from 1. *choice: its place from 0. */
+LITMUS_API LITMUS_MUST_USE int litmus_prompt_choose(litmus_session *session, const struct litmus_prompt_options *options,
+                                                    const char *message, const char *const *choices, size_t count,
+                                                    int *choice, struct litmus_error *error);
+/* A line of text, without blanks around it; an empty one is asked for again. */
+LITMUS_API LITMUS_MUST_USE int litmus_prompt_text(litmus_session *session, const struct litmus_prompt_options *options,
+                                                  const char *message, char text[LITMUS_ANSWER_BYTES],
+                                                  struct litmus_error *error);
+/* A number from `low` to `high` (NAN: open), with a point in every locale. */
+LITMUS_API LITMUS_MUST_USE int litmus_prompt_number(litmus_session *session, const struct litmus_prompt_options *options,
+                                                    const char *message, double low, double high, double *number,
+                                                    struct litmus_error *error);
+/* What a scanner types: one line without control characters, all of it like `pattern` (POSIX extended regular
+ * expression; NULL: any). */
+LITMUS_API LITMUS_MUST_USE int litmus_prompt_scan(litmus_session *session, const struct litmus_prompt_options *options,
+                                                  const char *message, const char *pattern, char code[LITMUS_ANSWER_BYTES],
+                                                  struct litmus_error *error);
 
 /* ---- Channels: sampled signals and waveforms ------------------------------------------------
  * A channel is a series of samples with times (ns since 1970, UTC), in an Arrow file of its own below

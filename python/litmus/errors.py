@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "AmbiguousRunId",
     "Busy",
+    "Cancelled",
     "ConfigError",
     "DataUnavailable",
     "EventError",
@@ -19,6 +20,7 @@ __all__ = [
     "RunNotFound",
     "StateError",
     "StorageError",
+    "TimedOut",
     "from_code",
 ]
 
@@ -128,6 +130,18 @@ class OutsideLimit(LitmusError, AssertionError):
     code = "ELIMIT"
 
 
+class TimedOut(LitmusError, TimeoutError):
+    """Nobody answered a question of the core in time."""
+
+    code = "ETIMEDOUT"
+
+
+class Cancelled(LitmusError):
+    """The operator gave no answer to a question of the core."""
+
+    code = "ECANCELED"
+
+
 _CLASSES: dict[str, type[LitmusError]] = {
     "EINVAL": InvalidArgument,
     "EEVENT": EventError,
@@ -143,6 +157,8 @@ _CLASSES: dict[str, type[LitmusError]] = {
     "ECONFIG": ConfigError,
     "ESTATE": StateError,
     "ELIMIT": OutsideLimit,
+    "ETIMEDOUT": TimedOut,
+    "ECANCELED": Cancelled,
 }
 
 

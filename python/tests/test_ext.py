@@ -587,6 +587,8 @@ def test_errors_by_code():
         "ECONFIG": (errors.ConfigError, errors.LitmusError),
         "ESTATE": (errors.StateError, RuntimeError),
         "ELIMIT": (errors.OutsideLimit, AssertionError),
+        "ETIMEDOUT": (errors.TimedOut, TimeoutError),
+        "ECANCELED": (errors.Cancelled, errors.LitmusError),
     }
     assert set(wanted) == set(_litmus.codes) - {"OK"}
     for name, classes in wanted.items():

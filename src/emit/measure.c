@@ -122,18 +122,21 @@ static int check(const struct litmus_measurement *m, const struct lt_limit *limi
     return LITMUS_OK;
 }
 
-/* Notes the name (of each connection by itself), and refuses one that was there. Uses run->json for a while. */
-static int note_name(litmus_run *run, struct lt_open_step *step, const struct litmus_measurement *m, struct litmus_error *error) {
+/* What step->measured says of a name. */
+enum { NOTED, ON_RECORD };
+
+/* Notes the name (of each connection by itself), and refuses one that is on record. Uses run->json for a while. */
+static int note_name(litmus_run *run, struct lt_open_step *step, const struct litmus_measurement *m, struct lt_str *kept, struct litmus_error *error) {
     lt_buf_clear(&run->json);
     lt_buf_add_text(&run->json, m->name);
     if (m->fixture_connection != NULL) lt_buf_addf(&run->json, "\n%s", m->fixture_connection);
     struct lt_str key = {run->json.p, run->json.n};
-    bool known = lt_map_get(&step->measured, key, 0) != LT_MAP_NONE;
-    if (known && !m->repeat)
+    uint32_t known = lt_map_get(&step->measured, key, 0);
+    if (known == ON_RECORD && !m->repeat)
         return lt_fail(error, LITMUS_EINVAL, 0, "%s was measured in %s before: give it another name, or say that it repeats (litmus_measurement.repeat)", m->name,
                        step->step.path);
-    struct lt_str kept = known ? key : lt_arena_str(&step->names, key);
-    bool ok = !run->json.failed && kept.p != NULL && (known || lt_map_put(&step->measured, kept, 0, 1));
+    *kept = known == ON_RECORD ? LT_STR_NULL : lt_arena_str(&step->names, key);
+    bool ok = !run->json.failed && (known == ON_RECORD || (kept->p != NULL && lt_map_put(&step->measured, *kept, 0, NOTED)));
     return ok ? LITMUS_OK : lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a measurement");
 }
 
@@ -141,13 +144,15 @@ int litmus_measure_full(litmus_run *run, const struct litmus_measurement *m, con
     struct lt_open_step *step = lt_run_step(run, "a measurement", error);
     if (step == NULL) return LITMUS_ESTATE;
     struct lt_limit limit = limit_of(m->limit);
+    struct lt_str name = LT_STR_NULL;
     int code = check(m, &limit, error);
-    if (code == LITMUS_OK) code = note_name(run, step, m, error);
+    if (code == LITMUS_OK) code = note_name(run, step, m, &name, error);
     if (code != LITMUS_OK) return code;
     const char *outcome = m->text == NULL ? lt_limit_judge(&limit, m->value) : lt_limit_judge_text(&limit, lt_str_of(m->text));
     write_measurement(&run->json, step, m, &limit, outcome);
     code = emit_measurement(run, error);
-    if (code != LITMUS_OK) return code;
+    if (code != LITMUS_OK) return code; /* the name is free: what was measured is not on record */
+    if (name.p != NULL) (void)!lt_map_put(&step->measured, name, 0, ON_RECORD); /* without memory, the name is not held against another */
     step->judged |= lt_limit_any(&limit);
     lt_step_worsen(step, lt_outcome_word(outcome));
     if (outcome_out != NULL) *outcome_out = outcome;

@@ -19,15 +19,19 @@ struct lt_draft lt_draft_new(void) {
     return d;
 }
 
-int lt_draft_emit(struct lt_draft *d, litmus_run *run, const char *type, struct litmus_error *error) {
+int lt_draft_emit_in(struct lt_draft *d, litmus_session *session, const char *run_id, const char *type, struct litmus_error *error) {
     size_t n = 0;
     char *text = yyjson_mut_write(d->doc, YYJSON_WRITE_INF_AND_NAN_AS_NULL, &n);
     int code = text == NULL ? lt_fail(error, LITMUS_EINVAL, 0, "event %s: a text is not valid UTF-8, or memory is out", type) : LITMUS_OK;
-    struct litmus_event event = {.event_type = type, .run_id = run->run_id, .payload = text, .payload_bytes = n};
-    if (code == LITMUS_OK) code = litmus_emit(run->session, &event, NULL, error);
+    struct litmus_event event = {.event_type = type, .run_id = run_id, .payload = text, .payload_bytes = n};
+    if (code == LITMUS_OK) code = litmus_emit(session, &event, NULL, error);
     free(text);
     yyjson_mut_doc_free(d->doc);
     return code;
+}
+
+int lt_draft_emit(struct lt_draft *d, litmus_run *run, const char *type, struct litmus_error *error) {
+    return lt_draft_emit_in(d, run->session, run->run_id, type, error);
 }
 
 const char *litmus_run_id(const litmus_run *run) {
@@ -42,10 +46,20 @@ static void planned_step_release(struct lt_planned_step *step) {
 static void run_free(litmus_run *run) {
     for (int i = 0; i < run->step_count; i++) planned_step_release(&run->steps[i]);
     for (int i = 0; i < run->open_count; i++) lt_open_step_release(&run->open[i]);
+    free(run->operator_id);
     free(run->steps);
     free(run->open);
     lt_buf_release(&run->json);
     free(run);
+}
+
+/* Who answers the questions of the run, when nobody says otherwise. */
+static char *operator_of(const char *payload_json) {
+    yyjson_doc *doc = payload_json == NULL ? NULL : yyjson_read(payload_json, strlen(payload_json), 0);
+    const char *id = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "operator_id"));
+    char *own = id == NULL ? NULL : strdup(id);
+    yyjson_doc_free(doc);
+    return own;
 }
 
 int litmus_run_start(litmus_session *session, const char *payload_json, litmus_run **out, struct litmus_error *error) {
@@ -53,6 +67,7 @@ int litmus_run_start(litmus_session *session, const char *payload_json, litmus_r
     if (run == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a run");
     run->session = session;
     lt_uuid_new(run->run_id);
+    run->operator_id = operator_of(payload_json);
     struct litmus_event event = {.event_type = "run.started", .run_id = run->run_id, .payload = payload_json};
     int code = litmus_emit(session, &event, NULL, error);
     if (code == LITMUS_OK) *out = run;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * run.h - a run that is being recorded, as the files that record its parts see it: run.c (start, plan,
- * end), step.c (steps and sub-steps), measure.c (measurements and observations), attach.c.
+ * end), step.c (steps and sub-steps), measure.c (measurements and observations), attach.c, prompt.c.
  *
  * Always true: the open steps are a stack; the first is a planned step, those above it are its sub-steps.
  */
@@ -34,6 +34,7 @@ struct lt_open_step {
 struct litmus_run {
     litmus_session *session;
     char run_id[LT_UUID_BYTES];
+    char *operator_id; /* NULL: not known */
     struct lt_planned_step *steps;
     int step_count, step_capacity;
     bool committed;
@@ -52,6 +53,8 @@ struct lt_draft lt_draft_new(void);
 struct lt_draft lt_draft_inside(const struct lt_open_step *step);
 /* Emits it and frees it. */
 int lt_draft_emit(struct lt_draft *draft, litmus_run *run, const char *type, struct litmus_error *error);
+/* The same for who is not of one run; `run_id` NULL: the session's. */
+int lt_draft_emit_in(struct lt_draft *draft, litmus_session *session, const char *run_id, const char *type, struct litmus_error *error);
 /* Who a step is: its path, place in the plan and name. */
 void lt_draft_add_identity(struct lt_draft *draft, yyjson_mut_val *object, const struct lt_planned_step *step);
 

@@ -4,6 +4,9 @@
  */
 #include "runs_helper.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "emit/session.h"
 #include "model/event.h"
 
@@ -195,6 +198,25 @@ static void bad_input_is_refused_and_leaves_nothing(void **state) {
     litmus_table_free(t);
 }
 
+static void what_could_not_be_recorded_has_not_taken_the_name(void **state) {
+    struct bench *b = *state;
+    struct recording r;
+    struct rlimit before, none = {0};
+    start_recording(b, &r, "SN1", 1);
+    must(b, litmus_step_start(r.run, 0, NULL, &b->error));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    assert_int_equal(sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    int code = litmus_measure(r.run, "x", 1, NULL, NULL, &b->error);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    refused(b, code, LITMUS_ENOSPC, "");
+    must(b, litmus_measure(r.run, "x", 1, NULL, NULL, &b->error));
+    refused(b, litmus_measure(r.run, "x", 1, NULL, NULL, &b->error), LITMUS_EINVAL, "x was measured in suite/s0 before");
+    must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
+    finish_recording(&r);
+}
+
 static void verify_says_what_was_violated_once_it_is_on_record(void **state) {
     struct bench *b = *state;
     struct recording r;
@@ -256,6 +278,7 @@ int main(void) {
         TEST(sub_steps_nest_and_worsen_what_they_are_in),
         TEST(a_measurement_is_complete_though_nobody_checks_it),
         TEST(bad_input_is_refused_and_leaves_nothing),
+        TEST(what_could_not_be_recorded_has_not_taken_the_name),
         TEST(vectors_are_planned_with_their_inputs_and_every_attempt_is_kept),
         TEST(verify_says_what_was_violated_once_it_is_on_record),
 #undef TEST
