@@ -212,13 +212,6 @@ static bool says_null(const carquet_reader_t *reader, int32_t group, const struc
            said.null_count == rows && said.num_values == rows;
 }
 
-/* nanoarrow 0.8.0 miscounts the bytes of several bits, and writes behind them: they go one by one. */
-static int append_nulls(struct ArrowArray *array, enum lt_column_type type, int64_t count) {
-    int64_t at_once = type == LT_COLUMN_BOOL ? 1 : count;
-    for (int64_t left = count; left > 0; left -= at_once) NANOARROW_RETURN_NOT_OK(ArrowArrayAppendNull(array, at_once));
-    return NANOARROW_OK;
-}
-
 /* Gives a NANOARROW code; EINVAL: the file contradicts itself, or *why says more. */
 static int read_column(carquet_reader_t *reader, int32_t group, const struct field *f, int64_t rows, struct scratch *s, struct ArrowArray *array,
                        carquet_error_t *why) {
