@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +30,8 @@ static bool parse_line(struct lt_str line, struct lt_head *out) {
     out->rows = strtoll(digits, &end, 10);
     size_t used = (size_t)(end - line.p) + 1;
     if (digits[0] < '0' || digits[0] > '9' || *end != ' ' || used >= line.n || line.n - used >= sizeof out->identity) return false;
+    for (const char *p = line.p + used; p < line.p + line.n; p++)
+        if ((unsigned char)*p <= ' ') return false; /* an identity is the name of a file of ours */
     memcpy(out->identity, line.p + used, line.n - used);
     out->identity[line.n - used] = '\0';
     return true;
@@ -77,15 +80,28 @@ static int in_list(const char *data_dir, struct lt_buf *path, struct litmus_erro
     return path->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
 }
 
+/* Takes away a line whose write was cut short: it would swallow the next one. No head was promised by it. */
+static int cut_torn_line(const struct lt_io *io, int fd, const char *path, struct litmus_error *error) {
+    char tail[sizeof ((struct lt_head *)0)->identity + CHAIN_TEXT + 32];
+    struct stat st;
+    if (fstat(fd, &st) != 0) return lt_fail_os(error, errno, "look at", path);
+    size_t n = st.st_size < (off_t)sizeof tail ? (size_t)st.st_size : sizeof tail, kept = n;
+    if (pread(fd, tail, n, st.st_size - (off_t)n) != (ssize_t)n) return lt_fail_os(error, errno, "read", path);
+    while (kept > 0 && tail[kept - 1] != '\n') kept--;
+    if (kept == n) return LITMUS_OK;
+    return io->ftruncate(io->self, fd, st.st_size - (off_t)(n - kept)) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "cut", path);
+}
+
 int lt_heads_add(const struct lt_io *io, const char *data_dir, const struct lt_head *head, struct litmus_error *error) {
     struct lt_buf path, line;
     int fd = -1;
     lt_buf_init(&line);
     if (io == NULL) io = &lt_io_os;
-    add_line(&line, head);
     int code = in_list(data_dir, &path, error);
-    if (code == LITMUS_OK && line.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the heads of logs");
     if (code == LITMUS_OK) code = open_locked(io, path.p, &fd, error);
+    if (code == LITMUS_OK) code = cut_torn_line(io, fd, path.p, error);
+    add_line(&line, head);
+    if (code == LITMUS_OK && line.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the heads of logs");
     if (code == LITMUS_OK && io->write(io->self, fd, line.p, line.n) != (ssize_t)line.n) code = lt_fail_os(error, errno == 0 ? ENOSPC : errno, "write", path.p);
     if (fd >= 0) io->close(io->self, fd);
     lt_buf_release(&path);
