@@ -16,7 +16,7 @@ NAME_MAX = 255  # bytes
 PATH_FIELDS = ("characteristic_id", "spec_ref", "dut_pin", "fixture_connection", "instrument_name", "instrument_resource", "instrument_channel")
 
 _INT64 = 1 << 63
-_second = (0, "")  # the latest second that was asked for, and its text
+_second = (0, "")  # the latest second that was asked for, in microseconds, and its text
 
 # The executions now under way in this process; the innermost is last (a pytest in a pytest).
 running: list = []
@@ -117,8 +117,10 @@ def _measure(name, value, given, low, high, nominal, comparator, units, repeat, 
         outcome = limit.judge(value)
     if frame is not None:
         frame.note_name(name, path.get("fixture_connection"), repeat)
-        payload = {**frame.members, "measurement_name": name, "measurement_timestamp": now(), "units": units, "outcome": outcome}
-        payload["text" if isinstance(value, str) else "value"] = value
+        payload = {
+            **frame.members, "measurement_name": name, "measurement_timestamp": now(), "text" if isinstance(value, str) else "value": value,
+            "units": units, "outcome": outcome,
+        }  # fmt: skip
         if limit is not None:
             frame.judged = True
             payload.update(limit.fields)
@@ -165,8 +167,11 @@ def verify(name, value, limit=None, *, units=None, low=None, high=None, nominal=
     """
     __tracebackhide__ = True  # the line of the test that calls is the one to see
     if low is None and high is None and nominal is None and comparator is None:
-        limit = declared(name) if limit is None else Limit.of(limit, str(name)[:NAME_MAX])
-        if not limit:
+        if limit is None:
+            limit = declared(name)
+        elif type(limit) is not Limit:
+            limit = Limit.of(limit, str(name)[:NAME_MAX])
+        if limit is None or limit.comparator is None:
             raise MissingLimitError(f"verify({name!r}): no limit is given; use measure() to record without one")
     outcome, limit, value, units = _measure(name, value, limit, low, high, nominal, comparator, units, repeat, path)
     if outcome == "failed":
@@ -368,8 +373,8 @@ def _limit(name, given, low, high, nominal, comparator, units):
     if low is None and high is None and nominal is None and comparator is None:
         if given is None:
             return declared(name)
-        limit = Limit.of(given, name)
-        return limit if limit else None
+        limit = given if type(given) is Limit else Limit.of(given, name)
+        return None if limit.comparator is None else limit
     if given is not None:
         raise TypeError(f"measurement {name} has a limit, and bounds beside it: give one of them")
     return Limit(low, high, nominal, comparator, units=units, what=name)
@@ -437,12 +442,13 @@ def check_name(what: str, name) -> None:
 def now() -> str:
     """The time, as events have it."""
     global _second
-    seconds, micros = divmod(time.time_ns() // 1000, 1_000_000)
-    known, text = _second
-    if seconds != known:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        _second = (seconds, text)
-    return f"{text}.{micros:06d}Z"
+    micros = time.time_ns() // 1000
+    second, text = _second
+    if not 0 <= micros - second < 1_000_000:
+        second = micros - micros % 1_000_000
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second // 1_000_000))
+        _second = (second, text)
+    return f"{text}.{micros - second:06d}Z"
 
 
 def judge(value, low=None, high=None, nominal=None, comparator=None) -> str:

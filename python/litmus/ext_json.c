@@ -14,7 +14,7 @@
  */
 #include "ext.h"
 
-#include <math.h>
+#include "base/json_text.h"
 
 enum { DEPTH_MAX = 200, JSON_BYTES_MAX = 1 << 30 };
 
@@ -137,9 +137,8 @@ static int json_int(struct json_writer *w, PyObject *value) {
     int overflow = 0;
     long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
     if (number == -1 && PyErr_Occurred()) return -1;
-    char digits[24];
     if (overflow == 0) {
-        lt_buf_add(w->out, digits, (size_t)snprintf(digits, sizeof digits, "%lld", number));
+        lt_json_int(w->out, number);
         return 0;
     }
     unsigned long long large = overflow > 0 ? PyLong_AsUnsignedLongLong(value) : (unsigned long long)-1;
@@ -147,20 +146,12 @@ static int json_int(struct json_writer *w, PyObject *value) {
         PyErr_Clear();
         return json_by_text(w, value);
     }
-    lt_buf_add(w->out, digits, (size_t)snprintf(digits, sizeof digits, "%llu", large));
+    lt_buf_addf(w->out, "%llu", large);
     return 0;
 }
 
 static int json_float(struct json_writer *w, PyObject *value) {
-    double number = PyFloat_AsDouble(value);
-    if (!isfinite(number)) {
-        lt_buf_add_text(w->out, "null");
-        return 0;
-    }
-    char *text = PyOS_double_to_string(number, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
-    if (text == NULL) return -1;
-    lt_buf_add_text(w->out, text);
-    PyMem_Free(text);
+    lt_json_real(w->out, PyFloat_AsDouble(value));
     return 0;
 }
 

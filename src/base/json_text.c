@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json_text.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <yyjson.h>
@@ -29,16 +28,26 @@ void lt_json_str(struct lt_buf *out, struct lt_str text) {
     lt_buf_add_char(out, '"');
 }
 
-void lt_json_real(struct lt_buf *out, double value) {
+/* As the library writes it; null for what it does not write. */
+static void add_number(struct lt_buf *out, const yyjson_val *number) {
     uint64_t memory[32]; /* more than the library asks for */
     yyjson_alc pool;
-    yyjson_val number = {0};
     size_t n = 0;
-    const char *text = NULL;
-    if (isfinite(value) && yyjson_alc_pool_init(&pool, memory, sizeof memory) && yyjson_set_real(&number, value))
-        text = yyjson_val_write_opts(&number, 0, &pool, &n, NULL);
+    const char *text = yyjson_alc_pool_init(&pool, memory, sizeof memory) ? yyjson_val_write_opts(number, 0, &pool, &n, NULL) : NULL;
     if (text == NULL) lt_buf_add_text(out, "null");
     else lt_buf_add(out, text, n);
+}
+
+void lt_json_int(struct lt_buf *out, int64_t value) {
+    yyjson_val number = {0};
+    yyjson_set_sint(&number, value);
+    add_number(out, &number);
+}
+
+void lt_json_real(struct lt_buf *out, double value) {
+    yyjson_val number = {0};
+    yyjson_set_real(&number, value);
+    add_number(out, &number);
 }
 
 const char *lt_real_text(double value, char out[LT_REAL_BYTES]) {

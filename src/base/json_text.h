@@ -12,6 +12,8 @@ enum { LT_REAL_BYTES = 40 };
 
 /* Appends `"text"` with everything escaped that must be, and DEL. */
 void lt_json_str(struct lt_buf *out, struct lt_str text);
+/* Appends an integer. */
+void lt_json_int(struct lt_buf *out, int64_t value);
 /* Appends the shortest number that reads back as the same, always recognisable as a real ("5.0"); `null` for what JSON
  * has no number for. */
 void lt_json_real(struct lt_buf *out, double value);

@@ -53,6 +53,7 @@ static int session_new(const struct litmus_session_options *options, litmus_sess
         return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a session");
     }
     *out = session;
+    session->shared->here = true;
     lt_composer_init(&session->composer, &session->shared->uuids);
     session->joined = options->joined;
     session->no_daemon = options->no_daemon;

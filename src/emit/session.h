@@ -18,6 +18,7 @@
  * holds, random ids that the parent will give out too, a process that is the parent's to wait for. The
  * kernel wipes it in the child. */
 struct lt_session_shared {
+    bool here; /* false in a forked child, until it has noticed that it is one */
     pthread_mutex_t lock;
     pid_t starting; /* the daemon's first process, while it comes up; 0: none. The first event waits for it */
     struct lt_uuid_pool uuids;

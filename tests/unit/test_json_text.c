@@ -38,7 +38,7 @@ static void an_empty_and_a_missing_text_are_empty(void **state) {
     lt_buf_release(&out);
 }
 
-static void a_real_in_json_is_short_and_comes_back_or_is_null(void **state) {
+static void a_number_in_json_is_short_and_comes_back_or_is_null(void **state) {
     (void)state;
     static const struct {
         double value;
@@ -52,6 +52,11 @@ static void a_real_in_json_is_short_and_comes_back_or_is_null(void **state) {
         lt_json_real(&out, table[i].value);
         assert_string_equal(lt_buf_cstr(&out), table[i].text);
     }
+    lt_buf_clear(&out);
+    lt_json_int(&out, INT64_MIN);
+    lt_buf_add_char(&out, ' ');
+    lt_json_int(&out, INT64_MAX);
+    assert_string_equal(lt_buf_cstr(&out), "-9223372036854775808 9223372036854775807");
     lt_buf_release(&out);
 }
 
@@ -72,7 +77,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_ascii_byte_comes_back),
         cmocka_unit_test(an_empty_and_a_missing_text_are_empty),
-        cmocka_unit_test(a_real_in_json_is_short_and_comes_back_or_is_null),
+        cmocka_unit_test(a_number_in_json_is_short_and_comes_back_or_is_null),
         cmocka_unit_test(a_real_is_short_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
