@@ -8,6 +8,9 @@
 #include "accumulate/values.h"
 #include "model/outcome.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 void lt_run_init(struct lt_run *run, struct lt_str run_id, struct lt_str session_id) {
     *run = (struct lt_run){0};
     lt_arena_init(&run->arena);
@@ -333,17 +336,31 @@ static bool on_step_ended(struct fold *f) {
     return lt_values_merge(&run->arena, &step->outputs, yyjson_obj_get(f->root, "outputs"), true);
 }
 
+static struct lt_str said_of_more(struct lt_arena *arena, struct lt_str message, int64_t count) {
+    char text[64];
+    int n = snprintf(text, sizeof text, "%s(said of %" PRId64 " vectors, more than are kept)", message.n > 0 ? " " : "", count);
+    char *joined = lt_arena_alloc(arena, message.n + (size_t)n + 1);
+    if (joined == NULL) return LT_STR_NULL;
+    if (message.n > 0) memcpy(joined, message.p, message.n);
+    memcpy(joined + message.n, text, (size_t)n);
+    return (struct lt_str){joined, message.n + (size_t)n};
+}
+
 /* It may speak of several vectors: those from vector_index on. */
 static bool on_step_not_run(struct fold *f) {
     struct lt_run *run = f->run;
     void *list = run->not_runs;
     if (!lt_grow(&run->arena, &list, run->not_run_count, &run->not_run_capacity, sizeof *run->not_runs)) return false;
     run->not_runs = list;
-    run->not_runs[run->not_run_count] =
-        (struct lt_not_run){lt_get_str(&run->arena, f->root, "reason"), lt_get_str(&run->arena, f->root, "message"), lt_arena_str(&run->arena, f->row->id)};
+    struct lt_not_run *said = &run->not_runs[run->not_run_count];
+    *said = (struct lt_not_run){lt_get_str(&run->arena, f->root, "reason"), lt_get_str(&run->arena, f->root, "message"), lt_arena_str(&run->arena, f->row->id)};
     struct lt_str path = lt_arena_str(&run->arena, key_path(f->root));
-    int64_t first = int_or(f->root, "vector_index", 0), count = int_or(f->root, "vector_count", 1);
-    if (path.p == NULL || count > LT_ANNOUNCED_VECTORS_MAX) count = 1;
+    int64_t first = int_or(f->root, "vector_index", 0), count = int_or(f->root, "vector_count", 1), room = LT_ANNOUNCED_VECTORS_MAX - run->not_run_announced;
+    if (count - 1 > room) {
+        said->message = said_of_more(&run->arena, said->message, count);
+        count = room + 1;
+    }
+    if (count > 1) run->not_run_announced += count - 1;
     bool ok = path.p != NULL;
     for (int64_t v = 0; ok && v < count; v++) ok = lt_map_put(&run->not_run_by_key, path, (uint64_t)first + (uint64_t)v, (uint32_t)run->not_run_count);
     run->not_run_count++;

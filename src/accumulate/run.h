@@ -45,8 +45,9 @@ struct lt_values {
     size_t count, capacity;
 };
 
-/* No honest plan, and no honest word about it, counts more vectors than this without naming each. */
-enum { LT_ANNOUNCED_VECTORS_MAX = 1000000 };
+/* A run has rows for so many vectors that its plan counts and does not name, and keeps what test.step_not_run says of so many: some bytes
+ * can announce any number, as often as they like. One row stands for the rest, and says so. */
+enum { LT_ANNOUNCED_VECTORS_MAX = 100000 };
 
 struct lt_plan_item {
     struct lt_str node_id, name, file, module, class_name, function, markers, step_path, parent_path;
@@ -121,9 +122,11 @@ struct lt_run {
     uint32_t *open; /* steps that have an attempt without end, in order of start */
     size_t open_count, open_capacity;
     uint32_t *order; /* by settle: step numbers in row order */
+    size_t order_capacity;
     struct lt_str last_bad_end_id; /* event id of the latest step_ended that failed or errored */
     struct lt_not_run *not_runs;
     size_t not_run_count, not_run_capacity;
+    int64_t not_run_announced; /* vectors that were counted in them, and not named */
     struct lt_map not_run_by_key;
     struct lt_measurement *measurements;
     size_t measurement_count, measurement_capacity;

@@ -82,6 +82,18 @@ static bool consider(struct lt_run *run, struct lt_map *seen, const struct lt_pl
     return add_never_ran(run, said, vector, live, stop);
 }
 
+/* The vectors that the item counts and no item names, as far as there are rows for them; `left`: so many there are. */
+static bool consider_counted(struct lt_run *run, struct lt_map *seen, const struct lt_plan_item *item, int64_t *left, bool live, const struct stop *stop) {
+    int64_t count = item->vector_count.v, kept = count < *left ? count : *left, v = 0;
+    bool ok = true;
+    for (; ok && v < kept; v++) ok = consider(run, seen, item, v, live, stop);
+    *left -= kept;
+    size_t rows = run->step_count;
+    for (; ok && v < count && run->step_count == rows; v++) ok = consider(run, seen, item, v, live, stop);
+    if (ok && run->step_count > rows) run->steps[rows].message = LT_STR("more vectors were announced than a run has rows for: this row stands for the rest of them");
+    return ok;
+}
+
 static bool add_all_never_ran(struct lt_run *run, bool live) {
     struct stop stop = stop_of(run);
     struct lt_map seen;
@@ -91,13 +103,11 @@ static bool add_all_never_ran(struct lt_run *run, bool live) {
         const struct lt_plan_item *item = &run->plan[i];
         ok = consider(run, &seen, item, item->vector_index.v, live, &stop);
     }
+    int64_t left = LT_ANNOUNCED_VECTORS_MAX;
     for (size_t i = 0; ok && i < run->plan_count; i++) {
         const struct lt_plan_item *item = &run->plan[i];
-        int64_t count = item->vector_count.set ? item->vector_count.v : 1;
-        /* every vector named by an item of its own was considered above: look only if some are missing */
-        if (count <= 1 || count > LT_ANNOUNCED_VECTORS_MAX || lt_map_get(&seen, item->step_path, UINT64_MAX) != LT_MAP_NONE) continue;
-        ok = lt_map_put(&seen, item->step_path, UINT64_MAX, 1);
-        for (int64_t v = 0; ok && v < count; v++) ok = consider(run, &seen, item, v, live, &stop);
+        if (!item->vector_count.set || item->vector_count.v <= 1 || lt_map_get(&seen, item->step_path, UINT64_MAX) != LT_MAP_NONE) continue;
+        ok = lt_map_put(&seen, item->step_path, UINT64_MAX, 1) && consider_counted(run, &seen, item, &left, live, &stop);
     }
     lt_map_release(&seen);
     return ok;
@@ -214,7 +224,10 @@ static int compare_rows(const void *a, const void *b) {
 
 static bool order_rows(struct lt_run *run) {
     struct sort_key *keys = malloc((run->step_count + 1) * sizeof *keys);
-    run->order = lt_arena_alloc(&run->arena, (run->step_count + 1) * sizeof *run->order);
+    if (run->step_count + 1 > run->order_capacity) { /* kept from one settle to the next: a live view settles often */
+        run->order_capacity = run->step_count + 1 + run->step_count / 2;
+        run->order = lt_arena_alloc(&run->arena, run->order_capacity * sizeof *run->order);
+    }
     bool ok = keys != NULL && run->order != NULL;
     for (size_t i = 0; ok && i < run->step_count; i++) keys[i] = (struct sort_key){&run->steps[i], (uint32_t)i};
     if (ok) qsort(keys, run->step_count, sizeof *keys, compare_rows);
