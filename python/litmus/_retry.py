@@ -116,13 +116,6 @@ def of_item(item, files, default: Policy | None, reruns: bool) -> Policy | None:
         raise ConfigError(f"{item.nodeid}: the marker retry: {exc}") from None
 
 
-def of_config(settings: dict, path: str) -> Policy | None:
-    """The policy of litmus.yaml for every test; None without one. Errors: ConfigError."""
-    if settings.get("retry") is None:
-        return None
-    return of_yaml(settings["retry"], lambda words, *keys: _sidefile.Document(path).error(words, "retry", *keys))
-
-
 def collect(config, items, default: Policy | None) -> None:
     """Collection is over: finds the policy of each test."""
     files = _sidefile.of_config(config)

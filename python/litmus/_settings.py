@@ -21,7 +21,7 @@ import os
 from litmus.plugin import FIELDS, load
 
 _sidefile = load("_sidefile")
-from litmus.errors import ConfigError  # noqa: E402
+from litmus.errors import ConfigError, LitmusError  # noqa: E402
 
 PROFILE_KEYS = ("extends", "select", "keyword", "marks", "options", "custom", "description")
 STATION_KEYS = ("instruments", "custom", "description")
@@ -164,6 +164,19 @@ def of_config(config) -> Settings:
     if found is None:
         found = config._litmus_settings = Settings(config.option, str(config.rootpath), os.getcwd())
     return found
+
+
+def default_retry(config):
+    """The policy that litmus.yaml has for every test (_retry.Policy); None without one, and when the settings cannot be read: who
+    starts the run tells of that, the tests go on. Errors: ConfigError for a slip in it."""
+    try:
+        settings = of_config(config)
+    except LitmusError:
+        return None
+    value = settings.data.get("retry")
+    if value is None:
+        return None
+    return load("_retry").of_yaml(value, lambda words, *keys: settings.document.error(words, "retry", *keys))
 
 
 def apply_profile(config, settings: Settings) -> None:

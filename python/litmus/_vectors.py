@@ -9,6 +9,7 @@ come to has a row. Those between start and end where the loop goes on.
 from __future__ import annotations
 
 import collections.abc
+import os
 
 import pytest
 
@@ -16,6 +17,9 @@ from litmus.plugin import load
 
 _measure, _verdict, _sidefile, _sweep = load("_measure"), load("_verdict"), load("_sidefile"), load("_sweep")
 from litmus.errors import ConfigError  # noqa: E402
+
+
+_getpid = os.getpid  # a test may put something else in its place
 
 
 class VectorsError(Exception):
@@ -87,8 +91,14 @@ class Vectors:
         self._properties_seen = 0
         running = _measure.running
         self.execution = running[-1] if running and running[-1].item is item else None
-        if self.execution is not None:
-            self.execution.vectors = self
+        if self.execution is None:
+            return
+        if _getpid() != self.execution.owner.pid:
+            raise VectorsError(
+                f"{item.nodeid} runs in a forked child (pytest-forked), from which no row comes for each of its {len(self)} vectors: "
+                "run it without that, or parametrize it with the values"
+            )
+        self.execution.vectors = self
 
     def __len__(self) -> int:
         return len(self.sweep.inputs)

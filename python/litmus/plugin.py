@@ -103,7 +103,7 @@ def pytest_collection_modifyitems(config, items) -> None:
     settings = getattr(config, "_litmus_settings", None)
     in_profile = settings is not None and bool(settings.levels)
     if in_profile:
-        _mark(settings, items)
+        _settled(load("_settings").add_marks, settings, items)
     modules = {str(item.path) for item in items if item.path.suffix == ".py"}  # a plugin's own tests may be YAML themselves
     files = {os.path.splitext(path)[0] + ".yaml" for path in modules}
     in_files, markers = in_profile or any(map(os.path.lexists, files)), _marker_names(items)
@@ -112,35 +112,17 @@ def pytest_collection_modifyitems(config, items) -> None:
         config.pluginmanager.register(_Declarations(), "litmus-limits")
     if in_files or "vectors" in markers:
         load("_vectors").collect(config, items)
-    default = _retry_of_config(str(config.rootpath))
+    default = _settled(load("_sidefile", "_settings").default_retry, config)
     if in_files or "retry" in markers or default is not None:
         load("_retry").collect(config, items, default)
 
 
-def _retry_of_config(root: str):
-    """The policy that litmus.yaml has for every test; None without one."""
-    folder = root
-    while not os.path.lexists(os.path.join(folder, "litmus.yaml")):
-        if folder == os.path.dirname(folder):
-            return None
-        folder = os.path.dirname(folder)
+def _settled(call, *arguments):
+    """What a call of _settings returns; a slip in a file is wrong usage."""
     from litmus.errors import LitmusError
 
     try:
-        settings = load("_litmus").config(root)
-    except LitmusError:
-        return None  # who starts the run tells of it; the tests go on
-    try:
-        return load("_retry").of_config(settings, os.path.join(folder, "litmus.yaml")) if settings.get("retry") is not None else None
-    except LitmusError as exc:
-        raise pytest.UsageError(f"litmus: {exc}") from None
-
-
-def _mark(settings, items) -> None:
-    from litmus.errors import LitmusError
-
-    try:
-        load("_settings").add_marks(settings, items)
+        return call(*arguments)
     except LitmusError as exc:
         raise pytest.UsageError(f"litmus: {exc}") from None
 

@@ -53,6 +53,31 @@ def needs(*modules: str):
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
+# A plugin that runs each test in a child, as pytest-forked does.
+FORKED = """
+import os, pickle, tempfile
+from _pytest.reports import TestReport
+from _pytest.runner import runtestprotocol
+def pytest_runtest_protocol(item, nextitem):
+    path = tempfile.mktemp()
+    child = os.fork()
+    if child == 0:
+        reports = runtestprotocol(item, log=False)
+        for report in reports:
+            if hasattr(report.longrepr, "toterminal"): report.longrepr = str(report.longrepr)
+        with open(path, "wb") as f: pickle.dump([r._to_json() for r in reports], f)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        reports = [TestReport(item.nodeid, item.location, {}, "failed", "died", "???")]
+    else:
+        reports = [TestReport._from_json(d) for d in pickle.load(open(path, "rb"))]
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
+
+
 class Row(dict):
     """A step as the events tell it: the plan's entry and what became of it."""
 

@@ -132,6 +132,54 @@ def test_a_profile_changes_limits_markers_options_and_phase_and_is_on_record(sui
     assert (measured["limit_low"], measured["limit_high"]) == (1, 2)
 
 
+IN_A_PROFILE = {
+    "limits": "{test_rail: {rail: {high: 5}}}",
+    "vectors": "{test_sweep: {load: [1, 2, 3]}}",
+    "retry": "{test_link: 2}",
+    "marks": "{test_slow: [skip]}",
+}
+OF_A_SUITE = """\
+import pytest
+TIMES = []
+def test_rail(verify): verify("rail", 3.0)
+@pytest.mark.vectors(load=[7])
+def test_sweep(vectors, observe):
+    for v in vectors: observe("load", v.load)
+@pytest.mark.retry(times=0)
+def test_link():
+    TIMES.append(1)
+    assert len(TIMES) == 3
+def test_slow(): pass
+"""
+
+
+def said_of_a_suite(record) -> dict:
+    """What a profile may change, and the profile, as the run's file has them."""
+    steps, (run,) = [row for row in record.parquet if row["record_type"] == "step"], [row for row in record.parquet if row["record_type"] == "run"]
+    (measured,) = [row for row in record.parquet if row["record_type"] == "measurement"]
+    return {
+        "profile": run["profile"],
+        "limits": (measured["limit_low"], measured["limit_high"]),
+        "vectors": [row["in_load"] for row in steps if row["step_name"] == "test_sweep"],
+        "retry": next(row["attempt_outcomes"] for row in steps if row["step_name"] == "test_link"),
+        "marks": next(row["never_ran_reason"] for row in steps if row["step_name"] == "test_slow"),
+    }
+
+
+def test_each_section_of_a_profile_is_in_force_alone_and_together(suite):
+    """What is weaker (a marker, the side file) stays in force where the profile says nothing."""
+    weak = {"profile": None, "limits": (1, 9), "vectors": [7], "retry": ["failed"], "marks": None}
+    strong = {"limits": (1, 5), "vectors": [1, 2, 3], "retry": ["failed", "failed", "passed"], "marks": "skip_marker"}
+    profiles = {**{key: [key] for key in IN_A_PROFILE}, "all": list(IN_A_PROFILE)}
+    text = "".join(f"  {name}:\n" + "".join(f"    {key}: {IN_A_PROFILE[key]}\n" for key in keys) for name, keys in profiles.items())
+    side = "limits: {test_rail: {rail: {low: 1, high: 9}}}\n"
+    suite.write({"test_a.py": OF_A_SUITE, "test_a.yaml": side, "litmus.yaml": f"profiles:\n{text}"})
+    for name in (None, *profiles):
+        shutil.rmtree(suite.data_dir, ignore_errors=True)
+        record = suite.run(*([] if name is None else ["--litmus-profile", name]))
+        assert said_of_a_suite(record) == {**weak, "profile": name, **{key: strong[key] for key in profiles.get(name, ())}}, name
+
+
 def test_the_command_line_stands_above_a_profile(suite):
     suite.write({"test_a.py": TESTS, "litmus.yaml": PROFILES, "pytest.ini": "[pytest]\nmarkers = slow\n"})
     record = suite.run("--maxfail=7", "-m", "slow", "--litmus-phase=debug", env={"LITMUS_PROFILE": "quick"})

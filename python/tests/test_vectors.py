@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from harness import needs
+from harness import FORKED, needs
 
 pytest.importorskip("litmus._litmus")
 import litmus  # noqa: E402
@@ -330,6 +330,17 @@ def test_vectors_of_a_run_that_stopped(suite):
     suite.write({"test_a.py": "import pytest\n@pytest.mark.vectors(a=[1, 2])\n@pytest.mark.parametrize('b', [1, 2])\ndef test_a(vectors, b): assert 0\n"})
     record = suite.run("-x")
     assert [row["never_ran_reason"] for row in steps(record, "test_a")] == [None, "sweep_stopped", "maxfail", "maxfail"]
+
+
+def test_a_sweep_in_a_forked_child_is_refused(suite):
+    suite.write({"conftest.py": FORKED, "test_a.py": SWEEP, "test_b.py": "def test_b(measure): measure('b', 1)\n"})
+    record = suite.run("-k", "goes_on or test_b")
+    first, *rest = steps(record, "test_goes_on")
+    assert first["vector_outcome"] == "errored" and first["step_failed_phase"] == "setup"
+    assert "test_a.py::test_goes_on runs in a forked child (pytest-forked), from which no row comes for each of its 4 vectors" in first["step_message"]
+    assert [row["never_ran_reason"] for row in rest] == ["sweep_stopped"] * 3
+    assert outcomes(record, "test_b") == ["passed"]
+    assert suite.run("--litmus-off", "-k", "goes_on").summary["failed"] == 1  # nothing to lose: it runs
 
 
 def test_without_recording(suite):
