@@ -70,7 +70,7 @@ def test_what_is_refused(tmp_path, arguments, code):
 def test_recall_lists_units_and_values(tmp_path):
     (tmp_path / "stations").mkdir()
     (tmp_path / "stations/s.yaml").write_text("instruments:\n  dmm: {mock: {read: 1.5}, id: DMM-42}\n")
-    (tmp_path / "test_x.py").write_text("def test_v(dmm, measure): measure('v', dmm.read(), units='V')\n")
+    (tmp_path / "test_x.py").write_text("def test_v(dmm, measure):\n    measure('v', dmm.read(), units='V')\n    measure('version', 'say \"v1\"')\n")
     env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_"))}
     env.update(LITMUS_DATA_DIR=str(tmp_path / "data"), LITMUS_NO_DAEMON="1")
     for serial in ("SN1", "SN2"):
@@ -78,6 +78,9 @@ def test_recall_lists_units_and_values(tmp_path):
         assert subprocess.run(command, cwd=tmp_path, env=env, capture_output=True).returncode == 0
     for name in ("DMM-42", "dmm"):
         rows = lines(run(tmp_path / "data", "recall", name, "--since", "1h", "--json"))
-        assert [(row["dut_serial"], row["measurement_name"], row["measurement_value"], row["role"]) for row in rows] == [("SN1", "v", 1.5, "dmm"), ("SN2", "v", 1.5, "dmm")]
-    assert "SN2" in run(tmp_path / "data", "recall", "DMM-42").stdout
+        found = [(row["dut_serial"], row["measurement_name"], row["measurement_value"], row["measurement_text"], row["role"]) for row in rows]
+        assert found == [(serial, *value, "dmm") for serial in ("SN1", "SN2") for value in (("v", 1.5, None), ("version", None, 'say "v1"'))]
+    shown = run(tmp_path / "data", "recall", "DMM-42").stdout.splitlines()
+    assert [line.split("  ")[0] for line in shown] == ["SN1", "SN1", "SN2", "SN2"]
+    assert "  v  1.5  V  done  -" in shown[0] and '  version  say "v1"  -  done  -' in shown[1]
     assert lines(run(tmp_path / "data", "recall", "PSU-1", "--json")) == []

@@ -66,38 +66,49 @@ static int find_runs(struct lt_cli *cli, const char *wanted, struct recall *r, s
 }
 
 static const char *const columns[] = {"dut_serial", "run_id", "run_started_at", "step_path", "measurement_name",
-                                      "measurement_value", "measurement_units", "measurement_outcome", "instrument_name"};
-enum { COLUMNS = sizeof columns / sizeof columns[0], INSTRUMENT_NAME = COLUMNS - 1 };
+                                      "measurement_value", "measurement_text", "measurement_units", "measurement_outcome", "instrument_name"};
+enum { COLUMNS = sizeof columns / sizeof columns[0], RUN_ID = 1, VALUE = 5, TEXT = 6, INSTRUMENT_NAME = COLUMNS - 1 };
 
 /* `places`: where the columns are in the table. */
-static void print_row(const struct lt_cli *cli, const struct lt_table *t, const int64_t *places, int64_t row, const struct touched *touched, bool certain) {
-    struct lt_buf line, cell;
-    lt_buf_init(&line);
-    lt_buf_init(&cell);
-    if (cli->json) {
-        lt_buf_add_text(&line, "{\"role\":");
-        lt_add_json_str(touched->role, &line);
-        lt_buf_addf(&line, ",\"certain\":%s", certain ? "true" : "false");
-    }
+static void add_json(const struct lt_table *t, const int64_t *places, int64_t row, const struct touched *touched, bool certain, struct lt_buf *line) {
+    lt_buf_add_text(line, "{\"role\":");
+    lt_add_json_str(touched->role, line);
+    lt_buf_addf(line, ",\"certain\":%s", certain ? "true" : "false");
     for (int c = 0; c < COLUMNS; c++) {
-        if (cli->json) lt_buf_addf(&line, ",\"%s\":", columns[c]);
-        lt_buf_clear(&cell);
-        lt_table_json(t, places[c], row, cli->json ? &line : &cell);
-        if (cli->json) continue;
-        struct lt_str text = {cell.p, cell.n};
-        if (lt_str_eq(text, LT_STR("null"))) text = LT_STR("-"); /* of JSON: a text would be quoted */
-        if (text.n >= 2 && text.p[0] == '"') text.p++, text.n -= 2;
-        if (c == 1 && text.n > 8) text.n = 8;
-        lt_show_short(&line, text, 60);
-        lt_buf_add_text(&line, c + 1 < COLUMNS ? "  " : certain ? "\n" : " (not said which instrument)\n");
+        lt_buf_addf(line, ",\"%s\":", columns[c]);
+        lt_table_json(t, places[c], row, line);
     }
-    if (cli->json) {
-        lt_buf_add_char(&line, '}');
-        lt_print_json(&line);
-    } else {
-        fwrite(line.p, 1, line.n, stdout);
+    lt_buf_add_char(line, '}');
+}
+
+/* A text stands where a number would. */
+static void add_line(const struct lt_table *t, const int64_t *places, int64_t row, bool certain, struct lt_buf *line) {
+    struct lt_buf cell;
+    lt_buf_init(&cell);
+    for (int c = 0; c < COLUMNS; c++) {
+        if (c == TEXT) continue;
+        int64_t place = places[c == VALUE && !lt_table_is_null(t, places[TEXT], row) ? TEXT : c];
+        struct lt_str text = lt_table_is_null(t, place, row) ? LT_STR("-") : lt_table_str(t, place, row);
+        lt_buf_clear(&cell);
+        if (text.p == NULL) lt_table_json(t, place, row, &cell), text = (struct lt_str){cell.p, cell.n};
+        if (text.n >= 2 && text.p == cell.p && text.p[0] == '"') text.p++, text.n -= 2; /* a time */
+        if (c == RUN_ID && text.n > 8) text.n = 8;
+        lt_show_short(line, text, 60);
+        lt_buf_add_text(line, c + 1 < COLUMNS ? "  " : certain ? "\n" : " (not said which instrument)\n");
     }
     lt_buf_release(&cell);
+}
+
+static void print_row(const struct lt_cli *cli, const struct lt_table *t, const int64_t *places, int64_t row, const struct touched *touched, bool certain) {
+    struct lt_buf line;
+    lt_buf_init(&line);
+    if (cli->json) {
+        add_json(t, places, row, touched, certain, &line);
+        lt_print_json(&line);
+    } else {
+        add_line(t, places, row, certain, &line);
+        fwrite(line.p, 1, line.n, stdout);
+    }
     lt_buf_release(&line);
 }
 
