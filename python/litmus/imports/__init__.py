@@ -7,16 +7,18 @@
         ...
 
 A reader (`from_*.py` beside this file) turns the text of a file into Runs; what is here puts them on record. The id
-of a run follows from the file's bytes, so the same file again makes no second run.
+of a run follows from the file's bytes, so the same file again makes no second run; unless the first was broken off.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import tempfile
 from typing import Any, NamedTuple
 
-from litmus.errors import InvalidArgument, StorageError
+from litmus.errors import InvalidArgument, LitmusError, StorageError
 
 __all__ = ["KINDS", "Attempt", "Run", "Step", "import_file", "kind_of"]
 
@@ -105,7 +107,9 @@ def import_file(path: str | os.PathLike, *, kind: str | None = None, data_dir: s
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise InvalidArgument(f"{path}: not what {kind} files look like: {error}") from None
     digest = hashlib.sha256(raw).hexdigest()
-    return [_put(run, f"{kind}:{digest}:{number}", {"source": os.path.basename(path), "source_kind": kind, "source_sha256": digest}, data_dir) for number, run in enumerate(runs)]
+    source = {"source": os.path.basename(path), "source_kind": kind, "source_sha256": digest}
+    _rehearse(runs, source, path)
+    return [_put(run, f"{kind}:{digest}:{number}", source, data_dir) for number, run in enumerate(runs)]
 
 
 def _id_of(key: str) -> str:
@@ -118,27 +122,57 @@ def _worst(run: Run) -> str:
     return max((word for word in last if word in _SEVERITY), key=_SEVERITY.index, default="passed") if any(word not in ("skipped", "done") for word in last) else "passed"
 
 
-def _put(run: Run, key: str, source: dict, data_dir: Any) -> tuple[str, bool]:
+def _rehearse(runs: list[Run], source: dict, path: str) -> None:
+    """Everything is recorded in a data_dir that goes away: what no record can hold is found before any of the file is on record."""
     from litmus import _litmus
+
+    with tempfile.TemporaryDirectory(prefix="litmus-import-") as scratch:
+        try:
+            with _litmus.Session(scratch, daemon=False) as session:
+                for number, run in enumerate(runs):
+                    _emit(session, run, _id_of(str(number)), source)
+        except StorageError:
+            raise
+        except (LitmusError, ValueError, TypeError, OverflowError) as error:
+            raise InvalidArgument(f"{path}: nothing of it was recorded: {error}") from None
+
+
+def _unused_id(run: Run, key: str, data_dir: Any) -> tuple[str, bool]:
+    """(id, whether it is new). One that an import was broken off in has another end than the file says: the whole run comes beside it."""
     from litmus.data.run_store import RunStore
 
-    run_id = _id_of(key)
     with RunStore(data_dir) as store:
-        if store.get_run(run_id) is not None:
-            return run_id, False
-    with _litmus.Session(data_dir, payload={"client": "litmus import", "session_type": "import"}, daemon=False) as session:
-        session.emit("run.started", {"client": "litmus import", **run.facts, "custom_metadata": {**run.facts.get("custom_metadata", {}), **source}}, run_id, run.started)
-        keys, seen = [], {}
-        for index, step in enumerate(run.steps):
-            path = f"{step.parent}/{step.name}" if step.parent else step.name
-            vector = seen[path] = seen.get(path, -1) + 1
-            keys.append({"step_name": step.name, "step_index": index, "step_path": path, "parent_path": step.parent, "vector_index": vector})
-        session.emit("test.steps_discovered", {"items": [{"node_id": step.node_id, "name": step.name, "file": step.file, **{k: key[k] for k in ("step_path", "vector_index")}}
-                                                         for step, key in zip(run.steps, keys)]}, run_id, run.started)
-        for step, key in zip(run.steps, keys):
-            _put_step(session, run_id, step, key, run.started)
-        session.emit("run.ended", {"outcome": run.outcome or _worst(run), "stop_reason": run.stop_reason}, run_id, run.ended)
-    return run_id, True
+        for number in itertools.count():
+            run_id = _id_of(key if number == 0 else f"{key}:{number}")
+            found = store.get_run(run_id)
+            if found is None or (found["outcome"], found["stop_reason"]) == (run.outcome or _worst(run), run.stop_reason):
+                return run_id, found is None
+    raise AssertionError("there is always a next number")
+
+
+def _put(run: Run, key: str, source: dict, data_dir: Any) -> tuple[str, bool]:
+    from litmus import _litmus
+
+    run_id, new = _unused_id(run, key, data_dir)
+    if new:
+        with _litmus.Session(data_dir, payload={"client": "litmus import", "session_type": "import"}, daemon=False) as session:
+            _emit(session, run, run_id, source)
+    return run_id, new
+
+
+def _emit(session, run: Run, run_id: str, source: dict) -> None:
+    """All events of a run, the plan first: whatever breaks it off, what is missing never ran."""
+    session.emit("run.started", {"client": "litmus import", **run.facts, "custom_metadata": {**run.facts.get("custom_metadata", {}), **source}}, run_id, run.started)
+    keys, seen = [], {}
+    for index, step in enumerate(run.steps):
+        path = f"{step.parent}/{step.name}" if step.parent else step.name
+        vector = seen[path] = seen.get(path, -1) + 1
+        keys.append({"step_name": step.name, "step_index": index, "step_path": path, "parent_path": step.parent, "vector_index": vector})
+    session.emit("test.steps_discovered", {"items": [{"node_id": step.node_id, "name": step.name, "file": step.file, **{k: key[k] for k in ("step_path", "vector_index")}}
+                                                     for step, key in zip(run.steps, keys)]}, run_id, run.started)
+    for step, key in zip(run.steps, keys):
+        _put_step(session, run_id, step, key, run.started)
+    session.emit("run.ended", {"outcome": run.outcome or _worst(run), "stop_reason": run.stop_reason}, run_id, run.ended)
 
 
 def _put_step(session, run_id: str, step: Step, key: dict, at: int) -> None:
