@@ -9,6 +9,7 @@
 #include "model/outcome.h"
 
 #include <inttypes.h>
+#include <stdalign.h>
 #include <stdio.h>
 
 void lt_run_init(struct lt_run *run, struct lt_str run_id, struct lt_str session_id) {
@@ -30,9 +31,26 @@ void lt_run_release(struct lt_run *run) {
 struct fold {
     struct lt_run *run;
     const struct lt_row *row;
-    yyjson_val *root;
+    struct lt_event_values fields;
     uint32_t source;
 };
+
+static yyjson_val *field(struct fold *f, const char *name) {
+    return lt_event_value(&f->fields, lt_str_of(name));
+}
+
+static struct lt_str peek(struct fold *f, const char *name) { /* borrowed from the event */
+    return lt_as_str(field(f, name));
+}
+
+static struct lt_str text(struct fold *f, const char *name) {
+    return lt_arena_str(&f->run->arena, peek(f, name));
+}
+
+static int64_t int_or(struct fold *f, const char *name, int64_t otherwise) {
+    struct lt_int value = lt_as_int(field(f, name));
+    return value.set ? value.v : otherwise;
+}
 
 /* run.started fields that are taken as they are: field name and place. */
 #define CONTEXT(X)                                                                                        \
@@ -57,27 +75,27 @@ static bool on_run_started(struct fold *f) {
     if (run->has_started) return true;
     run->has_started = true;
     struct lt_str scanned = run->dut_serial; /* before the start */
-#define TAKE(field) run->field = lt_get_str(&run->arena, f->root, #field);
+#define TAKE(field) run->field = text(f, #field);
     CONTEXT(TAKE)
 #undef TAKE
     run->serial_given = run->dut_serial.n > 0;
     if (!run->serial_given) run->dut_serial = scanned.p == NULL ? LT_STR("") : scanned;
     run->started = (struct lt_int){f->row->occurred_at, true};
-    run->pid = lt_get_int(f->root, "pid");
-    yyjson_val *dirty = yyjson_obj_get(f->root, "git_dirty");
+    run->pid = lt_as_int(field(f, "pid"));
+    yyjson_val *dirty = field(f, "git_dirty");
     run->git_dirty = (struct lt_int){yyjson_get_bool(dirty), yyjson_is_bool(dirty)};
     take_environment(run);
-    return lt_values_merge(&run->arena, &run->custom, yyjson_obj_get(f->root, "custom_metadata"), true);
+    return lt_values_merge(&run->arena, &run->custom, field(f, "custom_metadata"), true);
 }
 
 static bool on_run_metadata(struct fold *f) {
-    return lt_values_merge(&f->run->arena, &f->run->custom, yyjson_obj_get(f->root, "custom_metadata"), true);
+    return lt_values_merge(&f->run->arena, &f->run->custom, field(f, "custom_metadata"), true);
 }
 
 /* A run that was started without a serial has the one that was scanned last. */
 static bool on_dut_scanned(struct fold *f) {
     struct lt_run *run = f->run;
-    struct lt_str serial = lt_get_str(&run->arena, f->root, "dut_serial");
+    struct lt_str serial = text(f, "dut_serial");
     if (!run->serial_given && serial.n > 0) run->dut_serial = serial;
     return true;
 }
@@ -87,8 +105,8 @@ static bool on_run_ended(struct fold *f) {
     if (run->has_ended) return true;
     run->has_ended = true;
     run->ended = (struct lt_int){f->row->occurred_at, true};
-    run->outcome = lt_get_str(&run->arena, f->root, "outcome");
-    run->stop_reason = lt_get_str(&run->arena, f->root, "stop_reason");
+    run->outcome = text(f, "outcome");
+    run->stop_reason = text(f, "stop_reason");
     run->ended_event_id = lt_arena_str(&run->arena, f->row->id);
     return true;
 }
@@ -175,12 +193,12 @@ static bool index_items(struct lt_run *run) {
 
 static bool on_steps_discovered(struct fold *f) {
     struct lt_run *run = f->run;
-    yyjson_val *items = yyjson_obj_get(f->root, "items");
+    yyjson_val *items = field(f, "items");
     run->has_plan = true;
     run->plan_count = yyjson_arr_size(items);
     run->plan = lt_arena_alloc(&run->arena, run->plan_count * sizeof *run->plan);
-    run->deselected_count = lt_get_int(f->root, "deselected_count");
-    run->plan_digest = lt_get_str(&run->arena, f->root, "plan_digest");
+    run->deselected_count = lt_as_int(field(f, "deselected_count"));
+    run->plan_digest = text(f, "plan_digest");
     if (run->plan == NULL) return false;
     size_t i, max;
     yyjson_val *item;
@@ -191,21 +209,16 @@ static bool on_steps_discovered(struct fold *f) {
 }
 
 /* The key's path: an empty step_path is replaced by step_name. */
-static struct lt_str key_path(yyjson_val *root) {
-    struct lt_str path = lt_peek_str(root, "step_path");
-    return lt_str_empty(path) ? lt_peek_str(root, "step_name") : path;
-}
-
-static int64_t int_or(yyjson_val *root, const char *name, int64_t otherwise) {
-    struct lt_int value = lt_get_int(root, name);
-    return value.set ? value.v : otherwise;
+static struct lt_str key_path(struct fold *f) {
+    struct lt_str path = peek(f, "step_path");
+    return lt_str_empty(path) ? peek(f, "step_name") : path;
 }
 
 /* Finds the step row of the key, or makes one. */
 static struct lt_step *step_of(struct fold *f, uint32_t *number) {
     struct lt_run *run = f->run;
-    struct lt_str path = key_path(f->root);
-    int64_t vector = int_or(f->root, "vector_index", 0);
+    struct lt_str path = key_path(f);
+    int64_t vector = int_or(f, "vector_index", 0);
     *number = lt_map_get(&run->step_by_key, path, (uint64_t)vector);
     if (*number != LT_MAP_NONE) return &run->steps[*number];
     void *steps = run->steps;
@@ -222,26 +235,26 @@ static struct lt_step *step_of(struct fold *f, uint32_t *number) {
     return step;
 }
 
-static void take_if(struct lt_arena *arena, struct lt_str *place, yyjson_val *root, const char *name, bool replace) {
-    struct lt_str value = lt_peek_str(root, name);
-    if (value.p != NULL && (replace || place->p == NULL) && !lt_str_eq(*place, value)) *place = lt_arena_str(arena, value);
+static void take_if(struct fold *f, struct lt_str *place, const char *name, bool replace) {
+    struct lt_str value = peek(f, name);
+    if (value.p != NULL && (replace || place->p == NULL) && !lt_str_eq(*place, value)) *place = lt_arena_str(&f->run->arena, value);
 }
 
 /* Identity of a step: the start says it, the end only fills what no start said. */
 static bool take_identity(struct fold *f, struct lt_step *step, bool from_start) {
     struct lt_arena *arena = &f->run->arena;
     bool replace = from_start || !step->started_once;
-    take_if(arena, &step->name, f->root, "step_name", replace);
-    take_if(arena, &step->parent_path, f->root, "parent_path", replace);
-    take_if(arena, &step->node_id, f->root, "node_id", replace);
-    take_if(arena, &step->module, f->root, "module", replace);
+    take_if(f, &step->name, "step_name", replace);
+    take_if(f, &step->parent_path, "parent_path", replace);
+    take_if(f, &step->node_id, "node_id", replace);
+    take_if(f, &step->module, "module", replace);
     if (step->file_of_plan) step->file = LT_STR_NULL;
     step->file_of_plan = false;
-    take_if(arena, &step->file, f->root, "file", replace);
-    take_if(arena, &step->class_name, f->root, "class_name", replace);
-    take_if(arena, &step->function, f->root, "function", replace);
+    take_if(f, &step->file, "file", replace);
+    take_if(f, &step->class_name, "class_name", replace);
+    take_if(f, &step->function, "function", replace);
     if (lt_str_empty(step->parent_path)) step->parent_path = parent_of(step->path);
-    if (replace || !step->index.set) step->index = lt_get_int(f->root, "step_index");
+    if (replace || !step->index.set) step->index = lt_as_int(field(f, "step_index"));
     if (step->node_id.n > 0 && lt_map_get(&f->run->step_ran_by_node, step->node_id, 0) == LT_MAP_NONE)
         if (!lt_map_put(&f->run->step_ran_by_node, step->node_id, 0, (uint32_t)(step - f->run->steps))) return false;
     return !arena->failed;
@@ -283,10 +296,10 @@ static bool on_step_started(struct fold *f) {
     step->ended = (struct lt_int){0, false};
     step->vector_outcome = LT_STR_NULL;
     step->message = step->failed_phase = LT_STR_NULL;
-    int64_t retry = int_or(f->root, "retry", (int64_t)step->attempt_count - 1);
+    int64_t retry = int_or(f, "retry", (int64_t)step->attempt_count - 1);
     step->retry = (struct lt_int){retry == 0 ? (int64_t)step->attempt_count - 1 : retry, true};
     step->inputs = step->outputs = (struct lt_values){0}; /* the last execution's count */
-    if (!lt_values_merge(&run->arena, &step->inputs, yyjson_obj_get(f->root, "inputs"), true)) return false;
+    if (!lt_values_merge(&run->arena, &step->inputs, field(f, "inputs"), true)) return false;
     if (!lt_map_put(&run->step_by_path, step->path, 0, number)) return false;
     return open_push(run, number);
 }
@@ -321,28 +334,28 @@ static bool on_step_ended(struct fold *f) {
     if (attempt == NULL) attempt = attempt_add(run, step); /* an end without a start */
     else open_remove(run, number);
     if (attempt == NULL) return false;
-    struct lt_str outcome = lt_get_str(&run->arena, f->root, "vector_outcome");
-    if (outcome.p == NULL) outcome = lt_get_str(&run->arena, f->root, "outcome");
+    struct lt_str outcome = text(f, "vector_outcome");
+    if (outcome.p == NULL) outcome = text(f, "outcome");
     attempt->ended = (struct lt_int){f->row->occurred_at, true};
     attempt->outcome = outcome;
     step->ended = attempt->ended;
     step->vector_outcome = outcome;
-    step->message = lt_get_str(&run->arena, f->root, "message");
-    step->failed_phase = lt_get_str(&run->arena, f->root, "failed_phase");
-    int64_t retry = int_or(f->root, "retry", 0);
+    step->message = text(f, "message");
+    step->failed_phase = text(f, "failed_phase");
+    int64_t retry = int_or(f, "retry", 0);
     if (!step->retry.set || retry > step->retry.v) step->retry = (struct lt_int){retry, true};
     if (lt_outcome_severity(outcome) == 4 || lt_outcome_severity(outcome) == 5) run->last_bad_end_id = lt_arena_str(&run->arena, f->row->id);
-    if (!step->started_once && !lt_values_merge(&run->arena, &step->inputs, yyjson_obj_get(f->root, "inputs"), true)) return false;
-    return lt_values_merge(&run->arena, &step->outputs, yyjson_obj_get(f->root, "outputs"), true);
+    if (!step->started_once && !lt_values_merge(&run->arena, &step->inputs, field(f, "inputs"), true)) return false;
+    return lt_values_merge(&run->arena, &step->outputs, field(f, "outputs"), true);
 }
 
 static struct lt_str said_of_more(struct lt_arena *arena, struct lt_str message, int64_t count) {
-    char text[64];
-    int n = snprintf(text, sizeof text, "%s(said of %" PRId64 " vectors, more than are kept)", message.n > 0 ? " " : "", count);
+    char more[64];
+    int n = snprintf(more, sizeof more, "%s(said of %" PRId64 " vectors, more than are kept)", message.n > 0 ? " " : "", count);
     char *joined = lt_arena_alloc(arena, message.n + (size_t)n + 1);
     if (joined == NULL) return LT_STR_NULL;
     if (message.n > 0) memcpy(joined, message.p, message.n);
-    memcpy(joined + message.n, text, (size_t)n);
+    memcpy(joined + message.n, more, (size_t)n);
     return (struct lt_str){joined, message.n + (size_t)n};
 }
 
@@ -353,9 +366,9 @@ static bool on_step_not_run(struct fold *f) {
     if (!lt_grow(&run->arena, &list, run->not_run_count, &run->not_run_capacity, sizeof *run->not_runs)) return false;
     run->not_runs = list;
     struct lt_not_run *said = &run->not_runs[run->not_run_count];
-    *said = (struct lt_not_run){lt_get_str(&run->arena, f->root, "reason"), lt_get_str(&run->arena, f->root, "message"), lt_arena_str(&run->arena, f->row->id)};
-    struct lt_str path = lt_arena_str(&run->arena, key_path(f->root));
-    int64_t first = int_or(f->root, "vector_index", 0), count = int_or(f->root, "vector_count", 1), room = LT_ANNOUNCED_VECTORS_MAX - run->not_run_announced;
+    *said = (struct lt_not_run){text(f, "reason"), text(f, "message"), lt_arena_str(&run->arena, f->row->id)};
+    struct lt_str path = lt_arena_str(&run->arena, key_path(f));
+    int64_t first = int_or(f, "vector_index", 0), count = int_or(f, "vector_count", 1), room = LT_ANNOUNCED_VECTORS_MAX - run->not_run_announced;
     if (count - 1 > room) {
         said->message = said_of_more(&run->arena, said->message, count);
         count = room + 1;
@@ -384,10 +397,11 @@ static uint32_t owner_of(const struct lt_run *run, struct lt_str path, int64_t v
     return lt_map_get(&run->step_by_path, path, 0);
 }
 
-static int64_t retry_of(yyjson_val *root) {
-    struct lt_int attempt = lt_get_int(root, "attempt"); /* 1-based, in old logs */
-    int64_t otherwise = attempt.set && attempt.v > 1 ? attempt.v - 1 : 0;
-    return int_or(root, "retry", otherwise);
+static int64_t retry_of(struct fold *f) {
+    struct lt_int retry = lt_as_int(field(f, "retry"));
+    if (retry.set) return retry.v;
+    int64_t attempt = int_or(f, "attempt", 1); /* 1-based, in old logs */
+    return attempt > 1 ? attempt - 1 : 0;
 }
 
 static bool on_measurement(struct fold *f) {
@@ -397,23 +411,24 @@ static bool on_measurement(struct fold *f) {
     if (!lt_grow(arena, &list, run->measurement_count, &run->measurement_capacity, sizeof *run->measurements)) return false;
     run->measurements = list;
     struct lt_measurement *m = &run->measurements[run->measurement_count];
-    *m = (struct lt_measurement){.step_name = lt_get_str(arena, f->root, "step_name"), .step_path = lt_arena_str(arena, key_path(f->root))};
-    m->name = lt_get_str(arena, f->root, "measurement_name");
-#define TAKE(field) m->field = lt_get_str(arena, f->root, #field);
-    TAKE(units) TAKE(outcome) TAKE(limit_comparator) TAKE(characteristic_id) TAKE(spec_ref) TAKE(dut_pin)
-    TAKE(fixture_connection) TAKE(instrument_name) TAKE(instrument_resource) TAKE(instrument_channel) TAKE(text) TAKE(limit_text)
-#undef TAKE
-#define TAKE(field) m->field = lt_get_real(f->root, #field);
-    TAKE(value) TAKE(limit_low) TAKE(limit_high) TAKE(limit_nominal)
-#undef TAKE
-    m->step_index = lt_get_int(f->root, "step_index");
-    m->vector_index = (struct lt_int){int_or(f->root, "vector_index", 0), true};
-    m->retry = (struct lt_int){retry_of(f->root), true};
-    m->timestamp = lt_get_time(f->root, "measurement_timestamp");
+    *m = (struct lt_measurement){.step_path = lt_arena_str(arena, key_path(f))};
+    m->step_name = text(f, "step_name"); /* from here on in the order of the event table, which is the quickest */
+    m->step_index = lt_as_int(field(f, "step_index"));
+    m->vector_index = (struct lt_int){int_or(f, "vector_index", 0), true};
+    m->retry = (struct lt_int){retry_of(f), true};
+    m->name = text(f, "measurement_name");
+    m->timestamp = lt_as_time(field(f, "measurement_timestamp"));
+#define REAL(name) m->name = lt_as_real(field(f, #name));
+#define TEXT(name) m->name = text(f, #name);
+    REAL(value) TEXT(units) TEXT(outcome) REAL(limit_low) REAL(limit_high) REAL(limit_nominal) TEXT(limit_comparator)
+    TEXT(characteristic_id) TEXT(spec_ref) TEXT(dut_pin) TEXT(fixture_connection)
+    TEXT(instrument_name) TEXT(instrument_resource) TEXT(instrument_channel)
+    yyjson_val *inputs = field(f, "inputs"), *outputs = field(f, "outputs"), *custom = field(f, "custom");
+    TEXT(text) TEXT(limit_text)
+#undef REAL
+#undef TEXT
     m->owner = owner_of(run, m->step_path, m->vector_index.v, f->source);
-    yyjson_val *custom = yyjson_obj_get(f->root, "custom");
-    if (!lt_values_merge(arena, &m->inputs, yyjson_obj_get(f->root, "inputs"), true) ||
-        !lt_values_merge(arena, &m->outputs, yyjson_obj_get(f->root, "outputs"), true) ||
+    if (!lt_values_merge(arena, &m->inputs, inputs, true) || !lt_values_merge(arena, &m->outputs, outputs, true) ||
         !lt_values_merge(arena, &m->custom, custom, true) || !lt_values_merge(arena, &run->custom, custom, true))
         return false;
     run->measurement_count++;
@@ -423,8 +438,8 @@ static bool on_measurement(struct fold *f) {
 /* `value` becomes outputs[name] of the vector, unless the step_ended says it too. */
 static bool set_output(struct fold *f, yyjson_val *value) {
     struct lt_run *run = f->run;
-    struct lt_str path = key_path(f->root), name = lt_peek_str(f->root, "name");
-    uint32_t number = owner_of(run, path, int_or(f->root, "vector_index", 0), f->source);
+    struct lt_str path = key_path(f), name = peek(f, "name");
+    uint32_t number = owner_of(run, path, int_or(f, "vector_index", 0), f->source);
     if (number == LT_MAP_NONE) return true;
     struct lt_step *step = &run->steps[number];
     bool still_open = open_attempt(step, f->source) != NULL;
@@ -432,7 +447,7 @@ static bool set_output(struct fold *f, yyjson_val *value) {
 }
 
 static bool on_observation(struct fold *f) {
-    return set_output(f, yyjson_obj_get(f->root, "value"));
+    return set_output(f, field(f, "value"));
 }
 
 static bool on_attachment(struct fold *f) {
@@ -440,8 +455,8 @@ static bool on_attachment(struct fold *f) {
     void *list = run->attachments;
     if (!lt_grow(&run->arena, &list, run->attachment_count, &run->attachment_capacity, sizeof *run->attachments)) return false;
     run->attachments = list;
-    run->attachments[run->attachment_count++] = lt_get_str(&run->arena, f->root, "uri");
-    return set_output(f, yyjson_obj_get(f->root, "uri"));
+    run->attachments[run->attachment_count++] = text(f, "uri");
+    return set_output(f, field(f, "uri"));
 }
 
 static const char *const instrument_fields[13] = {"role",  "instrument_id", "driver",   "resource", "protocol", "manufacturer",    "model",
@@ -453,8 +468,8 @@ static bool on_instrument_connected(struct fold *f) {
     if (!lt_grow(&run->arena, &list, run->instrument_count, &run->instrument_capacity, sizeof *run->instruments)) return false;
     run->instruments = list;
     struct lt_instrument *instrument = &run->instruments[run->instrument_count++];
-    for (int i = 0; i < 13; i++) instrument->field[i] = lt_get_str(&run->arena, f->root, instrument_fields[i]);
-    instrument->mocked = yyjson_get_bool(yyjson_obj_get(f->root, "mocked"));
+    for (int i = 0; i < 13; i++) instrument->field[i] = text(f, instrument_fields[i]);
+    instrument->mocked = yyjson_get_bool(field(f, "mocked"));
     return !run->arena.failed;
 }
 
@@ -479,17 +494,29 @@ static bool is_afterword(enum lt_event_id id) {
     return id == LT_EVENT_RUN_MATERIALIZED || id == LT_EVENT_REVIEW_CONCEDED || id == LT_EVENT_REVIEW_NOTED;
 }
 
+enum { DOC_ROOM = 32 * 1024 }; /* enough for an event of 2 kB, as nearly all are */
+
+/* NULL: no JSON, or out of memory. Freed by yyjson_doc_free, which leaves the room alone. */
+static yyjson_doc *read_json(struct lt_str json, void *room) {
+    yyjson_alc in_room;
+    yyjson_alc_pool_init(&in_room, room, DOC_ROOM);
+    yyjson_doc *doc = yyjson_read_opts((char *)json.p, json.n, 0, &in_room, NULL); /* written to with YYJSON_READ_INSITU only */
+    return doc != NULL ? doc : yyjson_read(json.p, json.n, 0);
+}
+
 int lt_run_fold(struct lt_run *run, const struct lt_row *row, uint32_t source, struct litmus_error *error) {
     enum lt_event_id id = lt_event_find(row->event_type);
     if (!is_afterword(id) && row->occurred_at > run->last_at) run->last_at = row->occurred_at;
     if (id == LT_EVENT_UNKNOWN || handlers[id] == NULL) return LITMUS_OK;
     run->step_count = run->ran_count; /* drop what an earlier settle derived */
-    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    alignas(max_align_t) char room[DOC_ROOM];
+    yyjson_doc *doc = read_json(row->json, room);
     yyjson_val *root = yyjson_doc_get_root(doc);
+    struct fold f = {.run = run, .row = row, .source = source};
     const char *bad_field = NULL;
     bool ok = true;
-    if (!yyjson_is_obj(root) || !lt_event_readable(id, root, &bad_field)) run->skipped_events++;
-    else ok = handlers[id](&(struct fold){run, row, root, source});
+    if (!yyjson_is_obj(root) || !lt_event_read(id, root, &f.fields, &bad_field)) run->skipped_events++;
+    else ok = handlers[id](&f);
     yyjson_doc_free(doc);
     if (ok && !run->arena.failed) return LITMUS_OK;
     return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory folding run %.*s", LT_STR_ARG(run->run_id));

@@ -5,33 +5,31 @@
 
 #include <stdlib.h>
 
-struct lt_str lt_peek_str(yyjson_val *object, const char *name) {
-    yyjson_val *value = yyjson_obj_get(object, name);
-    if (!yyjson_is_str(value)) return LT_STR_NULL;
-    return (struct lt_str){yyjson_get_str(value), yyjson_get_len(value)};
+struct lt_str lt_as_str(yyjson_val *value) {
+    return yyjson_is_str(value) ? (struct lt_str){yyjson_get_str(value), yyjson_get_len(value)} : LT_STR_NULL;
+}
+
+struct lt_int lt_as_int(yyjson_val *value) {
+    bool fits = yyjson_is_sint(value) || (yyjson_is_uint(value) && yyjson_get_uint(value) <= INT64_MAX);
+    return fits ? (struct lt_int){yyjson_get_sint(value), true} : (struct lt_int){0, false};
+}
+
+struct lt_real lt_as_real(yyjson_val *value) {
+    return yyjson_is_num(value) ? (struct lt_real){yyjson_get_num(value), true} : (struct lt_real){0, false};
+}
+
+struct lt_int lt_as_time(yyjson_val *value) {
+    struct lt_int time = {0, false};
+    time.set = lt_time_parse(lt_as_str(value), &time.v);
+    return time;
 }
 
 struct lt_str lt_get_str(struct lt_arena *arena, yyjson_val *object, const char *name) {
-    return lt_arena_str(arena, lt_peek_str(object, name));
+    return lt_arena_str(arena, lt_as_str(yyjson_obj_get(object, name)));
 }
 
 struct lt_int lt_get_int(yyjson_val *object, const char *name) {
-    yyjson_val *value = yyjson_obj_get(object, name);
-    if (yyjson_is_sint(value) || (yyjson_is_uint(value) && yyjson_get_uint(value) <= INT64_MAX))
-        return (struct lt_int){yyjson_get_sint(value), true};
-    return (struct lt_int){0, false};
-}
-
-struct lt_real lt_get_real(yyjson_val *object, const char *name) {
-    yyjson_val *value = yyjson_obj_get(object, name);
-    if (!yyjson_is_num(value)) return (struct lt_real){0, false};
-    return (struct lt_real){yyjson_get_num(value), true};
-}
-
-struct lt_int lt_get_time(yyjson_val *object, const char *name) {
-    struct lt_int time = {0, false};
-    time.set = lt_time_parse(lt_peek_str(object, name), &time.v);
-    return time;
+    return lt_as_int(yyjson_obj_get(object, name));
 }
 
 bool lt_grow(struct lt_arena *arena, void **items, size_t count, size_t *capacity, size_t item_bytes) {

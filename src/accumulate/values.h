@@ -8,13 +8,15 @@
 
 #include "accumulate/run.h"
 
-/* Fields of an event; absent and null read as NULL / not set. */
+/* A value as one of a type; one of another type, null or NULL reads as NULL / not set. */
+struct lt_str lt_as_str(yyjson_val *value); /* borrowed from the document */
+struct lt_int lt_as_int(yyjson_val *value);
+struct lt_real lt_as_real(yyjson_val *value);
+struct lt_int lt_as_time(yyjson_val *value);
+
+/* Members of an object, in the same way. */
 struct lt_str lt_get_str(struct lt_arena *arena, yyjson_val *object, const char *name);
 struct lt_int lt_get_int(yyjson_val *object, const char *name);
-struct lt_real lt_get_real(yyjson_val *object, const char *name);
-struct lt_int lt_get_time(yyjson_val *object, const char *name);
-/* As lt_get_str without a copy: borrowed from the document. */
-struct lt_str lt_peek_str(yyjson_val *object, const char *name);
 
 /* Members of an object, each key once (the last wins), keys starting with `_` dropped. A key that
  * is there already is replaced when `replace`, else kept. */

@@ -48,12 +48,16 @@ static struct lt_arena_chunk *chunk_new(struct lt_arena *arena, size_t n) {
     return chunk;
 }
 
+static size_t rounded(size_t n) {
+    return (n + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
+}
+
 void *lt_arena_alloc(struct lt_arena *arena, size_t n) {
     if (n > SIZE_MAX / 2) {
         arena->failed = true;
         return NULL;
     }
-    n = (n + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
+    n = rounded(n);
     struct lt_arena_chunk *chunk = arena->head;
     if (chunk == NULL || chunk->capacity - chunk->used < n) chunk = chunk_new(arena, n);
     if (chunk == NULL) {
@@ -74,7 +78,33 @@ struct lt_str lt_arena_str(struct lt_arena *arena, struct lt_str s) {
     return (struct lt_str){p, s.n};
 }
 
+/* The chunk that holds this block and nothing else; NULL: it shares one. */
+static struct lt_arena_chunk **chunk_of(struct lt_arena *arena, const void *block, size_t n) {
+    for (struct lt_arena_chunk **link = &arena->head; *link != NULL; link = &(*link)->next)
+        if ((*link)->bytes == block) return (*link)->used == rounded(n) ? link : NULL;
+    return NULL;
+}
+
+/* Large blocks move by remapping their pages, and nothing is left behind. */
+static void *chunk_grow(struct lt_arena *arena, struct lt_arena_chunk **link, size_t n) {
+    struct lt_arena_chunk *chunk = *link;
+    if (n > chunk->capacity) {
+        chunk = n > SIZE_MAX / 2 ? NULL : realloc(chunk, sizeof *chunk + n);
+        if (chunk == NULL) {
+            arena->failed = true;
+            return NULL;
+        }
+        arena->bytes += n - chunk->capacity;
+        chunk->capacity = n;
+        *link = chunk;
+    }
+    chunk->used = n;
+    return chunk->bytes;
+}
+
 void *lt_arena_grow(struct lt_arena *arena, void *old, size_t old_bytes, size_t new_bytes) {
+    struct lt_arena_chunk **link = old_bytes == 0 ? NULL : chunk_of(arena, old, old_bytes);
+    if (link != NULL) return chunk_grow(arena, link, rounded(new_bytes));
     void *p = lt_arena_alloc(arena, new_bytes);
     if (p != NULL && old_bytes > 0) memcpy(p, old, old_bytes);
     return p;

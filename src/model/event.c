@@ -141,7 +141,7 @@ static bool in_envelope(struct lt_str name) {
 
 /* A set of the fields that a payload has; no type has more fields than bits. */
 typedef uint64_t field_set;
-_Static_assert(sizeof fields_RUN_STARTED / sizeof fields_RUN_STARTED[0] <= 64, "field_set is too small");
+_Static_assert(sizeof fields_RUN_STARTED / sizeof fields_RUN_STARTED[0] <= LT_EVENT_FIELDS_MAX, "field_set is too small");
 
 /* `next` is where the search for the field starts; moved behind the field that was found. */
 static int check_member(const struct lt_event_type *type, struct lt_str name, yyjson_val *value, field_set *seen, size_t *next,
@@ -252,17 +252,32 @@ int lt_event_complete(struct lt_str event_type, bool has_run_id, yyjson_val *pay
     return code;
 }
 
-bool lt_event_readable(enum lt_event_id id, yyjson_val *root, const char **bad_field) {
+bool lt_event_read(enum lt_event_id id, yyjson_val *root, struct lt_event_values *out, const char **bad_field) {
     const struct lt_event_type *type = &lt_event_types[id];
-    yyjson_obj_iter members = yyjson_obj_iter_with(root); /* looks on from the last one found: most come in the order of the table */
+    *out = (struct lt_event_values){.type = type, .root = root};
+    size_t m, max, index = 0;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(root, m, max, key, value) {
+        if (field_find(type, str_of(key), &index) == NULL) continue;
+        if (out->values[index] == NULL) out->values[index] = value;
+        index++;
+    }
     for (size_t i = 0; i < type->field_count; i++) {
         const struct lt_field *field = &type->fields[i];
-        yyjson_val *value = yyjson_obj_iter_getn(&members, field->name, field->name_bytes);
-        bool fits = value == NULL ? field->need == LT_FIELD_OPT : value_fits(field, value);
-        if (!fits) {
-            *bad_field = field->name;
-            return false;
-        }
+        bool fits = out->values[i] == NULL ? field->need == LT_FIELD_OPT : value_fits(field, out->values[i]);
+        if (fits) continue;
+        *bad_field = field->name;
+        return false;
     }
     return true;
+}
+
+bool lt_event_readable(enum lt_event_id id, yyjson_val *root, const char **bad_field) {
+    struct lt_event_values values;
+    return lt_event_read(id, root, &values, bad_field);
+}
+
+yyjson_val *lt_event_value(struct lt_event_values *values, struct lt_str name) {
+    if (field_find(values->type, name, &values->next) == NULL) return yyjson_obj_getn(values->root, name.p, name.n);
+    return values->values[values->next++];
 }

@@ -65,6 +65,20 @@ int lt_event_complete(struct lt_str event_type, bool has_run_id, yyjson_val *pay
 /* The reader's check, lenient: required fields are there and every known field has its type. */
 bool lt_event_readable(enum lt_event_id id, yyjson_val *root, const char **bad_field);
 
+enum { LT_EVENT_FIELDS_MAX = 64 };
+
+/* The fields of one event, each looked for once. */
+struct lt_event_values {
+    const struct lt_event_type *type;
+    yyjson_val *root;
+    yyjson_val *values[LT_EVENT_FIELDS_MAX]; /* in the order of type->fields; of a name that is there twice the first; NULL: absent */
+    size_t next;                             /* where the field that is asked for next is expected */
+};
+/* As lt_event_readable; what it found is in *out. `root`, an object, is borrowed. */
+bool lt_event_read(enum lt_event_id id, yyjson_val *root, struct lt_event_values *out, const char **bad_field);
+/* The value of a field, or of any other member (old logs have some); NULL: absent. Quickest in the order of the table. */
+yyjson_val *lt_event_value(struct lt_event_values *values, struct lt_str name);
+
 /* One event as it lies in a log. Strings are borrowed from whoever made the row. */
 struct lt_row {
     struct lt_str id;
