@@ -265,6 +265,9 @@ class Items:
         elif outcome == "passed":
             if when == "call" and execution.outcome is None:
                 execution.outcome = "passed"
+        elif outcome == "rerun" and call is not None and exc is None:  # ours (_retry): nothing was raised, what was measured is the reason
+            execution.outcome = execution.outcome or "passed"  # each vector has its own verdict, and so has a body without a sweep
+            execution.reports.append(report)
         elif outcome in ("failed", "rerun") or exc is not None:  # some plugins have their own word for an attempt that failed
             verdict = "errored"
             if execution.vectors is not None and execution.vectors.is_told(exc):

@@ -129,7 +129,7 @@ def collect(config, items, default: Policy | None) -> None:
         except (ConfigError, OSError) as exc:
             files.refuse(config, item, exc)
             continue
-        if policy is not None and policy.times:
+        if policy is not None and (policy.times or reruns):  # none of ours is none of --reruns, either
             item._litmus_retry = policy
             found = True
     if found:
