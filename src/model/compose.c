@@ -82,17 +82,24 @@ static void add_envelope(struct lt_composer *composer, const struct lt_row *row)
     else ADD_MEMBER(out, ",\"run_id\":", row->run_id);
 }
 
+static enum lt_event_id type_of(struct lt_composer *composer, struct lt_str name) {
+    bool known = composer->type < LT_EVENT_COUNT && lt_str_eq(lt_str_of(lt_event_types[composer->type].name), name);
+    if (!known) composer->type = lt_event_find(name);
+    return composer->type;
+}
+
 static int add_payload(struct lt_composer *composer, const struct litmus_event *event, const struct lt_row *row, struct litmus_error *error) {
     struct lt_buf *out = &composer->json;
     bool has_run = row->run_id.p != NULL;
-    if (event->payload == NULL) return lt_event_complete(row->event_type, has_run, NULL, LT_STR_NULL, out, error);
+    enum lt_event_id id = type_of(composer, row->event_type);
+    if (event->payload == NULL) return lt_event_complete(id, row->event_type, has_run, NULL, LT_STR_NULL, out, error);
     struct lt_str text = {event->payload, event->payload_bytes == 0 ? strlen(event->payload) : event->payload_bytes};
     if (text.n > EVENT_BYTES_MAX) return lt_fail(error, LITMUS_EINVAL, 0, "event %s: the payload has %zu bytes, at most %d are taken", event->event_type, text.n, EVENT_BYTES_MAX);
     yyjson_read_err why = {0};
     yyjson_doc *doc = parse(composer, text.p, text.n, &why);
     if (doc == NULL)
         return lt_fail(error, LITMUS_EEVENT, 0, "event %s: the payload is no JSON: %s at byte %zu", event->event_type, why.msg == NULL ? "out of memory" : why.msg, why.pos);
-    int code = lt_event_complete(row->event_type, has_run, yyjson_doc_get_root(doc), text, out, error);
+    int code = lt_event_complete(id, row->event_type, has_run, yyjson_doc_get_root(doc), text, out, error);
     yyjson_doc_free(doc);
     return code;
 }

@@ -15,6 +15,7 @@ struct lt_composer {
     struct lt_uuid_pool *uuids; /* borrowed; NULL: an own one is made for each id */
     struct lt_buf json;
     char id[LT_UUID_BYTES];
+    enum lt_event_id type;      /* of the last event: mostly the next one's, too */
     char run_id[LT_UUID_BYTES]; /* the last one that was found valid: mostly the next event's, too */
     int64_t iso_second; /* which second `iso` tells; 0: none yet */
     char iso[LT_ISO_BYTES];

@@ -15,7 +15,7 @@
 #define MEMBER_OPT(name, dflt) ",\"" name "\":" dflt
 #define MEMBER_REQ(name, dflt) ""
 #define MEMBER_KEY(name, dflt) ""
-#define F(name, type, need, dflt, meaning) {name, sizeof(name) - 1, LT_FIELD_##type, LT_FIELD_##need, dflt, sizeof(MEMBER_##need(name, dflt)) - 1, meaning},
+#define F(name, type, need, dflt, meaning) {name, sizeof(name) - 1, LT_FIELD_##type, LT_FIELD_##need, sizeof(MEMBER_##need(name, dflt)) - 1, dflt, meaning},
 #define EVENT(id, type, scope, meaning, ...) static const struct lt_field fields_##id[] = {__VA_ARGS__};
 #include "model/events.def"
 #undef EVENT
@@ -42,16 +42,20 @@ const char *lt_field_type_name(enum lt_field_type type) {
     return type_names[type];
 }
 
-/* Are n bytes the same? Two words that may overlap cover most names; a call of memcmp for each is felt in emit. */
-static bool same_bytes(const char *a, const char *b, size_t n) {
+static bool same_word(const char *a, const char *b) {
     uint64_t x, y;
-    if (n < sizeof x || n > 2 * sizeof x) return memcmp(a, b, n) == 0;
     memcpy(&x, a, sizeof x);
     memcpy(&y, b, sizeof y);
-    if (x != y) return false;
-    memcpy(&x, a + n - sizeof x, sizeof x);
-    memcpy(&y, b + n - sizeof y, sizeof y);
     return x == y;
+}
+
+/* Are n bytes the same? Word by word, the last one over the one before; a call of memcmp for each name is felt in emit. */
+static bool same_bytes(const char *a, const char *b, size_t n) {
+    enum { WORD = sizeof(uint64_t) };
+    if (n < WORD) return memcmp(a, b, n) == 0;
+    for (size_t i = 0; i + WORD < n; i += WORD)
+        if (!same_word(a + i, b + i)) return false;
+    return same_word(a + n - WORD, b + n - WORD);
 }
 
 /* Names of one length differ most often at their end: look there first. */
@@ -235,9 +239,8 @@ static int append_defaults(const struct lt_event_type *type, field_set seen, str
     return LITMUS_OK;
 }
 
-int lt_event_complete(struct lt_str event_type, bool has_run_id, yyjson_val *payload, struct lt_str text, struct lt_buf *out,
+int lt_event_complete(enum lt_event_id id, struct lt_str event_type, bool has_run_id, yyjson_val *payload, struct lt_str text, struct lt_buf *out,
                       struct litmus_error *error) {
-    enum lt_event_id id = lt_event_find(event_type);
     const struct lt_event_type *type = id == LT_EVENT_UNKNOWN ? NULL : &lt_event_types[id];
     int code = type == NULL ? check_unknown_type(event_type, error) : check_scope(event_type, type, has_run_id, error);
     if (code == LITMUS_OK && payload != NULL && !yyjson_is_obj(payload))

@@ -29,12 +29,12 @@ enum lt_event_id {
 };
 
 struct lt_field {
-    const char *name;
-    size_t name_bytes;
-    enum lt_field_type type;
-    enum lt_field_need need;
+    const char *name; /* this and the next four are read for each event: few bytes, side by side */
+    uint8_t name_bytes;
+    uint8_t type; /* enum lt_field_type */
+    uint8_t need; /* enum lt_field_need */
+    uint16_t member_bytes; /* of `,"name":default` in the type's defaults; 0 without a default */
     const char *default_json;
-    size_t member_bytes; /* of `,"name":default` in the type's defaults; 0 without a default */
     const char *meaning;
 };
 
@@ -58,8 +58,8 @@ enum lt_event_id lt_event_find(struct lt_str event_type);
  * event_type is accepted if its first word is none of the table's ("vendor.thing").
  * On success appends to `out`, after what is there, each payload member and each missing optional
  * field with its default, as `,"name":value`. `payload` may be NULL (no fields).
- * `text` is the payload's JSON text when that can be spliced in as it is, or NULL. */
-int lt_event_complete(struct lt_str event_type, bool has_run_id, yyjson_val *payload, struct lt_str text,
+ * `id`: what lt_event_find says of the type. `text` is the payload's JSON text when that can be spliced in as it is, or NULL. */
+int lt_event_complete(enum lt_event_id id, struct lt_str event_type, bool has_run_id, yyjson_val *payload, struct lt_str text,
                       struct lt_buf *out, struct litmus_error *error);
 
 /* The reader's check, lenient: required fields are there and every known field has its type. */
