@@ -109,7 +109,12 @@ int lt_parquet_writer_end(struct lt_parquet_writer *w, struct lt_buf *out, struc
     if (status != CARQUET_OK) return fail_carquet(error, &why, "finish the Parquet file");
     int closed = fclose(w->stream);
     w->stream = NULL;
-    if (closed == 0) lt_buf_add(out, w->bytes, w->n);
+    if (closed == 0 && out->p == NULL) { /* taken over: a lake file is large */
+        *out = (struct lt_buf){.p = w->bytes, .n = w->n, .capacity = w->n};
+        w->bytes = NULL;
+    } else if (closed == 0) {
+        lt_buf_add(out, w->bytes, w->n);
+    }
     if (closed != 0 || out->failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file of %zu bytes", w->n);
     return LITMUS_OK;
 }

@@ -24,8 +24,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A row group is what is in memory at once, and what an engine hands to one of its threads. A file of less than FILE_ROWS_FEW
+/* A row group is what is in memory at once, and what an engine hands to one of its threads. It holds rows of one kind: who asks for runs,
+ * or for measurements, passes over all others by their statistics. A file of less than FILE_ROWS_FEW
  * is filled up when its month gets more; a larger one when what comes is half of what it has: so a row is copied a few times only. */
+enum kind { RUNS, STEPS, MEASUREMENTS, KINDS };
 enum { GROUP_ROWS = 60 * 1024, GROUP_BYTES = 32 << 20, FILE_GROUPS = 20, FILE_ROWS_FEW = 64 * 1024, MONTH_BYTES = 8, NAME_BYTES = 80 };
 
 struct written {
@@ -44,7 +46,7 @@ struct compact {
     int64_t number;
     bool may_replace;
     /* The file that is being made, of the last `pending` of taken: */
-    struct lt_stack stack; /* rows of its next group */
+    struct lt_stack stacks[KINDS]; /* rows of its next groups; all have the same columns */
     struct lt_parquet_writer *writer; /* NULL: no group is in it yet */
     int32_t groups;
     int64_t rows;
@@ -124,10 +126,10 @@ static const char *hidden_path(const struct compact *c, const char *name, struct
     return lt_buf_cstr(out);
 }
 
-static int write_group(struct compact *c, struct litmus_error *error) {
+static int write_group(struct compact *c, enum kind kind, struct litmus_error *error) {
     struct lt_table rows;
-    if (c->stack.rows == 0) return LITMUS_OK;
-    int code = lt_stack_take(&c->stack, &rows, error);
+    if (c->stacks[kind].rows == 0) return LITMUS_OK;
+    int code = lt_stack_take(&c->stacks[kind], &rows, error);
     if (code == LITMUS_OK && c->writer == NULL) code = lt_parquet_writer_new(&rows, &c->writer, error);
     if (code == LITMUS_OK) code = lt_parquet_writer_add(c->writer, &rows, error);
     c->groups++;
@@ -140,7 +142,8 @@ static int write_group(struct compact *c, struct litmus_error *error) {
 static struct lt_str columns_text(struct compact *c) {
     struct lt_buf text;
     lt_buf_init(&text);
-    for (size_t i = 0; i < c->stack.count; i++) lt_buf_addf(&text, "%s%s %d", i == 0 ? "" : ",", c->stack.columns[i].name, (int)c->stack.columns[i].type);
+    const struct lt_stack *stack = &c->stacks[RUNS];
+    for (size_t i = 0; i < stack->count; i++) lt_buf_addf(&text, "%s%s %d", i == 0 ? "" : ",", stack->columns[i].name, (int)stack->columns[i].type);
     struct lt_str own = lt_arena_str(&c->lake.arena, lt_str_of(lt_buf_cstr(&text)));
     lt_buf_release(&text);
     return own;
@@ -194,7 +197,7 @@ static int write_pending(struct compact *c, struct litmus_error *error) {
     snprintf(folder, sizeof folder, "month=%s", c->month);
     snprintf(w.name, sizeof w.name, "%s/part-%016llx-%04llx.parquet", folder, (unsigned long long)c->number, (unsigned long long)c->file_count);
     int code = lt_io_mkdirs_below(&lt_io_os, c->q->data_dir, lake_path(c, folder, &path), error);
-    if (code == LITMUS_OK) code = write_group(c, error);
+    for (enum kind kind = RUNS; code == LITMUS_OK && kind < KINDS; kind++) code = write_group(c, kind, error);
     if (code == LITMUS_OK) code = write_file(c, w.name, &n, error);
     if (code == LITMUS_OK) code = write_members(c, &w, error);
     w.bytes = (int64_t)n;
@@ -222,19 +225,38 @@ static bool read_run(const struct compact *c, const struct lt_lake_run *run, str
     return same;
 }
 
+static void clear_stacks(struct compact *c) {
+    for (enum kind kind = RUNS; kind < KINDS; kind++) lt_stack_release(&c->stacks[kind]);
+}
+
 /* Makes room for the rows: ends the file before a run that has no place in it. */
 static int fit_run(struct compact *c, const struct lt_lake_run *run, const struct lt_table *rows, struct litmus_error *error) {
     char month[MONTH_BYTES];
     bool grows;
     int code = LITMUS_OK;
-    bool fits = lt_stack_fits(&c->stack, rows, &grows);
+    bool fits = lt_stack_fits(&c->stacks[RUNS], rows, &grows);
     month_of(run->path, month);
     bool full = c->groups >= FILE_GROUPS || strcmp(month, c->month) != 0;
     if (full || !fits || (grows && c->writer != NULL)) code = write_pending(c, error);
-    if (!fits) lt_stack_release(&c->stack); /* a column of another type starts another file */
+    if (!fits) clear_stacks(c); /* a column of another type starts another file */
     memcpy(c->month, month, sizeof month);
-    lt_stack_join(&c->stack, rows);
+    for (enum kind kind = RUNS; kind < KINDS; kind++) lt_stack_join(&c->stacks[kind], rows);
     return code;
+}
+
+static enum kind kind_of(const struct lt_table *rows, int64_t column, int64_t row) {
+    struct lt_str kind = lt_table_str(rows, column, row);
+    return lt_str_eq(kind, LT_STR("run")) ? RUNS : lt_str_eq(kind, LT_STR("measurement")) ? MEASUREMENTS : STEPS;
+}
+
+/* Rows of one kind mostly stand together. */
+static void add_rows(struct compact *c, const struct lt_table *rows) {
+    int64_t column = lt_table_find(rows, "record_type"), n = lt_table_rows(rows);
+    for (int64_t from = 0, to; from < n; from = to) {
+        enum kind kind = kind_of(rows, column, from);
+        for (to = from + 1; to < n && kind_of(rows, column, to) == kind;) to++;
+        lt_stack_add(&c->stacks[kind], rows, from, to);
+    }
 }
 
 static int take_run(struct compact *c, struct lt_lake_run *run, struct litmus_error *error) {
@@ -248,10 +270,11 @@ static int take_run(struct compact *c, struct lt_lake_run *run, struct litmus_er
     }
     int code = fit_run(c, run, &rows, error);
     if (code == LITMUS_OK) {
-        lt_stack_add(&c->stack, &rows, 0, lt_table_rows(&rows));
+        add_rows(c, &rows);
         c->taken[c->taken_count++] = run;
         c->pending++;
-        if (c->stack.rows >= GROUP_ROWS || c->stack.bytes >= GROUP_BYTES) code = write_group(c, error);
+        for (enum kind kind = RUNS; code == LITMUS_OK && kind < KINDS; kind++)
+            if (c->stacks[kind].rows >= GROUP_ROWS || c->stacks[kind].bytes >= GROUP_BYTES) code = write_group(c, kind, error);
     }
     lt_table_release(&rows);
     return code;
@@ -399,7 +422,7 @@ int lt_lake_compact(struct lt_query *q, bool (*on_run)(void *self, int64_t done,
     struct lt_buf path;
     int lock = -1, readers = -1;
     *done = (struct lt_lake_done){0};
-    lt_stack_init(&c.stack);
+    for (enum kind kind = RUNS; kind < KINDS; kind++) lt_stack_init(&c.stacks[kind]);
     lt_buf_init(&path);
     int code = lt_io_mkdirs_below(&lt_io_os, q->data_dir, lake_path(&c, "", &path), error);
     if (code == LITMUS_OK) code = lt_lock_take(lake_path(&c, "_compact.lock", &path), false, &lock, error);
@@ -409,7 +432,7 @@ int lt_lake_compact(struct lt_query *q, bool (*on_run)(void *self, int64_t done,
     if (readers >= 0) close(readers);
     if (lock >= 0) close(lock);
     lt_lake_release(&c.lake);
-    lt_stack_release(&c.stack);
+    clear_stacks(&c);
     free(c.taken);
     free(c.files);
     lt_buf_release(&path);
