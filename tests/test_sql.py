@@ -122,15 +122,25 @@ def test_coverage_pareto_and_flaky(history):
     assert ask(history, "FROM flaky_steps") == [{"step_path": "t.py/b", "retried": 1, "flaky": 1, "ran": 5}]
 
 
-def test_capability_is_what_the_formulas_say(history):
-    values = [2.0, 3.0, 4.0, 3.5, 2.5]
+def test_capability_is_what_the_formulas_say(tmp_path):
+    values = [2.0, 3.0, 4.0, 3.5, 2.5] * 2
+    for number, value in enumerate(values):
+        put(tmp_path, run_rows(number, f"U{number}", "passed", {"a": ["passed"]}, values=[value]))
     mean, sd, n = statistics.fmean(values), statistics.stdev(values), len(values)
     ppk = min(5.0 - mean, mean - 1.0) / (3 * sd)
     half = statistics.NormalDist().inv_cdf(0.975) * math.sqrt(1 / (9 * n) + ppk**2 / (2 * (n - 1)))
-    (got,) = ask(history, "FROM capability")
+    (got,) = ask(tmp_path, "FROM capability")
     assert got["n"] == n and got["without_value"] == 0
     for name, wanted in {"mean": mean, "sd": sd, "pp": 4 / (6 * sd), "ppk": ppk, "ppk_low": ppk - half, "ppk_high": ppk + half}.items():
         assert got[name] == pytest.approx(wanted, rel=1e-9), name
+
+
+def test_only_the_views_that_are_named_are_made_unless_the_catalog_is_asked_for(history):
+    assert ask(history, "SELECT count(*) AS n FROM rolled_yield") == [{"n": 1}]  # with those under it
+    shown = {one["name"] for one in ask(history, "SHOW TABLES")}
+    assert set(sql.VIEWS) <= shown
+    done = run("sql", "-d", history, "-c", "FROM stepz")
+    assert done.returncode != 0 and "steps" in done.stderr
 
 
 def test_plan_drift_names_what_joined_and_left(tmp_path):

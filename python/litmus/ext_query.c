@@ -366,17 +366,17 @@ static PyGetSetDef query_attributes[] = {
 };
 
 static const char query_sql_setup_doc[] =
-    "sql_setup($self, scratch, events=False, since=None, memory_limit=None)\n--\n\n"
+    "sql_setup($self, scratch, events=False, since=None, memory_limit=None, views=None)\n--\n\n"
     "The SQL that makes a DuckDB session see everything on record. Rows that have no file are written to\n"
-    "the folder `scratch`, which may go once the text was run.";
+    "the folder `scratch`, which may go once the text was run. views: text that names those to make; None: all.";
 
 static PyObject *query_sql_setup(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static const char *const names[] = {"scratch", "events", "since", "memory_limit", NULL};
+    static const char *const names[] = {"scratch", "events", "since", "memory_limit", "views", NULL};
     struct query *self = (struct query *)object;
     struct lt_sql_options options = {.since = LT_TIME_NONE};
     int events = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|pO&z:sql_setup", EXT_NAMES(names), &options.scratch, &events, query_time, &options.since,
-                                     &options.memory_limit))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|pO&zz:sql_setup", EXT_NAMES(names), &options.scratch, &events, query_time, &options.since,
+                                     &options.memory_limit, &options.views))
         return NULL;
     options.events = events != 0;
     struct lt_query *core = query_enter(self);

@@ -65,19 +65,6 @@ static int find_program(struct session *s) {
 
 /* ---- the text ---- */
 
-static bool is_word(char c) {
-    return isalnum((unsigned char)c) || c == '_';
-}
-
-/* Loading the events costs time, so only who names them pays. A word in a comment counts, too. */
-static bool names_events(const struct lt_buf *text) {
-    for (size_t i = 0; i + 6 <= text->n; i++) {
-        bool starts = i == 0 || !is_word(text->p[i - 1]), ends = i + 6 == text->n || !is_word(text->p[i + 6]);
-        if (starts && ends && strncasecmp(text->p + i, "events", 6) == 0) return true;
-    }
-    return false;
-}
-
 static int read_text(struct session *s) {
     struct litmus_error error = {0};
     const struct lt_cli *cli = s->cli;
@@ -109,7 +96,9 @@ static int write_setup(struct session *s) {
     struct litmus_error error = {0};
     bool shell = s->cli->sql == NULL && s->cli->sql_file == NULL;
     snprintf(s->spill, sizeof s->spill, "%s/spill", s->scratch);
-    struct lt_sql_options options = {.scratch = s->scratch, .spill = s->spill, .events = shell || names_events(&s->text), .since = s->cli->since, .memory_limit = s->cli->memory};
+    struct lt_sql_options options = {.scratch = s->scratch, .spill = s->spill, .since = s->cli->since, .views = shell ? NULL : lt_buf_cstr(&s->text),
+                                     /* loading the events costs time, so only who names them pays */
+                                     .events = shell || lt_sql_names((struct lt_str){s->text.p, s->text.n}, "events"), .memory_limit = s->cli->memory};
     lt_buf_init(&setup);
     int code = lt_sql_setup(s->cli->query, &options, &setup, &error);
     snprintf(s->setup, sizeof s->setup, "%s/setup.sql", s->scratch);

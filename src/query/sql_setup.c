@@ -16,8 +16,13 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 /* ---- text ---- */
+
+static bool is_word(char c) {
+    return isalnum((unsigned char)c) || c == '_';
+}
 
 void lt_sql_quote(struct lt_buf *out, struct lt_str text) {
     lt_buf_add_char(out, '\'');
@@ -63,7 +68,7 @@ static bool is_size(const char *text) {
 
 static int add_settings(const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
     const char *limit = options->memory_limit != NULL ? options->memory_limit : getenv("LITMUS_SQL_MEMORY");
-    lt_buf_add_text(out, "SET TimeZone = 'UTC';\nSET enable_progress_bar = false;\n");
+    lt_buf_add_text(out, "SET TimeZone = 'UTC';\nSET enable_progress_bar = false;\nSET parquet_metadata_cache = true;\n");
     if (limit != NULL && limit[0] != '\0') {
         if (!is_size(limit)) return lt_fail(error, LITMUS_EINVAL, 0, "\"%s\" is no memory limit: give 512MB or 2GB", limit);
         lt_buf_addf(out, "SET memory_limit = '%s';\n", limit);
@@ -203,6 +208,58 @@ static int add_files(struct lt_query *q, struct lt_buf *out, struct litmus_error
     return code;
 }
 
+/* ---- the views ---- */
+
+bool lt_sql_names(struct lt_str text, const char *word) {
+    size_t n = strlen(word);
+    for (size_t i = 0; i + n <= text.n; i++) {
+        bool starts = i == 0 || !is_word(text.p[i - 1]), ends = i + n == text.n || !is_word(text.p[i + n]);
+        if (starts && ends && strncasecmp(text.p + i, word, n) == 0) return true;
+    }
+    return false;
+}
+
+static const char create_view[] = "CREATE OR REPLACE TEMP VIEW ";
+enum { VIEWS_MAX = 64, VIEW_LINES = sizeof views_sql / sizeof views_sql[0] };
+
+struct view {
+    char name[64];
+    size_t from, to; /* lines of views_sql */
+    bool wanted;
+};
+
+static size_t list_views(struct view views[VIEWS_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < VIEW_LINES && count < VIEWS_MAX; i++) {
+        if (strncmp(views_sql[i], create_view, sizeof create_view - 1) != 0) continue;
+        struct view *v = &views[count++];
+        *v = (struct view){.from = i};
+        (void)sscanf(views_sql[i] + sizeof create_view - 1, "%63[a-z_]", v->name);
+        while (i + 1 < VIEW_LINES && strchr(views_sql[i], ';') == NULL) i++;
+        v->to = i + 1;
+    }
+    return count;
+}
+
+static void want_under(struct view *views, size_t number) {
+    for (size_t line = views[number].from; line < views[number].to; line++)
+        for (size_t i = 0; i < number; i++) views[i].wanted = views[i].wanted || lt_sql_names(lt_str_of(views_sql[line]), views[i].name);
+}
+
+/* Each view costs the time to look at the columns of all files, however few rows there are. */
+static void add_views(const char *text, struct lt_buf *out) {
+    static const char *const of_catalog[] = {"show", "tables", "describe", "summarize", "pragma", "information_schema", "duckdb_views", "duckdb_columns"};
+    struct view views[VIEWS_MAX];
+    size_t count = list_views(views);
+    bool all = text == NULL, any = false;
+    for (size_t i = 0; !all && i < sizeof of_catalog / sizeof of_catalog[0]; i++) all = lt_sql_names(lt_str_of(text), of_catalog[i]);
+    for (size_t i = 0; !all && i < count; i++) any |= views[i].wanted = lt_sql_names(lt_str_of(text), views[i].name);
+    for (size_t i = count; i-- > 0;)
+        if (views[i].wanted) want_under(views, i);
+    for (size_t i = 0; i < count; i++)
+        for (size_t line = views[i].from; (!any || views[i].wanted) && line < views[i].to; line++) lt_buf_add_text(out, views_sql[line]);
+}
+
 int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
     struct lt_buf files; /* asked for first: it refreshes; said last: it names litmus_live */
     lt_buf_init(&files);
@@ -212,7 +269,7 @@ int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struc
     if (code == LITMUS_OK) code = add_events(q, options, out, error);
     if (code == LITMUS_OK) code = lt_golden_macro(q->data_dir, out, error);
     lt_buf_add(out, files.p, files.n);
-    for (size_t i = 0; i < sizeof views_sql / sizeof views_sql[0]; i++) lt_buf_add_text(out, views_sql[i]);
+    add_views(options->views, out);
     if (code == LITMUS_OK && (out->failed || files.failed)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files");
     lt_buf_release(&files);
     return code;

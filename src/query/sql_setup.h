@@ -15,6 +15,8 @@ struct lt_sql_options {
     const char *spill;        /* where DuckDB puts what does not fit into memory; need not exist. NULL: the caller says it */
     bool events;              /* with the events; else `events` is a view without rows */
     int64_t since;            /* events received from then on; LT_TIME_NONE: all */
+    const char *views;        /* text: only the views that it names, and those under them, are made, which is quicker. NULL, and text that names none or
+                               * asks for the catalog: all */
     const char *memory_limit; /* "2GB"; NULL: LITMUS_SQL_MEMORY, or DuckDB's own: 80 % of the machine's */
 };
 
@@ -22,6 +24,8 @@ struct lt_sql_options {
  * EINVAL (memory_limit is no size). */
 int lt_sql_setup(struct lt_query *query, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error);
 
+/* Does the word stand in the text, in any case? A word in a comment counts, too. */
+bool lt_sql_names(struct lt_str text, const char *word);
 /* Appends the text as a string literal. */
 void lt_sql_quote(struct lt_buf *out, struct lt_str text);
 

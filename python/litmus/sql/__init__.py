@@ -25,9 +25,10 @@ from litmus.errors import InvalidArgument, LitmusError
 __all__ = ["VIEWS", "NoDuckDB", "connect", "refresh", "scan"]
 
 VIEWS = ("runs", "steps", "attempts", "measurements", "events", "live",
-         "unit_runs", "counted_rows", "counted_steps", "yield", "first_steps", "step_yield", "rolled_yield", "step_coverage", "step_pareto", "flaky_steps", "capability", "plan_drift")
+         "unit_runs", "counted_rows", "counted_steps", "yield", "first_steps", "step_yield", "rolled_yield", "step_coverage", "step_pareto", "flaky_steps",
+         "first_measurements", "capability", "control", "durations", "retest", "plan_drift")
 _TIMES = {"runs": "started_at", "live": "started_at", "unit_runs": "started_at", "steps": "run_started_at", "attempts": "run_started_at",
-          "measurements": "run_started_at", "plan_drift": "started_at", "events": "received_at"}
+          "measurements": "run_started_at", "first_measurements": "run_started_at", "control": "started_at", "plan_drift": "started_at", "events": "received_at"}
 
 
 class NoDuckDB(LitmusError, ImportError):
@@ -45,7 +46,7 @@ def _need(name: str, extra: str):
         raise NoDuckDB(f"{name} is not installed: pip install {extra}") from None
 
 
-def connect(data_dir: str | os.PathLike | None = None, *, events: bool = True, since: Any = None, memory_limit: str | None = None):
+def connect(data_dir: str | os.PathLike | None = None, *, events: bool = True, since: Any = None, memory_limit: str | None = None, views: str | None = None):
     """A DuckDB connection, in memory, with the views over every finished run and every run in flight.
 
     It shows what was on record when it was made; `refresh` brings it up to date. Nothing on record can be
@@ -56,6 +57,8 @@ def connect(data_dir: str | os.PathLike | None = None, *, events: bool = True, s
         events: load the events, too; without, the view `events` is empty and opening is quicker.
         since: events received then or later: datetime, ISO 8601 text or microseconds since 1970.
         memory_limit: such as "2GB"; None: LITMUS_SQL_MEMORY, or 80 % of the machine's.
+        views: SQL, or names, of the views that are wanted: only those, and those under them, are made, which is quicker.
+            None: all.
 
     Returns:
         duckdb.DuckDBPyConnection. Close it, or use it in a `with`.
@@ -70,19 +73,20 @@ def connect(data_dir: str | os.PathLike | None = None, *, events: bool = True, s
     con = duckdb.connect(":memory:", config={"temp_directory": spill.name + "/spill"})
     weakref.finalize(con, spill.cleanup)
     try:
-        return refresh(con, data_dir, events=events, since=since, memory_limit=memory_limit)
+        return refresh(con, data_dir, events=events, since=since, memory_limit=memory_limit, views=views)
     except BaseException:
         con.close()
         raise
 
 
-def refresh(con, data_dir: str | os.PathLike | None = None, *, events: bool = True, since: Any = None, memory_limit: str | None = None):
+def refresh(con, data_dir: str | os.PathLike | None = None, *, events: bool = True, since: Any = None, memory_limit: str | None = None,
+            views: str | None = None):  # fmt: skip
     """Makes the views of a connection anew, over what is on record now. Arguments as `connect`; returns `con`."""
     query = _litmus.Query(data_dir)
     # The query holds the files of the lake as they are: as long as there are views over them.
     weakref.finalize(con, query.close)
     with tempfile.TemporaryDirectory(prefix="litmus-sql-") as scratch:
-        con.execute(query.sql_setup(scratch, events, time_us(since), memory_limit))
+        con.execute(query.sql_setup(scratch, events, time_us(since), memory_limit, views))
     return con
 
 
@@ -116,7 +120,7 @@ def scan(view: str = "steps", data_dir: str | os.PathLike | None = None, *, colu
     clauses = [f"({where})"] if where else []
     clauses += [f"{_TIMES[view]} {op} make_timestamptz({us})" for op, us in bounds]
     names = "*" if columns is None else ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
-    with connect(data_dir, events=view == "events", memory_limit=memory_limit) as con:
+    with connect(data_dir, events=view == "events", memory_limit=memory_limit, views=view) as con:
         result = con.execute(f'SELECT {names} FROM "{view}"' + (" WHERE " + " AND ".join(clauses) if clauses else ""))
         if method == "fetch_arrow_table" and hasattr(result, "to_arrow_table"):  # its name since DuckDB 1.5
             method = "to_arrow_table"

@@ -8,7 +8,7 @@ SELECT run_id, session_id, slot_id, run_started_at AS started_at, run_ended_at A
        station_id, station_name, station_type, station_location, station_hostname, fixture_id, test_phase,
        operator_id, operator_name, project_name, git_commit, git_branch, git_remote,
        stop_reason, deselected_count, plan_digest, python_version, litmus_version, env_fingerprint,
-       epoch(run_ended_at - run_started_at) AS duration_s,
+       (epoch_us(run_ended_at) - epoch_us(run_started_at)) / 1e6 AS duration_s,
        litmus_is_golden(dut_serial) AS golden, coalesce(list_contains(step_instruments_mocked, true), false) AS mocked,
        CASE WHEN live THEN 'in flight' WHEN litmus_is_golden(dut_serial) THEN 'golden unit'
             WHEN list_contains(step_instruments_mocked, true) THEN 'mocked instruments'
@@ -22,7 +22,7 @@ CREATE OR REPLACE TEMP VIEW live AS SELECT * FROM runs WHERE live;
 CREATE OR REPLACE TEMP VIEW steps AS
 SELECT *, CASE WHEN step_outcome IS NULL AND vector_outcome IS NULL AND step_started_at IS NULL
                THEN CASE WHEN live THEN NULL ELSE true END ELSE false END AS never_ran,
-       epoch(step_ended_at - step_started_at) AS duration_s
+       (epoch_us(step_ended_at) - epoch_us(step_started_at)) / 1e6 AS duration_s
 FROM litmus_rows WHERE record_type = 'step';
 
 -- One row per execution of a step; the last one is final.
@@ -31,7 +31,7 @@ SELECT run_id, session_id, run_started_at, dut_serial, dut_part_number, station_
        step_index, step_path, step_name, step_node_id, vector_index,
        n - 1 AS attempt, n = len(attempt_outcomes) AS is_final, attempt_outcomes[n] AS outcome,
        attempt_started_at[n] AS started_at, attempt_ended_at[n] AS ended_at,
-       epoch(attempt_ended_at[n] - attempt_started_at[n]) AS duration_s
+       (epoch_us(attempt_ended_at[n]) - epoch_us(attempt_started_at[n])) / 1e6 AS duration_s
 FROM (SELECT *, unnest(range(1, len(attempt_outcomes) + 1)) AS n FROM litmus_rows
       WHERE record_type = 'step' AND len(attempt_outcomes) > 0);
 
@@ -78,10 +78,11 @@ WHERE failures > 0 ORDER BY failures DESC, step_path;
 
 -- Failed and passed in one run: flaky. More attempts than one, and no pass: it failed again.
 CREATE OR REPLACE TEMP VIEW flaky_steps AS
-SELECT step_path, count(*) FILTER (WHERE tries > 1) AS retried, count(*) FILTER (WHERE tries > 1 AND bad > 0 AND good > 0) AS flaky, count(*) AS ran
-FROM (SELECT run_id, step_path, vector_index, count(*) AS tries, count(*) FILTER (WHERE outcome IN ('failed', 'errored')) AS bad,
-             count(*) FILTER (WHERE outcome = 'passed') AS good FROM attempts WHERE NOT live GROUP BY ALL)
-GROUP BY step_path HAVING count(*) FILTER (WHERE tries > 1) > 0;
+SELECT step_path, count(*) FILTER (WHERE len(attempt_outcomes) > 1) AS retried,
+       count(*) FILTER (WHERE len(attempt_outcomes) > 1 AND list_has_any(attempt_outcomes, ['failed', 'errored']) AND list_contains(attempt_outcomes, 'passed')) AS flaky,
+       count(*) AS ran
+FROM litmus_rows WHERE record_type = 'step' AND NOT live AND len(attempt_outcomes) > 0
+GROUP BY step_path HAVING count(*) FILTER (WHERE len(attempt_outcomes) > 1) > 0;
 
 -- Yield by part number and phase. n of d for each figure; what is left out is counted, too.
 -- first pass: units whose first run passed; last pass: whose latest did; final: that passed once at any time.
@@ -107,10 +108,12 @@ FROM steps s JOIN unit_runs u ON u.run_id = s.run_id AND u.try = 1
 WHERE NOT s.live AND coalesce(s.parent_path, '') NOT IN (SELECT DISTINCT step_path FROM litmus_rows WHERE record_type = 'step' AND step_path IS NOT NULL);
 
 CREATE OR REPLACE TEMP VIEW step_yield AS
-SELECT dut_part_number, test_phase, step_path, vector_index, any_value(step_name) AS step_name, count(*) FILTER (WHERE has_passed AND NOT is_left_out) AS passed,
-       count(*) FILTER (WHERE NOT is_left_out) AS judged, count(*) FILTER (WHERE is_left_out) AS left_out,
-       CASE WHEN judged > 0 THEN passed / judged END AS yield
-FROM first_steps GROUP BY dut_part_number, test_phase, step_path, vector_index;
+SELECT dut_part_number, test_phase, step_path, vector_index, step_name, passed, planned - left_out AS judged, left_out, CASE WHEN judged > 0 THEN passed / judged END AS yield
+FROM (SELECT s.dut_part_number, s.test_phase, step_path, vector_index, parent_path, any_value(step_name) AS step_name, count(*) AS planned,
+             count(*) FILTER (WHERE attempt_outcomes[1] = 'passed' AND vector_outcome NOT IN ('skipped', 'done')) AS passed,
+             count(*) FILTER (WHERE vector_outcome IN ('skipped', 'done') OR never_ran_reason = 'skip_marker') AS left_out
+      FROM litmus_rows s JOIN (SELECT run_id FROM unit_runs WHERE try = 1) USING (run_id) WHERE record_type = 'step' GROUP BY ALL)
+WHERE coalesce(parent_path, '') NOT IN (SELECT DISTINCT step_path FROM litmus_rows WHERE record_type = 'step' AND step_path IS NOT NULL);
 
 CREATE OR REPLACE TEMP VIEW rolled_yield AS
 SELECT dut_part_number, test_phase, count(yield) AS steps, product(yield) AS rolled_throughput_yield,
@@ -118,17 +121,66 @@ SELECT dut_part_number, test_phase, count(yield) AS steps, product(yield) AS rol
        CASE WHEN sum(judged) > 0 THEN 1e6 * sum(judged - passed) / sum(judged) END AS dpmo, sum(left_out)::BIGINT AS left_out
 FROM step_yield GROUP BY dut_part_number, test_phase;
 
--- Pp and Ppk: the standard deviation is that of all recorded values (n - 1), retries included and counted; without
--- two different values there is none. The interval is Bissell's for 95 %. Other limits make a row of their own.
+-- What was measured in the first attempt that measured it, in each run that counts: figures about values are of these. A retry exists because a value was bad.
+CREATE OR REPLACE TEMP VIEW first_measurements AS
+SELECT * FROM counted_rows WHERE record_type = 'measurement' AND run_id NOT IN (SELECT run_id FROM measurements WHERE vector_retry > 0)
+UNION ALL
+SELECT * FROM counted_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM measurements WHERE vector_retry > 0)
+QUALIFY coalesce(vector_retry, 0) = min(coalesce(vector_retry, 0)) OVER (PARTITION BY run_id, step_path, vector_index, measurement_name);
+
+-- Pp and Ppk, as litmus capability: the standard deviation is that of all values of first attempts (n - 1), from 10 of them on that are not all
+-- equal. The interval is Bissell's for 95 %. Other limits or units make a row of their own.
 CREATE OR REPLACE TEMP VIEW capability AS
-SELECT *, CASE WHEN sd > 0 THEN (limit_high - limit_low) / (6 * sd) END AS pp,
-       CASE WHEN sd > 0 THEN least((limit_high - mean) / (3 * sd), (mean - limit_low) / (3 * sd)) END AS ppk,
+SELECT *, CASE WHEN n >= 10 AND sd > 0 THEN (limit_high - limit_low) / (6 * sd) END AS pp,
+       CASE WHEN n >= 10 AND sd > 0 THEN least((limit_high - mean) / (3 * sd), (mean - limit_low) / (3 * sd)) END AS ppk,
        ppk - 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_low,
        ppk + 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_high
 FROM (SELECT dut_part_number, step_path, measurement_name, measurement_units, limit_low, limit_high, count(measurement_value) AS n,
-             count(*) - count(measurement_value) AS without_value, count(*) FILTER (WHERE vector_retry > 0) AS from_retries,
+             count(*) - count(measurement_value) AS without_value, count(*) FILTER (WHERE measurement_value < limit_low OR measurement_value > limit_high) AS outside,
              avg(measurement_value) AS mean, CASE WHEN count(measurement_value) > 1 THEN stddev_samp(measurement_value) END AS sd
-      FROM counted_rows WHERE record_type = 'measurement' AND (limit_low IS NOT NULL OR limit_high IS NOT NULL) GROUP BY ALL);
+      FROM first_measurements WHERE limit_low IS NOT NULL OR limit_high IS NOT NULL GROUP BY ALL);
+
+-- Each value on the chart of individuals and that of moving ranges of its measurement, as litmus control --all: centre the mean, limits 3 deviations,
+-- the deviation from the mean moving range of two. is_beyond: the first run rule.
+CREATE OR REPLACE TEMP VIEW control AS
+SELECT step_path, measurement_name, measurement_units, started_at, run_id, dut_serial, value, moving_range, avg(value) OVER series AS center,
+       avg(moving_range) OVER series * sqrt(pi()) / 2 AS deviation, center - 3 * deviation AS lower, center + 3 * deviation AS upper,
+       (1 + 3 * sqrt(pi() / 2 - 1)) * avg(moving_range) OVER series AS moving_range_upper, abs(value - center) > 3 * deviation AS is_beyond
+FROM (SELECT step_path, measurement_name, measurement_units, run_started_at AS started_at, run_id, dut_serial, measurement_timestamp, vector_index, measurement_value AS value,
+             abs(value - lag(value) OVER (PARTITION BY step_path, measurement_name, measurement_units ORDER BY run_started_at, run_id, measurement_timestamp, vector_index)) AS moving_range
+      FROM first_measurements WHERE measurement_value IS NOT NULL)
+WINDOW series AS (PARTITION BY step_path, measurement_name, measurement_units);
+
+-- How long steps took that ended, in seconds, as litmus durations: of the last execution; trend: seconds a week.
+CREATE OR REPLACE TEMP VIEW durations AS
+SELECT step_path, any_value(step_name) AS step_name, count(*) AS n, quantile_cont(us, 0.5) / 1e6 AS median, quantile_cont(us, 0.9) / 1e6 AS p90,
+       quantile_cont(us, 0.95) / 1e6 AS p95, quantile_cont(us, 0.99) / 1e6 AS p99, max(us) / 1e6 AS longest, sum(us) / 1e6 AS total,
+       sum(us) / sum(sum(us)) OVER () AS share, CASE WHEN max(run_started_at) > min(run_started_at) THEN regr_slope(us, epoch_us(run_started_at)) * 604800 END AS trend
+FROM (SELECT step_path, step_name, run_started_at, epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM counted_rows
+      WHERE record_type = 'step' AND step_started_at IS NOT NULL AND step_ended_at IS NOT NULL)
+GROUP BY step_path;
+
+-- A case: a planned step (each vector) of a unit that failed or errored in any attempt of any run, and what came of it, as litmus retest --all.
+CREATE OR REPLACE TEMP VIEW retest AS
+WITH bad AS (SELECT DISTINCT trim(dut_serial) AS serial, step_path FROM litmus_rows WHERE record_type = 'step' AND list_has_any(attempt_outcomes, ['failed', 'errored'])),
+     ran AS (SELECT u.dut_part_number, u.test_phase, trim(u.dut_serial) AS serial, s.step_path, vector_index, run_id, u.started_at, vector_outcome,
+                    list_has_any(attempt_outcomes, ['failed', 'errored']) AS failed, list_contains(attempt_outcomes, 'passed') AS passed
+             FROM (SELECT * FROM litmus_rows WHERE record_type = 'step' AND len(attempt_outcomes) > 0) s JOIN bad b ON b.serial = trim(s.dut_serial) AND b.step_path = s.step_path
+                  JOIN unit_runs u USING (run_id)),
+     cases AS (SELECT dut_part_number, test_phase, serial, step_path, vector_index, count(*) AS runs, count_if(failed) AS failed_runs, max(started_at) AS last_at,
+                      arg_max(vector_outcome, (started_at, run_id)) AS last_outcome, bool_or(failed AND passed) AS is_mixed,
+                      list(run_id) FILTER (WHERE failed) AS bad FROM ran GROUP BY ALL HAVING count_if(failed) > 0),
+     near AS (SELECT run_id, step_path, vector_index, bool_and(coalesce(greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
+                     <= 0.05 * (1 + 1e-9) * coalesce(limit_high - limit_low, abs(limit_high), abs(limit_low)), false)) AS is_near
+              FROM measurements WHERE measurement_outcome IN ('failed', 'errored') GROUP BY ALL),
+     margins AS (SELECT c.dut_part_number, c.test_phase, c.serial, c.step_path, c.vector_index, bool_and(coalesce(is_near, false)) AS is_near
+                 FROM (SELECT *, unnest(bad) AS run_id FROM cases) c LEFT JOIN near n
+                      ON n.run_id = c.run_id AND n.step_path = c.step_path AND n.vector_index IS NOT DISTINCT FROM c.vector_index GROUP BY ALL)
+SELECT c.* EXCLUDE (last_outcome, is_mixed, bad),
+       CASE WHEN last_outcome IS DISTINCT FROM 'passed' THEN CASE WHEN failed_runs > 1 THEN 'bad unit' ELSE 'not retested' END
+            WHEN is_near THEN 'marginal' WHEN is_mixed THEN 'flaky' ELSE 'passed on retest' END AS kind
+FROM cases c JOIN margins m ON m.serial = c.serial AND m.step_path = c.step_path AND m.dut_part_number IS NOT DISTINCT FROM c.dut_part_number
+     AND m.test_phase IS NOT DISTINCT FROM c.test_phase AND m.vector_index IS NOT DISTINCT FROM c.vector_index;
 
 -- What stands in the plan of one run and not in that of the run before it (same part and phase): joined, left.
 CREATE OR REPLACE TEMP VIEW plan_drift AS
