@@ -16,6 +16,7 @@ import scipy.stats
 import statsmodels.api
 import statsmodels.formula.api
 
+from litmus import sql
 from litmus.analysis import analyse, compare, grr
 from litmus.analysis.retest import kind_of
 from litmus.errors import InvalidArgument, LitmusError
@@ -41,6 +42,7 @@ def test_retests_are_told_apart(tmp_path):
     report = analyse("retest", data_dir=tmp_path, all=True)
     assert {case["serial"]: case["kind"] for case in report.table("cases").rows} == {
         "FLAKY": "flaky", "LATER": "passed on retest", "BAD": "bad unit", "ONCE": "not retested", "NEAR": "marginal", "FAR": "passed on retest"}  # fmt: skip
+    assert {case["serial"]: case["kind"] for case in sql.scan("retest", tmp_path).to_pylist()} == {case["serial"]: case["kind"] for case in report.table("cases").rows}
     (row,) = report.rows
     assert (row["step"], row["cases"], row["flaky"], row["marginal"], row["passed_on_retest"], row["bad_unit"], row["not_retested"]) == ("t.py/a", 6, 1, 1, 2, 1, 1)
 
@@ -68,6 +70,8 @@ def test_durations_are_those_of_the_last_execution(tmp_path):
         assert row[name] == pytest.approx(np.percentile(seconds, q), rel=CLOSE)
     weeks = [n + n * 60 / 604800 for n in range(5)]
     assert (row["n"], row["longest"], row["share"]) == (5, 16.0, 1.0) and row["trend"] == pytest.approx(scipy.stats.linregress(weeks, seconds).slope, rel=1e-6)
+    (view,) = sql.scan("durations", tmp_path).to_pylist()
+    assert all(view[name] == row[name] for name in ("n", "median", "p90", "p95", "p99", "longest", "total", "share", "trend"))
     (run,) = report.table("runs").rows
     assert (run["part"], run["n"], run["median"]) == ("P1", 5, 9.0)
 

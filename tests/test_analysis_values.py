@@ -14,6 +14,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
+from litmus import sql
 from litmus.analysis import analyse, control, plots
 from litmus.analysis.libraries import MissingLibrary
 from litmus.analysis.numbers import c4, d2, d3
@@ -70,6 +71,26 @@ def test_capability_of_given_values_is_what_the_books_say(tmp_path):
                   nearer: k, nearer + "_low": k - half, nearer + "_high": k + half}  # fmt: skip
         for name, value in wanted.items():
             assert got[name] == pytest.approx(value, rel=CLOSE), name
+
+
+def test_command_and_views_take_first_attempts_alike(tmp_path):
+    """U0's first value failed and was taken again: what counts is the first."""
+    values = [5.5] + [round(random.Random(n).gauss(3.1, 0.4), 4) for n in range(29)]
+    measured(tmp_path, values)
+    rows = run_rows(0, "U0000", "passed", {"a": ["failed", "passed"]}, values=[5.5, 3.0])
+    again = [row for row in rows if row["record_type"] == "measurement"][1]
+    again["vector_retry"] = 1
+    put(tmp_path, rows)
+    got, (view,) = capability_of(tmp_path), sql.scan("capability", tmp_path).to_pylist()
+    assert got["n"] == view["n"] == 30 and got["outside"] == view["outside"] == 1
+    assert all(got[name] == pytest.approx(view[name], rel=CLOSE) for name in ("mean", "sd", "pp", "ppk", "ppk_low", "ppk_high"))
+    chart = analyse("control", "v", data_dir=tmp_path, all=True)
+    points = [point for point in chart.table("points").rows if point["chart"] == "individuals"]
+    shown = sorted(sql.scan("control", tmp_path).to_pylist(), key=lambda row: row["started_at"])
+    assert [row["value"] for row in shown] == [point["value"] for point in points]
+    for row, point in zip(shown, points):
+        assert all(row[name] == pytest.approx(point[name], rel=CLOSE) for name in ("center", "lower", "upper"))
+        assert row["is_beyond"] == ("N1" in (point["rules"] or ""))
 
 
 def test_subgroups_have_the_pooled_deviation(tmp_path):

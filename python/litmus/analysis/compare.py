@@ -23,6 +23,8 @@ _VALUES = [Column("measurement", "MEASUREMENT"), Column("step", "STEP"), Column(
            Column("a_sd", "SD", "number"), Column("b_n", "B N", "count"), Column("b_mean", "MEAN", "number"), Column("b_sd", "SD", "number"), Column("welch_t", None, "number"),
            Column("welch_p", "WELCH P", "number"), Column("mann_whitney_u", None, "number"), Column("mann_whitney_p", "MANN-WHITNEY P", "number"), Column("holm", "HOLM", "number")]  # fmt: skip
 
+_IN_SETS = "SELECT run_id, a.run_id IS NOT NULL AS is_a, b.run_id IS NOT NULL AS is_b FROM (SELECT run_id FROM set_a) a FULL JOIN (SELECT run_id FROM set_b) b USING (run_id)"
+
 
 def analyse(scope: Scope, *sets: str, step: str | None = None, measurement: str | None = None, limit: int = 20) -> Report:
     """What differs between two sets of runs.
@@ -86,8 +88,8 @@ def _steps(scope: Scope, step: str | None) -> list[dict[str, Any]]:
     where, values = scope.steps_where(step)
     counts = ", ".join(f"count_if(is_{p} AND attempt_outcomes[1] = 'passed') AS {p}_passed, count_if(is_{p}) AS {p}_of" for p in "ab")
     rows = scope.rows(f"""
-        SELECT step, {counts} FROM (SELECT step_path AS step, attempt_outcomes, run_id IN (SELECT run_id FROM set_a) AS is_a, run_id IN (SELECT run_id FROM set_b) AS is_b
-                                    FROM litmus_rows WHERE record_type = 'step' AND len(attempt_outcomes) > 0 AND vector_outcome NOT IN ('done', 'skipped') AND {where})
+        SELECT step, {counts} FROM (SELECT step_path AS step, attempt_outcomes, is_a, is_b FROM litmus_rows JOIN ({_IN_SETS}) USING (run_id)
+                                    WHERE record_type = 'step' AND len(attempt_outcomes) > 0 AND vector_outcome NOT IN ('done', 'skipped') AND {where})
         GROUP BY step HAVING a_of > 0 AND b_of > 0""", values)
     if step is not None and not rows:
         raise scope.no_step(step)
@@ -100,8 +102,8 @@ def _measured(scope: Scope, step: str | None, measurement: str | None) -> list[d
         where, values = where + " AND measurement_name GLOB ?", [*values, pattern(measurement)]
     rows = scope.rows(f"""
         SELECT measurement_name AS measurement, step_path AS step, measurement_units AS units,
-               list(measurement_value) FILTER (WHERE run_id IN (SELECT run_id FROM set_a)) AS a, list(measurement_value) FILTER (WHERE run_id IN (SELECT run_id FROM set_b)) AS b
-        FROM litmus_rows WHERE record_type = 'measurement' AND measurement_value IS NOT NULL AND coalesce(vector_retry, 0) = 0 AND {where} GROUP BY ALL ORDER BY ALL""", values)
+               list(measurement_value) FILTER (WHERE is_a) AS a, list(measurement_value) FILTER (WHERE is_b) AS b
+        FROM litmus_rows JOIN ({_IN_SETS}) USING (run_id) WHERE record_type = 'measurement' AND measurement_value IS NOT NULL AND coalesce(vector_retry, 0) = 0 AND {where} GROUP BY ALL ORDER BY ALL""", values)
     return [{**row, **tests(row.pop("a"), row.pop("b"))} for row in rows if row["a"] and row["b"]]
 
 
@@ -120,15 +122,13 @@ def fisher(a: int, of_a: int, b: int, of_b: int) -> float | None:
     """Two-sided p of a passed of of_a against b of of_b; None: one of them is empty. Tables as likely as this one count."""
     if not of_a or not of_b:
         return None
-    np, gammaln = need("numpy", "compare"), need("scipy.special", "compare").gammaln
-    passed, total = a + b, of_a + of_b
-    k = np.arange(max(0, passed - of_b), min(passed, of_a) + 1)
-
-    def choose(n, r):
-        return gammaln(n + 1) - gammaln(r + 1) - gammaln(n - r + 1)
-
-    chance = np.exp(choose(of_a, k) + choose(of_b, passed - k) - choose(total, passed))
-    return float(min(1.0, chance[chance <= chance[k == a][0] * (1 + 1e-7)].sum() / chance.sum()))
+    np = need("numpy", "compare")
+    passed, least = a + b, max(0, a + b - of_b)
+    k = np.arange(least, min(a + b, of_a), dtype=float)  # from one table to the next: how much more likely
+    steps = np.log((passed - k) * (of_a - k)) - np.log((k + 1) * (of_b - passed + k + 1))
+    chance = np.concatenate([[0.0], np.cumsum(steps)])
+    chance = np.exp(chance - chance.max())
+    return float(min(1.0, chance[chance <= chance[a - least] * (1 + 1e-7)].sum() / chance.sum()))
 
 
 def tests(a: list[float], b: list[float]) -> dict[str, Any]:

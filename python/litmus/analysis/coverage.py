@@ -15,21 +15,20 @@ _COLUMNS = [
     Column("coverage", "RAN", "share", ("ran", "planned")), Column("never_ran", "NEVER RAN", "count"), Column("last_ran_at", "LAST RAN", "time"),
     Column("missed_since", "MISSED SINCE", "time"), Column("reasons", "WHY", "text"),
 ]  # fmt: skip
-_STEPS = """
-WITH rows AS (SELECT s.run_started_at, c.dut_part_number AS part, c.test_phase AS phase, s.step_path AS step, s.never_ran_reason,
-                     s.step_outcome IS NULL AND s.vector_outcome IS NULL AND s.step_started_at IS NULL AS missed
-              FROM litmus_rows s JOIN counted c ON s.run_id = c.run_id WHERE record_type = 'step' AND {where})
-SELECT part, phase, step, count(*) FILTER (WHERE NOT missed) AS ran, count(*) AS planned,
-       count(*) FILTER (WHERE NOT missed) / count(*) AS coverage, count(*) FILTER (WHERE missed) AS never_ran,
-       max(run_started_at) FILTER (WHERE NOT missed) AS last_ran_at, max(run_started_at) FILTER (WHERE missed) AS last_missed_at,
-       histogram(coalesce(never_ran_reason, 'unknown')) FILTER (WHERE missed) AS reasons
-FROM rows GROUP BY part, phase, step"""
-_SINCE = """
+_MISSED = "step_outcome IS NULL AND vector_outcome IS NULL AND step_started_at IS NULL"
+_STEPS = f"""
+WITH sums AS (SELECT dut_part_number AS part, test_phase AS phase, step_path AS step, {_MISSED} AS missed, CASE WHEN missed THEN coalesce(never_ran_reason, 'unknown') END AS reason,
+                     count(*) AS n, max(run_started_at) AS last_at FROM litmus_rows WHERE record_type = 'step' AND {{where}} GROUP BY ALL)
+SELECT part, phase, step, coalesce(sum(n) FILTER (WHERE NOT missed), 0)::BIGINT AS ran, sum(n)::BIGINT AS planned, ran / planned AS coverage, planned - ran AS never_ran,
+       max(last_at) FILTER (WHERE NOT missed) AS last_ran_at, max(last_at) FILTER (WHERE missed) AS last_missed_at,
+       map_from_entries(list((reason, n)) FILTER (WHERE missed)) AS reasons
+FROM sums GROUP BY part, phase, step"""
+_SINCE = f"""
 SELECT g.part, g.phase, g.step, min(s.run_started_at) AS missed_since
-FROM litmus_rows s JOIN counted c ON s.run_id = c.run_id
+FROM (SELECT * FROM litmus_rows WHERE record_type = 'step' AND step_started_at IS NULL AND {{where}}) s
      JOIN (SELECT unnest(?::VARCHAR[]) AS part, unnest(?::VARCHAR[]) AS phase, unnest(?::VARCHAR[]) AS step, unnest(?::TIMESTAMPTZ[]) AS last_ran_at) g
-     ON s.step_path IS NOT DISTINCT FROM g.step AND c.dut_part_number IS NOT DISTINCT FROM g.part AND c.test_phase IS NOT DISTINCT FROM g.phase
-WHERE record_type = 'step' AND s.step_started_at IS NULL AND (g.last_ran_at IS NULL OR s.run_started_at > g.last_ran_at) GROUP BY ALL"""
+     ON s.step_path IS NOT DISTINCT FROM g.step AND s.dut_part_number IS NOT DISTINCT FROM g.part AND s.test_phase IS NOT DISTINCT FROM g.phase
+WHERE g.last_ran_at IS NULL OR s.run_started_at > g.last_ran_at GROUP BY ALL"""
 
 
 def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: int = 0) -> Report:  # noqa: A002
@@ -40,7 +39,7 @@ def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: 
         all: also steps that ran every time.
         limit: lines; 0: all.
     """
-    where, values = scope.steps_where(step)
+    where, values = scope.rows_where(step)
     rows = scope.rows(_STEPS.format(where=where), values)
     if step is not None and not rows:
         raise scope.no_step(step)
@@ -66,7 +65,8 @@ def _since(scope: Scope, rows: list[dict]) -> None:
     if not rows:
         return
     keys = ("part", "phase", "step")
+    where, values = scope.rows_where()
     columns = [[row[key] for row in rows] for key in (*keys, "last_ran_at")]
-    found = {tuple(one[key] for key in keys): one["missed_since"] for one in scope.rows(_SINCE, columns)}
+    found = {tuple(one[key] for key in keys): one["missed_since"] for one in scope.rows(_SINCE.format(where=where), [*values, *columns])}
     for row in rows:
         row["missed_since"] = found.get(tuple(row[key] for key in keys))

@@ -8,6 +8,7 @@ from typing import Any
 
 from litmus.analysis.report import Column, Report, Table
 from litmus.analysis.scope import NothingFound, Scope, near
+from litmus.data._common import time_us
 from litmus.errors import InvalidArgument
 
 RULES = [
@@ -21,13 +22,13 @@ _COLUMNS = [
     Column("step", "STEP"), Column("was", "WAS"), Column("vectors", "VECTORS", "count"), Column("vectors_before", "BEFORE", "count"), Column("why", "BY"),
 ]  # fmt: skip
 _CHANGED = """
-SELECT * FROM (SELECT run_id, started_at, git_commit, plan_digest, lag(run_id) OVER w AS before_id, lag(plan_digest) OVER w AS before_digest
+SELECT * FROM (SELECT run_id, started_at, git_commit, plan_digest, lag(run_id) OVER w AS before_id, lag(started_at) OVER w AS before_at, lag(plan_digest) OVER w AS before_digest
                FROM chosen WHERE left_out IS DISTINCT FROM 'in flight' AND plan_digest IS NOT NULL
                WINDOW w AS (PARTITION BY project_name, dut_part_number, test_phase ORDER BY started_at, run_id))
 WHERE before_id IS NOT NULL AND plan_digest <> before_digest ORDER BY started_at DESC, run_id"""
 _PLAN = """
-SELECT run_id, step_path, parent_path, list(vector_index ORDER BY vector_index) AS vectors, list(DISTINCT step_node_id ORDER BY step_node_id) AS nodes, min(step_index) AS place
-FROM litmus_rows WHERE record_type = 'step' AND run_id IN (SELECT unnest(?::VARCHAR[])) GROUP BY ALL ORDER BY place, step_path"""
+SELECT run_id, step_path, parent_path, list_sort(list(vector_index)) AS vectors, list_sort(list_distinct(list(step_node_id))) AS nodes, min(step_index) AS place
+FROM litmus_rows WHERE record_type = 'step' AND run_started_at IN ({times}) AND run_id IN ({ids}) GROUP BY ALL ORDER BY place, step_path"""
 
 
 def analyse(scope: Scope, *runs: str, limit: int = 20) -> Report:
@@ -41,7 +42,7 @@ def analyse(scope: Scope, *runs: str, limit: int = 20) -> Report:
         raise InvalidArgument("drift compares two runs, or each run with the one before it: name two or none")
     pairs = [_pair(scope, *runs)] if runs else scope.rows(_CHANGED)
     kept = pairs[:limit] if limit else pairs
-    plans = _plans(scope, sorted({pair[key] for pair in kept for key in ("run_id", "before_id")}))
+    plans = _plans(scope, {pair[key]: pair[at] for pair in kept for key, at in (("run_id", "started_at"), ("before_id", "before_at"))})
     rows = []
     for pair in kept:
         head = {"started_at": pair["started_at"], "run": pair["run_id"], "git_commit": (pair["git_commit"] or "")[:12] or None, "before": pair["before_id"]}
@@ -59,7 +60,7 @@ def analyse(scope: Scope, *runs: str, limit: int = 20) -> Report:
 
 def _pair(scope: Scope, before: str, after: str) -> dict[str, Any]:
     first, second = _find(scope, before), _find(scope, after)
-    return {"run_id": second["run_id"], "started_at": second["started_at"], "git_commit": second["git_commit"], "before_id": first["run_id"]}
+    return {"run_id": second["run_id"], "started_at": second["started_at"], "git_commit": second["git_commit"], "before_id": first["run_id"], "before_at": first["started_at"]}
 
 
 def _find(scope: Scope, name: str) -> dict[str, Any]:
@@ -79,10 +80,12 @@ def _find(scope: Scope, name: str) -> dict[str, Any]:
     return rows[0]
 
 
-def _plans(scope: Scope, runs: list[str]) -> dict[str, dict[str, dict]]:
-    """Of each run: step path -> its vectors and node ids, in the order of the plan."""
+def _plans(scope: Scope, runs: dict[str, Any]) -> dict[str, dict[str, dict]]:
+    """Of each run (id -> start, by which its rows are found among millions): step path -> its vectors and node ids, in the order of the plan."""
     plans: dict[str, dict[str, dict]] = {run: {} for run in runs}
-    for row in scope.rows(_PLAN, [runs]) if runs else []:
+    times = ", ".join(f"make_timestamptz({time_us(at)})" for at in set(runs.values()))
+    ids = ", ".join("'" + run.replace("'", "''") + "'" for run in runs)  # as parameters they would not be pushed down to the files
+    for row in scope.rows(_PLAN.format(times=times, ids=ids)) if runs else []:
         plans[row["run_id"]][row["step_path"]] = row
     return {run: {path: row for path, row in plan.items() if row["parent_path"] not in plan} for run, plan in plans.items()}
 

@@ -12,8 +12,9 @@ RULES = [
 ]
 _FIGURES = [Column("n", "N", "count"), Column("median", "MEDIAN s", "number"), Column("p90", "90 %", "number"), Column("p95", "95 %", "number"), Column("p99", "99 %", "number"),
             Column("longest", "LONGEST", "number"), Column("total", None, "number"), Column("share", "SHARE", "share"), Column("trend", "TREND s/WEEK", "number")]  # fmt: skip
-_SUMS = """count(*) AS n, quantile_cont(seconds, [0.5, 0.9, 0.95, 0.99]) AS q, max(seconds) AS longest, sum(seconds) AS total,
-           CASE WHEN count(DISTINCT "at") > 1 THEN regr_slope(seconds, epoch("at") / 604800) END AS trend"""
+# In microseconds, which are whole numbers: an interval, and its epoch, cost ten times as much.
+_SUMS = """count(*) AS n, quantile_cont(us, [0.5, 0.9, 0.95, 0.99]) AS q, max(us) AS longest, sum(us) AS total,
+           CASE WHEN max("at") > min("at") THEN regr_slope(us, epoch_us("at")) * 604800 END AS trend"""
 
 
 def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, limit: int = 20) -> Report:
@@ -27,12 +28,11 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
     groups = scope.groups(by, "part,phase")
     names = ", ".join(f'"{name}"' for name, _ in groups)
     keys = ", ".join(f'{sql} AS "{name}"' for name, sql in groups)
-    runs = _finish(scope.rows(f"""SELECT {names}, {_SUMS} FROM (SELECT {keys}, started_at AS "at", duration_s AS seconds FROM counted
+    runs = _finish(scope.rows(f"""SELECT {names}, {_SUMS} FROM (SELECT {keys}, started_at AS "at", epoch_us(ended_at) - epoch_us(started_at) AS us FROM counted
                                   WHERE duration_s IS NOT NULL AND outcome NOT IN ('terminated', 'aborted')) GROUP BY {names} ORDER BY {names}"""))
-    where, values = scope.steps_where(step)
-    steps = _finish(scope.rows(f"""SELECT step, {_SUMS} FROM (SELECT step_path AS step, run_started_at AS "at", epoch(step_ended_at - step_started_at) AS seconds FROM litmus_rows
-                                   WHERE record_type = 'step' AND step_ended_at IS NOT NULL AND step_started_at IS NOT NULL
-                                   AND run_id IN (SELECT run_id FROM counted) AND {where}) GROUP BY step ORDER BY total DESC, step""", values))
+    where, values = scope.rows_where(step)
+    steps = _finish(scope.rows(f"""SELECT step, {_SUMS} FROM (SELECT step_path AS step, run_started_at AS "at", epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM litmus_rows
+                                   WHERE record_type = 'step' AND step_ended_at IS NOT NULL AND step_started_at IS NOT NULL AND {where}) GROUP BY step ORDER BY total DESC, step""", values))
     if step is not None and not steps:
         raise scope.no_step(step)
     kept = steps[:limit] if limit else steps
@@ -45,9 +45,10 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
 
 
 def _finish(rows: list[dict]) -> list[dict]:
-    """Names the percentiles; adds the shares of the total."""
+    """Names the percentiles, in seconds; adds the shares of the total."""
     whole = sum(row["total"] for row in rows)
     for row in rows:
-        row["median"], row["p90"], row["p95"], row["p99"] = row.pop("q")
         row["share"] = row["total"] / whole if whole else None
+        row["median"], row["p90"], row["p95"], row["p99"] = (us / 1e6 for us in row.pop("q"))
+        row["longest"], row["total"] = row["longest"] / 1e6, row["total"] / 1e6
     return rows

@@ -32,7 +32,7 @@ def analyse(scope: Scope, measurement: str, *, step: str | None = None, by: str 
         step: the step that measured it, when several did.
         by: what takes the place of the operator, such as station.
     """
-    scope.con.execute("CREATE OR REPLACE TEMP TABLE counted AS SELECT * FROM chosen WHERE left_out IS NULL OR left_out IN ('golden unit', 'no serial', 'no verdict')")
+    scope.con.execute("CREATE OR REPLACE TEMP VIEW counted AS SELECT * FROM chosen WHERE left_out IS NULL OR left_out IN ('golden unit', 'no serial', 'no verdict')")
     left_out = values.load(scope, measurement, step, all_attempts=True)
     left_out.pop("runs: golden unit", None)
     series = values.one_series(scope, measurement)

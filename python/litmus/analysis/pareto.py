@@ -18,10 +18,10 @@ _COLUMNS = [
     Column("share", "SHARE", "share"), Column("cumulative_share", "CUMULATIVE", "share"),
 ]  # fmt: skip
 _STEP = """SELECT step_path AS step, count(*) FILTER (WHERE vector_outcome IN ('failed', 'errored')) AS failures, count(*) FILTER (WHERE vector_outcome IS NOT NULL) AS "of"
-           FROM litmus_rows WHERE record_type = 'step' AND run_id IN (SELECT run_id FROM counted) AND {where} GROUP BY ALL"""
+           FROM litmus_rows WHERE record_type = 'step' AND {where} GROUP BY ALL"""
 _MEASUREMENT = """SELECT measurement_name AS measurement, step_path AS step, count(*) FILTER (WHERE measurement_outcome IN ('failed', 'errored')) AS failures, count(*) AS "of",
                   count(*) FILTER (WHERE vector_retry > 0 AND measurement_outcome IN ('failed', 'errored')) AS from_retries
-                  FROM litmus_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM counted) AND {where} GROUP BY ALL"""
+                  FROM litmus_rows WHERE record_type = 'measurement' AND {where} GROUP BY ALL"""
 _RUN = """SELECT {key} AS "{by}", count(*) FILTER (WHERE outcome IN ('failed', 'errored', 'terminated', 'aborted')) AS failures, count(*) AS "of" FROM counted GROUP BY ALL"""
 
 
@@ -38,9 +38,9 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
         raise InvalidArgument(f"cannot count failures by {by!r}{near(by, list(BY))}")
     if step is not None and by not in ("step", "measurement"):
         raise InvalidArgument(f"--step does not go with --by {by}, which counts runs")
-    where, values = scope.steps_where(step)
+    where, values = scope.rows_where(step)
     text = _STEP if by == "step" else _MEASUREMENT if by == "measurement" else _RUN.format(key=scope.group(by), by=by)
-    rows = scope.rows(text.format(where=where) if by in ("step", "measurement") else text, values)
+    rows = scope.rows(text.format(where=where), values) if by in ("step", "measurement") else scope.rows(text)
     if step is not None and not rows:
         raise scope.no_step(step)
     keys = ["measurement", "step"] if by == "measurement" else [by]

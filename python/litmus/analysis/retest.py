@@ -20,16 +20,16 @@ _COLUMNS = [Column("step", "STEP"), Column("vector_index", "VECTOR", "count"), C
             *(Column(kind.replace(" ", "_"), kind.upper(), "count") for kind in KINDS)]  # fmt: skip
 _CASES = [Column("part", "PART"), Column("phase", "PHASE"), Column("serial", "SERIAL"), Column("step", "STEP"), Column("vector_index", "VECTOR", "count"),
           Column("kind", "KIND"), Column("runs", "RUNS", "count"), Column("failed_runs", "FAILED", "count"), Column("last_at", "LAST", "time")]  # fmt: skip
-_BAD = "len(list_filter(attempt_outcomes, lambda word: word IN ('failed', 'errored'))) > 0"
+_BAD = "list_has_any(attempt_outcomes, ['failed', 'errored'])"
 _FAILED = f"""
 CREATE OR REPLACE TEMP TABLE failed_cases AS
 SELECT DISTINCT c.dut_part_number AS part, c.test_phase AS phase, trim(c.dut_serial) AS serial, step_path AS step, vector_index
-FROM litmus_rows s JOIN chosen c ON s.run_id = c.run_id WHERE c.left_out IS NULL AND record_type = 'step' AND {_BAD} AND {{where}}"""
+FROM (SELECT * FROM litmus_rows WHERE record_type = 'step' AND {_BAD} AND {{where}}) s JOIN chosen c ON s.run_id = c.run_id WHERE c.left_out IS NULL"""
 # Every execution of these steps in these units, those that passed too.
 _EXECUTED = f"""
 CREATE OR REPLACE TEMP TABLE executed_cases AS
 SELECT f.*, s.run_id, c.started_at, vector_outcome, {_BAD} AS failed, list_contains(attempt_outcomes, 'passed') AS passed
-FROM litmus_rows s JOIN chosen c ON s.run_id = c.run_id
+FROM litmus_rows s JOIN (SELECT * FROM chosen WHERE trim(dut_serial) IN (SELECT serial FROM failed_cases)) c ON s.run_id = c.run_id
      JOIN failed_cases f ON s.step_path = f.step AND s.vector_index IS NOT DISTINCT FROM f.vector_index AND trim(c.dut_serial) = f.serial
      AND c.dut_part_number IS NOT DISTINCT FROM f.part AND c.test_phase IS NOT DISTINCT FROM f.phase
 WHERE c.left_out IS NULL AND record_type = 'step' AND len(attempt_outcomes) > 0"""

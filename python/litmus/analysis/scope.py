@@ -19,16 +19,25 @@ GROUPS = ("part", "lot", "station", "phase", "operator", "git", "project", *_PER
 # reasons of runs.left_out that concern units alone
 UNIT_REASONS = ("no serial", "no verdict")
 
-# A run and its unit: place in the unit's history, its first run, last outcome, whether it ever passed.
+# A run and its unit: place in the unit's history, its first run, last outcome, whether it ever passed. Most units have one run, which
+# needs no window: it is its own history. (Two units whose keys hash alike only take the long way.)
 _HISTORY = """
 CREATE OR REPLACE TEMP TABLE analysis_runs AS
-SELECT run_id, started_at, ended_at, duration_s, outcome, dut_serial, dut_part_number, dut_lot_number, station_id, operator_id, test_phase, project_name,
-       git_commit, plan_digest, deselected_count, left_out, CASE WHEN left_out IS NULL THEN row_number() OVER ordered END AS try,
-       first_value(run_id) OVER ordered AS first_run, last_value(outcome) OVER whole AS last_outcome, bool_or(outcome = 'passed') OVER whole AS ever_passed
-FROM runs
+WITH known AS MATERIALIZED (
+         SELECT run_id, started_at, ended_at, duration_s, outcome, dut_serial, dut_part_number, dut_lot_number, station_id, operator_id, test_phase, project_name,
+                git_commit, plan_digest, deselected_count, left_out, hash(left_out, dut_part_number, test_phase, trim(dut_serial)) AS unit FROM runs),
+     several AS (SELECT unit FROM known GROUP BY unit HAVING count(*) > 1)
+SELECT * EXCLUDE (unit), CASE WHEN left_out IS NULL THEN 1 END AS try, run_id AS first_run, outcome AS last_outcome, outcome = 'passed' AS ever_passed
+FROM known WHERE unit NOT IN (FROM several)
+UNION ALL
+SELECT * EXCLUDE (unit), CASE WHEN left_out IS NULL THEN row_number() OVER ordered END, first_value(run_id) OVER ordered, last_value(outcome) OVER whole,
+       bool_or(outcome = 'passed') OVER whole
+FROM known WHERE unit IN (FROM several)
 WINDOW ordered AS (PARTITION BY left_out, dut_part_number, test_phase, trim(dut_serial) ORDER BY started_at, run_id),
        whole AS (PARTITION BY left_out, dut_part_number, test_phase, trim(dut_serial) ORDER BY started_at, run_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 """
+# Of rows as of runs: each row of a run file says what its run is.
+_COUNTED_ROWS = "NOT live AND NOT litmus_is_golden(dut_serial) AND NOT coalesce(list_contains(step_instruments_mocked, true), false)"
 
 
 class NothingFound(LitmusError, LookupError):
@@ -78,9 +87,9 @@ class Scope:
             raise InvalidArgument(f"no filter {unknown[0]!r}: {', '.join(FILTERS)}")
         self._check_zone()
         con.execute(_HISTORY)
-        where, values = self._where()
+        where, values = self._where("started_at")
         con.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT * FROM analysis_runs WHERE {where}", values)
-        con.execute("CREATE OR REPLACE TEMP TABLE counted AS SELECT * FROM chosen WHERE left_out IS NULL OR left_out IN ('no serial', 'no verdict')")
+        con.execute("CREATE OR REPLACE TEMP VIEW counted AS SELECT * FROM chosen WHERE left_out IS NULL OR left_out IN ('no serial', 'no verdict')")
         if not self.one("SELECT count(*) FROM chosen"):
             raise NothingFound(self._why_none())
 
@@ -89,13 +98,13 @@ class Scope:
         if self.tz not in names:
             raise InvalidArgument(f"no time zone {self.tz!r}{near(self.tz, names)}")
 
-    def _where(self) -> tuple[str, list[Any]]:
+    def _where(self, started_at: str) -> tuple[str, list[Any]]:
         clauses, values = ["true"], []
         for name, value in self.filters.items():
             clauses.append(f"starts_with({FILTERS[name]}, ?)" if name == "git" else f"{FILTERS[name]} = ?")
             values.append(value)
         for name, us in self.times.items():
-            clauses.append(f"started_at {'>=' if name == 'since' else '<'} make_timestamptz({us})")
+            clauses.append(f"{started_at} {'>=' if name == 'since' else '<'} make_timestamptz({us})")
         return " AND ".join(clauses), values
 
     def _why_none(self) -> str:
@@ -123,10 +132,10 @@ class Scope:
         kept = rows[:limit] if limit else rows
         return Table(name, columns, kept, title, len(rows) - len(kept))
 
-    def group(self, word: str) -> str:
-        """The SQL of what runs are grouped by, one of GROUPS, over the columns of `chosen`."""
+    def group(self, word: str, started_at: str = "started_at") -> str:
+        """The SQL of what runs are grouped by, one of GROUPS, over the columns of `chosen`; of rows, with the column `run_started_at`."""
         if word in _PERIODS:
-            return f"strftime(timezone('{self.tz}', started_at), '{_PERIODS[word]}')"
+            return f"strftime(timezone('{self.tz}', {started_at}), '{_PERIODS[word]}')"
         if word not in GROUPS:
             raise InvalidArgument(f"cannot group by {word!r}{near(word, list(GROUPS))}")
         return "left(git_commit, 12)" if word == "git" else FILTERS[word]
@@ -141,6 +150,12 @@ class Scope:
         rows = self.con.execute("SELECT left_out, count(*) FROM chosen WHERE left_out IS NOT NULL GROUP BY ALL ORDER BY ALL").fetchall()
         return {"runs: " + why: n for why, n in rows if units or why not in UNIT_REASONS}
 
+    def rows_where(self, step: str | None = None) -> tuple[str, list[Any]]:
+        """A condition on litmus_rows that holds for rows of the counted runs and these steps, and its values: without a join, which costs more than reading."""
+        runs, run_values = self._where("run_started_at")
+        steps, step_values = self.steps_where(step)
+        return f"{_COUNTED_ROWS} AND {runs} AND {steps}", [*run_values, *step_values]
+
     def steps_where(self, step: str | None) -> tuple[str, list[str]]:
         """A condition on step_name and step_path, and its values."""
         if step is None:
@@ -149,7 +164,8 @@ class Scope:
 
     def no_step(self, step: str) -> NothingFound:
         """What to raise when no step of the counted runs fits."""
-        names = self.con.execute("SELECT DISTINCT step_name FROM litmus_rows WHERE record_type = 'step' AND run_id IN (SELECT run_id FROM counted)").fetchall()
+        where, values = self.rows_where()
+        names = self.con.execute(f"SELECT DISTINCT step_name FROM litmus_rows WHERE record_type = 'step' AND {where}", values).fetchall()
         return NothingFound(f"no step {step!r} in these runs{near(step, [name for (name,) in names if name])}")
 
     def about(self) -> dict[str, Any]:

@@ -13,12 +13,9 @@ __all__ = ["RULE", "load", "one_series"]
 RULE = "values: of the first attempt in each run, in the order of the runs. Values of retries are left out; runs that are retests of a unit are in."
 _LOAD = """
 CREATE OR REPLACE TEMP TABLE analysis_values AS
-SELECT * EXCLUDE (first_retry, keep) FROM (
-    SELECT s.measurement_name AS measurement, s.step_path AS step, s.measurement_units AS units, s.limit_low AS low, s.limit_high AS high, s.measurement_value AS value,
-           s.vector_retry AS retry, s.vector_index, s.measurement_timestamp AS measured_at, c.* EXCLUDE (first_run),
-           min(s.vector_retry) OVER (PARTITION BY s.run_id, s.step_path, s.vector_index, s.measurement_name) AS first_retry, coalesce(retry, 0) <= coalesce(first_retry, 0) AS keep
-    FROM litmus_rows s JOIN counted c ON s.run_id = c.run_id WHERE record_type = 'measurement' AND {where})
-WHERE {keep}"""
+SELECT s.measurement_name AS measurement, s.step_path AS step, s.measurement_units AS units, s.limit_low AS low, s.limit_high AS high, s.measurement_value AS value,
+       s.vector_retry AS retry, s.vector_index, s.measurement_timestamp AS measured_at, c.* EXCLUDE (first_run)
+FROM {source} s JOIN counted c ON s.run_id = c.run_id WHERE record_type = 'measurement' AND {where}"""
 
 
 def load(scope: Scope, measurement: str | None, step: str | None = None, all_attempts: bool = False) -> dict[str, int]:
@@ -35,7 +32,7 @@ def load(scope: Scope, measurement: str | None, step: str | None = None, all_att
     where, values = scope.steps_where(step)
     if measurement is not None:
         where, values = where + " AND measurement_name GLOB ?", [*values, pattern(measurement)]
-    scope.con.execute(_LOAD.format(where=where, keep="true" if all_attempts else "keep"), values)
+    scope.con.execute(_LOAD.format(where=where, source="litmus_rows" if all_attempts else "first_measurements"), values)
     if not scope.one("SELECT count(*) FROM analysis_values"):
         raise _none(scope, measurement)
     total = scope.one(f"SELECT count(*) FROM litmus_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM counted) AND {where}", values)
