@@ -104,7 +104,7 @@ _litmus() {
         esac ;;
     slots)
         case $current in
-        -*) words=' -d --data-dir --serials --slots --logs --no-color -q --quiet -v --verbose -h --help' ;;
+        -*) words=' -d --data-dir -j --json --since -f --follow --serials --slots --logs --no-color -q --quiet -v --verbose -h --help' ;;
         *) words="$(_litmus_runs)" ;;
         esac ;;
     import)

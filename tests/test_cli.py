@@ -22,7 +22,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LITMUS = shutil.which("litmus") or str(ROOT / "build/dev/litmus")
-COMMANDS = ["runs", "show", "events", "channel", "recall", "sql", "yield", "pareto", "coverage", "drift", "capability", "control", "retest", "durations", "grr", "compare", "export", "import", "compact", "gate", "concede", "note", "materialize", "rebuild", "reindex", "verify", "doctor", "evidence", "keygen", "archive", "prune", "daemon", "completion", "help", "version"]
+COMMANDS = ["runs", "show", "events", "channel", "recall", "sql", "yield", "pareto", "coverage", "drift", "capability", "control", "retest", "durations", "grr", "compare", "export", "slots", "import", "compact", "gate", "concede", "note", "materialize", "rebuild", "reindex", "verify", "doctor", "evidence", "keygen", "archive", "prune", "daemon", "completion", "help", "version"]
 PAGES = {"man/litmus.1": ["help", "--man"]}
 PAGES.update({f"man/litmus-{name}.1": ["help", name, "--man"] for name in COMMANDS})
 PAGES.update({"completions/litmus.bash": ["completion", "bash"], "completions/litmus.fish": ["completion", "fish"],

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
+import pty
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import uuid
 
 import pytest
 
-pytest.importorskip("litmus._litmus")
+_litmus = pytest.importorskip("litmus._litmus")
 from litmus.data.event_store import EventStore  # noqa: E402
 from litmus.slots._meeting import Meeting  # noqa: E402
 
@@ -135,7 +139,7 @@ def test_ctrl_c_ends_all_in_good_order(slots):
     [
         (["run", "--", "true"], "--serials is missing"),
         (["run", "--serials", "A"], "the command that tests a unit is missing"),
-        (["rn", "--serials", "A", "--", "true"], 'slots knows "run"'),
+        (["rn", "--serials", "A", "--", "true"], 'slots knows "run" and "status"'),
         (["run", "--serials", "A,A", "--", "true"], "the serial A is there twice"),
         (["run", "--serials", "A,,B", "--", "true"], "'' is no serial"),
         (["run", "--serials", "A,B", "--slots", "x", "--", "true"], "1 slots for 2 serials"),
@@ -190,3 +194,85 @@ def test_several_units_in_one_session(slots):
     assert {(row["run_id"], row["slot_id"], row["dut_serial"], row["step_outcome"]) for row in rows} == {
         (run_id, name, f"SN-{name}", "passed") for name, run_id in runs.items()
     }
+
+
+# ---- the view of them all ----
+
+
+class Unit:
+    """A run of a slot in a session that has several."""
+
+    def __init__(self, session, slot: str, serial: str, steps: int = 3):
+        self.session, self.run_id = session, str(uuid.uuid4())
+        self.emit("run.started", {"slot_id": slot, "dut_serial": serial})
+        self.emit("test.steps_discovered", {"items": [{"node_id": f"bench/step_{n}", "step_path": f"bench/step_{n}", "name": f"step_{n}"} for n in range(steps)]})
+
+    def emit(self, event_type: str, payload: dict) -> None:
+        self.session.emit(event_type, payload, self.run_id)
+
+    @staticmethod
+    def step(n: int) -> dict:
+        return {"node_id": f"bench/step_{n}", "step_path": f"bench/step_{n}", "step_name": f"step_{n}", "step_index": n}
+
+    def begin(self, n: int) -> None:
+        self.emit("test.step_started", self.step(n))
+
+    def end(self, n: int, outcome: str = "passed") -> None:
+        self.emit("test.step_ended", {**self.step(n), "outcome": outcome})
+
+
+def status(data, *options: str) -> list:
+    done = subprocess.run([pathlib.Path(sys.executable).with_name("litmus"), "slots", "status", "--json", "-d", data, *options], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_latest_run_of_every_slot_is_shown(tmp_path):
+    with _litmus.Session(tmp_path, daemon=False) as session:
+        Unit(session, "1", "SN-0").emit("run.ended", {"outcome": "passed"})
+        ten, one, two = Unit(session, "10", "SN-10"), Unit(session, "1", "SN-1"), Unit(session, "2", "SN-2")
+        for n, outcome in enumerate(("passed", "failed", "passed")):
+            two.begin(n)
+            two.end(n, outcome)
+        two.emit("run.ended", {"outcome": "failed"})
+        one.begin(0)
+        one.end(0)
+        one.begin(1)
+        seen = [[row[key] for key in ("slot_id", "dut_serial", "step", "done", "planned", "failed", "outcome", "live")] for row in status(tmp_path)]
+        assert seen == [["1", "SN-1", "step_1", 1, 3, 0, None, True], ["2", "SN-2", None, 3, 3, 1, "failed", False], ["10", "SN-10", None, 0, 3, 0, None, True]]
+        assert [row["run_id"] for row in status(tmp_path)] == [one.run_id, two.run_id, ten.run_id]
+        assert status(tmp_path, "--since", "2999-01-01") == []
+
+
+def test_the_view_follows_on_a_terminal(tmp_path, request):
+    leader, follower = pty.openpty()
+    env = {**{key: value for key, value in os.environ.items() if not key.startswith("LITMUS_")}, "TERM": "xterm", "NO_COLOR": "1"}
+    command = [pathlib.Path(sys.executable).with_name("litmus"), "slots", "status", "--follow", "-d", str(tmp_path)]
+    with _litmus.Session(tmp_path, daemon=False) as session:
+        left, right = Unit(session, "left", "SN-1"), Unit(session, "right", "SN-2")
+        process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=env)
+        os.close(follower)
+        request.addfinalizer(process.kill)
+        seen = ""
+
+        def until(*words: str) -> None:
+            """Reads the screen until its last picture has all of it."""
+            nonlocal seen
+            while not all(word in seen.rsplit("\x1b[J", 1)[-1] for word in words):
+                assert select.select([leader], [], [], 60)[0], seen
+                more = os.read(leader, 65536).decode()
+                assert more, seen
+                seen += more
+
+        until("SLOT", "left", "right", "0/3", "running")
+        left.begin(0)
+        until("step_0")
+        left.end(0, "failed")
+        right.begin(1)
+        until("1/3", "step_1")
+        left.emit("run.ended", {"outcome": "failed"})
+        until("failed")
+        assert "\x1b[3A\x1b[J" in seen  # in its place
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 128 + signal.SIGINT
+    os.close(leader)

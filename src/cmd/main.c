@@ -107,11 +107,15 @@ const struct lt_command lt_commands[] = {
      "there already is replaced only with --force. --list shows the formats; docs/exports.md says what each keeps. Needs the Python of litmus\n"
      "(LITMUS_PYTHON names another); some formats need a library, and say which.",
      "litmus export last -f junit > junit.xml\nlitmus export 3f2a -o report.html\nlitmus export --since 7d --part PN7 -f csv -o week.csv\nlitmus export --list"},
-    {"slots", lt_cmd_slots, "run -- COMMAND...", 1, LT_ARGUMENTS_MAX, OPT(SERIALS) | OPT(SLOTS) | OPT(LOGS), "run", "test several units at once, each in a process of its own",
-     "Runs the command once for each serial, all at the same time, each with a run of its own that says its slot and serial. What they print comes\n"
+    {"slots", lt_cmd_slots, "run|status [-- COMMAND...]", 1, LT_ARGUMENTS_MAX, OPT(SERIALS) | OPT(SLOTS) | OPT(LOGS) | OPT(SINCE) | OPT(FOLLOW) | OPT(JSON), "run",
+     "test several units at once, each in a process of its own",
+     "run: runs the command once for each serial, all at the same time, each with a run of its own that says its slot and serial. What they print comes\n"
      "out line by line with the slot in front. Tests meet at sync points (litmus.slots.sync). One that is killed harms no other; Ctrl-C stops them\n"
-     "all in good order, and at once when it comes twice. Exits with the worst exit code of them (128 and the signal for one that was killed).",
-     "litmus slots run --serials SN1,SN2,SN3 -- pytest tests\nlitmus slots run --serials SN1,SN2 --slots left,right --logs out -- pytest --litmus-profile line"},
+     "all in good order, and at once when it comes twice. Exits with the worst exit code of them (128 and the signal for one that was killed).\n"
+     "status: the latest run of every slot (of the latest 1,000 runs), also of programs that have several slots in one process: how far it is,\n"
+     "which step runs, what failed. --follow goes on until Ctrl-C, on a terminal in place, else with the lines again when one changed.",
+     "litmus slots run --serials SN1,SN2,SN3 -- pytest tests\nlitmus slots run --serials SN1,SN2 --slots left,right --logs out -- pytest --litmus-profile line\n"
+     "litmus slots status --follow\nlitmus slots status --since 8h --json"},
     {"import", lt_cmd_import, "FILE|DIR...", 1, LT_ARGUMENTS_MAX, OPT(JUNIT) | OPT(REPORTLOG) | OPT(OPENHTF) | OPT(DRY_RUN) | OPT(JSON), NULL,
      "put results of others on record: JUnit XML, pytest-reportlog, OpenHTF, or another data_dir",
      "Records what a file of another tool says as runs of its own: plan, outcomes, attempts, measurements and times, as far as the file has them.\n"
