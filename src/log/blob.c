@@ -89,13 +89,24 @@ static int put_more(struct put *p, const void *bytes, size_t n, struct litmus_er
 }
 
 /* The folder, and its own name in the one above. */
-static int sync_names(struct put *p, struct litmus_error *error) {
-    const char *slash = strrchr(p->folder, '/');
-    int code = lt_io_sync_dir(p->io, p->folder, error);
+static int sync_names(const struct lt_io *io, const char *folder, struct litmus_error *error) {
+    const char *slash = strrchr(folder, '/');
+    int code = lt_io_sync_dir(io, folder, error);
     if (code != LITMUS_OK || slash == NULL) return code;
-    lt_buf_clear(&p->path);
-    lt_buf_add(&p->path, p->folder, (size_t)(slash - p->folder));
-    return p->path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_sync_dir(p->io, lt_buf_cstr(&p->path), error);
+    struct lt_buf above;
+    lt_buf_init(&above);
+    lt_buf_add(&above, folder, (size_t)(slash - folder));
+    code = above.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_io_sync_dir(io, lt_buf_cstr(&above), error);
+    lt_buf_release(&above);
+    return code;
+}
+
+/* The content gets its name. The same content that is there already may be on the disk: it is not replaced by one that is not. */
+static int give_name(struct put *p, struct litmus_error *error) {
+    const char *hidden = lt_buf_cstr(&p->hidden), *path = lt_path_join(&p->path, p->folder, p->out->name);
+    if (p->path.failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
+    if (!p->sync && lt_blob_check(p->folder, p->out->name, NULL) == LITMUS_OK) return p->io->unlink(p->io->self, hidden) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "remove", hidden);
+    return p->io->rename(p->io->self, hidden, path) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "rename to", path);
 }
 
 /* Gives the content its name, if all went well; frees. */
@@ -105,13 +116,9 @@ static int put_end(struct put *p, const char *ext, int code, struct litmus_error
     if (code == LITMUS_OK) snprintf(out->name, sizeof out->name, "%.*s_%s%s", HEAD, out->sha256, out->sha256 + HEAD, ext);
     if (p->fd >= 0 && p->io->close(p->io->self, p->fd) != 0 && code == LITMUS_OK) code = lt_fail_os(error, errno, "close", lt_buf_cstr(&p->hidden));
     if (code == LITMUS_OK && p->sync) code = lt_io_sync_file(p->io, lt_buf_cstr(&p->hidden), error);
-    if (code == LITMUS_OK) {
-        lt_path_join(&p->path, p->folder, out->name);
-        if (p->path.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
-        else if (p->io->rename(p->io->self, lt_buf_cstr(&p->hidden), lt_buf_cstr(&p->path)) != 0) code = lt_fail_os(error, errno, "rename to", lt_buf_cstr(&p->path));
-    }
+    if (code == LITMUS_OK) code = give_name(p, error);
     if (code != LITMUS_OK && p->fd >= 0) p->io->unlink(p->io->self, lt_buf_cstr(&p->hidden));
-    if (code == LITMUS_OK && p->sync) code = sync_names(p, error);
+    if (code == LITMUS_OK && p->sync) code = sync_names(p->io, p->folder, error);
     EVP_MD_CTX_free(p->digest);
     lt_buf_release(&p->hidden);
     lt_buf_release(&p->path);
@@ -185,7 +192,6 @@ int lt_blob_check(const char *folder, const char *name, struct litmus_error *err
 }
 
 int lt_blob_copy(const struct lt_io *io, const char *from, const char *to, const char *name, struct litmus_error *error) {
-    if (lt_blob_check(to, name, NULL) == LITMUS_OK) return LITMUS_OK;
     struct lt_buf path;
     struct lt_blob made;
     int fd = -1;
@@ -193,7 +199,10 @@ int lt_blob_copy(const struct lt_io *io, const char *from, const char *to, const
     int code = lt_blob_check(from, name, error);
     if (code == LITMUS_OK) code = open_blob(from, name, &path, &fd, error);
     if (code == LITMUS_OK) code = lt_io_sync_file(io, lt_buf_cstr(&path), error);
-    if (code == LITMUS_OK) code = lt_blob_put_file(io, to, fd, lt_buf_cstr(&path), name + DIGITS + 1, true, &made, error);
+    bool there = lt_blob_check(to, name, NULL) == LITMUS_OK; /* of somebody who may have died before he synced its name */
+    if (there) snprintf(made.name, sizeof made.name, "%s", name);
+    if (code == LITMUS_OK && there) code = sync_names(io, to, error);
+    else if (code == LITMUS_OK) code = lt_blob_put_file(io, to, fd, lt_buf_cstr(&path), name + DIGITS + 1, true, &made, error);
     if (code == LITMUS_OK && strcmp(made.name, name) != 0) code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s changed while it was copied", lt_buf_cstr(&path));
     if (code == LITMUS_OK) code = lt_io_sync_dir(io, from, error);
     if (fd >= 0) close(fd);

@@ -57,8 +57,9 @@ int lt_attachments_copy(const struct lt_io *io, const struct lt_gathering *sessi
         char name[LT_BLOB_NAME_BYTES];
         struct litmus_error why = {0};
         if (!blob_name(run->attachments[i], name)) continue;
-        if (lt_blob_check(lt_buf_cstr(&to), name, NULL) == LITMUS_OK) continue;
-        if (find_original(session, name, &from, &why) != LITMUS_OK) on_lost(self, why.text);
+        bool found = find_original(session, name, &from, &why) == LITMUS_OK;
+        if (!found && lt_blob_check(lt_buf_cstr(&to), name, NULL) == LITMUS_OK) continue;
+        if (!found) on_lost(self, why.text);
         else code = lt_blob_copy(io, lt_buf_cstr(&from), lt_buf_cstr(&to), name, error);
     }
     lt_buf_release(&from);

@@ -12,6 +12,8 @@
 
 #include "accumulate/gather.h"
 #include "base/clock.h"
+#include "log/blob.h"
+#include "materialize/attachments.h"
 #include "materialize/materialize.h"
 #include "materialize/own_log.h"
 #include "materialize/parquet.h"
@@ -35,6 +37,7 @@ struct trial {
     /* for the checks */
     struct lt_buf torn;
     int found[8], found_count; /* the numbers of the rows of the first log */
+    struct lt_blob synced[2];  /* attachments that were on the disk before their event */
 };
 
 #define expect(t, condition, ...)                                                                 \
@@ -462,6 +465,88 @@ static void a_live_producers_runs_are_finished_one_by_one(void **state) {
     try_all(t, 12, runs_are_finished);
 }
 
+/* ---- attachments ---- */
+static void ref_folder(const char *log, char out[600]) {
+    snprintf(out, 600, "%s", log);
+    snprintf(strrchr(out, '/'), 100, "/" SESSION "_ref");
+}
+
+static struct lt_blob attach(struct trial *t, struct lt_own_log *log, const char *name, const char *text, bool sync) {
+    char folder[600], payload[400];
+    struct lt_blob blob;
+    struct litmus_error error = {0};
+    ref_folder(lt_log_writer_path(log->writer), folder);
+    assert_ok(lt_blob_put_bytes(&t->io, folder, text, strlen(text), ".txt", sync, &blob, &error), error);
+    snprintf(payload, sizeof payload, "{\"step_name\":\"a\",\"step_path\":\"f/a\",\"name\":\"%s\",\"uri\":\"" LT_BLOB_SCHEME "%s\",\"sha256\":\"%s\"}", name, blob.name, blob.sha256);
+    say(log, "test.attachment", RUN_A, 3, payload);
+    return blob;
+}
+
+static void fail_for_attachment(void *self, const char *what) {
+    const struct trial *t = self;
+    expect(t, false, "%s", what);
+}
+
+/* Those that were synced before their event are there when that is; all are when the run's file is on record. */
+static bool check_attachments(struct trial *t) {
+    char path[800], folder[600];
+    struct lt_gathering g = {0};
+    struct litmus_error error = {0};
+    int code = lt_gather_session(t->tree, SESSION, NULL, &g, &error);
+    expect(t, code == LITMUS_OK || code == LITMUS_ENOENT, "%s", error.text);
+    bool materialized = g.run_count > 0 && g.runs[0]->materialized;
+    const struct lt_run *run = g.run_count > 0 ? &g.runs[0]->run : NULL;
+    for (size_t i = 0; run != NULL && i < run->attachment_count; i++) {
+        for (size_t k = 0; k < 2; k++) {
+            const char *name = t->synced[k].name, *uri = run->attachments[i].p;
+            if (strcmp(uri + strlen(LT_BLOB_SCHEME), name) != 0) continue;
+            ref_folder(g.logs[0].path, folder);
+            expect(t, lt_blob_check(folder, name, &error) == LITMUS_OK, "%s", error.text);
+        }
+    }
+    if (materialized && t->found_count == 0) { /* as the disk had it */
+        snprintf(path, sizeof path, "%s/%.*s", t->tree, LT_STR_ARG(g.runs[0]->destination));
+        lt_attachments_check(&g, run, path, fail_for_attachment, t);
+    }
+    lt_gathering_release(&g);
+    return materialized;
+}
+
+static void attachments_are_there(struct trial *t) {
+    char path[400];
+    struct lt_io io = io_without_sync();
+    snprintf(path, sizeof path, "%s/catalog.sqlite", t->tree);
+    rmdir(path);
+    assert_int_equal(mkdir(path, 0777), 0);
+    t->found_count = 0;
+    bool on_record = check_attachments(t);
+    materialize_in(t, t->tree, &io, t->promised > 0);
+    t->found_count = !on_record; /* what was never synced may be lost, and is told of then */
+    check_attachments(t);
+    expect(t, t->promised == 0 || on_record || check_runs(t) == 1, "no run");
+}
+
+/* The third has the content of the first, and is not synced: the first stays what it is. The second is synced with the run's file. */
+static void an_attachment_on_record_is_there(void **state) {
+    struct trial *t = *state;
+    struct lt_own_log log;
+    struct litmus_error error = {0};
+    no_catalog(t);
+    begin(t);
+    open_producer(t, &log, LITMUS_DURABILITY_OS);
+    say(&log, "run.started", RUN_A, 0, "{}");
+    say(&log, "test.step_started", RUN_A, 2, STEP("a", ""));
+    t->synced[0] = attach(t, &log, "trace", "1,2,3", true);
+    (void)attach(t, &log, "words", "it failed", false);
+    t->synced[1] = attach(t, &log, "screen", "PNG", true);
+    (void)attach(t, &log, "again", "1,2,3", false);
+    say(&log, "run.ended", RUN_A, 4, "{\"outcome\":\"passed\"}");
+    assert_ok(lt_own_log_close(&log, &error), error);
+    materialize_in(t, t->dir, &t->io, true);
+    disk_note(t->disk, 1);
+    try_all(t, 12, attachments_are_there);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_event_is_there, set_up, tear_down),
@@ -471,6 +556,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_file_never_outlives_its_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_dead_producers_runs_are_finished, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_live_producers_runs_are_finished_one_by_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_attachment_on_record_is_there, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("power_loss", tests, NULL, NULL);
 }
