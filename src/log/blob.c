@@ -105,7 +105,8 @@ static int sync_names(const struct lt_io *io, const char *folder, struct litmus_
 static int give_name(struct put *p, struct litmus_error *error) {
     const char *hidden = lt_buf_cstr(&p->hidden), *path = lt_path_join(&p->path, p->folder, p->out->name);
     if (p->path.failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
-    if (!p->sync && lt_blob_check(p->folder, p->out->name, NULL) == LITMUS_OK) return p->io->unlink(p->io->self, hidden) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "remove", hidden);
+    if (!p->sync && lt_blob_check(p->folder, p->out->name, NULL) == LITMUS_OK)
+        return p->io->unlink(p->io->self, hidden) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "remove", hidden);
     return p->io->rename(p->io->self, hidden, path) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "rename to", path);
 }
 

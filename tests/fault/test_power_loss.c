@@ -477,7 +477,8 @@ static struct lt_blob attach(struct trial *t, struct lt_own_log *log, const char
     struct litmus_error error = {0};
     ref_folder(lt_log_writer_path(log->writer), folder);
     assert_ok(lt_blob_put_bytes(&t->io, folder, text, strlen(text), ".txt", sync, &blob, &error), error);
-    snprintf(payload, sizeof payload, "{\"step_name\":\"a\",\"step_path\":\"f/a\",\"name\":\"%s\",\"uri\":\"" LT_BLOB_SCHEME "%s\",\"sha256\":\"%s\"}", name, blob.name, blob.sha256);
+    snprintf(payload, sizeof payload, "{\"step_name\":\"a\",\"step_path\":\"f/a\",\"name\":\"%s\",\"uri\":\"" LT_BLOB_SCHEME "%s\",\"sha256\":\"%s\"}", name,
+             blob.name, blob.sha256);
     say(log, "test.attachment", RUN_A, 3, payload);
     return blob;
 }
