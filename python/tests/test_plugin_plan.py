@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 
 import pytest
 from harness import needs
@@ -390,3 +391,30 @@ def test_group_suffix_is_no_part_of_the_node_id(suite):
     record = suite.run("-n", "2", "--dist", "loadgroup")
     assert [item["node_id"] for item in record.plan] == [f"test_a.py::test[{n}]" for n in range(4)] + ["test_a.py::test_b"]
     record.check_against_pytest()
+
+
+CACHED = """
+import pytest
+@pytest.mark.parametrize("x", [1, 2, 3])
+def test_p(x): assert x != 2
+@pytest.mark.vectors(v=[1, 2, 3])
+def test_sweep(vectors, verify):
+    for v in vectors: verify("v", v.v, (0, 2))
+def test_last(): pass
+"""
+
+
+def test_what_pytest_remembers_decides_the_plan(suite):
+    """--lf, --ff and --sw: what is planned is what pytest collects then, in its order, and the verdicts are its own."""
+    suite.write({"test_a.py": CACHED, "test_b.py": "def test_b(): assert 0\n"})
+    suite.run()
+    for option, failed, left in (("--lf", 3, 0), ("--ff", 3, 0), ("--sw", 1, 6), ("--sw-skip", 2, 2)):
+        shutil.rmtree(suite.data_dir)
+        collected = suite.collected(option)
+        record = suite.run(option)
+        planned = [row["node_id"] for row in record.plan if row["vector_index"] == 0 or "sweep" not in row["node_id"]]
+        assert planned == collected, option
+        assert record.summary["failed"] == failed and record.counts().get("failed") == failed, option
+        assert sum(row["never_ran_reason"] not in (None, "sweep_stopped") for row in record.parquet if row["record_type"] == "step") == left, option
+        record.check_order()
+        record.check_parquet()
