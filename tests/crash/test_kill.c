@@ -2,13 +2,14 @@
  *
  * SIGKILL at a random moment of a recorded run, again and again, with a daemon and without one. The
  * producer tells of each call after it returned; what it told of is in the log, and in the run's
- * file once each: every planned step, every measurement. `make soak` does it some hundred times
+ * file once each: every planned step, every measurement, every attachment whole. `make soak` does it some hundred times
  * and tells how soon the file was there.
  */
 #include "../unit/daemon_helper.h"
 #include "soak.h"
 
 #include "log/log.h"
+#include "materialize/attachments.h"
 #include "materialize/materialize.h"
 #include "materialize/parquet.h"
 
@@ -19,7 +20,7 @@ enum { STEPS = 12, MEASUREMENTS = 3 };
 /* What the producer told of: calls that returned. */
 struct told {
     char session[64], run[64];
-    int planned, started, measured, ended, finished;
+    int planned, started, measured, attached, ended, finished;
 };
 
 static void tell(int out, char what) {
@@ -48,6 +49,9 @@ static void record(const struct bench *b, int out) {
             if (litmus_measure_full(run, &rail, NULL, NULL) != LITMUS_OK) _exit(5);
             tell(out, 'm');
         }
+        char content[3000] = {(char)i}; /* another one each time */
+        if (litmus_attach_bytes(run, "trace.bin", content, sizeof content, NULL, NULL) != LITMUS_OK) _exit(8);
+        tell(out, 'a');
         if (litmus_step_end(run, NULL, NULL, NULL) != LITMUS_OK) _exit(6);
         tell(out, 'e');
     }
@@ -86,6 +90,7 @@ static struct told kill_one(const struct bench *b, int calls, int pause_us, int6
         told.planned += what == 'p';
         told.started += what == 's';
         told.measured += what == 'm';
+        told.attached += what == 'a';
         told.ended += what == 'e';
         told.finished += what == 'f';
     }
@@ -98,7 +103,7 @@ static struct told kill_one(const struct bench *b, int calls, int pause_us, int6
 /* ---- what is on record ---- */
 
 struct on_record {
-    int planned, started, measured, ended, finished;
+    int planned, started, measured, attached, ended, finished;
 };
 
 static struct on_record read_logs(const struct bench *b, const struct told *told) {
@@ -115,6 +120,7 @@ static struct on_record read_logs(const struct bench *b, const struct told *told
             found.planned += lt_str_eq(row.event_type, LT_STR("test.steps_discovered"));
             found.started += lt_str_eq(row.event_type, LT_STR("test.step_started"));
             found.measured += lt_str_eq(row.event_type, LT_STR("test.measurement"));
+            found.attached += lt_str_eq(row.event_type, LT_STR("test.attachment"));
             found.ended += lt_str_eq(row.event_type, LT_STR("test.step_ended"));
             found.finished += lt_str_eq(row.event_type, LT_STR("run.ended"));
         }
@@ -129,7 +135,11 @@ static struct on_record read_logs(const struct bench *b, const struct told *told
 /* How many calls are told of and not on record. At most one call more than told may be there. */
 static int count_lost(const struct told *told, const struct on_record *found) {
     int lost = 0, more = 0;
-    const int pairs[][2] = {{told->planned, found->planned}, {told->started, found->started}, {told->measured, found->measured}, {told->ended, found->ended}};
+    const int pairs[][2] = {{told->planned, found->planned},
+                            {told->started, found->started},
+                            {told->measured, found->measured},
+                            {told->attached, found->attached},
+                            {told->ended, found->ended}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         if (pairs[i][0] > pairs[i][1]) lost += pairs[i][0] - pairs[i][1];
         else more += pairs[i][1] - pairs[i][0];
@@ -166,6 +176,24 @@ static int count_wrong(const char *path, const struct on_record *found) {
     return wrong;
 }
 
+static void count_one(void *self, const char *what) {
+    print_message("%s\n", what);
+    ++*(int *)self;
+}
+
+/* Attachments that are on record and not whole, where they were recorded and beside the run's file. */
+static int count_attachments_lost(const struct bench *b, const struct told *told, const char *path, const struct on_record *found) {
+    int lost = 0;
+    struct lt_gathering session;
+    struct lt_gather_options options = {.run_id = told->run};
+    assert_int_equal(lt_gather_session(b->dir, told->session, &options, &session, NULL), LITMUS_OK);
+    assert_int_equal(session.run_count, 1);
+    lt_attachments_check(&session, &session.runs[0]->run, path, count_one, &lost);
+    lost += abs((int)session.runs[0]->run.attachment_count - found->attached);
+    lt_gathering_release(&session);
+    return lost;
+}
+
 /* The path of the run's file, by name; false: there is none. */
 struct seek {
     const char *run;
@@ -196,13 +224,13 @@ static void judge(const struct bench *b, const struct told *told, struct tally *
     struct seek seek;
     finish_session(b, told, &seek); /* after a daemon: only tells the path */
     struct on_record found = read_logs(b, told);
-    tally->lost += count_lost(told, &found);
+    tally->lost += count_lost(told, &found) + count_attachments_lost(b, told, seek.path, &found);
     tally->wrong += count_wrong(seek.path, &found) + (found.finished != 1);
     tally->kills++;
 }
 
 static int draw_calls(void) {
-    int most = 2 + STEPS * (2 + MEASUREMENTS);
+    int most = 2 + STEPS * (3 + MEASUREMENTS);
     return (int)soak_draw((uint32_t)most); /* 0: while the session is opened and the run started */
 }
 
