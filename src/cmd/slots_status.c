@@ -145,10 +145,13 @@ static void print_table(struct board *b) {
     lt_grid_init(&g, COLUMNS, 1u << 3 | 1u << 4 | 1u << 5);
     for (size_t i = 0; i < COLUMNS; i++) lt_grid_cell(&g, lt_str_of(heads[i]), LT_BOLD, b->cli->color);
     for (size_t i = 0; i < b->count; i++) add_row(&g, b->cli, &b->slots[i]);
+    bool in_place = b->cli->follow && b->cli->out_terminal;
     if (b->lines > 0) printf("\033[%zuA\033[J", b->lines); /* over the last picture */
+    if (in_place) fputs("\033[?7l", stdout);                /* what is wider than the terminal is cut, a slot stays a line */
     lt_grid_print(&g);
+    if (in_place) fputs("\033[?7h", stdout);
     lt_grid_release(&g);
-    b->lines = b->cli->follow && b->cli->out_terminal ? b->count + 1 : 0;
+    b->lines = in_place ? b->count + 1 : 0;
 }
 
 /* Shows what there is, unless it was shown. */
