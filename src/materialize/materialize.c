@@ -524,6 +524,7 @@ int lt_materialize_session(struct lt_materializer *m, const char *session_id, vo
     struct lt_log_list logs = {0};
     int code = lt_log_find(m->data_dir, session_id, &logs, error);
     if (code == LITMUS_OK) {
+        for (size_t i = 0; i < logs.count; i++) lt_io_start_sync(logs.files[i].path); /* the disk writes while we read */
         recover_logs(m, &logs, &own);
         /* a log that recovery opened for its own diagnostics holds no run yet: the list still stands */
         code = lt_gather_session(m->data_dir, session_id, &(struct lt_gather_options){.logs = &logs}, &session, error);

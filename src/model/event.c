@@ -135,11 +135,15 @@ static int fail_unknown_field(const struct lt_event_type *type, struct lt_str na
                    (int)(name.n > 100 ? 100 : name.n), name.p);
 }
 
-static const char *const envelope[] = {"id", "event_type", "occurred_at", "received_at", "session_id", "run_id"};
+/* In the order in which every event begins with it. No field has one of these names. */
+#define NAME(text) {text, sizeof(text) - 1}
+static const struct lt_str envelope[] = {NAME("id"), NAME("event_type"), NAME("occurred_at"), NAME("received_at"), NAME("session_id"), NAME("run_id")};
+#undef NAME
+enum { ENVELOPE_COUNT = sizeof envelope / sizeof envelope[0] };
 
 static bool in_envelope(struct lt_str name) {
-    for (size_t i = 0; i < sizeof envelope / sizeof envelope[0]; i++)
-        if (lt_str_eq(lt_str_of(envelope[i]), name)) return true;
+    for (size_t i = 0; i < ENVELOPE_COUNT; i++)
+        if (lt_str_eq(envelope[i], name)) return true;
     return false;
 }
 
@@ -261,6 +265,7 @@ bool lt_event_read(enum lt_event_id id, yyjson_val *root, struct lt_event_values
     size_t m, max, index = 0;
     yyjson_val *key, *value;
     yyjson_obj_foreach(root, m, max, key, value) {
+        if (m < ENVELOPE_COUNT && lt_str_eq(envelope[m], str_of(key))) continue;
         if (field_find(type, str_of(key), &index) == NULL) continue;
         if (out->values[index] == NULL) out->values[index] = value;
         index++;
