@@ -47,6 +47,11 @@ static struct lt_str text(struct fold *f, const char *name) {
     return lt_arena_str(&f->run->arena, peek(f, name));
 }
 
+/* What is said, as `known` if that is the same: most texts of a run are there already. */
+static struct lt_str keep(struct fold *f, struct lt_str known, struct lt_str said) {
+    return said.p != NULL && lt_str_eq(said, known) ? known : lt_arena_str(&f->run->arena, said);
+}
+
 static int64_t int_or(struct fold *f, const char *name, int64_t otherwise) {
     struct lt_int value = lt_as_int(field(f, name));
     return value.set ? value.v : otherwise;
@@ -227,7 +232,8 @@ static struct lt_step *step_of(struct fold *f, uint32_t *number) {
     *number = (uint32_t)run->step_count;
     struct lt_step *step = &run->steps[run->step_count];
     *step = (struct lt_step){0};
-    step->path = lt_arena_str(&run->arena, path);
+    uint32_t planned = lt_map_get(&run->plan_by_key, path, (uint64_t)vector);
+    step->path = planned == LT_MAP_NONE ? lt_arena_str(&run->arena, path) : run->plan[planned].step_path;
     step->vector_index = (struct lt_int){vector, true};
     step->ran = true;
     if (step->path.p == NULL || !lt_map_put(&run->step_by_key, step->path, (uint64_t)vector, *number)) return NULL;
@@ -235,29 +241,32 @@ static struct lt_step *step_of(struct fold *f, uint32_t *number) {
     return step;
 }
 
-static void take_if(struct fold *f, struct lt_str *place, const char *name, bool replace) {
+static void take_if(struct fold *f, struct lt_str *place, struct lt_str known, const char *name, bool replace) {
     struct lt_str value = peek(f, name);
-    if (value.p != NULL && (replace || place->p == NULL) && !lt_str_eq(*place, value)) *place = lt_arena_str(&f->run->arena, value);
+    if (value.p != NULL && (replace || place->p == NULL) && !lt_str_eq(*place, value)) *place = keep(f, known, value);
 }
 
 /* Identity of a step: the start says it, the end only fills what no start said. */
 static bool take_identity(struct fold *f, struct lt_step *step, bool from_start) {
-    struct lt_arena *arena = &f->run->arena;
+    static const struct lt_plan_item unplanned = {0};
+    struct lt_run *run = f->run;
+    uint32_t number = lt_map_get(&run->plan_by_key, step->path, (uint64_t)step->vector_index.v);
+    const struct lt_plan_item *item = number == LT_MAP_NONE ? &unplanned : &run->plan[number];
     bool replace = from_start || !step->started_once;
-    take_if(f, &step->name, "step_name", replace);
-    take_if(f, &step->parent_path, "parent_path", replace);
-    take_if(f, &step->node_id, "node_id", replace);
-    take_if(f, &step->module, "module", replace);
+    take_if(f, &step->name, item->name, "step_name", replace);
+    take_if(f, &step->parent_path, item->parent_path, "parent_path", replace);
+    take_if(f, &step->node_id, item->node_id, "node_id", replace);
+    take_if(f, &step->module, item->module, "module", replace);
     if (step->file_of_plan) step->file = LT_STR_NULL;
     step->file_of_plan = false;
-    take_if(f, &step->file, "file", replace);
-    take_if(f, &step->class_name, "class_name", replace);
-    take_if(f, &step->function, "function", replace);
+    take_if(f, &step->file, item->file, "file", replace);
+    take_if(f, &step->class_name, item->class_name, "class_name", replace);
+    take_if(f, &step->function, item->function, "function", replace);
     if (lt_str_empty(step->parent_path)) step->parent_path = parent_of(step->path);
     if (replace || !step->index.set) step->index = lt_as_int(field(f, "step_index"));
-    if (step->node_id.n > 0 && lt_map_get(&f->run->step_ran_by_node, step->node_id, 0) == LT_MAP_NONE)
-        if (!lt_map_put(&f->run->step_ran_by_node, step->node_id, 0, (uint32_t)(step - f->run->steps))) return false;
-    return !arena->failed;
+    if (step->node_id.n > 0 && lt_map_get(&run->step_ran_by_node, step->node_id, 0) == LT_MAP_NONE)
+        if (!lt_map_put(&run->step_ran_by_node, step->node_id, 0, (uint32_t)(step - run->steps))) return false;
+    return !run->arena.failed;
 }
 
 static struct lt_attempt *attempt_add(struct lt_run *run, struct lt_step *step) {
@@ -410,16 +419,22 @@ static bool on_measurement(struct fold *f) {
     void *list = run->measurements;
     if (!lt_grow(arena, &list, run->measurement_count, &run->measurement_capacity, sizeof *run->measurements)) return false;
     run->measurements = list;
+    static const struct lt_measurement first = {0};
+    static const struct lt_step nobody = {0};
     struct lt_measurement *m = &run->measurements[run->measurement_count];
-    *m = (struct lt_measurement){.step_path = lt_arena_str(arena, key_path(f))};
-    m->step_name = text(f, "step_name"); /* from here on in the order of the event table, which is the quickest */
+    const struct lt_measurement *before = run->measurement_count == 0 ? &first : m - 1;
+    struct lt_str path = key_path(f);
+    int64_t vector = int_or(f, "vector_index", 0);
+    uint32_t owner = owner_of(run, path, vector, f->source);
+    const struct lt_step *step = owner == LT_MAP_NONE ? &nobody : &run->steps[owner];
+    *m = (struct lt_measurement){.owner = owner, .vector_index = {vector, true}, .step_path = keep(f, step->path, path)};
+    m->step_name = keep(f, step->name, peek(f, "step_name")); /* from here on in the order of the event table, which is the quickest */
     m->step_index = lt_as_int(field(f, "step_index"));
-    m->vector_index = (struct lt_int){int_or(f, "vector_index", 0), true};
     m->retry = (struct lt_int){retry_of(f), true};
     m->name = text(f, "measurement_name");
     m->timestamp = lt_as_time(field(f, "measurement_timestamp"));
 #define REAL(name) m->name = lt_as_real(field(f, #name));
-#define TEXT(name) m->name = text(f, #name);
+#define TEXT(name) m->name = keep(f, before->name, peek(f, #name));
     REAL(value) TEXT(units) TEXT(outcome) REAL(limit_low) REAL(limit_high) REAL(limit_nominal) TEXT(limit_comparator)
     TEXT(characteristic_id) TEXT(spec_ref) TEXT(dut_pin) TEXT(fixture_connection)
     TEXT(instrument_name) TEXT(instrument_resource) TEXT(instrument_channel)
@@ -427,7 +442,6 @@ static bool on_measurement(struct fold *f) {
     TEXT(text) TEXT(limit_text)
 #undef REAL
 #undef TEXT
-    m->owner = owner_of(run, m->step_path, m->vector_index.v, f->source);
     if (!lt_values_merge(arena, &m->inputs, inputs, true) || !lt_values_merge(arena, &m->outputs, outputs, true) ||
         !lt_values_merge(arena, &m->custom, custom, true) || !lt_values_merge(arena, &run->custom, custom, true))
         return false;

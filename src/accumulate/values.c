@@ -34,7 +34,7 @@ struct lt_int lt_get_int(yyjson_val *object, const char *name) {
 
 bool lt_grow(struct lt_arena *arena, void **items, size_t count, size_t *capacity, size_t item_bytes) {
     if (count < *capacity) return true;
-    size_t larger = *capacity == 0 ? 4 : *capacity * 2;
+    size_t larger = *capacity == 0 ? 4 : *capacity < 64 ? *capacity * 2 : *capacity + *capacity / 4; /* large ones grow in place */
     void *p = lt_arena_grow(arena, *items, count * item_bytes, larger * item_bytes);
     if (p == NULL) return false;
     *items = p;

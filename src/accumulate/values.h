@@ -28,7 +28,7 @@ struct lt_str lt_without_parameters(struct lt_str name);
 /* The name of a planned step: function, else name, else the path's last part, else the node id. */
 struct lt_str lt_item_name(const struct lt_plan_item *item);
 
-/* Makes room for one more element of a list in the arena; doubles. */
+/* Makes room for one more element of a list in the arena. */
 bool lt_grow(struct lt_arena *arena, void **items, size_t count, size_t *capacity, size_t item_bytes);
 
 #endif

@@ -21,7 +21,8 @@ void lt_arena_release(struct lt_arena *arena);
 void *lt_arena_alloc(struct lt_arena *arena, size_t n); /* zeroed, aligned for any type */
 /* Copies text into the arena, terminated. NULL stays NULL. */
 struct lt_str lt_arena_str(struct lt_arena *arena, struct lt_str s);
-/* A larger array that begins with `old`, which is gone with the call: for growing lists. What is new in it is not zeroed. */
+/* A larger array that begins with `old`, which came from here (or is NULL, of 0 bytes) and is gone with the call: for growing lists.
+ * What is new in it is not zeroed. */
 void *lt_arena_grow(struct lt_arena *arena, void *old, size_t old_bytes, size_t new_bytes);
 
 #endif

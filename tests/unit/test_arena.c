@@ -19,7 +19,7 @@ static void a_list_that_grows_keeps_what_is_in_it(void **state) {
     struct lt_str texts[STEPS];
     size_t count = 4;
     lt_arena_init(&arena);
-    uint32_t *list = lt_arena_alloc(&arena, count * sizeof *list);
+    uint32_t *list = lt_arena_grow(&arena, NULL, 0, count * sizeof *list);
     for (uint32_t i = 0; i < count; i++) list[i] = i;
     for (int step = 0; step < STEPS; step++) {
         texts[step] = lt_arena_str(&arena, LT_STR("stays where it is"));
@@ -40,7 +40,7 @@ static void what_is_too_large_is_refused(void **state) {
     (void)state;
     struct lt_arena arena;
     lt_arena_init(&arena);
-    char *block = lt_arena_alloc(&arena, 100000);
+    char *block = lt_arena_grow(&arena, NULL, 0, 100000);
     assert_non_null(block);
     assert_null(lt_arena_grow(&arena, block, 100000, SIZE_MAX / 2 + 100));
     assert_true(arena.failed);
