@@ -28,7 +28,7 @@
  * or for measurements, passes over all others by their statistics. A file of less than FILE_ROWS_FEW
  * is filled up when its month gets more; a larger one when what comes is half of what it has: so a row is copied a few times only. */
 enum kind { RUNS, STEPS, MEASUREMENTS, KINDS };
-enum { GROUP_ROWS = 60 * 1024, GROUP_BYTES = 32 << 20, FILE_GROUPS = 20, FILE_ROWS_FEW = 64 * 1024, MONTH_BYTES = 8, NAME_BYTES = 80 };
+enum { GROUP_ROWS = 50 * 1024, GROUP_BYTES = 32 << 20, FILE_GROUPS = 20, FILE_ROWS_FEW = 64 * 1024, MONTH_BYTES = 8, NAME_BYTES = 80 };
 
 struct written {
     char name[NAME_BYTES];

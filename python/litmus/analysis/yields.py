@@ -71,14 +71,18 @@ def _units(scope: Scope, groups: list[tuple[str, str]]) -> list[dict[str, Any]]:
 
 def _steps(scope: Scope, groups: list[tuple[str, str]], step: str | None) -> list[dict[str, Any]]:
     """Of each group, part, phase and planned step: how often it was judged in a first run, and passed in its first attempt."""
-    names = ", ".join(f'f."{name}"' for name, _ in groups)
+    names = ", ".join(f'"{name}"' for name, _ in groups)
     where, values = scope.steps_where(step)
+    # Each run's group is a number: millions of rows are put together by it, not by the texts that make it.
+    scope.con.execute(f"""CREATE OR REPLACE TEMP TABLE grouped AS SELECT run_id, {names}, dut_part_number AS _part, test_phase AS _phase,
+                          dense_rank() OVER (ORDER BY {names}, dut_part_number, test_phase) AS number FROM firsts""")
     rows = scope.rows(f"""
-        SELECT {names}, f.dut_part_number AS _part, f.test_phase AS _phase, step_path, vector_index, parent_path, any_value(step_name) AS step_name,
-               count(*) AS planned,
-               count(*) FILTER (WHERE coalesce(vector_outcome IN ('skipped', 'done'), false) OR coalesce(never_ran_reason = 'skip_marker', false)) AS left_out,
-               count(*) FILTER (WHERE attempt_outcomes[1] = 'passed' AND vector_outcome NOT IN ('skipped', 'done')) AS passed
-        FROM litmus_rows s JOIN firsts f ON s.run_id = f.run_id WHERE record_type = 'step' AND {where} GROUP BY ALL""", values)
+        SELECT {names}, _part, _phase, sums.* EXCLUDE (number)
+        FROM (SELECT number, step_path, vector_index, parent_path, any_value(step_name) AS step_name, count(*) AS planned,
+                     count(*) FILTER (WHERE coalesce(vector_outcome IN ('skipped', 'done'), false) OR coalesce(never_ran_reason = 'skip_marker', false)) AS left_out,
+                     count(*) FILTER (WHERE attempt_outcomes[1] = 'passed' AND vector_outcome NOT IN ('skipped', 'done')) AS passed
+              FROM litmus_rows s JOIN (SELECT run_id, number FROM grouped) f USING (run_id) WHERE record_type = 'step' AND {where} GROUP BY ALL) sums
+             JOIN (SELECT DISTINCT number, {names}, _part, _phase FROM grouped) USING (number)""", values)
     if step is not None and not rows:
         raise scope.no_step(step)
     paths = {row["step_path"] for row in rows}
