@@ -17,6 +17,7 @@ import sys
 import pyarrow as pa
 import pytest
 
+from litmus import _litmus
 from test_cli import ok, record, run
 
 SUITE = """
@@ -105,6 +106,16 @@ def test_a_healthy_data_dir_says_nothing(data):
     assert (done.returncode, done.stdout) == (0, ""), done.stdout
     assert state(data) == before
     assert run("doctor", data, "--mend").stdout == ""
+
+
+def test_a_run_in_flight_is_nothing_wrong(data):
+    run_id = "33333333-3333-4333-8333-333333333333"
+    with _litmus.Session(data, daemon=False) as session:
+        session.emit("run.started", {"dut_serial": "SN1"}, run_id)
+        session.emit("test.step_started", {"step_name": "a", "step_path": "a", "step_index": 0}, run_id)
+        assert wrong(doctor(data)) == [] and wrong(doctor(data, "--mend")) == []
+        session.emit("run.ended", {"outcome": "passed"}, run_id)
+    assert wrong(doctor(data)) == []
 
 
 def test_the_table_of_checks():
@@ -404,23 +415,29 @@ with socket.socket(socket.AF_UNIX) as s:
 """
 
 
-def test_a_daemon_of_another_version(data):
+@pytest.fixture
+def other_daemon(data):
     with subprocess.Popen([sys.executable, "-c", DAEMON, data], stdout=subprocess.PIPE) as daemon:
-        assert daemon.stdout.readline() == b"ready\n"
-        found = [f["finding"] for f in wrong(doctor(data)) if f["check"] == "daemon"]
-        assert any("0.0.1" in text for text in found) and any("session s1: no space" in text for text in found)
-        assert wrong(doctor(data, "--mend")) == []
-        assert daemon.wait(timeout=20) == 0
-
-
-def test_a_daemon_that_does_not_answer(data):
-    with subprocess.Popen([sys.executable, "-c", DAEMON, data], stdout=subprocess.PIPE) as daemon:
-        assert daemon.stdout.readline() == b"ready\n"
-        daemon.send_signal(signal.SIGSTOP)
         try:
-            assert any("does not answer" in f["finding"] for f in wrong(doctor(data)) if f["check"] == "daemon")
+            assert daemon.stdout.readline() == b"ready\n"
+            yield daemon
         finally:
             daemon.kill()
+
+
+def test_a_daemon_of_another_version(data, other_daemon):
+    killed(data)
+    findings = doctor(data)
+    assert any("the daemon has it in hand" in f["finding"] for f in findings if f["check"] == "unfinished" and f["level"] == "note")
+    said = [f["finding"] for f in wrong(findings) if f["check"] == "daemon"]
+    assert any("0.0.1" in text for text in said) and any("session s1: no space" in text for text in said)
+    assert wrong(doctor(data, "--mend")) == []
+    assert other_daemon.wait(timeout=20) == 0
+
+
+def test_a_daemon_that_does_not_answer(data, other_daemon):
+    other_daemon.send_signal(signal.SIGSTOP)
+    assert any("does not answer" in f["finding"] for f in wrong(doctor(data)) if f["check"] == "daemon")
 
 
 def test_exit_codes(data, tmp_path):

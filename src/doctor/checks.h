@@ -71,6 +71,9 @@ bool lt_doctor_has(const struct lt_doctor *doctor, uint64_t checks, const char *
  * lt_io_copy_file. `move`: it is not there afterwards. */
 int lt_doctor_set_aside(const char *path, bool move, struct litmus_error *error);
 
+/* Holds somebody the daemon's lock? */
+bool lt_doctor_daemon_is_there(const struct lt_doctor *doctor);
+
 /* ---- looks ---- */
 void lt_look_at_place(struct lt_doctor *doctor);   /* place.c */
 void lt_look_at_files(struct lt_doctor *doctor);   /* files.c */

@@ -57,7 +57,7 @@ static bool is_lock(const char *path) {
     return false;
 }
 
-static bool daemon_is_there(const struct lt_doctor *d) {
+bool lt_doctor_daemon_is_there(const struct lt_doctor *d) {
     struct lt_buf path;
     lt_buf_init(&path);
     bool there = lt_lock_is_held(lt_path_join(&path, d->data_dir, "daemon.lock"));
@@ -69,7 +69,7 @@ static void look_at_lock(struct walk *w, const char *path, const struct stat *st
     if (is_lock(path) && !S_ISREG(st->st_mode)) lt_doctor_tell(w->doctor, LT_CHECK_LOCKS, LT_DOCTOR_WRONG, path, "is no plain file: nobody can lock it");
     else if (is_lock(path) && (st->st_mode & 0600) != 0600)
         lt_doctor_tell(w->doctor, LT_CHECK_LOCKS, LT_DOCTOR_WRONG, path, "has mode %04o: nobody can lock it", st->st_mode & 0777u);
-    else if (strcmp(path, "daemon.sock") == 0 && !daemon_is_there(w->doctor))
+    else if (strcmp(path, "daemon.sock") == 0 && !lt_doctor_daemon_is_there(w->doctor))
         lt_doctor_tell(w->doctor, LT_CHECK_LOCKS, LT_DOCTOR_WRONG, path, "is the socket of a daemon that is gone");
 }
 
@@ -133,7 +133,7 @@ int lt_mend_locks(struct lt_doctor *d, struct litmus_error *error) {
         const char *path = d->items[i].path;
         struct stat st;
         if (d->items[i].check != LT_CHECK_LOCKS || lstat(path, &st) != 0) continue;
-        if (S_ISSOCK(st.st_mode) && ends_with(path, "/daemon.sock")) (void)(daemon_is_there(d) ? 0 : unlink(path));
+        if (S_ISSOCK(st.st_mode) && ends_with(path, "/daemon.sock")) (void)(lt_doctor_daemon_is_there(d) ? 0 : unlink(path));
         else if (S_ISREG(st.st_mode) && chmod(path, (st.st_mode & 07777) | 0600) != 0) code = lt_fail_os(error, errno, "change the mode of", path);
         else if (!S_ISREG(st.st_mode)) code = lt_doctor_set_aside(path, true, error);
     }

@@ -18,16 +18,16 @@ static void take_finding(void *self, enum lt_finding_kind kind, const char *path
         [LT_FINDING_LINK] = LT_CHECK_LINKS,        [LT_FINDING_UNFINISHED] = LT_CHECK_UNFINISHED, [LT_FINDING_RUN_FILE] = LT_CHECK_RUN_FILES,
         [LT_FINDING_ATTACHMENT] = LT_CHECK_ATTACHMENTS, [LT_FINDING_FOREIGN] = LT_CHECK_FOREIGN,  [LT_FINDING_CATALOG] = LT_CHECK_CATALOG,
     };
+    struct lt_doctor *d = self;
+    bool in_hand = kind == LT_FINDING_UNFINISHED && lt_doctor_daemon_is_there(d); /* what it fails at, it says itself */
     char place[48] = "";
     if (offset >= 0) snprintf(place, sizeof place, " (at byte %lld)", (long long)offset);
-    lt_doctor_tell(self, checks[kind], LT_DOCTOR_WRONG, path, "%s%s", text, place);
+    lt_doctor_tell(d, checks[kind], in_hand ? LT_DOCTOR_NOTE : LT_DOCTOR_WRONG, path, "%s%s%s", text, place, in_hand ? "; the daemon has it in hand" : "");
 }
 
 static void take_log(void *self, const struct lt_proved_log *log) {
-    bool unsigned_seal = log->end == LT_LOG_SEALED && log->signature == LT_SIGNATURE_NONE;
     if (log->clock_steps > 0)
         lt_doctor_tell(self, LT_CHECK_CLOCK, LT_DOCTOR_NOTE, log->path, "the wall clock was set %lld times while it was written", (long long)log->clock_steps);
-    if (unsigned_seal && log->findings == 0) lt_doctor_tell(self, LT_CHECK_SIGNATURE, LT_DOCTOR_NOTE, log->path, "nobody signed it");
 }
 
 void lt_look_at_record(struct lt_doctor *d) {
@@ -36,6 +36,8 @@ void lt_look_at_record(struct lt_doctor *d) {
     struct lt_proof_options options = {.data_dir = d->data_dir, .keys = d->options->keys, .finding = take_finding, .log = take_log, .self = d};
     lt_proof_init(&proof, &options);
     if (lt_proof_all(&proof, d->query, &error) != LITMUS_OK) lt_doctor_tell_error(d, LT_CHECK_LOG, "", &error);
+    int64_t unsigned_logs = proof.signatures[LT_SIGNATURE_NONE];
+    if (unsigned_logs > 0) lt_doctor_tell(d, LT_CHECK_SIGNATURE, LT_DOCTOR_NOTE, "events", "nobody signed %lld of the %lld logs", (long long)unsigned_logs, (long long)proof.logs);
     lt_proof_release(&proof);
 }
 
