@@ -23,6 +23,8 @@ QUESTIONS = {
     "flaky steps": ("FROM flaky_steps", 1000),
 }
 
+ANALYSES = (["yield"], ["pareto"], ["coverage"], ["drift"], ["capability"], ["retest"], ["durations"], ["compare", "station=bench-0", "station=bench-1"])
+
 
 def used(*command) -> tuple[float, float]:
     """Seconds of processor and largest resident megabytes of a process."""
@@ -56,6 +58,9 @@ def _lake_of(table: support.Table, runs: int) -> None:
     for name, (question, goal) in QUESTIONS.items():
         walls = [support.timed([litmus, "sql", "-d", str(data_dir), "--csv", "-c", question])[0] for _ in range(size(7, 3, 1))]
         table.add(f"litmus sql: {name}, {runs} runs", median(walls) * 1e3, "ms", "<=", goal)
+    for words in ANALYSES:
+        walls = [support.timed([litmus, *words, "-d", str(data_dir), "--json"])[0] for _ in range(size(3, 2, 1))]
+        table.add(f"litmus {words[0]}, {runs} runs", median(walls) * 1e3, "ms", "<=", 1000)
     _find(table, data_dir, runs)
     for name, paths in (("lake", data_dir.glob("lake/month=*/*.parquet")), ("one file a run", data_dir.glob("runs/*/*.parquet"))):
         table.add(f"bytes a step, {name}, {runs} runs", sum(path.stat().st_size for path in paths) / steps, "bytes")
