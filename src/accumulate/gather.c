@@ -77,8 +77,16 @@ static int open_source(struct gather *g, const char *path, struct litmus_error *
     return code;
 }
 
-/* A file that cannot be read at all (foreign, no permission) is damage of one place: the others
- * still count. */
+/* Is it the file that cannot be read, or the system that did not read it? (No errno: it is damaged, or no log.) */
+static bool is_of_file(int code, int os_errno) {
+    static const int of_files[] = {0, EACCES, EPERM, ENOENT, ENOTDIR, ELOOP, ENXIO};
+    for (size_t i = 0; code != LITMUS_ENOMEM && i < sizeof of_files / sizeof of_files[0]; i++)
+        if (os_errno == of_files[i]) return true;
+    return false;
+}
+
+/* A file that cannot be read at all (foreign, no permission) is damage of one place: the others still count. What the
+ * system refused may come the next time; without it a run that ended would look as if it had not. */
 static int open_sources(struct gather *g, const struct lt_log_list *list, struct litmus_error *error) {
     g->sources = calloc(list->count + 1, sizeof *g->sources);
     g->out->logs = calloc(list->count + 1, sizeof *g->out->logs);
@@ -86,8 +94,7 @@ static int open_sources(struct gather *g, const struct lt_log_list *list, struct
     for (size_t i = 0; i < list->count; i++) {
         struct litmus_error why = {0};
         int code = open_source(g, list->files[i].path, &why);
-        bool passes = why.os_errno == EMFILE || why.os_errno == ENFILE || code == LITMUS_ENOMEM; /* that is no trait of the file */
-        if (code != LITMUS_OK && passes) return lt_fail(error, code, why.os_errno, "%s", why.text);
+        if (code != LITMUS_OK && !is_of_file(code, why.os_errno)) return lt_fail(error, code, why.os_errno, "%s", why.text);
         if (code != LITMUS_OK) g->out->damaged++;
     }
     return LITMUS_OK;
