@@ -31,12 +31,13 @@ DIES = """
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """Two data_dirs that know nothing of each other: `here` with a session, `bench` with a good one and one whose producer died, unfinished."""
+    """Two data_dirs that know nothing of each other: `here` with a session, `bench` with a good one and one whose producer died, unfinished.
+    Each has its own unit, so that no two runs of one second claim the same file name."""
     top = tmp_path_factory.mktemp("import")
     ok("keygen", "-q", "--key", top / "bench.key")
-    record(top / "suite", top / "here", SUITE)
-    record(top / "suite", top / "bench", SUITE, "--litmus-no-daemon", LITMUS_SIGNING_KEY=str(top / "bench.key"))
-    record(top / "suite", top / "bench", DIES, "--litmus-no-daemon")
+    record(top / "suite", top / "here", SUITE, "--litmus-dut-serial=HERE")
+    record(top / "suite", top / "bench", SUITE, "--litmus-no-daemon", "--litmus-dut-serial=BENCH", LITMUS_SIGNING_KEY=str(top / "bench.key"))
+    record(top / "suite", top / "bench", DIES, "--litmus-no-daemon", "--litmus-dut-serial=DIES")
     run("daemon", "stop", "-d", top / "here")
     return top
 
@@ -118,7 +119,7 @@ def test_a_name_that_another_run_has(both):
     assert taken.read_bytes() == before
     moved = [p for p in here.glob("runs/*/*.parquet") if p.read_bytes() == theirs.read_bytes()]
     run_id = pq.read_table(theirs, columns=["run_id"]).column(0)[0].as_py()
-    assert [p.name for p in moved] == [theirs.name.replace(".parquet", f"_{run_id[:8]}.parquet")]
+    assert [p.name for p in moved] == [theirs.name.replace("_BENCH", f"_{run_id[:8]}_BENCH")]
     taken.unlink()
     moved[0].unlink()
     ok("rebuild", "-d", here)
