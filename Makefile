@@ -7,8 +7,9 @@
 #   make interop  Apache Spark reads lake and run files and answers as litmus sql does (installs it, 320 MB, at the first call)
 #   make soak    the crash suite at full size, and build/soak.json (SOAK_MINUTES=30)
 #   make dev     C only, quick: build/dev (also: make asan, make tsan)
+#   make install  program, library, header, pages, completion and units below PREFIX=/usr/local (DESTDIR= for packagers)
 #   make clean   all that was built; make distclean: .venv and fetched sources too
-.PHONY: all setup dev asan tsan demo test bench clean distclean
+.PHONY: all setup dev asan tsan demo test bench install clean distclean
 .NOTPARALLEL:
 
 all:
@@ -29,6 +30,12 @@ test: all
 
 bench: all
 	@if [ -x bench/run ]; then exec bench/run; else echo "make bench: bench/run is missing" >&2; exit 1; fi
+
+PREFIX ?= /usr/local
+install:
+	@PREFIX="$(PREFIX)" tools/build.sh release
+	@DESTDIR="$(DESTDIR)" .venv/bin/meson install -C build/release --quiet --no-rebuild --skip-subprojects
+	@echo "installed: $(DESTDIR)$(PREFIX)/bin/litmus"
 
 clean:
 	rm -rf build

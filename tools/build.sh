@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# tools/build.sh py|dev|asan|tsan: configure when needed, compile; nothing to do takes no time.
-#   py    the wheel (release), installed into .venv: .venv/bin/litmus and the litmus package
+# tools/build.sh py|dev|asan|tsan|release: configure when needed, compile; nothing to do takes no time.
+#   py    the wheel (release) in build/dist, installed into .venv: .venv/bin/litmus and the litmus package
 #   dev   build/dev: library, program, C tests and examples, debugoptimized
 #   asan  build/asan: the same under address and undefined behaviour sanitizers
 #   tsan  build/tsan: the same under the thread sanitizer
+#   release  build/release: library and program without tests, for PREFIX (`make install` puts them there)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-kind=${1:?which build: py, dev, asan or tsan}
+PREFIX=${PREFIX:-/usr/local}
+kind=${1:?which build: py, dev, asan, tsan or release}
 
 fail() {
     printf 'build: %s\n' "$*" >&2
@@ -39,8 +41,11 @@ build_wheel() {
     wheel_is_current && return 0
     printf 'build: litmus into .venv (log: build/py.log)\n'
     touch build/py.stamp.new
-    if ! python -m pip install --disable-pip-version-check --no-build-isolation --no-deps --no-cache-dir -v \
-        -Cbuild-dir=build/py . </dev/null >build/py.log 2>&1; then
+    rm -rf build/dist
+    if ! { python -m pip wheel --disable-pip-version-check --no-build-isolation --no-deps --no-cache-dir -v \
+        -Cbuild-dir=build/py -w build/dist . &&
+        python -m pip install --disable-pip-version-check --no-deps --no-index --force-reinstall build/dist/*.whl; } \
+        </dev/null >build/py.log 2>&1; then
         grep -nE 'error:|ERROR|FAILED:|undefined reference' build/py.log | head -n 40 >&2 || true
         fail "the package does not build; the whole story is in build/py.log"
     fi
@@ -54,16 +59,17 @@ build_tree() {
     dev) options=(-Dbuildtype=debugoptimized) ;;
     asan) options=(-Dbuildtype=debugoptimized -Db_sanitize=address,undefined) ;;
     tsan) options=(-Dbuildtype=debugoptimized -Db_sanitize=thread) ;;
-    *) fail "no such build: $kind (py, dev, asan, tsan)" ;;
+    release) options=(-Dbuildtype=release -Dtests=disabled --prefix "$PREFIX") ;;
+    *) fail "no such build: $kind (py, dev, asan, tsan, release)" ;;
     esac
     if [ ! -f "$folder/build.ninja" ]; then
         printf 'build: configuring %s\n' "$folder"
         rm -rf "$folder"
         meson setup "$folder" "${options[@]}" >"build/$kind.log" 2>&1 ||
             { tail -n 20 "build/$kind.log" >&2; fail "meson setup failed; the whole story is in build/$kind.log"; }
-    elif list_changed || [ build/setup.stamp -nt "$sources" ]; then
+    elif list_changed || [ build/setup.stamp -nt "$sources" ] || [ "$kind" = release ]; then
         printf 'build: configuring %s again\n' "$folder"
-        meson setup --reconfigure "$folder" >"build/$kind.log" 2>&1 ||
+        meson setup --reconfigure "$folder" "${options[@]}" >"build/$kind.log" 2>&1 ||
             { tail -n 20 "build/$kind.log" >&2; fail "meson setup failed; the whole story is in build/$kind.log"; }
     fi
     mv "$sources.now" "$sources"
