@@ -90,6 +90,8 @@ def limit(entry: dict, inputs: dict, what: str):
         if not isinstance(nominal, (int, float)):
             raise ValueError(f"the limit of {what}: tolerance needs a nominal that is a number")
         amount = _amount(what, "tolerance", tolerance, nominal, "a nominal")
+        if nominal == 0 and isinstance(tolerance, str):
+            raise ValueError(f"the limit of {what}: tolerance of {tolerance} is nothing of a nominal of 0: give it as a number")
         fields.update(low=_round(nominal - amount), high=_round(nominal + amount))
     if guard is not None:
         low, high = fields.get("low"), fields.get("high")
@@ -98,6 +100,8 @@ def limit(entry: dict, inputs: dict, what: str):
             fields["low"] = _round(low + amount)
         if high is not None:
             fields["high"] = _round(high - amount)
+        if low is not None and high is not None and fields["low"] > fields["high"]:
+            raise ValueError(f"the limit of {what} cannot judge: a guard_band of {guard} leaves nothing between {low:.10g} and {high:.10g}")
     return _limits.Limit(**fields, what=what)
 
 
@@ -108,6 +112,7 @@ def check(entry, what: str, complain, part=None) -> dict:
     if not isinstance(entry, dict):
         raise complain(f"the limit of {what} is [low, high] or a mapping, not {entry!r}")
     _check_keys(entry, ENTRY_KEYS, what, complain)
+    _check_shape(entry, what, complain)
     bands = entry.get("bands")
     if bands is not None and not isinstance(bands, list):
         raise complain(f"the bands of {what} are a list", "bands")
@@ -115,13 +120,31 @@ def check(entry, what: str, complain, part=None) -> dict:
         if not isinstance(band, dict) or not isinstance(band.get("when"), dict):
             raise complain(f"a band of {what} is a mapping with `when`: inputs, and what they must be", "bands", n)
         _check_keys(band, BAND_KEYS, what, complain, "bands", n)
+        _check_shape(band, what, complain, "bands", n)
         for key, wanted in band["when"].items():
             if isinstance(wanted, dict):
-                _check_keys(wanted, ("low", "high"), f"{what}, when {key}", complain, "bands", n, "when", key)
+                _check_when(wanted, f"{what}, when {key}", complain, "bands", n, "when", key)
     characteristic = entry.get("characteristic")
+    if characteristic is not None and part is None and not any(key in entry for key in (*_limits.NUMBERS, "bands")):
+        raise complain(f"the limit of {what} is the part's, and which part it is is not known: --litmus-dut-part-number, or `part:` in litmus.yaml", "characteristic")
     if characteristic is not None and part is not None and characteristic not in part.characteristics:
         raise complain(f"{part.path} has no characteristic `{characteristic}`{_sidefile.nearest(characteristic, part.characteristics)}", "characteristic")
     return entry
+
+
+def _check_shape(entry: dict, what: str, complain, *where) -> None:
+    """Two ways to say one bound in one place leave open which of them counts."""
+    if "tolerance" in entry and ("low" in entry or "high" in entry):
+        raise complain(f"the limit of {what} has a tolerance, and bounds beside it: give one of them", *where, "tolerance")
+
+
+def _check_when(wanted: dict, what: str, complain, *where) -> None:
+    _check_keys(wanted, ("low", "high"), what, complain, *where)
+    for key, bound in wanted.items():
+        if isinstance(bound, bool) or not isinstance(bound, (int, float)):
+            raise complain(f"the limit of {what}: {key} is a number, not {bound!r:.100}", *where, key)
+    if wanted.get("low", 0) > wanted.get("high", wanted.get("low", 0)):
+        raise complain(f"the limit of {what}: low {wanted['low']} is above high {wanted['high']}", *where)
 
 
 def _check_keys(mapping: dict, known, what: str, complain, *where) -> None:
@@ -192,6 +215,10 @@ class Declared:
     def __init__(self, entries: dict, part: Part | None, params: dict, error: Exception | None = None):
         self.entries, self.part, self.params, self.error = entries, part, params, error
         self._fixed: dict = {}  # of names without bands
+
+    def names(self) -> tuple:
+        """The measurements that a limit is declared for."""
+        return (*self.entries, *(self.part.characteristics if self.part is not None else ()))
 
     def limit(self, name: str):
         """The limit of a measurement in the step that is running, None when none is declared. Errors: ConfigError, ValueError."""

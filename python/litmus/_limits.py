@@ -16,11 +16,11 @@ class Limit:
     """A limit, checked when it is made; it never changes, and may judge any number of values.
 
     Parameters: low, high (numbers), nominal (a number; a str: the limit of a text), comparator (GELE, the default, GELT,
-    GTLE, GTLT, GE, GT, LE, LT, and EQ, NE, which compare with nominal; of a text EQ is the default), units,
+    GTLE, GTLT, GE, GT, LE, LT, and EQ, NE, which compare with nominal; of a text and a bool EQ is the default), units,
     characteristic_id, spec_ref (where in the specification it comes from), what (whose it is, for messages).
 
-    Errors: ValueError for a limit that cannot judge (unknown comparator, no bound that it uses, low above high, NaN);
-    TypeError for a bound that is no number.
+    Errors: ValueError for a limit that cannot judge (unknown comparator, no bound that it uses, no value that could pass
+    or could fail, NaN); TypeError for a bound that is no number.
     """
 
     __slots__ = (*NUMBERS, "comparator", "units", "characteristic_id", "spec_ref", "fields", "is_text", "judge")
@@ -33,14 +33,16 @@ class Limit:
                 check_label(f"the limit of {what}", key, word)
         if isinstance(nominal, str) and len(nominal) > TEXT_MAX:
             raise ValueError(f"the limit of {what}: the text has {len(nominal)} characters, at most {TEXT_MAX} are taken")
-        core = _litmus.Limit(what, low, high, nominal, comparator)
+        if comparator is None and isinstance(nominal, bool) and low is None and high is None:
+            comparator = "EQ"
+        core = _litmus.Limit(what if what.isprintable() else ascii(what)[1:-1], low, high, nominal, comparator)
         self.low, self.high, self.nominal, self.units = low, high, nominal, units
         self.comparator = core.comparator
         self.characteristic_id, self.spec_ref = characteristic_id, spec_ref
         self.is_text = isinstance(nominal, str)
         self.judge = core.judge  # value -> outcome
-        fields = {"limit_low": low, "limit_high": high, "limit_comparator": self.comparator, "characteristic_id": characteristic_id, "spec_ref": spec_ref}
-        fields["limit_text" if self.is_text else "limit_nominal"] = nominal
+        fields = {"limit_low": _real(low), "limit_high": _real(high), "limit_comparator": self.comparator, "characteristic_id": characteristic_id, "spec_ref": spec_ref}
+        fields["limit_text" if self.is_text else "limit_nominal"] = nominal if self.is_text else _real(nominal)
         self.fields = {key: value for key, value in fields.items() if value is not None}  # of the event
 
     def __repr__(self) -> str:
@@ -80,25 +82,38 @@ class Limit:
 
     def violation(self, name: str, value, units: str | None) -> str:
         """Why a value does not pass: value, limit, and by how much it misses."""
-        said = quantity(value, units)
+        said = quantity(bool(value) if isinstance(self.nominal, bool) and value in (0, 1) else value, units)
         limit = f"(limit {self.words(units)})"
         if self.comparator == "EQ":
-            off = "" if self.is_text else f", off by {quantity(value - self.nominal, units, 3)}"
-            return f"{name} = {said} is not {quantity(self.nominal, units)}{off} {limit}"
+            off = "" if self.is_text or isinstance(self.nominal, bool) else f", off by {quantity(value - float(self.nominal), units, 3)}"
+            return f"{name} = {_apart(said, value, self.nominal, units)} is not {quantity(self.nominal, units)}{off} {limit}"
         if self.comparator == "NE":
             return f"{name} = {said} is what it must not be {limit}"
         low, high = SIGNS[self.comparator]
         for bound, sign, side in ((self.high, high, "above"), (self.low, low, "below")):
             if bound is None or not sign or not (value > bound if side == "above" else value < bound):
                 continue
-            return f"{name} = {said} is {side} {quantity(bound, units)} by {quantity(abs(value - bound), units, 3)} {limit}"
+            by = quantity(abs(value - float(bound)), units, 3)
+            return f"{name} = {_apart(said, value, bound, units)} is {side} {quantity(bound, units)} by {by} {limit}"
         return f"{name} = {said} is on its limit, which is not in it {limit}"
 
 
+def _real(bound):
+    """A bound as the event has it: what JSON has no number for (Decimal, a bool, NumPy's, 2**64) as the float that it was judged by."""
+    return bound if bound is None or type(bound) is float or (type(bound) is int and abs(bound) < 1 << 53) else float(bound)
+
+
+def _apart(said: str, value, bound, units: str | None) -> str:
+    """The value in all of its digits where it would read like the bound that it misses."""
+    return f"{float(value)!r}{' ' + units if units else ''}" if said == quantity(bound, units) else said
+
+
 def quantity(value, units: str | None, digits: int = 10) -> str:
-    """A number with its units, a text in quotes (at most 100 characters of it)."""
+    """A number with its units, a text in quotes (at most 100 characters of it), a bool as Python writes it."""
     if isinstance(value, str):
         return repr(value if len(value) <= 100 else value[:97] + "...")
+    if isinstance(value, bool):
+        return str(value)
     return f"{float(value):.{digits}g}{' ' + units if units else ''}"
 
 

@@ -14,6 +14,7 @@ Limit = _limits.Limit
 TEXT_MAX = _limits.TEXT_MAX  # bytes
 NAME_MAX = 255  # bytes
 PATH_FIELDS = ("characteristic_id", "spec_ref", "dut_pin", "fixture_connection", "instrument_name", "instrument_resource", "instrument_channel")
+PARAMETERS = ("limit", "units", "low", "high", "nominal", "comparator", "repeat", *PATH_FIELDS)
 
 _INT64 = 1 << 63
 _second = (0, "")  # the latest second that was asked for, in microseconds, and its text
@@ -40,9 +41,13 @@ class LimitFailure(AssertionError):
 class MissingLimitError(Exception):
     """`verify` was called for a name that has no limit."""
 
+    __module__ = "litmus"
+
 
 class DuplicateMeasurementError(Exception):
     """A name was measured a second time in one step (on one connection), and nobody said that it repeats."""
+
+    __module__ = "litmus"
 
 
 class Frame:
@@ -97,18 +102,12 @@ def innermost() -> Frame | None:
 
 def _measure(name, value, given, low, high, nominal, comparator, units, repeat, path):
     """Records and judges; returns (outcome, limit, value and units as they are on record)."""
-    check_name("a measurement", name)
-    for key, word in path.items():
-        if key not in PATH_FIELDS:
-            raise TypeError(f"measurement {name}: there is no {key!r:.100}{_limits.nearest(key, PATH_FIELDS)}")
-        if word is not None:
-            _limits.check_label(f"measurement {name}", key, word)
-    if units is not None:
-        _limits.check_label(f"measurement {name}", "units", units)
+    _check_words(name, units, path)
     frame = innermost()
     limit = _limit(name, given, low, high, nominal, comparator, units)
     kind = type(value)
     if kind is not float and (kind is not int or not -_INT64 <= value < _INT64):
+        value, units = _quantity(name, value, units)
         value = _value(name, value)
     if limit is None:
         outcome = "errored" if value is None or value != value else "done"
@@ -130,8 +129,20 @@ def _measure(name, value, given, low, high, nominal, comparator, units, repeat, 
         if outcome == "failed":
             frame.worsen(outcome, limit.violation(name, value, units))
         elif outcome == "errored":
-            frame.worsen(outcome, f"{name} = {value!r} could not be measured")
+            frame.worsen(outcome, f"{name} = {value} could not be measured")
     return outcome, limit, value, units
+
+
+def _check_words(name, units, path: dict) -> None:
+    """Errors: TypeError, ValueError for a name, units or a place that cannot go on record."""
+    check_name("a measurement", name)
+    for key, word in path.items():
+        if key not in PATH_FIELDS:
+            raise TypeError(f"measurement {name}: there is no {key!r:.100}{_limits.nearest(key, PARAMETERS)}")
+        if word is not None:
+            _limits.check_label(f"measurement {name}", key, word)
+    if units is not None:
+        _limits.check_label(f"measurement {name}", "units", units)
 
 
 def measure(name, value, limit=None, *, units=None, low=None, high=None, nominal=None, comparator=None, repeat=False, **path) -> str | None:
@@ -172,7 +183,8 @@ def verify(name, value, limit=None, *, units=None, low=None, high=None, nominal=
         elif type(limit) is not Limit:
             limit = Limit.of(limit, str(name)[:NAME_MAX])
         if limit is None or limit.comparator is None:
-            raise MissingLimitError(f"verify({name!r}): no limit is given; use measure() to record without one")
+            _check_words(name, units, path)
+            raise MissingLimitError(f"verify({name!r}): no limit is given{_nearest_declared(name)}; use measure() to record without one")
     outcome, limit, value, units = _measure(name, value, limit, low, high, nominal, comparator, units, repeat, path)
     if outcome == "failed":
         words = limit.violation(name, value, units)
@@ -196,6 +208,8 @@ class soft:
         _soft.reset(self.token)
         if self.collected and kind is None:
             raise LimitFailure(_all_words(self.collected))
+        if self.collected and hasattr(exc, "add_note"):  # Python 3.11: what ends the part does not hide what it collected
+            exc.add_note("\n  ".join(["outside of their limits before that:", *(words for _, words in self.collected)]))
 
 
 verify.soft = soft
@@ -369,6 +383,12 @@ def declared(name: str) -> Limit | None:
     return declarations[-1].limit(name) if declarations and declarations[-1] is not None else None
 
 
+def _nearest_declared(name: str) -> str:
+    """What a message says of the limits that are declared here for other names."""
+    names = declarations[-1].names() if declarations and declarations[-1] is not None else ()
+    return f", and none is declared for it{_limits.nearest(name, names)}" if names else ""
+
+
 def _limit(name, given, low, high, nominal, comparator, units):
     if low is None and high is None and nominal is None and comparator is None:
         if given is None:
@@ -392,6 +412,15 @@ def _fit(name: str, value, units, limit: Limit) -> tuple:
     return _limits.in_units(value, units, limit.units, f"measurement {name}"), limit.units
 
 
+def _quantity(name: str, value, units) -> tuple:
+    """Value and units: a quantity (pint's) brings its own. Errors: TypeError for units beside it."""
+    if not hasattr(type(value), "magnitude") or not hasattr(value, "units"):
+        return value, units
+    if units is not None:
+        raise TypeError(f"measurement {name} is a quantity in {value.units}, and has units beside it: give one of them")
+    return value.magnitude, format(value.units, "~") or None
+
+
 def _value(name: str, value):
     """A number, a str or None."""
     if value is None:
@@ -409,12 +438,18 @@ def _value(name: str, value):
             return float(value)
         except OverflowError:
             raise ValueError(f"measurement {name}: the value is larger than any floating-point number") from None
+        except Exception as exc:  # of an array, a date
+            raise TypeError(f"measurement {name}: a value is one number, which {type(value).__name__} is not here: {exc}") from None
     raise TypeError(f"measurement {name}: a value is a number, a bool, a str or None, not {type(value).__name__}")
 
 
 def _bounded(what: str, value):
     """A value as JSON has it. Errors: ValueError for one that has more than TEXT_MAX bytes there."""
-    value = load("_plain").plain(value)
+    plain = load("_plain")
+    size = getattr(value, "size", 0) if getattr(value, "ndim", 0) else 0
+    if size > plain.ARRAY_MAX:
+        raise ValueError(f"{what} is an array of {size} values, at most {plain.ARRAY_MAX} are taken: put it into a channel, or attach it")
+    value = plain.plain(value)
     if isinstance(value, (list, dict)):
         import json
 

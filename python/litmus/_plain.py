@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 _INT64 = 1 << 63
+ARRAY_MAX = 10_000  # values of an array that become a list; of a longer one there is its repr, which leaves most out
 
 
 def plain_map(values: dict) -> dict:
@@ -29,11 +30,13 @@ def plain(value, depth: int = 0):
             return [plain(part, depth + 1) for part in value]
         if kind is dict:
             return {k if type(k) is str else repr_of(k): plain(v, depth + 1) for k, v in value.items()}
-    if kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0:
-        try:
-            return plain(value.item(), 8)
-        except Exception:
-            pass
+    try:
+        if kind.__module__ == "numpy" and 0 <= getattr(value, "ndim", -1) and value.size <= ARRAY_MAX:
+            return plain(value.tolist(), max(depth, 8 - value.ndim))
+        if kind.__module__ in ("decimal", "fractions"):
+            return float(value)
+    except Exception:
+        pass
     return repr_of(value)
 
 

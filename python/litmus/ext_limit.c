@@ -28,7 +28,7 @@ static int limit_bound(const char *what, const char *name, PyObject *value, doub
     *out = PyUnicode_Check(value) ? -1.0 : PyFloat_AsDouble(value);
     if (PyUnicode_Check(value) || (*out == -1.0 && PyErr_Occurred())) {
         PyErr_Clear();
-        PyErr_Format(PyExc_TypeError, "the limit of %s: %s is a number, not %R", what, name, value);
+        PyErr_Format(PyExc_TypeError, "the limit of %s: %s is a number, not %.100R", what, name, value);
         return -1;
     }
     if (!isnan(*out)) return 0;

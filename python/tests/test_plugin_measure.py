@@ -24,13 +24,13 @@ JUDGED = [
     (8, 9, 5, "EQ", 5, "passed"), (None, None, 5, "EQ", 5.1, "failed"), (None, None, 5, "NE", 5.1, "passed"),
     (None, None, 5, "NE", 5, "failed"), (0, 1, None, "GELE", True, "passed"),
     (None, 2, 9, None, 1, "passed"), (None, None, "v1", None, "v1", "passed"), (None, None, "v1", "NE", "v1", "failed"),
-    (None, None, "\udc80", None, "\udc80", "passed"), (1, 2, None, None, -INF, "failed"),
+    (None, None, True, None, True, "passed"), (None, None, True, None, 0, "failed"), (None, None, "\udc80", None, "\udc80", "passed"), (1, 2, None, None, -INF, "failed"),
 ]  # fmt: skip
 
 REFUSED = [
     (None, None, 5, None), (None, None, 5, "GELE"), (None, 3, None, "GE"), (3, None, None, "LT"), (1, 2, None, "EQ"),
     (1, None, None, "NE"), (2, 1, None, "GELE"), (2, 1, None, "GTLT"),
-    (2, 1, None, "GE"), (2, 1, 1, "EQ"), (0, 1, None, "XX"), (None, None, None, "EQ"), (NAN, 1, None, None), (1, None, "v1", None),
+    (1, 1, None, "GTLE"), (-INF, INF, None, None), (2, 1, None, "GE"), (2, 1, 1, "EQ"), (0, 1, None, "XX"), (None, None, None, "EQ"), (NAN, 1, None, None), (1, None, "v1", None),
 ]  # fmt: skip
 
 
@@ -140,6 +140,47 @@ def test_name(measure): measure("n" * 10_000_000, 1)
         assert [row["measurement_text"] for row in rows] == ["v1.2", "ready", "off", None, "v1.1"]
 
 
+def test_whatever_is_a_number_is_on_record(suite):
+    record, said = messages(
+        suite,
+        """
+from decimal import Decimal
+from fractions import Fraction
+class Volts:  # as pint has it
+    magnitude = 1500
+    __format__ = lambda self, spec: "mV"
+    units = property(lambda self: self)
+def test_ok(verify, observe):
+    verify("bool", True, nominal=True)
+    verify("bounds", 1, (Decimal("0.5"), Fraction(3, 2)))
+    verify("bools", 1, (False, True))
+    verify("large", 2 ** 64, (2 ** 63, 2 ** 65))
+    verify("quantity", Volts(), {"high": 2000, "units": "mV"})
+    observe("gain", Decimal("1.5"))
+def test_soft(verify):
+    with verify.soft():
+        verify("a", 3, high=2)
+        raise OSError("gone")
+def test_array(measure): measure("x", type("Two", (), {"__float__": lambda self: 1 / 0})())
+def test_slip(verify): verify("x", 1, lo=1)
+@pytest.mark.limits(rail=(1, 2))
+def test_name(verify): verify("rial", 1)
+def test_twice(measure): measure("x", Volts(), units="V")
+""",
+    )
+    assert said["test_ok"] is None
+    assert "Two is not here: division by zero" in said["test_array"]
+    assert "there is no 'lo'; did you mean 'low'?" in said["test_slip"]
+    assert said["test_name"].startswith("litmus.MissingLimitError: verify('rial'): no limit is given, and none is declared for it; did you mean 'rail'?")
+    assert "has units beside it" in said["test_twice"]
+    on_record = {e["measurement_name"]: [e[key] for key in ("value", "limit_low", "limit_high", "limit_nominal", "units")] for e in record.of("test.measurement")}
+    assert on_record == {
+        "bool": [1, None, None, 1, None], "bounds": [1, 0.5, 1.5, None, None], "bools": [1, 0, 1, None, None], "large": [2.0**64, 2.0**63, 2.0**65, None, None],
+        "quantity": [1500, None, 2000, None, "mV"], "a": [3, None, 2, None, None],
+    }  # fmt: skip
+    assert [event["value"] for event in record.of("test.observation")] == [1.5]
+
+
 def test_a_name_is_measured_once(suite):
     record, said = messages(
         suite,
@@ -246,7 +287,8 @@ def test_without_pint(verify, monkeypatch):
 WORDS = [
     ((1, 2), 3, "above 2 V by 1 V (limit 1 V to 2 V)"), ((1, 2), 0.9, "below 1 V by 0.1 V"), ((None, 2, None, "LT"), 2, "on its limit, which is not in it (limit < 2 V)"),
     ((1, 2, None, "GTLE"), 5, "above 2 V by 3 V (limit > 1 V, <= 2 V)"), ((None, None, 5, "EQ"), 5.5, "is not 5 V, off by 0.5 V (limit 5 V)"),
-    ((None, None, 5, "NE"), 5, "what it must not be (limit not 5 V)"), ((1,), 0, "below 1 V by 1 V (limit >= 1 V)"),
+    ((None, None, 5, "NE"), 5, "what it must not be (limit not 5 V)"), ((None, None, 0.3, "EQ"), 0.1 + 0.2, "x = 0.30000000000000004 V is not 0.3 V, off by 5.55e-17 V"),
+    ((None, None, True), 0.0, "x = False is not True (limit True)"), ((None, 0.3), 0.1 + 0.2, "x = 0.30000000000000004 V is above 0.3 V by 5.55e-17 V"), ((1,), 0, "below 1 V by 1 V (limit >= 1 V)"),
 ]  # fmt: skip
 
 

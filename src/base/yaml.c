@@ -126,6 +126,16 @@ static bool add_word(struct lt_buf *out, const char *text) {
     return false;
 }
 
+/* .nan, .inf and their like: numbers that JSON has not. */
+static bool is_infinite(const char *text) {
+    static const char *const words[] = {".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF"};
+    bool is_signed = *text == '-' || *text == '+';
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(text + is_signed, words[i]) == 0) return true;
+    }
+    return false;
+}
+
 /* Is this tag one of the core schema's? NULL and "!" are no tag. */
 static bool tag_known(const char *tag) {
     static const char *const known[] = {YAML_STR_TAG, YAML_INT_TAG, YAML_FLOAT_TAG, YAML_BOOL_TAG,
@@ -157,6 +167,8 @@ static int add_key(struct converter *c, const yaml_event_t *event) {
     const char *text = (const char *)event->data.scalar.value;
     size_t n = event->data.scalar.length, line = event->start_mark.line;
     struct level *level = &c->levels[c->depth - 1];
+    if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && n == 2 && memcmp(text, "<<", 2) == 0)
+        return refuse(c, line, "merge keys (`<<`) are not read: an alias stands for a whole value, single keys are written out");
     size_t start = c->json->n;
     lt_json_str(c->json, (struct lt_str){text, n});
     if (c->json->failed) return no_memory(c);
@@ -229,6 +241,7 @@ static int on_scalar(struct converter *c, const yaml_event_t *event) {
     bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && strlen(text) == n;
     bool typed = tag == NULL ? plain : strcmp(tag, "!") != 0 && strcmp(tag, YAML_STR_TAG) != 0;
     size_t start = c->json->n;
+    if (typed && is_infinite(text)) return refuse(c, line, "a number is finite (a text like this stands in quotes)");
     if (!typed || !(add_word(c->json, text) || add_based(c->json, text) || add_decimal(c->json, text)))
         lt_json_str(c->json, (struct lt_str){text, n});
     watch_value(c, event, start);

@@ -3,6 +3,7 @@
 
 #include "model/suggest.h"
 
+#include <ctype.h>
 #include <math.h>
 
 enum bound { UNUSED, OPEN, CLOSED };
@@ -42,7 +43,9 @@ static int refuse(const char *what, const char *why, struct litmus_error *error)
 
 static int refuse_comparator(const char *what, const char *name, struct litmus_error *error) {
     const char *nearest = NULL;
-    for (size_t i = 0; i < COMPARATORS; i++) nearest = lt_nearer(lt_str_of(name), nearest, comparators[i].name);
+    char upper[21] = "";
+    for (size_t i = 0; i + 1 < sizeof upper && name[i] != '\0'; i++) upper[i] = (char)toupper((unsigned char)name[i]);
+    for (size_t i = 0; i < COMPARATORS; i++) nearest = lt_nearer(lt_str_of(upper), nearest, comparators[i].name);
     if (nearest != NULL)
         return lt_fail(error, LITMUS_EINVAL, 0, "the limit of %.100s cannot judge: there is no comparator %.20s, did you mean %s?", what, name, nearest);
     return lt_fail(error, LITMUS_EINVAL, 0, "the limit of %.100s cannot judge: there is no comparator %.20s (GELE, GELT, GTLE, GTLT, GE, GT, LE, LT, EQ, NE)", what, name);
@@ -54,6 +57,15 @@ static int check_text(const struct lt_limit *limit, const struct comparator *c, 
     return LITMUS_OK;
 }
 
+/* A range that no number passes, or none fails. */
+static int check_range(const struct lt_limit *limit, const struct comparator *c, const char *what, struct litmus_error *error) {
+    bool low = c->low != UNUSED && !isnan(limit->low), high = c->high != UNUSED && !isnan(limit->high);
+    if (low && high && limit->low == limit->high && (c->low == OPEN || c->high == OPEN))
+        return lt_fail(error, LITMUS_EINVAL, 0, "the limit of %.100s cannot judge: no value is within %s from %.10g to %.10g", what, c->name, limit->low, limit->high);
+    bool bounded = (low && limit->low > -INFINITY) || (high && limit->high < INFINITY);
+    return bounded ? LITMUS_OK : refuse(what, "every value is within bounds that are infinite (leave out a bound that there is not)", error);
+}
+
 int lt_limit_check(const struct lt_limit *limit, const char *what, struct litmus_error *error) {
     const struct comparator *c = comparator_find(lt_limit_comparator(limit));
     if (c == NULL) return refuse_comparator(what, limit->comparator, error);
@@ -62,7 +74,7 @@ int lt_limit_check(const struct lt_limit *limit, const char *what, struct litmus
     if (limit->low > limit->high)
         return lt_fail(error, LITMUS_EINVAL, 0, "the limit of %.100s cannot judge: low %.10g is above high %.10g", what, limit->low, limit->high);
     bool has_bound = is_range(c) ? (c->low != UNUSED && !isnan(limit->low)) || (c->high != UNUSED && !isnan(limit->high)) : !isnan(limit->nominal);
-    if (has_bound) return LITMUS_OK;
+    if (has_bound) return is_range(c) ? check_range(limit, c, what, error) : LITMUS_OK;
     return lt_fail(error, LITMUS_EINVAL, 0, "the limit of %.100s cannot judge: %s needs %s", what, c->name,
                    !is_range(c) ? "a nominal" : c->low == UNUSED ? "high" : c->high == UNUSED ? "low" : "low or high (to compare with nominal, say EQ)");
 }
