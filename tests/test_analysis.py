@@ -97,6 +97,23 @@ def test_a_retest_does_not_mend_the_rolled_yield(tmp_path):
     assert only(analyse("yield", data_dir=tmp_path))["rolled_throughput_yield"] == pytest.approx(1 / 3)
 
 
+def test_a_first_attempt_counts_whatever_came_after_it(tmp_path):
+    """A retry that skips, or has nothing to judge, hides no failure. Files of other writers have no attempts: then it is the outcome."""
+    other = [{name: value for name, value in one.items() if not name.startswith("attempt_")} for one in run_rows(3, "U3", "failed", {"a": ["passed"], "b": ["failed"]})]
+    store(tmp_path, run_rows(1, "U1", "passed", {"a": ["failed", "skipped"], "b": ["skipped", "failed"]}), run_rows(2, "U2", "passed", {"a": ["failed", "done"], "b": ["passed"]}), other)
+    report = analyse("yield", data_dir=tmp_path)
+    steps = {one["step_path"]: (one["passed"], one["judged"], one["left_out"]) for one in report.table("steps").rows}
+    assert steps == {"t.py/a": (1, 3, 0), "t.py/b": (1, 2, 1)}
+    assert {one["step_path"]: (one["passed"], one["judged"], one["left_out"]) for one in ask(tmp_path, "FROM step_yield")} == steps
+    assert ask(tmp_path, "SELECT count(*) AS n, count(*) FILTER (WHERE is_left_out) AS out, count(*) FILTER (WHERE has_passed) AS passed FROM first_steps") == [{"n": 6, "out": 1, "passed": 2}]
+
+
+def test_a_serial_with_blanks_is_the_same_unit(tmp_path):
+    store(tmp_path, run_rows(1, "U1", "passed", {"a": ["passed"]}), run_rows(2, " U1 ", "passed", {"a": ["passed"]}), run_rows(3, "u1", "passed", {"a": ["passed"]}))
+    got, (view,) = only(analyse("yield", data_dir=tmp_path)), ask(tmp_path, "FROM yield")
+    assert got["units"] == got["ever_passed"] == view["units"] == view["ever_passed"] == 2
+
+
 def test_vectors_are_opportunities_of_their_own(tmp_path):
     def vectors(number, outcomes):
         rows = run_rows(number, f"U{number}", "passed", {f"v{i}": [outcome] for i, outcome in enumerate(outcomes)})

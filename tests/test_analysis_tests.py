@@ -47,10 +47,19 @@ def test_retests_are_told_apart(tmp_path):
     assert (row["step"], row["cases"], row["flaky"], row["marginal"], row["passed_on_retest"], row["bad_unit"], row["not_retested"]) == ("t.py/a", 6, 1, 1, 2, 1, 1)
 
 
+def test_an_execution_without_a_verdict_neither_mends_nor_spoils(tmp_path):
+    history = {"MENDED": [["failed"], ["passed"], ["skipped"]], "ONCE": [["failed"], ["done"]], "FLAKY": [["failed", "passed"], ["aborted"]], "BAD": [["failed"], ["failed", "skipped"]]}
+    for number, (serial, day, attempts) in enumerate((serial, day, attempts) for serial, runs in history.items() for day, attempts in enumerate(runs)):
+        put(tmp_path, run_rows(number, serial, "failed", {"a": attempts}, day=day))
+    kinds = {"MENDED": "passed on retest", "ONCE": "not retested", "FLAKY": "flaky", "BAD": "bad unit"}
+    assert {case["serial"]: case["kind"] for case in analyse("retest", data_dir=tmp_path, all=True).table("cases").rows} == kinds
+    assert {case["serial"]: case["kind"] for case in sql.scan("retest", tmp_path).to_pylist()} == kinds
+
+
 @pytest.mark.parametrize("case, kind", [
-    ({"failed_runs": 1, "last_outcome": "passed", "is_mixed": True, "is_near": True, "without_value": 1}, "flaky"),  # one failure was not about a value
-    ({"failed_runs": 2, "last_outcome": "passed", "is_mixed": False, "is_near": None, "without_value": 2}, "passed on retest"),
-    ({"failed_runs": 2, "last_outcome": "failed", "is_mixed": True, "is_near": True, "without_value": 0}, "bad unit"),
+    ({"failed_runs": 1, "last_verdict": "passed", "is_mixed": True, "is_near": True, "without_value": 1}, "flaky"),  # one failure was not about a value
+    ({"failed_runs": 2, "last_verdict": "passed", "is_mixed": False, "is_near": None, "without_value": 2}, "passed on retest"),
+    ({"failed_runs": 2, "last_verdict": "failed", "is_mixed": True, "is_near": True, "without_value": 0}, "bad unit"),
 ])  # fmt: skip
 def test_kinds(case, kind):
     assert kind_of(case) == kind

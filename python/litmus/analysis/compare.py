@@ -13,7 +13,7 @@ from litmus.errors import InvalidArgument
 
 RULES = [
     "yield: units of the set whose first run passed / units whose first run is in the set; p: Fisher's exact test, two-sided.",
-    "steps: executions that passed in their first attempt / executions, in all runs of the set; p: Fisher's exact test. Executions of a unit that was retested are not independent.",
+    "steps: executions that passed in their first attempt / executions whose first attempt judged (not skipped, not done), in all runs of the set; p: Fisher's exact test. Executions of a unit that was retested are not independent.",
     "values: of first attempts in all runs; p: of the means by Welch's t test, of the order by Mann and Whitney's test (normal, corrected for ties and continuity).",
     "holm: p corrected for the number of steps, or values, compared (Holm 1979). Below 0.05 a difference is called significant.",
 ]
@@ -86,10 +86,10 @@ def _shares(row: dict[str, Any]) -> dict[str, Any]:
 
 def _steps(scope: Scope, step: str | None) -> list[dict[str, Any]]:
     where, values = scope.steps_where(step)
-    counts = ", ".join(f"count_if(is_{p} AND attempt_outcomes[1] = 'passed') AS {p}_passed, count_if(is_{p}) AS {p}_of" for p in "ab")
+    counts = ", ".join(f"count_if(is_{p} AND first = 'passed') AS {p}_passed, count_if(is_{p}) AS {p}_of" for p in "ab")
     rows = scope.rows(f"""
-        SELECT step, {counts} FROM (SELECT step_path AS step, attempt_outcomes, is_a, is_b FROM litmus_rows JOIN ({_IN_SETS}) USING (run_id)
-                                    WHERE record_type = 'step' AND len(attempt_outcomes) > 0 AND vector_outcome NOT IN ('done', 'skipped') AND {where})
+        SELECT step, {counts} FROM (SELECT step_path AS step, coalesce(attempt_outcomes[1], vector_outcome) AS first, is_a, is_b FROM litmus_rows JOIN ({_IN_SETS}) USING (run_id)
+                                    WHERE record_type = 'step' AND first NOT IN ('done', 'skipped') AND {where})
         GROUP BY step HAVING a_of > 0 AND b_of > 0""", values)
     if step is not None and not rows:
         raise scope.no_step(step)
@@ -103,7 +103,7 @@ def _measured(scope: Scope, step: str | None, measurement: str | None) -> list[d
     rows = scope.rows(f"""
         SELECT measurement_name AS measurement, step_path AS step, measurement_units AS units,
                list(measurement_value) FILTER (WHERE is_a) AS a, list(measurement_value) FILTER (WHERE is_b) AS b
-        FROM litmus_rows JOIN ({_IN_SETS}) USING (run_id) WHERE record_type = 'measurement' AND measurement_value IS NOT NULL AND coalesce(vector_retry, 0) = 0 AND {where} GROUP BY ALL ORDER BY ALL""", values)
+        FROM first_measurements JOIN ({_IN_SETS}) USING (run_id) WHERE measurement_value IS NOT NULL AND {where} GROUP BY ALL ORDER BY ALL""", values)
     return [{**row, **tests(row.pop("a"), row.pop("b"))} for row in rows if row["a"] and row["b"]]
 
 

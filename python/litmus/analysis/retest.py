@@ -12,7 +12,7 @@ MARGIN = 0.05
 KINDS = ("flaky", "marginal", "passed on retest", "bad unit", "not retested")
 RULES = [
     "One case is a planned step (each vector) of a unit that failed or errored in any attempt of any of its chosen runs.",
-    "bad unit: it failed in several runs, and in the last that executed the step. not retested: it failed in the last run that executed the step, and in no other.",
+    "bad unit: it failed in several runs, the last with a verdict on the step (passed, failed, errored) among them. not retested: it failed in that run, and in no other.",
     "flaky: it failed and passed within one run. passed on retest: it failed in a run and passed in a later one.",
     f"marginal: flaky or passed on retest, where a value failed, and each value that failed lies beyond its limit by at most {MARGIN:.0%} of the span of the limits (of the limit, if there is one).",
 ]
@@ -28,11 +28,11 @@ FROM (SELECT * FROM litmus_rows WHERE record_type = 'step' AND {_BAD} AND {{wher
 # Every execution of these steps in these units, those that passed too.
 _EXECUTED = f"""
 CREATE OR REPLACE TEMP TABLE executed_cases AS
-SELECT f.*, s.run_id, c.started_at, vector_outcome, {_BAD} AS failed, list_contains(attempt_outcomes, 'passed') AS passed
+SELECT f.*, s.run_id, c.started_at, [word FOR word IN attempt_outcomes IF word IN ('passed', 'failed', 'errored')][-1] AS verdict, {_BAD} AS failed, list_contains(attempt_outcomes, 'passed') AS passed
 FROM litmus_rows s JOIN (SELECT * FROM chosen WHERE trim(dut_serial) IN (SELECT serial FROM failed_cases)) c ON s.run_id = c.run_id
      JOIN failed_cases f ON s.step_path = f.step AND s.vector_index IS NOT DISTINCT FROM f.vector_index AND trim(c.dut_serial) = f.serial
      AND c.dut_part_number IS NOT DISTINCT FROM f.part AND c.test_phase IS NOT DISTINCT FROM f.phase
-WHERE c.left_out IS NULL AND record_type = 'step' AND len(attempt_outcomes) > 0"""
+WHERE c.left_out IS NULL AND record_type = 'step' AND list_has_any(attempt_outcomes, ['passed', 'failed', 'errored'])"""
 _NEAR = f"""
 SELECT run_id, step_path AS step, vector_index, bool_and(coalesce(greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
        <= {MARGIN * (1 + 1e-9)} * coalesce(limit_high - limit_low, abs(limit_high), abs(limit_low)), false)) AS is_near
@@ -40,7 +40,7 @@ FROM litmus_rows WHERE record_type = 'measurement' AND measurement_outcome IN ('
 GROUP BY ALL"""
 _GATHER = f"""
 SELECT part, phase, serial, step, e.vector_index, count(*) AS runs, count_if(failed) AS failed_runs, max(started_at) AS last_at,
-       arg_max(vector_outcome, (started_at, run_id)) AS last_outcome, bool_or(failed AND passed) AS is_mixed,
+       arg_max(verdict, (started_at, run_id)) AS last_verdict, bool_or(failed AND passed) AS is_mixed,
        bool_and(is_near) FILTER (WHERE failed) AS is_near, count_if(failed AND is_near IS NULL) AS without_value
 FROM executed_cases e LEFT JOIN ({_NEAR}) n USING (run_id, step, vector_index) GROUP BY ALL"""
 
@@ -76,8 +76,8 @@ def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: 
 
 
 def kind_of(case: dict[str, Any]) -> str:
-    """One of KINDS, of a case: failed_runs, last_outcome, is_mixed, is_near, without_value."""
-    if case["last_outcome"] != "passed":
+    """One of KINDS, of a case: failed_runs, last_verdict, is_mixed, is_near, without_value."""
+    if case["last_verdict"] != "passed":
         return "bad unit" if case["failed_runs"] > 1 else "not retested"
     if case["is_near"] and not case["without_value"]:
         return "marginal"

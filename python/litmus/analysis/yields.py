@@ -79,8 +79,8 @@ def _steps(scope: Scope, groups: list[tuple[str, str]], step: str | None) -> lis
     rows = scope.rows(f"""
         SELECT {names}, _part, _phase, sums.* EXCLUDE (number)
         FROM (SELECT number, step_path, vector_index, parent_path, any_value(step_name) AS step_name, count(*) AS planned,
-                     count(*) FILTER (WHERE coalesce(vector_outcome IN ('skipped', 'done'), false) OR coalesce(never_ran_reason = 'skip_marker', false)) AS left_out,
-                     count(*) FILTER (WHERE attempt_outcomes[1] = 'passed' AND vector_outcome NOT IN ('skipped', 'done')) AS passed
+                     count(*) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker') AS left_out,
+                     count(*) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) = 'passed') AS passed
               FROM litmus_rows s JOIN (SELECT run_id, number FROM grouped) f USING (run_id) WHERE record_type = 'step' AND {where} GROUP BY ALL) sums
              JOIN (SELECT DISTINCT number, {names}, _part, _phase FROM grouped) USING (number)""", values)
     if step is not None and not rows:

@@ -81,7 +81,7 @@ CREATE OR REPLACE TEMP VIEW flaky_steps AS
 SELECT step_path, count(*) FILTER (WHERE len(attempt_outcomes) > 1) AS retried,
        count(*) FILTER (WHERE len(attempt_outcomes) > 1 AND list_has_any(attempt_outcomes, ['failed', 'errored']) AND list_contains(attempt_outcomes, 'passed')) AS flaky,
        count(*) AS ran
-FROM litmus_rows WHERE record_type = 'step' AND NOT live AND len(attempt_outcomes) > 0
+FROM counted_rows WHERE record_type = 'step' AND len(attempt_outcomes) > 0
 GROUP BY step_path HAVING count(*) FILTER (WHERE len(attempt_outcomes) > 1) > 0;
 
 -- Yield by part number and phase. n of d for each figure; what is left out is counted, too.
@@ -91,7 +91,7 @@ SELECT dut_part_number, test_phase,
        count(*) FILTER (WHERE try = 1) AS units, count(*) AS runs,
        count(*) FILTER (WHERE try = 1 AND outcome = 'passed') AS first_passed,
        count(*) FILTER (WHERE try = tries AND outcome = 'passed') AS last_passed,
-       count(DISTINCT dut_serial) FILTER (WHERE outcome = 'passed') AS ever_passed,
+       count(DISTINCT trim(dut_serial)) FILTER (WHERE outcome = 'passed') AS ever_passed,
        first_passed / units AS first_pass_yield, last_passed / units AS last_pass_yield, ever_passed / units AS final_yield,
        (SELECT count(*) FROM runs r WHERE r.left_out = 'no serial' AND r.dut_part_number IS NOT DISTINCT FROM u.dut_part_number
         AND r.test_phase IS NOT DISTINCT FROM u.test_phase) AS runs_without_serial
@@ -99,19 +99,20 @@ FROM unit_runs u GROUP BY dut_part_number, test_phase;
 
 -- Step by step (a vector is one of its own), in the first run of each unit and its first attempt: n of d, and over the steps of the part.
 -- Never ran counts against it, and so does a step that never passes (the product is 0). Left out, and counted:
--- skipped steps, those under a skip marker, and steps with nothing to judge (done). Sub-steps are in their step.
+-- steps whose first attempt skipped or had nothing to judge (done), and those under a skip marker. Sub-steps are in their step.
+-- (Files of other writers may have no list of attempts: the outcome is then that of the only one.)
 CREATE OR REPLACE TEMP VIEW first_steps AS
 SELECT s.dut_part_number, s.test_phase, s.run_id, s.step_path, s.step_name, s.vector_index,
-       coalesce(s.vector_outcome IN ('skipped', 'done') OR s.never_ran_reason = 'skip_marker', false) AS is_left_out,
-       coalesce(s.attempt_outcomes[1] = 'passed', false) AS has_passed
+       coalesce(coalesce(s.attempt_outcomes[1], s.vector_outcome) IN ('skipped', 'done') OR s.never_ran_reason = 'skip_marker', false) AS is_left_out,
+       coalesce(coalesce(s.attempt_outcomes[1], s.vector_outcome) = 'passed', false) AS has_passed
 FROM steps s JOIN unit_runs u ON u.run_id = s.run_id AND u.try = 1
 WHERE NOT s.live AND coalesce(s.parent_path, '') NOT IN (SELECT DISTINCT step_path FROM litmus_rows WHERE record_type = 'step' AND step_path IS NOT NULL);
 
 CREATE OR REPLACE TEMP VIEW step_yield AS
 SELECT dut_part_number, test_phase, step_path, vector_index, step_name, passed, planned - left_out AS judged, left_out, CASE WHEN judged > 0 THEN passed / judged END AS yield
 FROM (SELECT s.dut_part_number, s.test_phase, step_path, vector_index, parent_path, any_value(step_name) AS step_name, count(*) AS planned,
-             count(*) FILTER (WHERE attempt_outcomes[1] = 'passed' AND vector_outcome NOT IN ('skipped', 'done')) AS passed,
-             count(*) FILTER (WHERE vector_outcome IN ('skipped', 'done') OR never_ran_reason = 'skip_marker') AS left_out
+             count(*) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) = 'passed') AS passed,
+             count(*) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker') AS left_out
       FROM litmus_rows s JOIN (SELECT run_id FROM unit_runs WHERE try = 1) USING (run_id) WHERE record_type = 'step' GROUP BY ALL)
 WHERE coalesce(parent_path, '') NOT IN (SELECT DISTINCT step_path FROM litmus_rows WHERE record_type = 'step' AND step_path IS NOT NULL);
 
@@ -161,14 +162,16 @@ FROM (SELECT step_path, step_name, run_started_at, epoch_us(step_ended_at) - epo
 GROUP BY step_path;
 
 -- A case: a planned step (each vector) of a unit that failed or errored in any attempt of any run, and what came of it, as litmus retest --all.
+-- An execution without a verdict (skipped, done, cut off) mends nothing and spoils nothing.
 CREATE OR REPLACE TEMP VIEW retest AS
 WITH bad AS (SELECT DISTINCT trim(dut_serial) AS serial, step_path FROM litmus_rows WHERE record_type = 'step' AND list_has_any(attempt_outcomes, ['failed', 'errored'])),
-     ran AS (SELECT u.dut_part_number, u.test_phase, trim(u.dut_serial) AS serial, s.step_path, vector_index, run_id, u.started_at, vector_outcome,
+     ran AS (SELECT u.dut_part_number, u.test_phase, trim(u.dut_serial) AS serial, s.step_path, vector_index, run_id, u.started_at,
+                    [word FOR word IN attempt_outcomes IF word IN ('passed', 'failed', 'errored')][-1] AS verdict,
                     list_has_any(attempt_outcomes, ['failed', 'errored']) AS failed, list_contains(attempt_outcomes, 'passed') AS passed
-             FROM (SELECT * FROM litmus_rows WHERE record_type = 'step' AND len(attempt_outcomes) > 0) s JOIN bad b ON b.serial = trim(s.dut_serial) AND b.step_path = s.step_path
+             FROM (SELECT * FROM litmus_rows WHERE record_type = 'step' AND list_has_any(attempt_outcomes, ['passed', 'failed', 'errored'])) s JOIN bad b ON b.serial = trim(s.dut_serial) AND b.step_path = s.step_path
                   JOIN unit_runs u USING (run_id)),
      cases AS (SELECT dut_part_number, test_phase, serial, step_path, vector_index, count(*) AS runs, count_if(failed) AS failed_runs, max(started_at) AS last_at,
-                      arg_max(vector_outcome, (started_at, run_id)) AS last_outcome, bool_or(failed AND passed) AS is_mixed,
+                      arg_max(verdict, (started_at, run_id)) AS last_verdict, bool_or(failed AND passed) AS is_mixed,
                       list(run_id) FILTER (WHERE failed) AS bad FROM ran GROUP BY ALL HAVING count_if(failed) > 0),
      near AS (SELECT run_id, step_path, vector_index, bool_and(coalesce(greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
                      <= 0.05 * (1 + 1e-9) * coalesce(limit_high - limit_low, abs(limit_high), abs(limit_low)), false)) AS is_near
@@ -176,8 +179,8 @@ WITH bad AS (SELECT DISTINCT trim(dut_serial) AS serial, step_path FROM litmus_r
      margins AS (SELECT c.dut_part_number, c.test_phase, c.serial, c.step_path, c.vector_index, bool_and(coalesce(is_near, false)) AS is_near
                  FROM (SELECT *, unnest(bad) AS run_id FROM cases) c LEFT JOIN near n
                       ON n.run_id = c.run_id AND n.step_path = c.step_path AND n.vector_index IS NOT DISTINCT FROM c.vector_index GROUP BY ALL)
-SELECT c.* EXCLUDE (last_outcome, is_mixed, bad),
-       CASE WHEN last_outcome IS DISTINCT FROM 'passed' THEN CASE WHEN failed_runs > 1 THEN 'bad unit' ELSE 'not retested' END
+SELECT c.* EXCLUDE (last_verdict, is_mixed, bad),
+       CASE WHEN last_verdict IS DISTINCT FROM 'passed' THEN CASE WHEN failed_runs > 1 THEN 'bad unit' ELSE 'not retested' END
             WHEN is_near THEN 'marginal' WHEN is_mixed THEN 'flaky' ELSE 'passed on retest' END AS kind
 FROM cases c JOIN margins m ON m.serial = c.serial AND m.step_path = c.step_path AND m.dut_part_number IS NOT DISTINCT FROM c.dut_part_number
      AND m.test_phase IS NOT DISTINCT FROM c.test_phase AND m.vector_index IS NOT DISTINCT FROM c.vector_index;
