@@ -57,6 +57,26 @@ def test_junit_of_pytest(tmp_path):
     assert found["outcome"] == "errored" and abs((found["started_at"] - RunStore(tmp_path / "own").get_run("last")["started_at"]).total_seconds()) < 86400
 
 
+GTEST = """<?xml version="1.0" encoding="{}"?>
+<testsuites tests="3" timestamp="2024-03-31T02:30:00.123" name="AllTests"><properties><property name="seed" value="7"/></properties>
+<testsuite name="Math" tests="2" time="0.5" timestamp="2024-03-31T02:30:00.123">
+<testcase name="Add" classname="Math" status="run" time="0.007" timestamp="2024-03-31T02:30:01.000"><failure message="1 + 1"/><failure message="again"/></testcase>
+<testcase name="DISABLED_Sub" classname="Math" status="notrun" result="suppressed"/></testsuite>
+<testsuite name="Text" tests="1" timestamp="2024-03-31T02:30:02"><testcase name="Cut" classname="Text"><flakyFailure message="once"/></testcase></testsuite>
+<testsuite name="Empty" tests="0"/></testsuites>"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_file_of_many_suites_is_one_run(tmp_path, encoding):
+    (tmp_path / "r.xml").write_bytes(GTEST.format(encoding).encode(encoding))
+    ((run_id, _),) = import_file(tmp_path / "r.xml", data_dir=tmp_path / "data")
+    found = RunStore(tmp_path / "data").get_run(run_id)
+    assert (found["project_name"], found["outcome"], found["started_at"].isoformat()) == ("AllTests", "failed", "2024-03-31T02:30:00.123000+00:00")
+    steps = {step["step_path"]: (step["outcome"], step["started_at"]) for step in RunStore(tmp_path / "data").get_steps(run_id)}
+    assert steps == {"Math/Add": ("failed", "2024-03-31 02:30:01"), "Math/DISABLED_Sub": (None, None), "Text/Cut": ("passed", "2024-03-31 02:30:02")}
+    assert attempts(tmp_path / "data", run_id) == [["failed"], [], ["failed", "passed"]]
+
+
 def test_openhtf(tmp_path):
     record = {"dut_id": "SN9", "station_id": "bench", "start_time_millis": 1000000, "end_time_millis": 1009000, "outcome": "FAIL", "metadata": {"test_name": "rail"}, "phases": [
         {"name": "volts", "start_time_millis": 1000000, "end_time_millis": 1001000, "outcome": "SKIP", "result": {"phase_result": "REPEAT"}, "measurements": {}},
@@ -68,6 +88,12 @@ def test_openhtf(tmp_path):
     assert attempts(tmp_path / "data", run_id) == [["skipped", "passed"], ["failed"]]
     volts = next(m for m in RunStore(tmp_path / "data").get_measurements(run_id) if m["measurement_name"] == "v")
     assert (volts["measurement_value"], volts["measurement_units"], volts["limit_low"], volts["limit_high"], volts["dut_serial"]) == (3.3, "V", 3.0, 3.6, "SN9")
+
+
+def test_a_document_type_is_refused_in_any_encoding(tmp_path):
+    (tmp_path / "f").write_bytes('<!DOCTYPE a [<!ENTITY b "c">]><testsuite/>'.encode("utf-16"))
+    with pytest.raises(InvalidArgument, match="document type"):
+        import_file(tmp_path / "f", data_dir=tmp_path / "data")
 
 
 @pytest.mark.parametrize("text", ["", "hello", "<a/>", "<testsuite", "{}", "[]x", '{"$report_type": "TestReport"}\n{', '<!DOCTYPE a [<!ENTITY b "c">]><testsuite/>', '{"phases": [1]}'])

@@ -64,7 +64,7 @@ class Run(NamedTuple):
 
 def kind_of(raw: bytes, path: str) -> str:
     """Which kind of file it is, by its first characters. Raises InvalidArgument when it is none of them."""
-    head = raw[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    head = raw[:4096].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")  # UTF-16, too: what a shell of Windows redirects
     if head.startswith(b"<"):
         return "junit"
     if head.startswith(b"{"):

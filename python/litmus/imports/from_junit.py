@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JUnit XML: a testsuite with test cases is a run. Times without a zone are taken for UTC."""
+"""JUnit XML: a file is a run, of one suite or many; each suite is one in files of litmus export. Times without a zone are taken for UTC."""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from xml.parsers import expat
 
 from litmus.data._common import time_us
 from litmus.errors import InvalidArgument
@@ -66,26 +67,62 @@ def _step(case, at: int) -> tuple[Step, int]:
     return Step(name, parent, node_id, case.get("file"), attempts), ended
 
 
-def _run(suite) -> Run:
-    properties = {p.get("name") or "": p.get("value") or p.text or "" for p in suite.iterfind("properties/property")}
-    facts = {name: properties["litmus." + name] for name in _FACTS if properties.get("litmus." + name)}
-    facts.setdefault("project_name", suite.get("name") or None)
-    facts["station_hostname"] = suite.get("hostname")
-    facts["custom_metadata"] = {name: value for name, value in properties.items() if name and not name.startswith("litmus.")}
-    started = at = time_us(suite.get("timestamp") or 0)
+def _properties(suite) -> dict[str, str]:
+    return {p.get("name") or "": p.get("value") or p.text or "" for p in suite.iterfind("properties/property")}
+
+
+def _began(element) -> int:
+    """When a suite or a case began; 0: it does not say."""
+    return time_us(element.get("timestamp") or 0)
+
+
+def _steps(suite, at: int) -> tuple[list[Step], int]:
+    """The steps of a suite that began at `at`, and when its last one ended. Some say when each case began."""
     steps = []
     for case in suite.iterfind("testcase"):
         if case.get("classname") == "litmus" and case.get("name") == "litmus.run":
             continue  # what litmus export adds for a run that is bad though no step is
-        step, at = _step(case, at)
+        step, at = _step(case, _began(case) or at)
         steps.append(step)
-    return Run(facts, steps, started, max(at, started + _us(suite.get("time"))), properties.get("litmus.outcome") or None, properties.get("litmus.stop_reason") or None)
+    return steps, at
+
+
+def _run(suites: list, name: str | None, properties: dict[str, str]) -> Run:
+    """One run of these suites, one after the other; what a file says of all of them is in `properties`."""
+    for suite in suites:
+        properties = {**properties, **_properties(suite)}
+    facts = {name: properties["litmus." + name] for name in _FACTS if properties.get("litmus." + name)}
+    facts.setdefault("project_name", name or None)
+    facts["station_hostname"] = next((suite.get("hostname") for suite in suites if suite.get("hostname")), None)
+    facts["custom_metadata"] = {name: value for name, value in properties.items() if name and not name.startswith("litmus.")}
+    known = [_began(suite) for suite in suites if _began(suite)]
+    steps, at, ended = [], next(iter(known), 0), 0
+    for suite in suites:
+        began = _began(suite) or at
+        own, last = _steps(suite, began)
+        steps += own
+        at = max(last, began + _us(suite.get("time")))
+        ended = max(ended, at)
+    return Run(facts, steps, min(known, default=0), ended, properties.get("litmus.outcome") or None, properties.get("litmus.stop_reason") or None)
+
+
+def _refuse_document_type(raw: bytes) -> None:
+    """No entities are ever resolved, in whatever encoding they are declared. What is no XML is found by the reader that comes after."""
+    parser = expat.ParserCreate()
+
+    def refuse(*_):
+        raise InvalidArgument("XML with a document type of its own is not read")
+
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(raw, True)
+    except expat.ExpatError:
+        pass
 
 
 def read(raw: bytes) -> list[Run]:
-    """The runs of a file."""
-    if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
-        raise InvalidArgument("XML with a document type of its own is not read")
+    """The runs of a file: one, unless `litmus export` wrote several into it."""
+    _refuse_document_type(raw)
     try:
         root = ET.fromstring(raw)
     except ET.ParseError as error:
@@ -93,4 +130,7 @@ def read(raw: bytes) -> list[Run]:
     if root.tag not in ("testsuites", "testsuite"):
         raise InvalidArgument(f"not JUnit XML: its outermost element is {root.tag}")
     suites = [suite for suite in root.iter("testsuite") if suite.find("testcase") is not None or suite.find("testsuite") is None]
-    return [_run(suite) for suite in suites]
+    if any("litmus.run_id" in _properties(suite) for suite in suites):
+        return [_run([suite], suite.get("name"), {}) for suite in suites]
+    name = suites[0].get("name") if len(suites) == 1 else root.get("name")
+    return [_run(suites, name, _properties(root))] if suites else []
