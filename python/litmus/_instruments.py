@@ -16,12 +16,10 @@ from __future__ import annotations
 
 import datetime
 import os
-import threading
 import types
 
 import pytest
 
-from litmus.errors import ConfigError
 from litmus.plugin import load as load_module
 
 nearest = load_module("_sidefile").nearest  # a plain import would have pytest rewrite it
@@ -31,6 +29,17 @@ KEYS = (
     "driver", "resource", "id", "protocol", "manufacturer", "model", "serial", "firmware", "cal_due", "cal_last", "cal_certificate", "cal_lab",
     "timeout", "record", "mock", "options", "visa_library",
 )  # fmt: skip
+KINDS = {  # of values that are not any text or number
+    "driver": ("`visa`, or the path of a class", (str,)),
+    "protocol": ("a text", (str,)),
+    "record": ("true or false", (bool,)),
+    "options": ("a mapping of arguments for the driver", (dict,)),
+    "mock": ("true, a mapping from method to what it returns, or the path of a class", (bool, dict, str)),
+    "resource": ("a text", (str,)),
+    "visa_library": ("a text", (str,)),
+    "timeout": ("a number of seconds above 0", (int, float)),
+}
+TAKEN = ("attach", "channel", "instruments", "measure", "observe", "prompt", "request", "step", "vectors", "verify")
 POLICIES = ("warn", "refuse", "off")
 IDENTITY = ("manufacturer", "model", "serial", "firmware")
 
@@ -64,8 +73,12 @@ class Recorded:
             return value
 
         def call(*args, **kwargs):
-            result = value(*args, **kwargs)
             fields = {"instrument_role": self._role, "method": name, "resource": self._resource}
+            try:
+                result = value(*args, **kwargs)
+            except Exception as exc:
+                self._emit("diagnostic.warning", {"source": f"instrument.{self._role}", "message": f"{name} raised {type(exc).__name__}: {exc}"[:1000], "details": fields})
+                raise
             if result is None:
                 self._emit("instrument.configure", dict(fields, parameters=_parameters(args, kwargs)))
             else:
@@ -73,6 +86,13 @@ class Recorded:
             return result
 
         return call
+
+    def __enter__(self):
+        entered = type(self._driver).__enter__(self._driver)
+        return self if entered is self._driver else entered
+
+    def __exit__(self, *leaving):
+        return type(self._driver).__exit__(self._driver, *leaving)
 
     def __setattr__(self, name: str, value) -> None:
         setattr(self._driver, name, value)
@@ -86,6 +106,7 @@ def _parameters(args, kwargs) -> dict:
 
 def _inline(value):
     """Scalars as they are; of what is long, its length: samples belong into a channel."""
+    value = load_module("_plain").plain(value, 8)  # NumPy's scalars are numbers
     if isinstance(value, (bool, int, float, type(None))):
         return value
     if isinstance(value, str) and len(value) <= 4096:
@@ -102,7 +123,6 @@ class Bench:
         self.path, self.specs, self.policy = path, specs, policy
         self.part = None
         self.open: dict = {}
-        self.lock = threading.Lock()
 
     def emit(self, event_type: str, payload: dict) -> None:
         """Puts an event on record where something is recorded."""
@@ -125,9 +145,8 @@ class Bench:
         if role not in self.open:
             spec = self.specs[role]
             self.check_calibration(role, spec)
-            driver, made = self.connect(role, spec)
-            found = identity(driver, spec)
-            fields = {key: found.get(key, spec.get(key)) for key in IDENTITY}
+            driver, made, found = self.connect(role, spec)
+            fields = {key: found.get(key) or str(spec[key]) for key in IDENTITY if key in found or key in spec}
             self.emit("fixture.instrument_connected", {**self.about(role), **fields, "mocked": bool(spec.get("mock")), "driver": made})
             self.compare(role, spec, found)
             self.open[role] = (driver, Recorded(driver, role, spec.get("resource", ""), self.emit) if spec.get("record") else driver)
@@ -136,15 +155,15 @@ class Bench:
     def about(self, role: str) -> dict:
         """What the station file says of a role, as fields of an event."""
         spec = self.specs[role]
-        fields = {key: spec[key] for key in KEYS if key.startswith("cal_") and key in spec}
+        fields = {key: str(spec[key]) for key in KEYS if key.startswith("cal_") and key in spec}
         return {"role": role, "instrument_id": str(spec.get("id", role)), "resource": spec.get("resource", ""), "protocol": spec.get("protocol", "visa"), **fields}
 
     def connect(self, role: str, spec: dict):
-        """(driver, its class path). Errors: InstrumentError, when it fails or takes too long."""
+        """(driver, its class path, what it says of itself). Errors: InstrumentError, when it fails or takes too long."""
         seconds = spec.get("timeout", 10)
         where = f"instrument {role} ({spec.get('resource') or spec.get('driver')})"
         try:
-            return _within.within(seconds, f"litmus-connect-{role}", lambda: make(spec, os.path.dirname(self.path)))
+            return _within.within(seconds, f"litmus-connect-{role}", lambda: introduced(spec, os.path.dirname(self.path)))
         except _within.TooLong:
             raise InstrumentError(f"{where} did not connect within {seconds} s; `timeout` in {self.path} says how long it may take") from None
         except Exception as exc:
@@ -171,16 +190,22 @@ class Bench:
             raise InstrumentError(f"{words}; `calibration: warn` in litmus.yaml would let it pass")
 
     def release(self) -> None:
-        """Disconnects what is connected, last first; a failure is on record and stops nothing."""
+        """Disconnects what is connected, last first; one that fails, or hangs beyond its `timeout`, is on record and stops nothing."""
         for role in reversed(list(self.open)):
             driver, _ = self.open.pop(role)
             try:
                 close = getattr(driver, "close", None) or getattr(driver, "disconnect", None)
                 if close is not None:
-                    close()
+                    _within.within(self.specs[role].get("timeout", 10), f"litmus-close-{role}", close)
             except Exception as exc:
                 self.emit("diagnostic.warning", {"source": "litmus.instruments", "message": f"{role} cannot be closed: {exc}"})
             self.emit("fixture.instrument_disconnected", {"role": role, "instrument_id": str(self.specs[role].get("id", role))})
+
+
+def introduced(spec: dict, folder: str) -> tuple:
+    """(driver, its class path, what it says of itself)."""
+    driver, made = make(spec, folder)
+    return driver, made, identity(driver, spec)
 
 
 def make(spec: dict, folder: str):
@@ -227,9 +252,16 @@ def check(document, role, spec) -> dict:
         raise complain("must be a mapping with `driver` and `resource`")
     if not str(role).isidentifier():
         raise complain("a role is the name of a fixture: letters, digits and _")
-    for key in spec:
+    if role in TAKEN:
+        raise complain("there is a fixture of that name; another role, please")
+    for key, value in spec.items():
         if key not in KEYS:
             raise complain(f"no key `{key}`{nearest(key, KEYS)}", key)
+        words, kinds = KINDS.get(key, ("a text", (str, int, float)))
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise complain(f"`{key}` is {words}, not {value!r:.100}", key)
+    if spec.get("mock") == {}:
+        spec["mock"] = True
     if not spec.get("mock") and not isinstance(spec.get("driver"), str):
         raise complain("`driver` is missing: `visa`, or the path of a class")
     if spec.get("driver") == "visa" and not spec.get("mock") and not isinstance(spec.get("resource"), str):
@@ -246,17 +278,17 @@ def check(document, role, spec) -> dict:
     return spec
 
 
-def load(document, settings: dict) -> Bench | None:
+def load(document, settings) -> Bench | None:
     """The bench of a station, None when its file names no instruments.
 
-    Parameters: document (of the station's file), settings (of litmus.yaml).
+    Parameters: document (of the station's file), settings (_settings.Settings).
 
     Errors: ConfigError for a file that cannot be used.
     """
     specs = document.mapping("instruments")
-    policy = settings.get("calibration", "warn")
+    policy = settings.data.get("calibration", "warn")
     if policy not in POLICIES:
-        raise ConfigError(f"litmus.yaml: calibration: no policy {policy!r}{nearest(policy, POLICIES)}")
+        raise settings.document.error(f"calibration: no policy {policy!r}{nearest(policy, POLICIES)}", "calibration")
     return Bench(document.path, {role: check(document, role, spec) for role, spec in specs.items()}, policy) if specs else None
 
 

@@ -55,7 +55,14 @@ class Vector(collections.abc.Mapping):
         self._vectors, self.index, self._inputs = vectors, index, inputs
 
     def __getitem__(self, name):
-        return self._inputs[name]
+        """Errors: KeyError with the nearest name that there is."""
+        try:
+            return self._inputs[name]
+        except KeyError:
+            raise KeyError(self._without(name)) from None
+
+    def _without(self, name) -> str:
+        return f"vector {self.index} has no input {name}{_sidefile.nearest(name, self._inputs)}"
 
     def __iter__(self):
         return iter(self._inputs)
@@ -67,7 +74,7 @@ class Vector(collections.abc.Mapping):
         try:
             return self._inputs[name]
         except KeyError:
-            raise AttributeError(f"the vector has no input {name}{_sidefile.nearest(name, self._inputs)}") from None
+            raise AttributeError(self._without(name)) from None
 
     def __repr__(self) -> str:
         return f"vector {self.index}: " + ", ".join(f"{name}={value!r:.60}" for name, value in self._inputs.items())
@@ -233,12 +240,13 @@ def collect(config, items) -> None:
     files = _sidefile.of_config(config)
     found = False
     for item in items:
-        if not hasattr(item, "module") or str(item.path) in files.wrong:
+        if not hasattr(item, "module"):
             continue
         try:
             sweep = of_item(item, files)
         except (ConfigError, OSError) as exc:
-            files.refuse(config, item, exc)
+            if str(item.path) not in files.wrong:
+                files.refuse(config, item, exc)
             continue
         if sweep is not None:
             item._litmus_sweep = sweep

@@ -91,7 +91,7 @@ def pytest_configure(config) -> None:
 
 def _configure_bench(config, settings) -> None:
     """Makes the roles of the station's instruments fixtures."""
-    bench = load("_instruments").load(settings.station, settings.data)
+    bench = load("_instruments").load(settings.station, settings)
     if bench is not None:
         config._litmus_bench = bench
         config.pluginmanager.register(load("_instruments").fixtures(bench), "litmus-instruments")

@@ -33,6 +33,12 @@ class Good:
     def read(self): return 2.5 * self.gain
     def setup(self, mode, rate=1): self.mode = mode
     def close(self): open("closed", "w").write(self.resource)
+    def fail(self): raise OSError("no answer")
+    def __enter__(self): return self
+    def __exit__(self, *leaving): pass
+class HangsAtTheEnd:
+    def __init__(self, resource): pass
+    def close(self): threading.Event().wait()
 class Bad:
     def __init__(self, resource): raise OSError("no route to " + resource)
 class Hanging:
@@ -152,6 +158,10 @@ def test_overdue_calibration_by_policy(project, policy, code, ran):
         ("instruments:\n  dmm: {drivr: x.Y}\n", "dmm: no key `drivr`; did you mean driver?"),
         ("instruments:\n  dmm: {resource: x}\n", "`driver` is missing"),
         ("instruments:\n  dmm: {driver: visa}\n", "`resource` is missing"),
+        ("instruments:\n  dmm: {driver: x.Y, record: no}\n", "bench.yaml, line 2, column 22: instrument dmm: `record` is true or false, not 'no'"),
+        ("instruments:\n  dmm: {mock: 5}\n", "`mock` is true, a mapping"),
+        ("instruments:\n  dmm: {driver: x.Y, serial: [5]}\n", "`serial` is a text, not [5]"),
+        ("instruments:\n  verify: {driver: x.Y}\n", "there is a fixture of that name"),
         ("instruments:\n  dmm: {driver: x.Y, timeout: -1}\n", "`timeout` is a number of seconds above 0"),
         ("instruments:\n  dmm: {driver: x.Y, cal_due: soon}\n", "is a date such as"),
         ("instruments:\n  a-b: {driver: x.Y}\n", "the name of a fixture"),
@@ -164,6 +174,17 @@ def test_a_station_file_that_cannot_be_used_stops_at_once(project, text, words):
     done = project.run()
     assert done.returncode == 4 and words in done.stderr, done.stdout + done.stderr
     assert "test_it" not in done.stdout
+
+
+def test_what_goes_wrong_with_an_instrument_is_on_record(project):
+    project.station("instruments:\n  dmm: {driver: drivers.Good, resource: usb-1, serial: 42, record: true}\n  last: {driver: drivers.HangsAtTheEnd, resource: usb-2, timeout: 0.2}\n  idle: {mock: {}}\n")
+    (project.folder / "test_it.py").write_text("import pytest\ndef test_a(dmm, idle):\n    with dmm as same, pytest.raises(OSError): same.fail()\n")
+    assert project.run().returncode == 0
+    assert [(event["serial"], event["mocked"]) for event in project.events("fixture.instrument_connected")] == [("42", False), (None, False), (None, True)]
+    assert [(e["source"], e["message"]) for e in project.events("diagnostic.warning")] == [
+        ("instrument.dmm", "fail raised OSError: no answer"), ("litmus.instruments", "last cannot be closed: not done within 0.2 s"),
+    ]  # fmt: skip
+    assert [event["role"] for event in project.events("fixture.instrument_disconnected")] == ["idle", "last", "dmm"]
 
 
 def test_which_of_two_stations(project):

@@ -173,10 +173,11 @@ def test_a_slip_in_a_marker(mark, words):
 
 def test_a_slip_is_an_error_of_collection(suite):
     test = "import pytest\n@pytest.mark.vectors(power=[1])\n@pytest.mark.parametrize('power', [1])\ndef test_a(vectors, power): pass\n"
+    test += "@pytest.mark.vectors(load=[1, 2])\ndef test_b(vectors): pass\n"  # has nothing wrong: all of its vectors stay in the plan
     unused = "import pytest\n@pytest.mark.vectors(power=[1])\ndef test_a(): pass\n"
     suite.write({"test_a.py": test, "test_b.py": unused, "test_c.py": "def test_a(vectors): pass\n", "test_c.yaml": "vectors:\n  test_b: {a: 1}\n"})
     record = suite.run()
-    assert record.code == 2 and record.reasons() == {"collection_error"} and record.counts() == {None: 3}
+    assert record.code == 2 and record.reasons() == {"collection_error"} and record.counts() == {None: 5}
     for words in (
         "test_a.py::test_a[1]: power is a parameter of the test, and swept in its vectors",
         "test_b.py::test_a: vectors are declared for it, and it does not go through them",
@@ -361,6 +362,15 @@ def test_a_hundred_thousand(suite):
 )
 def test_range(arguments, values):
     assert litmus.range(*arguments) == values
+
+
+def test_an_input_that_is_not_there():
+    from litmus._vectors import Vector
+
+    vector = Vector(None, 2, {"load": 1})
+    with pytest.raises(KeyError, match="vector 2 has no input laod; did you mean load"):
+        vector["laod"]
+    assert "laod" not in vector and vector.get("laod") is None and dict(vector) == {"load": 1}
 
 
 @pytest.mark.parametrize("arguments, error", [((0, 1, 0), ValueError), ((0, 1, -1), ValueError), ((0, float("inf")), ValueError), (("0", 1), TypeError), ((0, 1e9, 1e-9), ValueError), ((0, 1e308, 1e-308), ValueError)])
