@@ -178,8 +178,8 @@ class Part:
         document.check_keys(PART_KEYS)
         self.path = path
         stem = os.path.splitext(os.path.basename(path))[0]
-        self.part_number = str(document.data.get("part_number") or stem)
-        self.name, self.revision = document.data.get("name"), document.data.get("revision")
+        self.part_number = document.text("part_number") or stem
+        self.name, self.revision = document.text("name"), document.text("revision")
         self.characteristics = {}
         for name, entry in document.mapping("characteristics").items():
 
@@ -193,19 +193,24 @@ class Part:
     def facts(self) -> dict:
         """What the run says of it."""
         facts = {"dut_part_number": self.part_number, "product_id": self.part_number, "product_name": self.name, "product_revision": self.revision}
-        return {key: str(value) for key, value in facts.items() if value is not None}
+        return {key: value for key, value in facts.items() if value is not None}
 
 
-def load_part(root: str, wanted: str | None) -> Part | None:
-    """The part of a project: the one whose file or part_number is `wanted`; without a wish the only one; else None.
+def load_part(root: str, settings) -> Part | None:
+    """The part of a project: the one whose file or part_number is that of the unit (--litmus-dut-part-number), else `part` of
+    litmus.yaml; without a wish the only one; else None.
 
-    Errors: ConfigError for a file that cannot be used.
+    Errors: ConfigError for a file that cannot be used, and a `part` that none of them is.
     """
+    unit, named = settings.value("dut_part_number", "dut_part_number"), settings.document.text("part") if settings.document is not None else None
+    wanted = unit or named
     folder = os.path.join(root, "parts")
     names = sorted(name for name in os.listdir(folder) if name.endswith((".yaml", ".yml")))
     parts = [Part(os.path.join(folder, name)) for name in names]
     if wanted:
         parts = [part for part in parts if wanted in (part.part_number, os.path.splitext(os.path.basename(part.path))[0])]
+    if not parts and not unit and named:
+        raise settings.document.error(f"{folder} has no part `{named}`{_sidefile.nearest(named, [os.path.splitext(name)[0] for name in names])}", "part")
     return parts[0] if len(parts) == 1 else None
 
 

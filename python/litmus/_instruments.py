@@ -260,6 +260,8 @@ def check(document, role, spec) -> dict:
         words, kinds = KINDS.get(key, ("a text", (str, int, float)))
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise complain(f"`{key}` is {words}, not {value!r:.100}", key)
+        if key not in KINDS:
+            spec[key] = document.text("instruments", role, key)
     if spec.get("mock") == {}:
         spec["mock"] = True
     if not spec.get("mock") and not isinstance(spec.get("driver"), str):

@@ -215,6 +215,9 @@ class Part:
         dirty = self.dirty.get()
         try:
             payload = _context.run_payload(self.config, self.settings(), dirty)
+            slip = self.settings().slip()
+            if slip is not None:
+                self.fail(slip)
         except Exception as exc:
             self.fail(exc)
             payload = _context.run_payload(self.config, load("_settings").Settings.without_files(self.config.option), dirty)

@@ -25,6 +25,9 @@ from litmus.errors import ConfigError, LitmusError  # noqa: E402
 
 PROFILE_KEYS = ("extends", "select", "keyword", "marks", "options", "custom", "description")
 STATION_KEYS = ("instruments", "custom", "description")
+FILE_KEYS = (
+    "attach_output", "calibration", "custom", "data_dir", "durability", "golden_units", "part", "profiles", "record", "retry", "scan", "signing_key", "station",
+)  # fmt: skip
 FACT_KEYS = tuple(dict.fromkeys(key for name, field, _ in FIELDS for key in (field, name)))
 
 
@@ -57,6 +60,17 @@ class Settings:
         made.option, made.document, made.data, made.profile, made.levels, made.station = option, None, {}, None, [], None
         return made
 
+    def slip(self) -> ConfigError | None:
+        """A key of litmus.yaml that is none, and nearly one that there is. Others may be somebody else's."""
+        import difflib
+
+        known = (*FACT_KEYS, *FILE_KEYS)
+        for key in self.data:
+            close = difflib.get_close_matches(key, known, 1, 0.8) if key not in known else None
+            if close:
+                return self.document.error(f"no key `{key}`; did you mean {close[0]}?", key)
+        return None
+
     def given(self, name: str) -> str | None:
         """What the command line says, else the environment; None when neither does."""
         value = getattr(self.option, "litmus_" + name, None)
@@ -83,7 +97,7 @@ class Settings:
                 if isinstance(value, (dict, list, bool)):
                     raise document.error(f"`{key}` must be a text, not {value!r}", *keys, key)
                 if value is not None:
-                    return str(value)
+                    return document.text(*keys, key)
         return None
 
     def facts(self) -> dict:
@@ -91,7 +105,7 @@ class Settings:
         found = {field: self.value(name, field) for name, field, _ in FIELDS}
         if self.station is not None and not self.given("station_id"):
             stem = os.path.splitext(os.path.basename(self.station.path))[0]
-            found["station_id"] = str(self.station.data.get("station_id") or stem)
+            found["station_id"] = self.station.text("station_id") or stem
         return {field: value for field, value in found.items() if value is not None}
 
     def custom(self) -> dict:
@@ -242,11 +256,11 @@ def find_station(root: str, wanted: str | None) -> _sidefile.Document | None:
     documents = {name.rsplit(".", 1)[0]: _sidefile.Document(os.path.join(folder, name)) for name in names}
     if wanted is not None:
         for stem, document in documents.items():
-            if wanted in (stem, document.data.get("station_id")):
+            if wanted in (stem, document.text("station_id")):
                 return document
         if not documents:
             return None
-        known = [str(document.data.get("station_id") or stem) for stem, document in documents.items()]
+        known = [document.text("station_id") or stem for stem, document in documents.items()]
         raise ConfigError(f"{folder} has no station `{wanted}`{_sidefile.nearest(wanted, known)}")
     if len(documents) > 1:
         raise ConfigError(f"{folder} has {len(documents)} stations: say which with --litmus-station ({', '.join(documents)})")

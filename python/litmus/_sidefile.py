@@ -52,6 +52,26 @@ class Document:
             return ConfigError(f"{self.path}: {words}")
         return ConfigError(f"{self.path}, line {line}, column {column}: {words}")
 
+    def text(self, *keys: object) -> str | None:
+        """The text that `keys` lead to; of a number its digits as they are written, since 0042 is a serial and 1.10 a revision. None: not there."""
+        value = self.mapping(*keys[:-1]).get(keys[-1])
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return None if value is None else str(value)
+        import re
+
+        from litmus._litmus import yaml_locate
+
+        try:
+            line, column = yaml_locate(self.path, tuple([str(key).encode() for key in keys]))
+            with open(self.path, encoding="utf-8-sig") as file:
+                there = file.read().split("\n")[line - 1][column - 1 :]
+            written = re.match(r"[^:]*:\s+([-+.\w]+)", there)[1]
+            if type(value)(written) == value:
+                return written
+        except Exception:  # behind an alias, on a line of its own, changed since: what YAML made of it
+            pass
+        return str(value)
+
     def mapping(self, *keys: object) -> dict:
         """The mapping that `keys` lead to, {} when it is not there. Errors: ConfigError when it is something else."""
         value = self.data

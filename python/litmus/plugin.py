@@ -82,7 +82,7 @@ def pytest_configure(config) -> None:
         if settings.profile is not None:
             load("_settings").apply_profile(config, settings)
         if parts:
-            config._litmus_part = load("_declared").load_part(root, settings.value("dut_part_number", "dut_part_number") or settings.data.get("part"))
+            config._litmus_part = load("_declared").load_part(root, settings)
         if settings.station is not None:
             _configure_bench(config, settings)
     except LitmusError as exc:

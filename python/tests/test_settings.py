@@ -11,7 +11,7 @@ import types
 import pytest
 
 pytest.importorskip("litmus._litmus")
-from litmus import _settings  # noqa: E402
+from litmus import _declared, _settings  # noqa: E402
 from litmus.errors import ConfigError  # noqa: E402
 from litmus.plugin import FIELDS  # noqa: E402
 
@@ -81,6 +81,34 @@ def test_a_slip_in_a_profile_names_line_column_and_the_nearest(tmp_path, text, w
     with pytest.raises(ConfigError) as caught:
         _settings.Settings(option, str(tmp_path), str(tmp_path)).facts()
     assert str(tmp_path / "litmus.yaml") in str(caught.value) and words in str(caught.value)
+
+
+def test_digits_count(tmp_path):
+    (tmp_path / "litmus.yaml").write_text("dut_serial: 0042\nproduct_revision: 1.10\npart: 0017\nstation: 03\ndut_lot_number:\n  1.50\n")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "x.yaml").write_text("{part_number: 0017, revision: 2.0, characteristics: {}}\n")
+    (tmp_path / "stations").mkdir()
+    (tmp_path / "stations" / "y.yaml").write_text("station_id: 03\n")
+    settings = _settings.Settings(types.SimpleNamespace(), str(tmp_path), str(tmp_path))
+    assert [settings.value(name, name) for name in ("dut_serial", "product_revision", "dut_lot_number")] == ["0042", "1.10", "1.5"]
+    assert settings.station.text("station_id") == "03"
+    assert _declared.load_part(str(tmp_path), settings).facts() == {"dut_part_number": "0017", "product_id": "0017", "product_revision": "2.0"}
+
+
+@pytest.mark.parametrize("text, words", [("calibraton: refuse\n", "line 1, column 1: no key `calibraton`; did you mean calibration?"), ("team: 7\n", None)])
+def test_a_slip_in_litmus_yaml_is_told(suite, text, words):
+    suite.write({"test_a.py": "def test(): pass\n", "litmus.yaml": text})
+    record = suite.run()
+    assert record.code == 0 and ("with gaps" in record.line) == (words is not None) and (words or "") in record.line
+
+
+def test_a_part_that_is_none(tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "psu.yaml").write_text("characteristics: {}\n")
+    (tmp_path / "litmus.yaml").write_text("part: psv\n")
+    settings = _settings.Settings(types.SimpleNamespace(), str(tmp_path), str(tmp_path))
+    with pytest.raises(ConfigError, match="line 1, column 1: .* has no part `psv`; did you mean psu"):
+        _declared.load_part(str(tmp_path), settings)
 
 
 def test_slips_about_stations(tmp_path):
