@@ -387,7 +387,9 @@ def test_verify_names_a_changed_cell(copy):
 @pytest.mark.parametrize("arguments, hint", [
     (["rns"], "did you mean runs"), (["rnus"], "did you mean runs"), (["xyzzy"], "no command"), (["runs", "--jsn"], "did you mean --json"), (["runs", "--limit"], "needs a value"),
     (["runs", "--limit", "many"], "takes a number"), (["runs", "--json=1"], "takes no value"), (["runs", "-x"], "no option -x"),
-    (["runs", "extra"], "too many"), (["runs", "--since", "yesterday"], "--since takes"), (["runs", "--outcome", "bad"], "no outcome"), (["gate"], "missing"),
+    (["runs", "extra"], "too many"), (["runs", "--since", "yesterday"], "--since takes"), (["runs", "--since", "2026-02-30"], "--since takes"),
+    (["runs", "--since", "999999999y"], "--since takes"), (["prune", "--keep", "999999999y"], "--keep takes"), (["runs", "-d", ""], "--data-dir is empty"),
+    (["runs", "--outcome", "bad"], "no outcome"), (["gate"], "missing"),
     (["completion", "bsh"], "did you mean bash"), (["daemon", "stauts"], "did you mean status"), (["help", "shw"], "did you mean show"),
     (["show", ""], "empty run id"),
 ])
@@ -432,10 +434,18 @@ def test_reader_that_has_seen_enough(data):
     assert len(done.stdout.splitlines()) == 1 and done.stderr == ""
 
 
-def test_full_disk_is_told(data):
+@pytest.mark.parametrize("arguments", [["runs"], ["events"], ["events", "--json"], ["gate", "last"]], ids=" ".join)
+def test_full_disk_is_told(data, arguments):
     with open("/dev/full", "w") as full:
-        done = subprocess.run([LITMUS, "runs", "-d", str(data)], stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
-    assert done.returncode == 5 and "No space left" in done.stderr
+        done = subprocess.run([LITMUS, *arguments, "-d", str(data)], stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+    assert done.returncode == 5 and "standard output" in done.stderr and "free some space" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["runs"], ["show"], ["events"], ["gate", "last"], ["verify"], ["materialize"], ["rebuild"], ["reindex"]], ids=" ".join)
+def test_a_data_dir_that_is_a_file_is_named(tmp_path, arguments):
+    (tmp_path / "taken").write_text("")
+    done = run(*arguments, "-d", tmp_path / "taken")
+    assert done.returncode == 2 and f"the data_dir {tmp_path / 'taken'} is a file" in done.stderr
 
 
 def on_terminal(*arguments, **more):

@@ -310,9 +310,13 @@ class Part:
         if self.lost:  # what is not on record could have been anything
             self.external = _verdict.worse(self.external, "errored")
             self.emit("diagnostic.error", {"source": "litmus.recorder", "message": f"{self.lost} events are not on record: {self.trouble}"})
-        outcome = _verdict.worse(steps_outcome, self.external)
         if self.stop_reason is None and unfinished and (session.shouldfail or session.shouldstop):
-            self.stop_reason = _stop_reason(session, str(session.shouldfail or session.shouldstop))
+            self.stop_reason = _stop_reason(session, str(session.shouldfail or session.shouldstop), steps_outcome)
+            if self.stop_reason == "interrupted":
+                self.external = _verdict.worse(self.external, "terminated")
+        if int(session.exitstatus) == pytest.ExitCode.USAGE_ERROR:  # raised after the plan
+            self.external = _verdict.worse(self.external, "errored")
+        outcome = _verdict.worse(steps_outcome, self.external)
         if outcome is None:  # nothing was judged at all
             outcome = "terminated" if self.stop_reason else "skipped"
         self.emit("run.ended", {"outcome": outcome, "stop_reason": self.stop_reason})
@@ -387,12 +391,11 @@ class Part:
             pass
 
 
-def _stop_reason(session, words: str) -> str:
-    """Why pytest stopped by itself: -x, --maxfail and --stepwise stop for failures."""
-    option = session.config.option
-    if session.shouldfail or "stopping after" in words or getattr(option, "stepwise", False):
-        return "maxfail"
-    return "interrupted"
+def _stop_reason(session, words: str, steps_outcome: str | None) -> str:
+    """Why pytest stopped by itself: -x, --maxfail and --stepwise stop for failures; a plugin may stop it for reasons of its own (a session's time is up)."""
+    stepwise = getattr(session.config.option, "stepwise", False)
+    for_failures = session.shouldfail and steps_outcome in ("failed", "errored")
+    return "maxfail" if for_failures or stepwise or "stopping after" in words else "interrupted"
 
 
 def _is_ours(exc: BaseException) -> bool:

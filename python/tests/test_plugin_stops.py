@@ -55,16 +55,22 @@ def test_x_and_a_setup_error(suite):
     record.check_against_pytest()
 
 
-def test_a_plugin_stops_the_loop(suite):
-    suite.write(
-        {
-            "test_a.py": FIVE,
-            "conftest.py": "def pytest_runtest_logreport(report):\n pass\ndef pytest_runtest_teardown(item):\n item.session.shouldstop = 'enough'",
-        }
-    )
+@pytest.mark.parametrize(
+    "hook, want, outcome, reason",
+    [
+        ("pytest_runtest_teardown(item): item.session.shouldstop = 'enough'", ["passed", None], "terminated", "interrupted"),
+        ("pytest_runtest_teardown(item): item.session.shouldfail = 'its time is up'", ["passed", None], "terminated", "interrupted"),
+        ("pytest_runtest_teardown(item):\n if item.name == 'test_2': item.session.shouldfail = 'no more'", ["passed", "failed"], "failed", "maxfail"),
+        ("pytest_runtestloop(session): import pytest; raise pytest.UsageError('not like this')", [None, None], "errored", None),
+    ],
+    ids=["shouldstop", "shouldfail", "shouldfail_for_a_failure", "usage"],
+)
+def test_a_plugin_stops_the_loop(suite, hook, want, outcome, reason):
+    suite.write({"test_a.py": FIVE, "conftest.py": f"def {hook}"})
     record = suite.run()
-    assert outcomes(record) == ["passed", None, None, None, None]
-    assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("passed", "interrupted")
+    assert record.code != 0  # and so the run cannot be on record as passed
+    assert outcomes(record) == [*want, None, None, None]
+    assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == (outcome, reason)
 
 
 CUT = """

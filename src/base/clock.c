@@ -192,6 +192,7 @@ bool lt_time_parse(struct lt_str s, int64_t *us) {
         if (!take_zone(&s, &offset_s) || s.n > 0) return false;
     }
     int64_t day = days_from_civil(year, c.month, c.day);
+    if (c.day > 28 && days_from_civil(year + c.month / 12, c.month % 12 + 1, 1) <= day) return false; /* there is no such day in this month */
     *us = ((day * DAY_S + c.hour * 3600 + c.minute * 60 + c.second) - offset_s) * US + c.us;
     return true;
 }
@@ -203,10 +204,8 @@ bool lt_time_since(const char *text, int64_t now, int64_t *us) {
     static const struct { char unit; int64_t seconds; } units[] = {
         {'s', 1}, {'m', 60}, {'h', 3600}, {'d', DAY_S}, {'w', 7 * DAY_S}, {'y', 365 * DAY_S}};
     for (size_t i = 0; p != text && p[0] != '\0' && p[1] == '\0' && i < sizeof units / sizeof units[0]; i++) {
-        if (units[i].unit == p[0]) {
-            *us = now - count * units[i].seconds * US;
-            return true;
-        }
+        int64_t back;
+        if (units[i].unit == p[0]) return !__builtin_mul_overflow(count, units[i].seconds * US, &back) && !__builtin_sub_overflow(now, back, us);
     }
     return lt_time_parse(lt_str_of(text), us);
 }

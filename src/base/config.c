@@ -248,11 +248,16 @@ static int check_format(const char *path, bool mark, struct litmus_error *error)
     return code;
 }
 
-int lt_data_dir_open(const char *data_dir, struct litmus_error *error) {
+/* What is not there yet is all right. */
+static int check_folder(const char *data_dir, struct litmus_error *error) {
     struct stat st;
-    if (stat(data_dir, &st) == 0 && !S_ISDIR(st.st_mode))
-        return lt_fail(error, LITMUS_EINVAL, ENOTDIR, "the data_dir %s is a file, not a folder: remove it or choose another data_dir", data_dir);
-    int code = lt_io_mkdirs(&lt_io_os, data_dir, error);
+    if (stat(data_dir, &st) != 0 || S_ISDIR(st.st_mode)) return LITMUS_OK;
+    return lt_fail(error, LITMUS_EINVAL, ENOTDIR, "the data_dir %s is a file, not a folder: remove it or choose another data_dir", data_dir);
+}
+
+int lt_data_dir_open(const char *data_dir, struct litmus_error *error) {
+    int code = check_folder(data_dir, error);
+    if (code == LITMUS_OK) code = lt_io_mkdirs(&lt_io_os, data_dir, error);
     if (code != LITMUS_OK) return code;
     struct lt_buf path;
     lt_buf_init(&path);
@@ -263,6 +268,8 @@ int lt_data_dir_open(const char *data_dir, struct litmus_error *error) {
 }
 
 int lt_data_dir_check(const char *data_dir, struct litmus_error *error) {
+    int refused = check_folder(data_dir, error);
+    if (refused != LITMUS_OK) return refused;
     struct lt_buf path;
     lt_buf_init(&path);
     lt_path_join(&path, data_dir, FORMAT_FILE);

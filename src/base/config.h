@@ -19,7 +19,7 @@ int lt_data_dir_find(const char *argument, struct lt_buf *out, struct litmus_err
 int lt_signing_key_find(const char *argument, const char *data_dir, struct lt_buf *out, struct litmus_error *error);
 /* Creates it when missing and checks its format: a data_dir of a newer version is refused. */
 int lt_data_dir_open(const char *data_dir, struct litmus_error *error);
-/* The same refusal (EVERSION) for who only reads, or works on what is there: makes and marks nothing. */
+/* The same refusals (EVERSION, EINVAL: a file) for who only reads, or works on what is there: makes and marks nothing. */
 int lt_data_dir_check(const char *data_dir, struct litmus_error *error);
 
 /* The nearest litmus.yaml upwards from `folder` (NULL: current), as one JSON object; "{}" when

@@ -75,6 +75,7 @@ int lt_cli_fail(const struct lt_cli *cli, const struct litmus_error *error) {
 int lt_cli_data_dir(struct lt_cli *cli) {
     struct litmus_error error = {0};
     if (cli->data_dir.n > 0) return EXIT_OK;
+    if (cli->data_dir_given != NULL && cli->data_dir_given[0] == '\0') return lt_usage(cli, "--data-dir is empty: name a folder, or leave it out");
     int code = lt_data_dir_find(cli->data_dir_given, &cli->data_dir, &error);
     if (code == LITMUS_OK) lt_buf_cstr(&cli->data_dir);
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);

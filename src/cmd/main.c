@@ -6,6 +6,7 @@
 #include "model/suggest.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -261,9 +262,15 @@ static int run_command(struct lt_cli *cli, const struct lt_command *command, int
 static int close_stdout(const struct lt_cli *cli, int exit) {
     errno = 0;
     bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
-    if (!failed || errno == EPIPE || errno == 0) return exit;
+    if (!failed || errno == EPIPE) return exit;
     struct litmus_error error = {0};
-    lt_fail_os(&error, errno, "write to", "standard output");
+    if (errno != 0) {
+        lt_fail_os(&error, errno, "write to", "standard output");
+    } else { /* a write on the way failed, and its errno is gone: a pipe tells whether its reader is */
+        struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+        if (poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0) return exit;
+        lt_fail(&error, LITMUS_EIO, 0, "cannot write all of it to standard output: what is there is cut short (free some space, and ask again)");
+    }
     return lt_cli_fail(cli, &error);
 }
 
