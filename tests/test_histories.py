@@ -48,6 +48,37 @@ def files_that_count(data_dir):
     return found
 
 
+def coverage_of(steps):
+    """What step_coverage says: step -> planned, ran, failed, last ran, first missed."""
+    for path in sorted({s["step_path"] for s in steps}):
+        mine = [s for s in steps if s["step_path"] == path]
+        missed = [s for s in mine if s["step_outcome"] is None and s["vector_outcome"] is None and s["step_started_at"] is None]
+        ran = [s for s in mine if s not in missed]
+        last, first = max((s["run_started_at"] for s in ran), default=None), min((s["run_started_at"] for s in missed), default=None)
+        yield path, len(mine), len(ran), sum(s["vector_outcome"] == "failed" for s in mine), last, first
+
+
+def flaky_of(steps):
+    """What flaky_steps says: step -> retried, flaky, ran."""
+    for path in sorted({s["step_path"] for s in steps}):
+        tried = [s["attempt_outcomes"] for s in steps if s["step_path"] == path and s["attempt_outcomes"]]
+        retried = [outcomes for outcomes in tried if len(outcomes) > 1]
+        if retried:
+            yield path, len(retried), sum("failed" in outcomes and "passed" in outcomes for outcomes in retried), len(tried)
+
+
+def step_yield_of(rows, steps):
+    """What step_yield says: step -> passed, judged, of the first run of each unit."""
+    first = {}
+    for r in rows:
+        if r["record_type"] == "run":
+            first[r["dut_serial"]] = min(first.get(r["dut_serial"], (r["run_started_at"], r["run_id"])), (r["run_started_at"], r["run_id"]))
+    counted = {run_id for _, run_id in first.values()}
+    for path in sorted({s["step_path"] for s in steps if s["run_id"] in counted}):
+        mine = [s for s in steps if s["step_path"] == path and s["run_id"] in counted]
+        yield path, sum((s["attempt_outcomes"] or [s["vector_outcome"]])[0] == "passed" for s in mine), len(mine)
+
+
 def naive(data_dir):
     """What each view has to say, as sorted tuples."""
     rows = [row for run in files_that_count(data_dir).values() for row in run]
@@ -58,6 +89,9 @@ def naive(data_dir):
         "steps": sorted(((s["run_id"], s["step_path"], s["step_outcome"], s["step_outcome"] is None) for s in steps), key=str),
         "attempts": sorted(attempts),
         "measurements": sorted((m["run_id"], m["step_path"], m["measurement_value"]) for m in rows if m["record_type"] == "measurement"),
+        "step_coverage": list(coverage_of(steps)),
+        "flaky_steps": list(flaky_of(steps)),
+        "step_yield": list(step_yield_of(rows, steps)),
     }
 
 
@@ -66,6 +100,9 @@ QUESTIONS = {
     "steps": "SELECT run_id, step_path, step_outcome, never_ran FROM steps",
     "attempts": "SELECT run_id, step_path, attempt, outcome FROM attempts",
     "measurements": "SELECT run_id, step_path, measurement_value FROM measurements",
+    "step_coverage": "SELECT step_path, planned, ran, failed, last_ran_at, first_missed_at FROM step_coverage",
+    "flaky_steps": "SELECT step_path, retried, flaky, ran FROM flaky_steps",
+    "step_yield": "SELECT step_path, passed, judged FROM step_yield",
 }
 
 

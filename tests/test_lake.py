@@ -107,29 +107,38 @@ def test_the_same_run_in_two_folders_counts_once(history):
     assert by_view(history) == naive(history)
 
 
-@pytest.mark.parametrize("harm", ["gone", "short", "no manifest", "half a manifest", "other version", "leads out", "no lake"])
+@pytest.mark.parametrize("harm", ["gone", "short", "no plans", "short plans", "no manifest", "half a manifest", "older version", "newer version", "leads out", "no lake"])
 def test_a_damaged_lake_costs_time_and_nothing_else(history, harm):
     compact(history)
     part = next(history.glob("lake/month=*/*.parquet"))
+    plans = next(history.glob("lake/month=*/_part-*.steps"))
+    coverage = ask(history, "FROM step_coverage ORDER BY ALL")
     manifest = history / "lake/_manifest.json"
     text = manifest.read_text()
     if harm == "gone":
         part.unlink()
     elif harm == "short":
         part.write_bytes(part.read_bytes()[:-9])
+    elif harm == "no plans":
+        plans.unlink()
+    elif harm == "short plans":
+        plans.write_bytes(plans.read_bytes()[:-9])
     elif harm == "no manifest":
         manifest.unlink()
     elif harm == "half a manifest":
         manifest.write_text(text[: len(text) // 2])
-    elif harm == "other version":
-        manifest.write_text(text.replace('"litmus_lake":2', '"litmus_lake":3'))
+    elif harm.endswith("version"):
+        assert '"litmus_lake":3' in text
+        manifest.write_text(text.replace('"litmus_lake":3', f'"litmus_lake":{2 if harm.startswith("older") else 4}'))
     elif harm == "leads out":
         manifest.write_text(text.replace("month=", "../month="))
     else:
         shutil.rmtree(history / "lake")
     assert by_view(history) == naive(history)
+    assert ask(history, "FROM step_coverage ORDER BY ALL") == coverage
     compact(history)
     assert by_view(history) == by_glob(history) == naive(history)
+    assert ask(history, "FROM step_coverage ORDER BY ALL") == coverage
 
 
 def test_columns_of_other_types_go_to_files_of_their_own(tmp_path):

@@ -90,13 +90,27 @@ static void add_column(struct lt_stack *stack, const char *name, enum lt_column_
     TRY(stack, append_nulls(&stack->columns[stack->count - 1].array, type, stack->rows));
 }
 
+static void join_column(struct lt_stack *stack, const struct lt_table *table, int64_t c) {
+    enum lt_column_type type = LT_COLUMN_STR;
+    const char *name = lt_table_name(table, c);
+    if (stack->failed != NANOARROW_OK || lt_map_get(&stack->by_name, lt_str_of(name), 0) != LT_MAP_NONE) return;
+    if (column_type_of(table->schema.children[c], &type)) add_column(stack, name, type);
+}
+
 void lt_stack_join(struct lt_stack *stack, const struct lt_table *table) {
-    for (int64_t c = 0; c < lt_table_columns(table) && stack->failed == NANOARROW_OK; c++) {
-        enum lt_column_type type = LT_COLUMN_STR;
-        const char *name = lt_table_name(table, c);
-        if (lt_map_get(&stack->by_name, lt_str_of(name), 0) != LT_MAP_NONE) continue;
-        if (column_type_of(table->schema.children[c], &type)) add_column(stack, name, type);
+    for (int64_t c = 0; c < lt_table_columns(table); c++) join_column(stack, table, c);
+}
+
+void lt_stack_join_named(struct lt_stack *stack, const struct lt_table *table, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (lt_map_get(&stack->by_name, lt_str_of(names[i]), 0) != LT_MAP_NONE) continue;
+        int64_t at = lt_table_find(table, names[i]);
+        if (at >= 0) join_column(stack, table, at);
     }
+}
+
+void lt_stack_join_text(struct lt_stack *stack, const char *name) {
+    if (stack->failed == NANOARROW_OK && lt_map_get(&stack->by_name, lt_str_of(name), 0) == LT_MAP_NONE) add_column(stack, name, LT_COLUMN_STR);
 }
 
 /* ---- rows ---- */
@@ -164,18 +178,34 @@ static int64_t find_near(const struct lt_table *table, const char *name, int64_t
     return lt_table_find(table, name);
 }
 
-void lt_stack_add(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to) {
+static int add_word(struct ArrowArray *array, struct lt_str word, int64_t count) {
+    for (int64_t i = 0; i < count; i++) NANOARROW_RETURN_NOT_OK(ArrowArrayAppendString(array, (struct ArrowStringView){word.p, (int64_t)word.n}));
+    return NANOARROW_OK;
+}
+
+static void add_of_column(struct lt_stack *stack, struct lt_stack_column *column, const struct lt_table *table, int64_t from, int64_t to) {
+    int64_t at = find_near(table, column->name, column - stack->columns);
+    /* Most columns of most files are NULL all the way down. */
+    bool is_void = at < 0 || table->array.children[at]->null_count == lt_table_rows(table);
+    if (is_void) TRY(stack, append_nulls(&column->array, column->type, to - from));
+    else TRY(stack, add_cells(&column->array, table->view.children[at], from, to - from));
+}
+
+void lt_stack_add_with(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to, const struct lt_stack_word *words, size_t count) {
     for (size_t i = 0; i < stack->count && stack->failed == NANOARROW_OK; i++) {
         struct lt_stack_column *column = &stack->columns[i];
-        int64_t at = find_near(table, column->name, (int64_t)i);
-        /* Most columns of most files are NULL all the way down. */
-        bool is_void = at < 0 || table->array.children[at]->null_count == lt_table_rows(table);
         int64_t before = column->type == LT_COLUMN_STR ? ArrowArrayBuffer(&column->array, 2)->size_bytes : 0;
-        if (is_void) TRY(stack, append_nulls(&column->array, column->type, to - from));
-        else TRY(stack, add_cells(&column->array, table->view.children[at], from, to - from));
+        size_t w = 0;
+        while (w < count && strcmp(words[w].column, column->name) != 0) w++;
+        if (w < count) TRY(stack, add_word(&column->array, words[w].word, to - from));
+        else add_of_column(stack, column, table, from, to);
         if (column->type == LT_COLUMN_STR) stack->bytes += ArrowArrayBuffer(&column->array, 2)->size_bytes - before;
     }
     stack->rows += to - from;
+}
+
+void lt_stack_add(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to) {
+    lt_stack_add_with(stack, table, from, to, NULL, 0);
 }
 
 int lt_stack_take(struct lt_stack *stack, struct lt_table *out, struct litmus_error *error) {

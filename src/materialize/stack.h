@@ -34,8 +34,17 @@ void lt_stack_init(struct lt_stack *stack);
 void lt_stack_release(struct lt_stack *stack);
 /* Adds the columns of a stackable table that fits. */
 void lt_stack_join(struct lt_stack *stack, const struct lt_table *table);
+/* Adds those of its columns that are named, or one column of text. */
+void lt_stack_join_named(struct lt_stack *stack, const struct lt_table *table, const char *const *names, size_t count);
+void lt_stack_join_text(struct lt_stack *stack, const char *name);
 /* Adds rows from <= row < to of a table that was joined. */
 void lt_stack_add(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to);
+/* The same; columns of these names, which are of text, get the word in each of the rows, whatever the table says. */
+struct lt_stack_word {
+    const char *column;
+    struct lt_str word;
+};
+void lt_stack_add_with(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to, const struct lt_stack_word *words, size_t count);
 /* Hands over the rows as a table. Errors: ENOMEM, EINVAL (more text in a column than Arrow can say). */
 int lt_stack_take(struct lt_stack *stack, struct lt_table *out, struct litmus_error *error);
 

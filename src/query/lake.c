@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <yyjson.h>
 
-enum { MANIFEST_BYTES_MAX = 1 << 30, MANIFEST_VERSION = 2 };
+enum { MANIFEST_BYTES_MAX = 1 << 30, MANIFEST_VERSION = 3 };
 
 void lt_lake_release(struct lt_lake *lake) {
     lt_arena_release(&lake->arena);
@@ -71,13 +71,21 @@ static bool is_own_name(const char *name) {
     return slash != NULL && strchr(slash + 1, '/') == NULL && strncmp(slash + 1, "part-", 5) == 0;
 }
 
-/* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X.json" */
-const char *lt_lake_members_name(const char *name, struct lt_buf *out) {
+/* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X" + ending */
+static const char *name_beside(const char *name, const char *ending, struct lt_buf *out) {
     const char *file = strchr(name, '/') + 1, *dot = strrchr(file, '.');
     int stem = dot == NULL ? (int)strlen(file) : (int)(dot - file);
     lt_buf_clear(out);
-    lt_buf_addf(out, "%.*s_%.*s.json", (int)(file - name), name, stem, file);
+    lt_buf_addf(out, "%.*s_%.*s%s", (int)(file - name), name, stem, file, ending);
     return lt_buf_cstr(out);
+}
+
+const char *lt_lake_members_name(const char *name, struct lt_buf *out) {
+    return name_beside(name, ".json", out);
+}
+
+const char *lt_lake_plans_name(const char *name, struct lt_buf *out) {
+    return name_beside(name, ".steps", out);
 }
 
 /* ---- from the manifest into the catalog ---- */
@@ -223,14 +231,24 @@ static bool add_fresh(void *self, const struct lt_run_file *file) {
     return !lake->arena.failed;
 }
 
-static bool is_there(const struct lt_query *q, const struct lt_lake_file *f) {
+/* Of a plain file below lake/; -1: it is none. */
+static int64_t size_of(const struct lt_query *q, const char *name) {
     struct lt_buf path;
     struct stat st;
     lt_buf_init(&path);
-    lt_buf_addf(&path, "%s/lake/%s", q->data_dir, f->name.p);
-    bool there = is_own_name(f->name.p) && lstat(lt_buf_cstr(&path), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == f->bytes;
+    lt_buf_addf(&path, "%s/lake/%s", q->data_dir, name);
+    bool there = lstat(lt_buf_cstr(&path), &st) == 0 && S_ISREG(st.st_mode);
     lt_buf_release(&path);
-    return there;
+    return there ? st.st_size : -1;
+}
+
+static bool is_there(const struct lt_query *q, const struct lt_lake_file *f) {
+    struct lt_buf plans;
+    if (!is_own_name(f->name.p)) return false;
+    lt_buf_init(&plans);
+    int64_t rows = size_of(q, f->name.p), steps = size_of(q, lt_lake_plans_name(f->name.p, &plans));
+    lt_buf_release(&plans);
+    return rows >= 0 && steps >= 0 && rows + steps == f->bytes;
 }
 
 static int by_path(const void *a, const void *b) {
@@ -368,6 +386,19 @@ static void check_rows(struct lake_check *c, const char *name, const char *colum
     lt_buf_release(&path);
 }
 
+static void check_plans(struct lake_check *c, const char *name) {
+    struct lt_buf plans, path;
+    struct litmus_error why = {0};
+    struct lt_table table;
+    lt_buf_init(&plans);
+    lt_buf_init(&path);
+    lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, lt_lake_plans_name(name, &plans));
+    if (lt_parquet_read(lt_buf_cstr(&path), NULL, 0, &table, &why) == LITMUS_OK) lt_table_release(&table);
+    else tell(c, lt_buf_cstr(&plans), "%s", why.text);
+    lt_buf_release(&plans);
+    lt_buf_release(&path);
+}
+
 static void check_file(struct lake_check *c, yyjson_val *value) {
     const char *name = yyjson_get_str(yyjson_obj_get(value, "name")), *columns = yyjson_get_str(yyjson_obj_get(value, "columns"));
     struct lt_lake_file file = {.name = lt_arena_str(&c->arena, lt_str_of(name)), .bytes = yyjson_get_sint(yyjson_obj_get(value, "bytes"))};
@@ -376,10 +407,11 @@ static void check_file(struct lake_check *c, yyjson_val *value) {
         return;
     }
     (void)lt_map_put(&c->named, file.name, 0, 1);
-    if (!is_there(c->q, &file)) tell(c, name, "is missing, or has not the %" PRId64 " bytes that it had", file.bytes);
+    if (!is_there(c->q, &file)) tell(c, name, "is missing, or has not the %" PRId64 " bytes that it had with the .steps file beside it", file.bytes);
     else {
         check_members(c, name, yyjson_get_sint(yyjson_obj_get(value, "runs")));
         check_rows(c, name, columns, yyjson_get_sint(yyjson_obj_get(value, "rows")));
+        check_plans(c, name);
     }
 }
 

@@ -3,12 +3,13 @@
  * lake.h - the rows of many runs in few Parquet files, below <data_dir>/lake: disposable, made from runs/.
  *
  * A lake file "month=2026-05/part-X.parquet" never changes; beside it "_part-X.json" says which run files (path, size,
- * time stamp) its rows were made from, and lake/_manifest.json which lake files count. Names that begin with _ are
- * passed over by engines that read the folder. What a manifest says is taken over into the catalog once, and from then on
- * the catalog keeps account: a run counts from the lake only while its ledger has the very run file; else the file itself
- * counts, and its rows in the lake are passed over by run id. So at any moment, and after a crash at any moment, a run
- * counts once: a lake file that is missing or of another size, and a manifest that cannot be read, only make the lake
- * smaller. A reader holds lake/_readers.lock shared while it uses the files; files are replaced under it alone.
+ * time stamp) its rows were made from, "_part-X.steps" what became of the steps in few rows (lake_plans.h), and
+ * lake/_manifest.json which lake files count. Names that begin with _ are passed over by engines that read the folder.
+ * What a manifest says is taken over into the catalog once, and from then on the catalog keeps account: a run counts from
+ * the lake only while its ledger has the very run file; else the file itself counts, and its rows in the lake are passed
+ * over by run id. So at any moment, and after a crash at any moment, a run counts once: a lake file that is missing or of
+ * another size, and a manifest that cannot be read, only make the lake smaller. A reader holds lake/_readers.lock shared
+ * while it uses the files; files are replaced under it alone.
  */
 #ifndef LT_QUERY_LAKE_H
 #define LT_QUERY_LAKE_H
@@ -23,7 +24,7 @@ struct lt_lake_run {
 struct lt_lake_file {
     struct lt_str name, month; /* "month=2026-05/part-....parquet", relative to lake/; "2026-05" */
     struct lt_str columns;     /* the same text: the same columns */
-    int64_t number, bytes, rows, runs;
+    int64_t number, bytes, rows, runs; /* bytes: of the file, and of the one with its plans */
     struct lt_str *stale; /* run ids of rows that do not count */
     size_t stale_count;
     bool keep; /* for lt_lake_drop */
@@ -44,6 +45,8 @@ void lt_lake_release(struct lt_lake *lake);
 int lt_lake_drop(struct lt_query *query, struct lt_lake *lake, struct litmus_error *error);
 /* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X.json", in out. */
 const char *lt_lake_members_name(const char *name, struct lt_buf *out);
+/* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X.steps", in out. */
+const char *lt_lake_plans_name(const char *name, struct lt_buf *out);
 /* Holds the files of the lake as they are until the query is freed or this is called again. Never an error. */
 void lt_lake_hold(struct lt_query *query);
 /* Takes over into the catalog what the manifest says, if that is not yet done. Never an error: what the catalog

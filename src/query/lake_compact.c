@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "materialize/parquet.h"
 #include "materialize/stack.h"
+#include "query/lake_plans.h"
 #include "query/query_internal.h"
 
 #include <ctype.h>
@@ -28,7 +29,7 @@
  * or for measurements, passes over all others by their statistics. A file of less than FILE_ROWS_FEW
  * is filled up when its month gets more; a larger one when what comes is half of what it has: so a row is copied a few times only. */
 enum kind { RUNS, STEPS, MEASUREMENTS, KINDS };
-enum { GROUP_ROWS = 50 * 1024, GROUP_BYTES = 32 << 20, FILE_GROUPS = 20, FILE_ROWS_FEW = 64 * 1024, MONTH_BYTES = 8, NAME_BYTES = 80 };
+enum { GROUP_ROWS = 50 * 1024, GROUP_BYTES = 32 << 20, FILE_GROUPS = 20, FILE_ROWS_FEW = 64 * 1024, MONTH_BYTES = 8, NAME_BYTES = 80, PART_BYTES = 40 };
 
 struct written {
     char name[NAME_BYTES];
@@ -48,6 +49,7 @@ struct compact {
     /* The file that is being made, of the last `pending` of taken: */
     struct lt_stack stacks[KINDS]; /* rows of its next groups; all have the same columns */
     struct lt_parquet_writer *writer; /* NULL: no group is in it yet */
+    struct lt_lake_plans plans;
     int32_t groups;
     int64_t rows;
     size_t pending;
@@ -112,6 +114,7 @@ static struct written *add_written(struct compact *c) {
 
 static void forget_pending(struct compact *c) {
     lt_parquet_writer_free(c->writer);
+    lt_lake_plans_release(&c->plans);
     c->writer = NULL;
     c->pending = 0;
     c->groups = 0;
@@ -161,6 +164,21 @@ static int write_file(struct compact *c, const char *name, size_t *n, struct lit
     return code;
 }
 
+/* Under its own name at once: nobody looks for it before the manifest names the file that it is beside. */
+static int write_plans(struct compact *c, const char *name, size_t *n, struct litmus_error *error) {
+    struct lt_buf bytes, beside, path;
+    lt_buf_init(&bytes);
+    lt_buf_init(&beside);
+    lt_buf_init(&path);
+    int code = lt_lake_plans_end(&c->plans, &bytes, error);
+    *n += bytes.n;
+    if (code == LITMUS_OK) code = lt_io_publish(&lt_io_os, lake_path(c, lt_lake_plans_name(name, &beside), &path), bytes.p, bytes.n, error);
+    lt_buf_release(&bytes);
+    lt_buf_release(&beside);
+    lt_buf_release(&path);
+    return code;
+}
+
 static void add_member(struct lt_buf *out, const struct lt_lake_run *run, bool first) {
     lt_buf_add_text(out, first ? "[" : ",\n[");
     lt_json_str(out, run->path);
@@ -186,6 +204,12 @@ static int write_members(struct compact *c, const struct written *w, struct litm
     return code;
 }
 
+/* The name of the file that is being made, without folder and ending: no other has it. */
+static const char *part_of(const struct compact *c, char out[PART_BYTES]) {
+    snprintf(out, PART_BYTES, "%016llx-%04llx", (unsigned long long)c->number, (unsigned long long)c->file_count);
+    return out;
+}
+
 /* Ends the file that is being made. */
 static int write_pending(struct compact *c, struct litmus_error *error) {
     if (c->pending == 0) return LITMUS_OK;
@@ -195,10 +219,11 @@ static int write_pending(struct compact *c, struct litmus_error *error) {
     size_t n = 0;
     lt_buf_init(&path);
     snprintf(folder, sizeof folder, "month=%s", c->month);
-    snprintf(w.name, sizeof w.name, "%s/part-%016llx-%04llx.parquet", folder, (unsigned long long)c->number, (unsigned long long)c->file_count);
+    snprintf(w.name, sizeof w.name, "%s/part-%s.parquet", folder, part_of(c, (char[PART_BYTES]){""}));
     int code = lt_io_mkdirs_below(&lt_io_os, c->q->data_dir, lake_path(c, folder, &path), error);
     for (enum kind kind = RUNS; code == LITMUS_OK && kind < KINDS; kind++) code = write_group(c, kind, error);
     if (code == LITMUS_OK) code = write_file(c, w.name, &n, error);
+    if (code == LITMUS_OK) code = write_plans(c, w.name, &n, error);
     if (code == LITMUS_OK) code = write_members(c, &w, error);
     w.bytes = (int64_t)n;
     w.rows = c->rows;
@@ -237,7 +262,7 @@ static int fit_run(struct compact *c, const struct lt_lake_run *run, const struc
     bool fits = lt_stack_fits(&c->stacks[RUNS], rows, &grows);
     month_of(run->path, month);
     bool full = c->groups >= FILE_GROUPS || strcmp(month, c->month) != 0;
-    if (full || !fits || (grows && c->writer != NULL)) code = write_pending(c, error);
+    if (full || !fits || (grows && (c->writer != NULL || c->plans.writer != NULL))) code = write_pending(c, error);
     if (!fits) clear_stacks(c); /* a column of another type starts another file */
     memcpy(c->month, month, sizeof month);
     for (enum kind kind = RUNS; kind < KINDS; kind++) lt_stack_join(&c->stacks[kind], rows);
@@ -271,6 +296,7 @@ static int take_run(struct compact *c, struct lt_lake_run *run, struct litmus_er
     int code = fit_run(c, run, &rows, error);
     if (code == LITMUS_OK) {
         add_rows(c, &rows);
+        code = lt_lake_plans_add(&c->plans, part_of(c, (char[PART_BYTES]){""}), &rows, error);
         c->taken[c->taken_count++] = run;
         c->pending++;
         for (enum kind kind = RUNS; code == LITMUS_OK && kind < KINDS; kind++)
@@ -293,7 +319,7 @@ static int write_manifest(const struct compact *c, struct litmus_error *error) {
     struct lt_buf text, path;
     lt_buf_init(&text);
     lt_buf_init(&path);
-    lt_buf_add_text(&text, "{\"litmus_lake\":2,\"files\":[\n");
+    lt_buf_add_text(&text, "{\"litmus_lake\":3,\"files\":[\n");
     for (size_t i = 0; i < c->lake.file_count; i++) {
         const struct lt_lake_file *f = &c->lake.files[i];
         add_file(&text, f->name.p, f->columns, (int64_t[3]){f->bytes, f->rows, f->runs}, i == 0);
@@ -312,16 +338,16 @@ static int write_manifest(const struct compact *c, struct litmus_error *error) {
 
 /* ---- the change ---- */
 
-/* Is it a file of the lake, or the list of runs of one? */
+/* Is it a file of the lake, or what lies beside one? */
 static bool is_named(const struct compact *c, const char *name) {
-    struct lt_buf members;
+    struct lt_buf beside;
     bool found = false;
-    lt_buf_init(&members);
+    lt_buf_init(&beside);
     for (size_t i = 0; !found && i < c->lake.file_count + c->file_count; i++) {
         const char *own = i < c->lake.file_count ? c->lake.files[i].name.p : c->files[i - c->lake.file_count].name;
-        found = strcmp(own, name) == 0 || strcmp(lt_lake_members_name(own, &members), name) == 0;
+        found = strcmp(own, name) == 0 || strcmp(lt_lake_members_name(own, &beside), name) == 0 || strcmp(lt_lake_plans_name(own, &beside), name) == 0;
     }
-    lt_buf_release(&members);
+    lt_buf_release(&beside);
     return found;
 }
 
@@ -423,6 +449,7 @@ int lt_lake_compact(struct lt_query *q, bool (*on_run)(void *self, int64_t done,
     int lock = -1, readers = -1;
     *done = (struct lt_lake_done){0};
     for (enum kind kind = RUNS; kind < KINDS; kind++) lt_stack_init(&c.stacks[kind]);
+    lt_lake_plans_init(&c.plans);
     lt_buf_init(&path);
     int code = lt_io_mkdirs_below(&lt_io_os, q->data_dir, lake_path(&c, "", &path), error);
     if (code == LITMUS_OK) code = lt_lock_take(lake_path(&c, "_compact.lock", &path), false, &lock, error);
@@ -432,6 +459,7 @@ int lt_lake_compact(struct lt_query *q, bool (*on_run)(void *self, int64_t done,
     if (readers >= 0) close(readers);
     if (lock >= 0) close(lock);
     lt_lake_release(&c.lake);
+    lt_lake_plans_release(&c.plans);
     clear_stacks(&c);
     free(c.taken);
     free(c.files);

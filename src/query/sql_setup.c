@@ -157,52 +157,81 @@ static int add_events(struct lt_query *q, const struct lt_sql_options *options, 
 
 /* ---- rows with a file ---- */
 
+/* The same for the short account of the steps (lake_plans.h). */
+#define TEXT_COLUMN(name) "NULL::VARCHAR AS " #name ", "
+static const char no_steps[] = "SELECT " TEXT_COLUMN(lake_kind) TEXT_COLUMN(lake_plan) TEXT_COLUMN(run_id) TEXT_COLUMN(dut_serial) TEXT_COLUMN(dut_part_number)
+    TEXT_COLUMN(dut_lot_number) TEXT_COLUMN(station_id) TEXT_COLUMN(operator_id) TEXT_COLUMN(test_phase) TEXT_COLUMN(project_name) TEXT_COLUMN(git_commit)
+    TEXT_COLUMN(step_path) TEXT_COLUMN(step_name) TEXT_COLUMN(parent_path) TEXT_COLUMN(step_node_id) TEXT_COLUMN(step_outcome) TEXT_COLUMN(vector_outcome)
+    TEXT_COLUMN(never_ran_reason)
+    "NULL::TIMESTAMPTZ AS run_started_at, NULL::TIMESTAMPTZ AS step_started_at, NULL::BIGINT AS step_index, NULL::BIGINT AS vector_index, "
+    "NULL::VARCHAR[] AS attempt_outcomes, NULL::BOOLEAN[] AS step_instruments_mocked WHERE false";
+
 static const char next_files[] = "\nUNION ALL BY NAME SELECT *, false AS live FROM read_parquet([";
+static const char next_steps[] = "\nUNION ALL BY NAME SELECT * FROM read_parquet([";
 static const char end_files[] = "], union_by_name = true, hive_partitioning = false)";
 static const char end_alike[] = "], hive_partitioning = false)"; /* none but the first is opened before it is read */
 
-static void add_stale(const struct lt_lake_file *file, struct lt_buf *out) {
+static void add_stale(const struct lt_lake_file *file, const char *where, struct lt_buf *out) {
     for (size_t i = 0; i < file->stale_count; i++) {
-        lt_buf_add_text(out, i == 0 ? " WHERE run_id NOT IN (" : ",");
+        if (i == 0) lt_buf_addf(out, " WHERE %srun_id NOT IN (", where);
+        else lt_buf_add_char(out, ',');
         lt_sql_quote(out, file->stale[i]);
     }
     if (file->stale_count > 0) lt_buf_add_char(out, ')');
 }
 
+/* The files with the rows, or those beside them with the plans. */
+struct lake_list {
+    const char *folder, *next, *where;
+    bool plans;
+};
+
+static void add_lake_path(const struct lake_list *list, const struct lt_lake_file *file, struct lt_buf *out) {
+    struct lt_buf beside;
+    lt_buf_init(&beside);
+    add_path(out, list->folder, list->plans ? lt_str_of(lt_lake_plans_name(file->name.p, &beside)) : file->name);
+    lt_buf_release(&beside);
+}
+
 /* Files with the same columns are one list; one with rows that do not count is by itself. */
-static void add_lake(const struct lt_lake *lake, const char *folder, struct lt_buf *out) {
+static void add_lake(const struct lt_lake *lake, const struct lake_list *list, struct lt_buf *out) {
     for (size_t i = 0; i < lake->file_count; i++) {
         const struct lt_lake_file *f = &lake->files[i];
         bool is_listed = false;
         for (size_t k = 0; k < i && f->stale_count == 0; k++)
             is_listed = is_listed || (lake->files[k].stale_count == 0 && lt_str_eq(lake->files[k].columns, f->columns));
         if (is_listed) continue;
-        lt_buf_add_text(out, next_files);
-        add_path(out, folder, f->name);
+        lt_buf_add_text(out, list->next);
+        add_lake_path(list, f, out);
         for (size_t k = i + 1; k < lake->file_count && f->stale_count == 0; k++) {
             if (lake->files[k].stale_count > 0 || !lt_str_eq(lake->files[k].columns, f->columns)) continue;
             lt_buf_add_text(out, ",\n");
-            add_path(out, folder, lake->files[k].name);
+            add_lake_path(list, &lake->files[k], out);
         }
         lt_buf_add_text(out, end_alike);
-        add_stale(f, out);
+        add_stale(f, list->where, out);
     }
 }
 
+/* litmus_outside: the rows that no lake file has. litmus_rows: all. litmus_lake_steps: the lake's short account of the steps. */
 static int add_files(struct lt_query *q, struct lt_buf *out, struct litmus_error *error) {
     struct lt_lake lake;
     struct lt_buf folder;
     lt_buf_init(&folder);
     lt_lake_hold(q);
     int code = lt_lake_load(q, &lake, error);
-    lt_buf_addf(out, "CREATE OR REPLACE TEMP VIEW litmus_rows AS %s", no_rows);
-    if (code == LITMUS_OK) add_lake(&lake, lt_path_join(&folder, q->data_dir, "lake"), out);
+    const char *path = lt_path_join(&folder, q->data_dir, "lake");
+    lt_buf_addf(out, "CREATE OR REPLACE TEMP VIEW litmus_outside AS %s", no_rows);
     for (size_t i = 0; code == LITMUS_OK && i < lake.fresh_count; i++) {
         lt_buf_add_text(out, i == 0 ? next_files : ",\n");
         add_path(out, q->data_dir, lake.fresh[i].path);
     }
     if (code == LITMUS_OK && lake.fresh_count > 0) lt_buf_add_text(out, end_files);
-    lt_buf_add_text(out, "\nUNION ALL BY NAME SELECT * FROM litmus_live;\n");
+    lt_buf_addf(out, "\nUNION ALL BY NAME SELECT * FROM litmus_live;\nCREATE OR REPLACE TEMP VIEW litmus_rows AS %s", no_rows);
+    if (code == LITMUS_OK) add_lake(&lake, &(struct lake_list){.folder = path, .next = next_files, .where = ""}, out);
+    lt_buf_addf(out, "\nUNION ALL BY NAME SELECT * FROM litmus_outside;\nCREATE OR REPLACE TEMP VIEW litmus_lake_steps AS %s", no_steps);
+    if (code == LITMUS_OK) add_lake(&lake, &(struct lake_list){.folder = path, .next = next_steps, .where = "lake_kind = 'plan' OR ", .plans = true}, out);
+    lt_buf_add_text(out, ";\n");
     lt_buf_release(&folder);
     lt_lake_release(&lake);
     return code;
@@ -219,7 +248,7 @@ bool lt_sql_names(struct lt_str text, const char *word) {
     return false;
 }
 
-static const char create_view[] = "CREATE OR REPLACE TEMP VIEW ";
+static const char *const create_view[] = {"CREATE OR REPLACE TEMP VIEW ", "CREATE OR REPLACE TEMP MACRO "};
 enum { VIEWS_MAX = 64, VIEW_LINES = sizeof views_sql / sizeof views_sql[0] };
 
 struct view {
@@ -228,13 +257,21 @@ struct view {
     bool wanted;
 };
 
+/* Where the name stands in a line that begins a view; NULL: the line begins none. */
+static const char *name_in(const char *line) {
+    for (size_t i = 0; i < sizeof create_view / sizeof create_view[0]; i++)
+        if (strncmp(line, create_view[i], strlen(create_view[i])) == 0) return line + strlen(create_view[i]);
+    return NULL;
+}
+
 static size_t list_views(struct view views[VIEWS_MAX]) {
     size_t count = 0;
     for (size_t i = 0; i < VIEW_LINES && count < VIEWS_MAX; i++) {
-        if (strncmp(views_sql[i], create_view, sizeof create_view - 1) != 0) continue;
+        const char *name = name_in(views_sql[i]);
+        if (name == NULL) continue;
         struct view *v = &views[count++];
         *v = (struct view){.from = i};
-        (void)sscanf(views_sql[i] + sizeof create_view - 1, "%63[a-z_]", v->name);
+        (void)sscanf(name, "%63[a-z_]", v->name);
         while (i + 1 < VIEW_LINES && strchr(views_sql[i], ';') == NULL) i++;
         v->to = i + 1;
     }

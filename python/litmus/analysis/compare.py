@@ -86,10 +86,11 @@ def _shares(row: dict[str, Any]) -> dict[str, Any]:
 
 def _steps(scope: Scope, step: str | None) -> list[dict[str, Any]]:
     where, values = scope.steps_where(step)
-    counts = ", ".join(f"count_if(is_{p} AND first = 'passed') AS {p}_passed, count_if(is_{p}) AS {p}_of" for p in "ab")
+    counts = ", ".join(f"coalesce(sum(n) FILTER (WHERE is_{p} AND first = 'passed'), 0)::BIGINT AS {p}_passed, coalesce(sum(n) FILTER (WHERE is_{p}), 0)::BIGINT AS {p}_of" for p in "ab")
+    scope.con.execute(f"CREATE OR REPLACE TEMP TABLE picked AS {_IN_SETS}")
     rows = scope.rows(f"""
-        SELECT step, {counts} FROM (SELECT step_path AS step, coalesce(attempt_outcomes[1], vector_outcome) AS first, is_a, is_b FROM litmus_rows JOIN ({_IN_SETS}) USING (run_id)
-                                    WHERE record_type = 'step' AND first NOT IN ('done', 'skipped') AND {where})
+        SELECT step, {counts} FROM (SELECT step_path AS step, coalesce(attempt_outcomes[1], vector_outcome) AS first, is_a, is_b, n FROM litmus_step_counts('picked')
+                                    WHERE first NOT IN ('done', 'skipped') AND {where})
         GROUP BY step HAVING a_of > 0 AND b_of > 0""", values)
     if step is not None and not rows:
         raise scope.no_step(step)

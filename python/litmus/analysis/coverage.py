@@ -15,17 +15,18 @@ _COLUMNS = [
     Column("coverage", "RAN", "share", ("ran", "planned")), Column("never_ran", "NEVER RAN", "count"), Column("last_ran_at", "LAST RAN", "time"),
     Column("missed_since", "MISSED SINCE", "time"), Column("reasons", "WHY", "text"),
 ]  # fmt: skip
-_MISSED = "step_outcome IS NULL AND vector_outcome IS NULL AND step_started_at IS NULL"
-_STEPS = f"""
-WITH sums AS (SELECT dut_part_number AS part, test_phase AS phase, step_path AS step, {_MISSED} AS missed, CASE WHEN missed THEN coalesce(never_ran_reason, 'unknown') END AS reason,
-                     count(*) AS n, max(run_started_at) AS last_at FROM litmus_rows WHERE record_type = 'step' AND {{where}} GROUP BY ALL)
-SELECT part, phase, step, coalesce(sum(n) FILTER (WHERE NOT missed), 0)::BIGINT AS ran, sum(n)::BIGINT AS planned, ran / planned AS coverage, planned - ran AS never_ran,
-       max(last_at) FILTER (WHERE NOT missed) AS last_ran_at, max(last_at) FILTER (WHERE missed) AS last_missed_at,
-       map_from_entries(list((reason, n)) FILTER (WHERE missed)) AS reasons
-FROM sums GROUP BY part, phase, step"""
-_SINCE = f"""
+_STEPS = """
+WITH sums AS (SELECT dut_part_number AS part, test_phase AS phase, step_path AS step, never_ran AS missed, CASE WHEN missed THEN coalesce(never_ran_reason, 'unknown') END AS reason,
+                     sum(n)::BIGINT AS n FROM litmus_step_counts('picked') WHERE {where} GROUP BY ALL),
+     steps AS (SELECT part, phase, step, coalesce(sum(n) FILTER (WHERE NOT missed), 0)::BIGINT AS ran, sum(n)::BIGINT AS planned, ran / planned AS coverage,
+                      planned - ran AS never_ran, map_from_entries(list((reason, n)) FILTER (WHERE missed)) AS reasons
+               FROM sums GROUP BY part, phase, step)
+SELECT s.part, s.phase, s.step, ran, planned, coverage, never_ran, last_ran_at, last_missed_at, reasons
+FROM steps s LEFT JOIN litmus_step_times('picked') t ON t.step_path IS NOT DISTINCT FROM s.step AND t.dut_part_number IS NOT DISTINCT FROM s.part
+     AND t.test_phase IS NOT DISTINCT FROM s.phase"""
+_SINCE = """
 SELECT g.part, g.phase, g.step, min(s.run_started_at) AS missed_since
-FROM (SELECT * FROM litmus_rows WHERE record_type = 'step' AND step_started_at IS NULL AND {{where}}) s
+FROM (SELECT step_path, run_started_at, dut_part_number, test_phase FROM litmus_step_others JOIN picked USING (run_id) WHERE never_ran) s
      JOIN (SELECT unnest(?::VARCHAR[]) AS part, unnest(?::VARCHAR[]) AS phase, unnest(?::VARCHAR[]) AS step, unnest(?::TIMESTAMPTZ[]) AS last_ran_at) g
      ON s.step_path IS NOT DISTINCT FROM g.step AND s.dut_part_number IS NOT DISTINCT FROM g.part AND s.test_phase IS NOT DISTINCT FROM g.phase
 WHERE g.last_ran_at IS NULL OR s.run_started_at > g.last_ran_at GROUP BY ALL"""
@@ -39,7 +40,8 @@ def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: 
         all: also steps that ran every time.
         limit: lines; 0: all.
     """
-    where, values = scope.rows_where(step)
+    where, values = scope.steps_where(step)
+    scope.pick_runs("dut_part_number, test_phase")
     rows = scope.rows(_STEPS.format(where=where), values)
     if step is not None and not rows:
         raise scope.no_step(step)
@@ -65,8 +67,7 @@ def _since(scope: Scope, rows: list[dict]) -> None:
     if not rows:
         return
     keys = ("part", "phase", "step")
-    where, values = scope.rows_where()
     columns = [[row[key] for row in rows] for key in (*keys, "last_ran_at")]
-    found = {tuple(one[key] for key in keys): one["missed_since"] for one in scope.rows(_SINCE.format(where=where), [*values, *columns])}
+    found = {tuple(one[key] for key in keys): one["missed_since"] for one in scope.rows(_SINCE, columns)}
     for row in rows:
         row["missed_since"] = found.get(tuple(row[key] for key in keys))

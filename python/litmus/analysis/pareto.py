@@ -17,8 +17,9 @@ _COLUMNS = [
     Column("failures", None, "count"), Column("of", None, "count"), Column("rate", "FAILED", "share", ("failures", "of")),
     Column("share", "SHARE", "share"), Column("cumulative_share", "CUMULATIVE", "share"),
 ]  # fmt: skip
-_STEP = """SELECT step_path AS step, count(*) FILTER (WHERE vector_outcome IN ('failed', 'errored')) AS failures, count(*) FILTER (WHERE vector_outcome IS NOT NULL) AS "of"
-           FROM litmus_rows WHERE record_type = 'step' AND {where} GROUP BY ALL"""
+_STEP = """SELECT step_path AS step, coalesce(sum(n) FILTER (WHERE vector_outcome IN ('failed', 'errored')), 0)::BIGINT AS failures,
+           coalesce(sum(n) FILTER (WHERE vector_outcome IS NOT NULL), 0)::BIGINT AS "of"
+           FROM litmus_step_counts('picked') WHERE {where} GROUP BY step_path"""
 _MEASUREMENT = """SELECT measurement_name AS measurement, step_path AS step, count(*) FILTER (WHERE measurement_outcome IN ('failed', 'errored')) AS failures, count(*) AS "of",
                   count(*) FILTER (WHERE vector_retry > 0 AND measurement_outcome IN ('failed', 'errored')) AS from_retries
                   FROM litmus_rows WHERE record_type = 'measurement' AND {where} GROUP BY ALL"""
@@ -38,7 +39,9 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
         raise InvalidArgument(f"cannot count failures by {by!r}{near(by, list(BY))}")
     if step is not None and by not in ("step", "measurement"):
         raise InvalidArgument(f"--step does not go with --by {by}, which counts runs")
-    where, values = scope.rows_where(step)
+    where, values = scope.steps_where(step) if by == "step" else scope.rows_where(step)
+    if by == "step":
+        scope.pick_runs()
     text = _STEP if by == "step" else _MEASUREMENT if by == "measurement" else _RUN.format(key=scope.group(by), by=by)
     rows = scope.rows(text.format(where=where), values) if by in ("step", "measurement") else scope.rows(text)
     if step is not None and not rows:

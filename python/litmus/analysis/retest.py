@@ -24,25 +24,30 @@ _BAD = "list_has_any(attempt_outcomes, ['failed', 'errored'])"
 _FAILED = f"""
 CREATE OR REPLACE TEMP TABLE failed_cases AS
 SELECT DISTINCT c.dut_part_number AS part, c.test_phase AS phase, trim(c.dut_serial) AS serial, step_path AS step, vector_index
-FROM (SELECT * FROM litmus_rows WHERE record_type = 'step' AND {_BAD} AND {{where}}) s JOIN chosen c ON s.run_id = c.run_id WHERE c.left_out IS NULL"""
-# Every execution of these steps in these units, those that passed too.
+FROM (SELECT * FROM litmus_step_others WHERE {_BAD} AND {{where}}) s JOIN chosen c ON s.run_id = c.run_id WHERE c.left_out IS NULL"""
+# Every execution of these steps in these units, those that passed too; n of them alike.
+_UNITS = """
+CREATE OR REPLACE TEMP TABLE picked AS
+SELECT run_id, run_id AS run, started_at, dut_part_number, test_phase, trim(dut_serial) AS unit FROM chosen
+WHERE left_out IS NULL AND trim(dut_serial) IN (SELECT serial FROM failed_cases)"""
 _EXECUTED = f"""
 CREATE OR REPLACE TEMP TABLE executed_cases AS
-SELECT f.*, s.run_id, c.started_at, [word FOR word IN attempt_outcomes IF word IN ('passed', 'failed', 'errored')][-1] AS verdict, {_BAD} AS failed, list_contains(attempt_outcomes, 'passed') AS passed
-FROM litmus_rows s JOIN (SELECT * FROM chosen WHERE trim(dut_serial) IN (SELECT serial FROM failed_cases)) c ON s.run_id = c.run_id
-     JOIN failed_cases f ON s.step_path = f.step AND s.vector_index IS NOT DISTINCT FROM f.vector_index AND trim(c.dut_serial) = f.serial
-     AND c.dut_part_number IS NOT DISTINCT FROM f.part AND c.test_phase IS NOT DISTINCT FROM f.phase
-WHERE c.left_out IS NULL AND record_type = 'step' AND list_has_any(attempt_outcomes, ['passed', 'failed', 'errored'])"""
+SELECT f.*, s.run AS run_id, s.started_at, [word FOR word IN attempt_outcomes IF word IN ('passed', 'failed', 'errored')][-1] AS verdict, {_BAD} AS failed,
+       list_contains(attempt_outcomes, 'passed') AS passed, sum(n)::BIGINT AS n
+FROM litmus_step_counts('picked') s
+     JOIN failed_cases f ON s.step_path = f.step AND s.vector_index IS NOT DISTINCT FROM f.vector_index AND s.unit = f.serial
+     AND s.dut_part_number IS NOT DISTINCT FROM f.part AND s.test_phase IS NOT DISTINCT FROM f.phase
+WHERE list_has_any(attempt_outcomes, ['passed', 'failed', 'errored']) GROUP BY ALL HAVING sum(n) > 0"""
 _NEAR = f"""
 SELECT run_id, step_path AS step, vector_index, bool_and(coalesce(greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
        <= {MARGIN * (1 + 1e-9)} * coalesce(limit_high - limit_low, abs(limit_high), abs(limit_low)), false)) AS is_near
 FROM litmus_rows WHERE record_type = 'measurement' AND measurement_outcome IN ('failed', 'errored') AND run_id IN (SELECT run_id FROM executed_cases WHERE failed)
 GROUP BY ALL"""
 _GATHER = f"""
-SELECT part, phase, serial, step, e.vector_index, count(*) AS runs, count_if(failed) AS failed_runs, max(started_at) AS last_at,
+SELECT part, phase, serial, step, e.vector_index, sum(e.n)::BIGINT AS runs, coalesce(sum(e.n) FILTER (WHERE failed), 0)::BIGINT AS failed_runs, max(started_at) AS last_at,
        arg_max(verdict, (started_at, run_id)) AS last_verdict, bool_or(failed AND passed) AS is_mixed,
        bool_and(is_near) FILTER (WHERE failed) AS is_near, count_if(failed AND is_near IS NULL) AS without_value
-FROM executed_cases e LEFT JOIN ({_NEAR}) n USING (run_id, step, vector_index) GROUP BY ALL"""
+FROM executed_cases e LEFT JOIN ({_NEAR}) m USING (run_id, step, vector_index) GROUP BY ALL"""
 
 
 def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: int = 0) -> Report:  # noqa: A002
@@ -55,6 +60,7 @@ def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: 
     """
     where, values = scope.steps_where(step)
     scope.con.execute(_FAILED.format(where=where), values)
+    scope.con.execute(_UNITS)
     scope.con.execute(_EXECUTED)
     cases = scope.rows(_GATHER)
     for case in cases:

@@ -76,12 +76,13 @@ def _steps(scope: Scope, groups: list[tuple[str, str]], step: str | None) -> lis
     # Each run's group is a number: millions of rows are put together by it, not by the texts that make it.
     scope.con.execute(f"""CREATE OR REPLACE TEMP TABLE grouped AS SELECT run_id, {names}, dut_part_number AS _part, test_phase AS _phase,
                           dense_rank() OVER (ORDER BY {names}, dut_part_number, test_phase) AS number FROM firsts""")
+    scope.con.execute("CREATE OR REPLACE TEMP TABLE picked AS SELECT run_id, number FROM grouped")
     rows = scope.rows(f"""
         SELECT {names}, _part, _phase, sums.* EXCLUDE (number)
-        FROM (SELECT number, step_path, vector_index, parent_path, any_value(step_name) AS step_name, count(*) AS planned,
-                     count(*) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker') AS left_out,
-                     count(*) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) = 'passed') AS passed
-              FROM litmus_rows s JOIN (SELECT run_id, number FROM grouped) f USING (run_id) WHERE record_type = 'step' AND {where} GROUP BY ALL) sums
+        FROM (SELECT number, step_path, vector_index, parent_path, any_value(step_name) AS step_name, sum(n)::BIGINT AS planned,
+                     coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker'), 0)::BIGINT AS left_out,
+                     coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) = 'passed'), 0)::BIGINT AS passed
+              FROM litmus_step_counts('picked') WHERE {where} GROUP BY ALL) sums
              JOIN (SELECT DISTINCT number, {names}, _part, _phase FROM grouped) USING (number)""", values)
     if step is not None and not rows:
         raise scope.no_step(step)

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "query/lake_plans.h"
+
+#include <openssl/sha.h>
+#include <stdio.h>
+
+enum { GROUP_ROWS = 50 * 1024, GROUP_BYTES = 16 << 20, NAME_BYTES = 96, PLAN_COLUMNS = 6 };
+
+static const char *const kinds[LT_PLANS_KINDS] = {[LT_PLANS_RUN] = "run", [LT_PLANS_PLAN] = "plan", [LT_PLANS_OTHER] = "other"};
+
+/* What makes a plan, row by row; then what says how a row went, then what says which run it is. */
+static const char *const columns[] = {
+    "step_path", "step_name", "vector_index", "parent_path", "step_index", "step_node_id",
+    "step_started_at", "step_outcome", "vector_outcome", "never_ran_reason", "attempt_outcomes",
+    "run_id", "run_started_at", "dut_serial", "dut_part_number", "dut_lot_number", "station_id", "operator_id", "test_phase", "project_name",
+    "git_commit", "step_instruments_mocked",
+};
+enum { COLUMNS = sizeof columns / sizeof columns[0] };
+
+void lt_lake_plans_init(struct lt_lake_plans *p) {
+    *p = (struct lt_lake_plans){.writer = NULL};
+    for (int kind = 0; kind < LT_PLANS_KINDS; kind++) lt_stack_init(&p->stacks[kind]);
+    lt_map_init(&p->known);
+    lt_arena_init(&p->arena);
+    lt_buf_init(&p->scratch);
+}
+
+void lt_lake_plans_release(struct lt_lake_plans *p) {
+    lt_parquet_writer_free(p->writer);
+    for (int kind = 0; kind < LT_PLANS_KINDS; kind++) lt_stack_release(&p->stacks[kind]);
+    lt_map_release(&p->known);
+    lt_arena_release(&p->arena);
+    lt_buf_release(&p->scratch);
+    lt_lake_plans_init(p);
+}
+
+/* ---- one run ---- */
+
+struct outcome_columns {
+    int64_t record_type, started, step, vector, reason, attempts;
+};
+
+static struct outcome_columns find_outcomes(const struct lt_table *rows) {
+    return (struct outcome_columns){.record_type = lt_table_find(rows, "record_type"), .started = lt_table_find(rows, "step_started_at"),
+                                    .step = lt_table_find(rows, "step_outcome"), .vector = lt_table_find(rows, "vector_outcome"),
+                                    .reason = lt_table_find(rows, "never_ran_reason"), .attempts = lt_table_find(rows, "attempt_outcomes")};
+}
+
+static bool is_passed(const struct lt_table *rows, int64_t column, int64_t row) {
+    struct lt_str text = lt_table_str(rows, column, row);
+    return text.p != NULL && lt_str_eq(text, LT_STR("passed"));
+}
+
+static bool has_one_pass(const struct lt_table *rows, int64_t column, int64_t row) {
+    const struct ArrowArrayView *list = column < 0 ? NULL : rows->view.children[column];
+    if (list == NULL || list->storage_type != NANOARROW_TYPE_LIST || list->children[0]->storage_type != NANOARROW_TYPE_STRING) return false;
+    int64_t first = ArrowArrayViewListChildOffset(list, row + list->offset), end = ArrowArrayViewListChildOffset(list, row + list->offset + 1);
+    if (ArrowArrayViewIsNull(list, row) || end - first != 1 || ArrowArrayViewIsNull(list->children[0], first)) return false;
+    struct ArrowStringView text = ArrowArrayViewGetStringUnsafe(list->children[0], first);
+    return lt_str_eq((struct lt_str){text.data, (size_t)text.size_bytes}, LT_STR("passed"));
+}
+
+static bool is_plain_pass(const struct lt_table *rows, const struct outcome_columns *at, int64_t row) {
+    return is_passed(rows, at->step, row) && is_passed(rows, at->vector, row) && at->started >= 0 && !lt_table_is_null(rows, at->started, row) &&
+           lt_table_is_null(rows, at->reason, row) && has_one_pass(rows, at->attempts, row);
+}
+
+/* A cell after its length, or its number after a mark; so that no two plans give the same bytes. */
+static void add_cell(struct lt_buf *out, const struct lt_table *rows, int64_t column, int64_t row) {
+    struct lt_str text = lt_table_str(rows, column, row);
+    int64_t head = text.p == NULL ? -1 : (int64_t)text.n, value = 0;
+    if (text.p == NULL && lt_table_int(rows, column, row, &value)) head = -2;
+    lt_buf_add(out, &head, sizeof head);
+    if (head == -2) lt_buf_add(out, &value, sizeof value);
+    lt_buf_add_str(out, text);
+}
+
+/* The number of the plan of these rows; *is_new: no run before had it. */
+static int find_plan(struct lt_lake_plans *p, const struct lt_table *rows, int64_t record_type, uint32_t *number, bool *is_new, struct litmus_error *error) {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    int64_t at[PLAN_COLUMNS];
+    for (int c = 0; c < PLAN_COLUMNS; c++) at[c] = lt_table_find(rows, columns[c]);
+    lt_buf_clear(&p->scratch);
+    for (int64_t row = 0; row < lt_table_rows(rows); row++)
+        for (int c = 0; c < PLAN_COLUMNS && lt_str_eq(lt_table_str(rows, record_type, row), LT_STR("step")); c++) add_cell(&p->scratch, rows, at[c], row);
+    if (p->scratch.failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the plan of a run");
+    SHA256((const unsigned char *)p->scratch.p, p->scratch.n, digest);
+    struct lt_str key = {(const char *)digest, sizeof digest};
+    *number = lt_map_get(&p->known, key, 0);
+    *is_new = *number == LT_MAP_NONE;
+    if (!*is_new) return LITMUS_OK;
+    *number = p->count++;
+    key = lt_arena_str(&p->arena, key);
+    return key.p != NULL && lt_map_put(&p->known, key, 0, *number) ? LITMUS_OK : lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the plans of a lake file");
+}
+
+static void add_rows(struct lt_lake_plans *p, enum lt_plans_kind kind, const char *plan, const struct lt_table *rows, int64_t from, int64_t to) {
+    const struct lt_stack_word words[] = {{"lake_kind", lt_str_of(kinds[kind])}, {"lake_plan", lt_str_of(plan)}};
+    lt_stack_add_with(&p->stacks[kind], rows, from, to, words, 2);
+}
+
+/* Rows that follow each other and are alike are copied at once. */
+static void add_steps(struct lt_lake_plans *p, const char *plan, const struct lt_table *rows, bool is_new) {
+    struct outcome_columns at = find_outcomes(rows);
+    int64_t n = lt_table_rows(rows), run_row = 0;
+    for (int64_t from = 0, to; from < n; from = to) {
+        bool is_step = lt_str_eq(lt_table_str(rows, at.record_type, from), LT_STR("step")), is_plain = is_step && is_plain_pass(rows, &at, from);
+        for (to = from + 1; to < n; to++) {
+            bool step = lt_str_eq(lt_table_str(rows, at.record_type, to), LT_STR("step"));
+            if (step != is_step || (step && is_plain_pass(rows, &at, to) != is_plain)) break;
+        }
+        if (!is_step) continue;
+        run_row = from;
+        if (is_new) add_rows(p, LT_PLANS_PLAN, plan, rows, from, to);
+        if (!is_plain) add_rows(p, LT_PLANS_OTHER, plan, rows, from, to);
+    }
+    add_rows(p, LT_PLANS_RUN, plan, rows, run_row, run_row + 1);
+}
+
+/* ---- the file ---- */
+
+static int write_group(struct lt_lake_plans *p, enum lt_plans_kind kind, struct litmus_error *error) {
+    struct lt_table rows;
+    if (p->stacks[kind].rows == 0) return LITMUS_OK;
+    int code = lt_stack_take(&p->stacks[kind], &rows, error);
+    if (code == LITMUS_OK && p->writer == NULL) code = lt_parquet_writer_new(&rows, &p->writer, error);
+    if (code == LITMUS_OK) code = lt_parquet_writer_add(p->writer, &rows, error);
+    lt_table_release(&rows);
+    return code;
+}
+
+static void join(struct lt_stack *stack, const struct lt_table *rows) {
+    lt_stack_join_text(stack, "lake_kind");
+    lt_stack_join_text(stack, "lake_plan");
+    lt_stack_join_named(stack, rows, columns, COLUMNS);
+}
+
+int lt_lake_plans_add(struct lt_lake_plans *p, const char *file, const struct lt_table *rows, struct litmus_error *error) {
+    char plan[NAME_BYTES];
+    uint32_t number = 0;
+    bool is_new = false;
+    int code = find_plan(p, rows, lt_table_find(rows, "record_type"), &number, &is_new, error);
+    if (code != LITMUS_OK) return code;
+    snprintf(plan, sizeof plan, "%.80s %u", file, number);
+    for (int kind = 0; kind < LT_PLANS_KINDS; kind++) join(&p->stacks[kind], rows);
+    add_steps(p, plan, rows, is_new);
+    for (int kind = 0; code == LITMUS_OK && kind < LT_PLANS_KINDS; kind++)
+        if (p->stacks[kind].rows >= GROUP_ROWS || p->stacks[kind].bytes >= GROUP_BYTES) code = write_group(p, (enum lt_plans_kind)kind, error);
+    return code;
+}
+
+int lt_lake_plans_end(struct lt_lake_plans *p, struct lt_buf *out, struct litmus_error *error) {
+    int code = LITMUS_OK;
+    for (int kind = 0; code == LITMUS_OK && kind < LT_PLANS_KINDS; kind++) code = write_group(p, (enum lt_plans_kind)kind, error);
+    if (code == LITMUS_OK) code = lt_parquet_writer_end(p->writer, out, error);
+    lt_lake_plans_release(p);
+    return code;
+}
