@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 
@@ -21,9 +22,13 @@ from litmus import _litmus
 from test_cli import ok, record, run
 
 SUITE = """
+    import array
     def test_rail(attach):
         attach(b"0,1,2", "trace.csv")
-    def test_load(): assert 1 == 1
+    def test_load(channel):
+        ch = channel("scope.ch1", units="V")
+        for n in range(3):
+            ch.block(array.array("d", [n, 10.0 + n, -n]), interval=0.1, start=1_700_000_000_000_000_000 + n * 10**9)
 """
 KILLED = """
     import os, signal
@@ -176,6 +181,15 @@ def killed(data):
     record(data.parent / "third", data, KILLED, "--litmus-no-daemon")
 
 
+def channel_writer_killed(data):
+    code = "import os, sys, litmus; from litmus import _litmus; c = litmus.open_channel('dmm.v', session=_litmus.Session(sys.argv[1], daemon=False))\n"
+    subprocess.run([sys.executable, "-c", code + "c.append(1.0); os.kill(os.getpid(), 9)", data], check=False)
+    ok("materialize", "-d", data)  # the session
+    (path,) = data.glob("channels/*/*dmm.v.arrow")
+    assert path.read_bytes().endswith(b"ARROW1"), "and its channel"
+    path.write_bytes(path.read_bytes()[:-200])
+
+
 def run_file_changed(data):
     flip(one(data, "runs/*/*.parquet"))
 
@@ -249,7 +263,7 @@ def lake_of_removed_runs(data):
 
 MENDABLE = [
     ("format", marker), ("mode", closed_folder), ("mode", unreadable_file), ("locks", lock_is_a_folder), ("locks", socket_of_a_dead_daemon), ("changes", change_broken_off),
-    ("leftovers", half_a_run_file), ("leftovers", staged), ("unfinished", killed), ("run files", run_file_changed), ("run files", run_file_gone),
+    ("leftovers", half_a_run_file), ("leftovers", staged), ("unfinished", killed), ("unfinished", channel_writer_killed), ("run files", run_file_changed), ("run files", run_file_gone),
     ("attachments", copy_of_attachment_gone), ("attachments", copy_of_attachment_changed), ("attachments", attachment_gone), ("attachments", attachment_changed),
     ("catalog", catalog("UPDATE runs SET outcome = 'failed'")), ("catalog", catalog("DELETE FROM files")), ("catalog", catalog("DROP TABLE logs")),
     ("catalog", catalog("PRAGMA user_version = 999")), ("catalog", catalog("PRAGMA application_id = 7")), ("catalog", no_database), ("catalog", catalog_is_a_folder),
@@ -303,7 +317,7 @@ def link_leads_out(data):
 
 
 def link_leads_nowhere(data):
-    (data / "channels").symlink_to(data / "nothing")
+    (data / "more").symlink_to(data / "nothing")
 
 
 def event_changed(data):
@@ -322,6 +336,47 @@ def log_broken(data):
 
 def no_log(data):
     (one(data, "events/*") / "notes.arrow").write_text("not one of ours")
+
+
+def samples(path):
+    """Where each block's three samples lie."""
+    content = path.read_bytes()
+    return [content.index(struct.pack("<3d", n, 10.0 + n, -n)) for n in range(3)]
+
+
+def channel_removed(data):
+    one(data, "channels/*/*.arrow").unlink()
+
+
+def channel_cut(data):
+    """Sealed again, as any tool does it: only the log knows of the other rows."""
+    path = one(data, "channels/*/*.arrow")
+    path.write_bytes(path.read_bytes()[:samples(path)[1]])
+    ok("channel", "-d", data)
+    assert path.read_bytes().endswith(b"ARROW1")
+
+
+def channel_damaged(data):
+    path = one(data, "channels/*/*.arrow")
+    content, (first, second, _) = bytearray(path.read_bytes()), samples(path)
+    content[first + 100:second] = bytes(second - first - 100)
+    path.write_bytes(content)
+
+
+def sample_changed(data):
+    path = one(data, "channels/*/*.arrow")
+    content, (_, second, _) = bytearray(path.read_bytes()), samples(path)
+    content[second + 8:second + 16] = struct.pack("<d", 11.5)
+    path.write_bytes(content)
+
+
+def strangers_among_channels(data):
+    path = one(data, "channels/*/*.arrow")
+    strangers = {path.with_name(name) for name in ("00000000" + path.name[8:], "x.arrow", ".y.arrow.tail")}
+    for stranger in strangers:
+        shutil.copy(path, stranger)
+    (path.parent / "x.arrow").write_text("not one of ours")
+    assert strangers == {pathlib.Path(f["file_path"]) for f in wrong(doctor(data)) if f["check"] == "channels"}
 
 
 def session_removed(data):
@@ -355,7 +410,8 @@ def from_the_future(data):
     os.utime(log_of(data), (4e9, 4e9))
 
 
-UNMENDABLE = [("owner", link_leads_out), ("owner", link_leads_nowhere), ("chain", event_changed), ("log", log_broken), ("log", no_log), ("links", session_removed),
+UNMENDABLE = [("owner", link_leads_out), ("owner", link_leads_nowhere), ("chain", event_changed), ("log", log_broken), ("log", no_log), ("channels", channel_removed), ("channels", channel_cut), ("channels", channel_damaged), ("channels", sample_changed),
+              ("channels", strangers_among_channels), ("links", session_removed),
               ("attachments", attachment_lost), ("foreign", foreign_run), ("key", others_can_read_the_key), ("config", broken_config), ("clock", from_the_future)]
 
 

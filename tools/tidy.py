@@ -37,13 +37,13 @@ LAYERS = {
     "log": {"base", "model"},
     "channel": {"base", "model", "log"},
     "accumulate": {"base", "model", "log"},
-    "materialize": {"base", "model", "log", "accumulate", "query/catalog.h", "query/catalog_queue.h"},
+    "materialize": {"base", "model", "log", "channel", "accumulate", "query/catalog.h", "query/catalog_queue.h"},
     "query": {"base", "model", "log", "accumulate", "materialize"},
     "retain": {"base", "model", "log", "accumulate", "materialize", "query"},
-    "prove": {"base", "model", "log", "accumulate", "materialize", "query"},
+    "prove": {"base", "model", "log", "channel", "accumulate", "materialize", "query"},
     "evidence": {"base", "model", "log", "accumulate", "materialize", "query", "prove"},
     "serve": {"base", "model", "log", "accumulate", "materialize", "query"},
-    "doctor": {"base", "model", "log", "accumulate", "materialize", "query", "prove", "serve"},
+    "doctor": {"base", "model", "log", "channel", "accumulate", "materialize", "query", "prove", "serve"},
     "emit": {"base", "model", "log", "channel", "materialize", "serve/daemon.h"},
 }
 

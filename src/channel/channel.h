@@ -54,6 +54,7 @@ struct lt_channel_file {
     int64_t samples;              /* in rows */
     struct lt_tail_samples tail;  /* those that no row has yet */
     struct lt_ipc_schema *schema;
+    int64_t start;                /* of the first row */
     int64_t end;                  /* the first byte that is no whole row */
     int64_t damaged_bytes;        /* passed over in the middle */
     bool sealed, live;
@@ -73,9 +74,29 @@ struct lt_channel_bin {
 };
 int lt_channel_file_bins(const struct lt_channel_file *file, size_t place, struct lt_channel_bin *out, struct litmus_error *error);
 
+/* Appends all of a row's message before its samples. EIO, EDAMAGED, ENOMEM. */
+int lt_channel_file_head(const struct lt_channel_file *file, size_t place, struct lt_buf *out, struct litmus_error *error);
+int64_t lt_channel_file_row_end(const struct lt_channel_file *file, size_t place); /* the first byte behind its message */
+
+/* What is wrong with one file: every row is read, and held against what would be written for its samples. `offset` -1: the
+ * file as a whole. A changed sample shows only where it changes a row's extremes (FORMAT.md). */
+typedef void lt_channel_wrong_fn(void *self, int64_t offset, const char *text);
+struct lt_channel_checked {
+    struct lt_channel_about about;
+    int64_t samples;    /* those that are there */
+    int64_t end;        /* the first byte that is no whole row */
+    int64_t torn_bytes; /* behind it, of a writer that is gone */
+    bool sealed, live;
+};
+/* Errors: those of lt_channel_file_open. */
+int lt_channel_check(const char *path, lt_channel_wrong_fn *wrong, void *self, struct lt_channel_checked *out, struct litmus_error *error);
+
 /* Finishes the file of a dead writer: keeps a torn end as `{file}.torn-{offset}`, cuts it off, writes the tail as a
  * row, seals. EBUSY: the writer lives. Doing it again changes nothing. */
 int lt_channel_recover(const struct lt_io *io, const char *path, struct litmus_error *error);
+/* Those of all dead writers of a session (NULL: of all). What is no channel file, and what somebody writes, stays as it is. The
+ * first error of another kind is returned, after all were tried. */
+int lt_channel_recover_all(const struct lt_io *io, const char *data_dir, const char *session_id, struct litmus_error *error);
 
 /* ---- all files ---- */
 struct lt_channel_set {

@@ -42,7 +42,7 @@ static int read_start(struct lt_channel_file *file, int64_t size, struct litmus_
     const char *wrong = "it cannot be read";
     if (read_at(file->fd, message, n, LT_LOG_START_BYTES)) wrong = lt_channel_schema_read(message, n, &file->about, &file->schema);
     free(message);
-    file->end = LT_LOG_START_BYTES + n;
+    file->start = file->end = LT_LOG_START_BYTES + n;
     return wrong == NULL ? LITMUS_OK : lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no channel file that can be read: %s", file->path, wrong);
 }
 
@@ -145,10 +145,10 @@ static int read_rows(struct lt_channel_file *file, int64_t rows_end, int64_t siz
 /* No row reaches into the seal: a damaged one that claims so much must not swallow what was sealed behind it. The end of an
  * unsealed file may look like a seal, too; then it is none for the rows before it. */
 static int read_all_rows(struct lt_channel_file *file, int64_t size, struct litmus_error *error) {
-    int64_t start = file->end, rows_end = seal_start(file, size);
+    int64_t rows_end = seal_start(file, size);
     int code = rows_end < 0 ? LITMUS_OK : read_rows(file, rows_end, size, error);
     if (code != LITMUS_OK || file->sealed) return code;
-    file->end = start;
+    file->end = file->start;
     file->count = 0;
     file->samples = file->damaged_bytes = 0;
     return read_rows(file, size, size, error);
@@ -211,6 +211,23 @@ void lt_channel_file_free(struct lt_channel_file *file) {
 static int read_body(const struct lt_channel_file *file, size_t place, void *out, int64_t n, int64_t at, struct litmus_error *error) {
     if (read_at(file->fd, out, n, file->places[place].offset + lt_channel_header_bytes() + at)) return LITMUS_OK;
     return lt_fail(error, LITMUS_EDAMAGED, 0, "%s was cut off while it was read, or cannot be read", file->path);
+}
+
+int lt_channel_file_head(const struct lt_channel_file *file, size_t place, struct lt_buf *out, struct litmus_error *error) {
+    struct lt_channel_plan plan;
+    int64_t header = lt_channel_header_bytes();
+    plan_of(file, place, &plan);
+    size_t bytes = (size_t)(header + plan.values);
+    if (header == 0 || !lt_buf_reserve(out, bytes)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a row of %s", file->path);
+    int code = read_body(file, place, out->p + out->n, (int64_t)bytes, -header, error);
+    if (code == LITMUS_OK) out->n += bytes;
+    return code;
+}
+
+int64_t lt_channel_file_row_end(const struct lt_channel_file *file, size_t place) {
+    struct lt_channel_plan plan;
+    plan_of(file, place, &plan);
+    return file->places[place].offset + lt_channel_header_bytes() + plan.body_bytes;
 }
 
 int lt_channel_file_values(const struct lt_channel_file *file, size_t place, int64_t from, int64_t count, void *out, struct litmus_error *error) {

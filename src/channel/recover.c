@@ -4,12 +4,15 @@
  * the seal. Each step can be the last one before a crash, and starting over ends the same.
  */
 #include "base/grow.h"
+#include "base/tree.h"
 #include "channel/channel.h"
 #include "log/format.h"
+#include "log/log.h"
 #include "log/torn.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 
 /* The last samples as a row. */
@@ -71,4 +74,40 @@ int lt_channel_recover(const struct lt_io *io, const char *path, struct litmus_e
     lt_channel_file_free(file);
     io->close(io->self, fd);
     return code;
+}
+
+struct recovery {
+    const struct lt_io *io;
+    const char *data_dir, *session_id;
+    struct litmus_error first;
+};
+
+/* A file that is not sealed, or a tail that is left beside one. */
+static int recover_one(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
+    struct recovery *r = self;
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    size_t n = strlen(name), end = strlen(LT_LOG_SUFFIX);
+    bool tail = name[0] == '.' && n > end + 6 && strcmp(name + n - 5, ".tail") == 0;
+    name += tail;
+    n -= tail ? 6 : 0;
+    (void)error;
+    if (!S_ISREG(st->st_mode) || n <= end || name[0] == '.' || strncmp(name + n - end, LT_LOG_SUFFIX, end) != 0 || (!tail && name[n] != '\0')) return LITMUS_OK;
+    if (r->session_id != NULL && strncmp(name, r->session_id, strlen(r->session_id)) != 0) return LITMUS_OK;
+    struct lt_buf whole;
+    struct litmus_error own = {0};
+    lt_buf_init(&whole);
+    lt_buf_addf(&whole, "%s/%.*s%.*s", r->data_dir, (int)(name - tail - path), path, (int)n, name);
+    bool wanted = !whole.failed && (tail || !lt_log_is_sealed(lt_buf_cstr(&whole)));
+    int code = wanted ? lt_channel_recover(r->io, lt_buf_cstr(&whole), &own) : LITMUS_OK;
+    if (code != LITMUS_OK && code != LITMUS_EBUSY && code != LITMUS_EDAMAGED && code != LITMUS_ENOENT && r->first.code == LITMUS_OK) r->first = own;
+    lt_buf_release(&whole);
+    return LITMUS_OK;
+}
+
+int lt_channel_recover_all(const struct lt_io *io, const char *data_dir, const char *session_id, struct litmus_error *error) {
+    struct recovery r = {.io = io, .data_dir = data_dir, .session_id = session_id};
+    int code = lt_tree_walk(data_dir, "channels", recover_one, &r, error);
+    if (code != LITMUS_OK || r.first.code == LITMUS_OK) return code;
+    if (error != NULL) *error = r.first;
+    return r.first.code;
 }

@@ -22,6 +22,14 @@ struct head {
 };
 static_assert(offsetof(struct lt_channel_tail, count) == offsetof(struct head, count), "the same bytes");
 
+/* A writer that died before it put anything down left zeros. */
+static bool is_new(int fd) {
+    static const struct head zeros;
+    struct head head;
+    ssize_t got = pread(fd, &head, sizeof head, 0);
+    return got == 0 || (got == (ssize_t)sizeof head && memcmp(&head, &zeros, sizeof head) == 0);
+}
+
 static bool read_head(int fd, struct head *head) {
     return pread(fd, head, sizeof *head, 0) == (ssize_t)sizeof *head && memcmp(head->magic, LT_TAIL_MAGIC, sizeof head->magic) == 0 && head->first_sample >= 0 &&
            head->count >= 0 && head->count <= LT_CHANNEL_TAIL;
@@ -34,7 +42,10 @@ static bool read_part(int fd, void *out, size_t bytes, size_t at) {
 /* Times never fall within a tail; from where they do on, it is damaged. */
 static void cut_damage(struct lt_tail_samples *samples) {
     for (int64_t i = 1; i < samples->count; i++)
-        if (samples->times[i] < samples->times[i - 1]) samples->count = i;
+        if (samples->times[i] < samples->times[i - 1]) {
+            samples->count = i;
+            samples->damaged = true;
+        }
 }
 
 int lt_tail_read(const char *path, enum litmus_type type, struct lt_tail_samples *out, struct litmus_error *error) {
@@ -49,14 +60,14 @@ int lt_tail_read(const char *path, enum litmus_type type, struct lt_tail_samples
     out->times = malloc(sizeof(int64_t) * LT_CHANNEL_TAIL);
     out->values = malloc(size * LT_CHANNEL_TAIL);
     struct head head, after;
-    bool same = false;
+    bool same = false, readable = true;
     /* The writer may empty it meanwhile: then what was copied is of two times. */
-    for (int i = 0; out->values != NULL && out->times != NULL && !same && i < TRIES_MAX; i++) {
-        if (!read_head(fd, &head) || !read_part(fd, out->times, (size_t)head.count * 8, offsetof(struct lt_channel_tail, times)) ||
-            !read_part(fd, out->values, (size_t)head.count * size, offsetof(struct lt_channel_tail, values)) || !read_head(fd, &after))
-            break;
-        same = after.first_sample == head.first_sample && after.count >= head.count;
+    for (int i = 0; out->values != NULL && out->times != NULL && readable && !same && i < TRIES_MAX; i++) {
+        readable = read_head(fd, &head) && read_part(fd, out->times, (size_t)head.count * 8, offsetof(struct lt_channel_tail, times)) &&
+                   read_part(fd, out->values, (size_t)head.count * size, offsetof(struct lt_channel_tail, values)) && read_head(fd, &after);
+        same = readable && after.first_sample == head.first_sample && after.count >= head.count;
     }
+    out->damaged = !readable && !is_new(fd);
     close(fd);
     if (out->values == NULL || out->times == NULL) {
         lt_tail_samples_release(out);

@@ -33,6 +33,7 @@ struct lt_tail_samples {
     int64_t first_sample, count;
     int64_t *times; /* owned, both */
     void *values;
+    bool damaged; /* there were more, or it cannot be told how many */
 };
 
 /* Appends the tail's path for a channel file's. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "channel/channel.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
 #include "cmd/sessions.h"
@@ -67,6 +68,7 @@ int lt_cmd_materialize(struct lt_cli *cli) {
     else if (cli->all) code = lt_query_sessions(cli->query, one_session, &w, &error);
     else code = lt_query_unfinished(cli->query, one_session, &w, &error);
     lt_materializer_free(w.materializer);
+    if (code == LITMUS_OK && cli->argument_count == 0) code = lt_channel_recover_all(NULL, lt_buf_cstr(&cli->data_dir), NULL, &error);
     if (code != LITMUS_OK) return lt_cli_fail(cli, &error);
     if (w.failed == 0) lt_say(cli, "%lld run%s written, %lld there already", (long long)w.made, w.made == 1 ? "" : "s", (long long)w.there);
     return w.exit;

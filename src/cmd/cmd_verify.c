@@ -68,8 +68,8 @@ static void print_json_sum(const struct lt_proof *proof) {
     struct lt_buf line;
     const int64_t *signatures = proof->signatures;
     lt_buf_init(&line);
-    lt_buf_addf(&line, "{\"file_path\":null,\"finding\":null,\"findings\":%lld,\"events\":%lld,\"logs\":%lld,\"run_files\":%lld", (long long)proof->findings,
-                (long long)proof->events, (long long)proof->logs, (long long)proof->files);
+    lt_buf_addf(&line, "{\"file_path\":null,\"finding\":null,\"findings\":%lld,\"events\":%lld,\"logs\":%lld,\"run_files\":%lld,\"channel_files\":%lld", (long long)proof->findings,
+                (long long)proof->events, (long long)proof->logs, (long long)proof->files, (long long)proof->channels);
     for (size_t i = 0; i < 4; i++) lt_buf_addf(&line, ",\"signature_%s\":%lld", lt_signature_words[i], (long long)signatures[i]);
     lt_buf_addf(&line, ",\"unsealed\":%lld,\"clock_steps\":%lld,\"keys\":%zu}", (long long)proof->unsealed, (long long)proof->clock_steps, proof->options.keys->count);
     lt_print_json(&line);
@@ -78,8 +78,10 @@ static void print_json_sum(const struct lt_proof *proof) {
 
 static void print_sum(const struct lt_cli *cli, const struct lt_proof *proof) {
     const int64_t *signatures = proof->signatures;
-    lt_say(cli, "%lld events in %lld logs and %lld run files: %lld finding%s", (long long)proof->events, (long long)proof->logs, (long long)proof->files,
-           (long long)proof->findings, proof->findings == 1 ? "" : "s");
+    char channels[48] = "";
+    if (proof->channels > 0) snprintf(channels, sizeof channels, ", and %lld channel files", (long long)proof->channels);
+    lt_say(cli, "%lld events in %lld logs and %lld run files%s: %lld finding%s", (long long)proof->events, (long long)proof->logs, (long long)proof->files,
+           channels, (long long)proof->findings, proof->findings == 1 ? "" : "s");
     lt_say(cli, "signed by a known key: %lld logs; by an unknown key: %lld; unsigned: %lld; not sealed yet: %lld", (long long)signatures[LT_SIGNATURE_KNOWN],
            (long long)signatures[LT_SIGNATURE_UNKNOWN], (long long)signatures[LT_SIGNATURE_NONE], (long long)proof->unsealed);
     if (signatures[LT_SIGNATURE_UNKNOWN] > 0 && proof->options.keys->count == 0)

@@ -24,7 +24,8 @@
     X(CHAIN, "chain", "the hash chain of each log", "find out who changed it; a copy of the log (litmus import, litmus evidence) says what it was", NULL) \
     X(SIGNATURE, "signature", "who signed each log", "name the public key of a station of yours with --key, or put it beside your own; litmus keygen makes one", NULL) \
     X(LINKS, "links", "logs that other logs name", "find out who removed or changed it; litmus import brings it back from a copy", NULL)           \
-    X(UNFINISHED, "unfinished", "logs and runs of dead producers", "--mend, or litmus materialize, finishes them", lt_mend_unfinished)               \
+    X(CHANNELS, "channels", "channel files, and what the logs say was sampled", "what is whole in them counts; litmus import brings back one that is gone", NULL) \
+    X(UNFINISHED, "unfinished", "logs, channel files and runs of dead producers", "--mend, or litmus materialize, finishes them", lt_mend_unfinished)               \
     X(RUN_FILES, "run files", "each run file against its logs", "--mend makes it anew from the log and keeps the other beside it, unless something was found of the log", \
       lt_mend_run_files)                                                                                                                           \
     X(ATTACHMENTS, "attachments", "each attachment, where it was recorded and beside the run file", "--mend restores the one from the other; where neither is whole, it is lost", \

@@ -3,6 +3,7 @@
  * record.c - what litmus verify finds, sorted by what can be done about it; and that done.
  */
 #include "base/io.h"
+#include "channel/channel.h"
 #include "doctor/checks.h"
 #include "materialize/attachments.h"
 #include "materialize/materialize.h"
@@ -14,9 +15,10 @@
 
 static void take_finding(void *self, enum lt_finding_kind kind, const char *path, int64_t offset, const char *text) {
     static const enum lt_doctor_check checks[] = {
-        [LT_FINDING_LOG] = LT_CHECK_LOG,           [LT_FINDING_CHAIN] = LT_CHECK_CHAIN,           [LT_FINDING_SIGNATURE] = LT_CHECK_SIGNATURE,
-        [LT_FINDING_LINK] = LT_CHECK_LINKS,        [LT_FINDING_UNFINISHED] = LT_CHECK_UNFINISHED, [LT_FINDING_RUN_FILE] = LT_CHECK_RUN_FILES,
-        [LT_FINDING_ATTACHMENT] = LT_CHECK_ATTACHMENTS, [LT_FINDING_FOREIGN] = LT_CHECK_FOREIGN,  [LT_FINDING_CATALOG] = LT_CHECK_CATALOG,
+        [LT_FINDING_LOG] = LT_CHECK_LOG, [LT_FINDING_CHAIN] = LT_CHECK_CHAIN, [LT_FINDING_SIGNATURE] = LT_CHECK_SIGNATURE,
+        [LT_FINDING_CHANNEL] = LT_CHECK_CHANNELS, [LT_FINDING_LINK] = LT_CHECK_LINKS, [LT_FINDING_UNFINISHED] = LT_CHECK_UNFINISHED,
+        [LT_FINDING_RUN_FILE] = LT_CHECK_RUN_FILES, [LT_FINDING_ATTACHMENT] = LT_CHECK_ATTACHMENTS, [LT_FINDING_FOREIGN] = LT_CHECK_FOREIGN,
+        [LT_FINDING_CATALOG] = LT_CHECK_CATALOG,
     };
     struct lt_doctor *d = self;
     bool in_hand = kind == LT_FINDING_UNFINISHED && lt_doctor_daemon_is_there(d); /* what it fails at, it says itself */
@@ -72,7 +74,8 @@ static int finish_all(struct mending *m) {
 }
 
 int lt_mend_unfinished(struct lt_doctor *d, struct litmus_error *error) {
-    return with_materializer(d, finish_all, error);
+    int code = with_materializer(d, finish_all, error);
+    return code == LITMUS_OK ? lt_channel_recover_all(NULL, d->data_dir, NULL, error) : code;
 }
 
 /* A file made from a log that was tampered with would take away the last that says so. */

@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "base/json_text.h"
 #include "base/portable.h"
+#include "channel/channel.h"
 #include "log/heads.h"
 #include "materialize/attachments.h"
 #include "materialize/changeset.h"
@@ -445,14 +446,17 @@ static void tell_torn(struct lt_own_log *own, const char *path, const struct lt_
     lt_buf_release(&payload);
 }
 
-/* Seals the logs whose producers are gone. A log that cannot be sealed (read-only) is still read. */
+/* Seals the logs and channel files whose producers are gone. A log that cannot be sealed (read-only) is still read. */
 static void recover_logs(struct lt_materializer *m, const struct lt_log_list *list, struct lt_own_log *own) {
+    bool dead = false;
     for (size_t i = 0; i < list->count; i++) {
         struct lt_log_recovery report = {0};
         if (lt_log_is_sealed(list->files[i].path) || lt_log_recover(m->io, list->files[i].path, own->key, &report, NULL) != LITMUS_OK) continue;
+        dead = true;
         if (report.head.identity[0] != '\0') (void)!lt_heads_add(m->io, m->data_dir, &report.head, NULL);
         if (report.torn_bytes > 0) tell_torn(own, list->files[i].path, &report);
     }
+    if (dead) (void)!lt_channel_recover_all(m->io, m->data_dir, own->session_id, NULL); /* they can be read as they are */
 }
 
 /* The producer died before run.ended: say so, with the time of the run's last event, so that it is

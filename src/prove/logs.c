@@ -77,6 +77,7 @@ static void look_at_event(struct log *log, const struct lt_row *row, int64_t off
         snprintf(log->wanted_key, sizeof log->wanted_key, "%s", key == NULL ? "" : key);
         yyjson_doc_free(doc);
     }
+    lt_claims_add_event(&log->proof->claims, row, log->result.path, offset);
     if (log->proof->with_links) lt_links_add_event(&log->proof->links, row, log->result.path, offset);
 }
 

@@ -9,6 +9,7 @@
 void lt_proof_init(struct lt_proof *proof, const struct lt_proof_options *options) {
     *proof = (struct lt_proof){.options = *options};
     lt_links_init(&proof->links);
+    lt_claims_init(&proof->claims);
     lt_buf_init(&proof->file);
     lt_buf_init(&proof->expected);
     lt_buf_init(&proof->path);
@@ -19,6 +20,7 @@ void lt_proof_init(struct lt_proof *proof, const struct lt_proof_options *option
 
 void lt_proof_release(struct lt_proof *proof) {
     lt_links_release(&proof->links);
+    lt_claims_release(&proof->claims);
     lt_buf_release(&proof->file);
     lt_buf_release(&proof->expected);
     lt_buf_release(&proof->path);
@@ -48,6 +50,7 @@ int lt_proof_session(struct lt_proof *proof, const char *session_id, const char 
     for (size_t i = 0; code == LITMUS_OK && i < list.count; i++) lt_proof_log(proof, list.files[i].path);
     if (code == LITMUS_OK) lt_log_list_release(&list);
     if (code == LITMUS_OK) code = lt_proof_files(proof, session_id, error);
+    if (code == LITMUS_OK && !proof->with_links) code = lt_proof_channels(proof, session_id, error);
     proof->run_id = NULL;
     return code;
 }
@@ -114,6 +117,7 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     int code = lt_links_add_heads(&proof->links, proof->options.data_dir, error); /* first: what comes later is in the logs */
     if (code == LITMUS_OK) code = lt_query_sessions(query, check_session, proof, error);
     if (code == LITMUS_OK) code = check_strangers(proof, error);
+    if (code == LITMUS_OK) code = lt_proof_channels(proof, NULL, error);
     if (code == LITMUS_OK) code = lt_links_check(&proof->links, tell_link, proof, error);
     if (code == LITMUS_OK) code = lt_query_runs(query, &every, &runs, error);
     if (code != LITMUS_OK) return code;

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "log/log.h"
+#include "prove/channels.h"
 #include "prove/keyring.h"
 #include "prove/links.h"
 #include "query/query.h"
@@ -27,8 +28,9 @@ enum lt_finding_kind {
     LT_FINDING_LOG,        /* a log is damaged, no log, or cannot be read */
     LT_FINDING_CHAIN,      /* events were changed, added, moved or removed */
     LT_FINDING_SIGNATURE,  /* who vouches for a log is not who should */
+    LT_FINDING_CHANNEL,    /* a channel file is damaged, or samples that a log knows of are not there */
     LT_FINDING_LINK,       /* a log that another one names is not there as it was */
-    LT_FINDING_UNFINISHED, /* a dead producer's log is not sealed, or its run has no file yet */
+    LT_FINDING_UNFINISHED, /* a dead producer's log or channel file is not sealed, or its run has no file yet */
     LT_FINDING_RUN_FILE,   /* a run file is missing, or is not what its log folds to */
     LT_FINDING_ATTACHMENT, /* an attachment is missing or changed */
     LT_FINDING_FOREIGN,    /* a run file that no log accounts for */
@@ -59,11 +61,12 @@ struct lt_proof_options {
 
 struct lt_proof {
     struct lt_proof_options options;
-    int64_t logs, events, files, findings;
+    int64_t logs, events, files, channels, findings;
     int64_t signatures[4];           /* of the logs, by enum lt_signature */
     int64_t unsealed, clock_steps;
     const char *run_id; /* NULL: every run. Borrowed */
     struct lt_links links;
+    struct lt_claims claims; /* of the logs that were looked at */
     bool with_links;
     struct lt_buf file, expected, path;
     struct lt_arena arena;
@@ -83,6 +86,8 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
 void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 void lt_proof_log(struct lt_proof *proof, const char *path);
+/* The channel files of a session (NULL: all), against the logs that were looked at. */
+int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct litmus_error *error);
 int lt_proof_files(struct lt_proof *proof, const char *session_id, struct litmus_error *error);
 
 #endif

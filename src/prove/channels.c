@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * channels.c - the channel files: each in itself (channel/check.c), and all of them against what the logs say was recorded.
+ */
+#include "prove/channels.h"
+
+#include "base/grow.h"
+#include "base/tree.h"
+#include "channel/channel.h"
+#include "prove/proof.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <yyjson.h>
+
+/* ---- what the logs say ---- */
+
+void lt_claims_init(struct lt_claims *claims) {
+    *claims = (struct lt_claims){0};
+    lt_arena_init(&claims->arena);
+    lt_map_init(&claims->by_name);
+}
+
+void lt_claims_release(struct lt_claims *claims) {
+    lt_map_release(&claims->by_name);
+    lt_arena_release(&claims->arena);
+    free(claims->items);
+    lt_claims_init(claims);
+}
+
+static uint32_t find(const struct lt_claims *claims, struct lt_str session_id, struct lt_str channel_id) {
+    struct lt_buf name;
+    lt_buf_init(&name);
+    lt_buf_addf(&name, "%.*s %.*s", LT_STR_ARG(session_id), LT_STR_ARG(channel_id));
+    uint32_t at = lt_map_get(&claims->by_name, lt_str_of(lt_buf_cstr(&name)), 0);
+    lt_buf_release(&name);
+    return at;
+}
+
+static struct lt_channel_claim *add(struct lt_claims *claims, const struct lt_row *row, struct lt_str channel_id, const char *path, int64_t offset) {
+    struct lt_channel_claim *items = lt_grow_list(claims->items, claims->count, &claims->capacity, sizeof *items);
+    struct lt_buf name;
+    if (items == NULL) return NULL;
+    claims->items = items;
+    lt_buf_init(&name);
+    lt_buf_addf(&name, "%.*s %.*s", LT_STR_ARG(row->session_id), LT_STR_ARG(channel_id));
+    struct lt_str key = lt_arena_str(&claims->arena, lt_str_of(lt_buf_cstr(&name)));
+    lt_buf_release(&name);
+    items[claims->count] = (struct lt_channel_claim){.session_id = lt_arena_str(&claims->arena, row->session_id),
+        .channel_id = lt_arena_str(&claims->arena, channel_id), .path = lt_arena_str(&claims->arena, lt_str_of(path)), .offset = offset};
+    if (claims->arena.failed || !lt_map_put(&claims->by_name, key, 0, (uint32_t)claims->count)) return NULL;
+    return &items[claims->count++];
+}
+
+void lt_claims_add_event(struct lt_claims *claims, const struct lt_row *row, const char *path, int64_t offset) {
+    bool started = lt_str_eq(row->event_type, LT_STR("channel.started"));
+    if (!started && !lt_str_eq(row->event_type, LT_STR("channel.closed"))) return;
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc), *id = yyjson_obj_get(root, "channel_id");
+    struct lt_str channel_id = {yyjson_get_str(id), yyjson_get_len(id)};
+    if (channel_id.p != NULL) {
+        uint32_t at = find(claims, row->session_id, channel_id);
+        struct lt_channel_claim *claim = at == LT_MAP_NONE ? NULL : &claims->items[at];
+        if (started && claim == NULL && yyjson_is_str(yyjson_obj_get(root, "uri"))) claims->failed = add(claims, row, channel_id, path, offset) == NULL || claims->failed;
+        int64_t samples = yyjson_get_sint(yyjson_obj_get(root, "samples"));
+        if (!started && claim != NULL && samples > 0 && samples < INT64_MAX - claim->closed) claim->closed += samples;
+    }
+    yyjson_doc_free(doc);
+}
+
+struct lt_channel_claim *lt_claims_find(const struct lt_claims *claims, const char *session_id, const char *channel_id) {
+    uint32_t at = find(claims, lt_str_of(session_id), lt_str_of(channel_id));
+    return at == LT_MAP_NONE ? NULL : &claims->items[at];
+}
+
+/* ---- the files ---- */
+
+struct walk {
+    struct lt_proof *proof;
+    const char *session_id; /* NULL: all */
+    const char *path;       /* absolute, of the file that is looked at */
+};
+
+static void take_wrong(void *self, int64_t offset, const char *text) {
+    struct walk *w = self;
+    lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, offset, "%s", text);
+}
+
+static void check_end(const struct walk *w, const struct lt_channel_checked *file) {
+    if (file->sealed || file->live) return;
+    if (file->torn_bytes > 0)
+        lt_proof_finding(w->proof, LT_FINDING_UNFINISHED, w->path, file->end, "%" PRId64 " bytes at its end are no whole row, and no seal: its writer died, or it was cut; "
+                         "litmus materialize cuts that off and keeps it as evidence", file->torn_bytes);
+    else lt_proof_finding(w->proof, LT_FINDING_UNFINISHED, w->path, file->end, "is not sealed: its writer died, or it was cut; litmus materialize finishes it");
+}
+
+static void check_file(const struct walk *w, const char *name) {
+    struct lt_proof *proof = w->proof;
+    struct lt_channel_checked file;
+    struct litmus_error error = {0};
+    proof->channels++;
+    if (lt_channel_check(w->path, take_wrong, (void *)w, &file, &error) != LITMUS_OK) {
+        lt_proof_finding(proof, LT_FINDING_CHANNEL, w->path, -1, "%s", error.text);
+        return;
+    }
+    check_end(w, &file);
+    if (strncmp(name, file.about.session_id, strlen(file.about.session_id)) != 0)
+        lt_proof_finding(proof, LT_FINDING_CHANNEL, w->path, -1, "is named as of another session than it is of, %s: it was moved", file.about.session_id);
+    struct lt_channel_claim *claim = lt_claims_find(&proof->claims, file.about.session_id, file.about.channel_id);
+    if (claim != NULL) {
+        claim->found += file.samples;
+        claim->files++;
+    } else if (!file.live) {
+        lt_proof_finding(proof, LT_FINDING_CHANNEL, w->path, -1, "is of channel %s of session %s, and no log has such a one", file.about.channel_id, file.about.session_id);
+    }
+}
+
+/* The last samples of a file that is gone, or of one that has all of them. */
+static void check_tail(const struct walk *w, const char *path, const char *name) {
+    struct lt_buf file;
+    lt_buf_init(&file);
+    lt_buf_addf(&file, "%s/%.*s%.*s", w->proof->options.data_dir, (int)(name - path), path, (int)strlen(name) - 6, name + 1);
+    if (access(lt_buf_cstr(&file), F_OK) != 0) lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "holds the last samples of a channel file that is gone");
+    else if (lt_log_is_sealed(lt_buf_cstr(&file)) && !lt_log_is_live(lt_buf_cstr(&file)))
+        lt_proof_finding(w->proof, LT_FINDING_UNFINISHED, w->path, -1, "was left when its channel file was sealed; litmus materialize takes it away");
+    lt_buf_release(&file);
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
+static int look_at(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
+    struct walk *w = self;
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    bool tail = name[0] == '.' && ends_with(name, ".arrow.tail"), file = name[0] != '.' && ends_with(name, ".arrow");
+    (void)error;
+    if (S_ISLNK(st->st_mode) || (!tail && !file) || (w->session_id != NULL && strncmp(name + tail, w->session_id, strlen(w->session_id)) != 0)) return LITMUS_OK;
+    struct lt_buf whole;
+    lt_buf_init(&whole);
+    w->path = lt_path_join(&whole, w->proof->options.data_dir, path);
+    if (tail) check_tail(w, path, name);
+    else check_file(w, name);
+    lt_buf_release(&whole);
+    return LITMUS_OK;
+}
+
+int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct litmus_error *error) {
+    struct walk w = {.proof = proof, .session_id = session_id};
+    struct lt_claims *claims = &proof->claims;
+    int code = lt_tree_walk(proof->options.data_dir, "channels", look_at, &w, error);
+    if (code == LITMUS_OK && claims->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the channels of %s", proof->options.data_dir);
+    for (size_t i = 0; code == LITMUS_OK && i < claims->count; i++) {
+        const struct lt_channel_claim *claim = &claims->items[i];
+        if (claim->files == 0)
+            lt_proof_finding(proof, LT_FINDING_CHANNEL, claim->path.p, claim->offset, "channel %s was recorded here, and no file below channels/ has it", claim->channel_id.p);
+        else if (claim->found < claim->closed)
+            lt_proof_finding(proof, LT_FINDING_CHANNEL, claim->path.p, claim->offset, "channel %s has %" PRId64 " samples below channels/, and %" PRId64 " were recorded",
+                             claim->channel_id.p, claim->found, claim->closed);
+    }
+    return code;
+}

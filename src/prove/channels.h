@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * channels.h - what the logs say of channels, to be held against the channel files that are there.
+ */
+#ifndef LT_PROVE_CHANNELS_H
+#define LT_PROVE_CHANNELS_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "log/log.h"
+
+/* A channel of a session, by the logs. */
+struct lt_channel_claim {
+    struct lt_str session_id, channel_id, path; /* the log that says so first */
+    int64_t offset;                             /* of that event */
+    int64_t closed, found;                      /* samples: as its writers said when they closed; in its files */
+    size_t files;
+};
+struct lt_claims {
+    struct lt_arena arena;
+    struct lt_map by_name;
+    struct lt_channel_claim *items;
+    size_t count, capacity;
+    bool failed; /* memory is out: nothing is said */
+};
+
+void lt_claims_init(struct lt_claims *claims); /* allocates nothing */
+void lt_claims_release(struct lt_claims *claims);
+/* channel.started (of our store: with a uri) and channel.closed; others are passed over. */
+void lt_claims_add_event(struct lt_claims *claims, const struct lt_row *row, const char *path, int64_t offset);
+/* NULL: no log names it. */
+struct lt_channel_claim *lt_claims_find(const struct lt_claims *claims, const char *session_id, const char *channel_id);
+
+#endif
