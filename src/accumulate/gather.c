@@ -106,9 +106,7 @@ static bool is_type(const struct lt_row *row, const char *type) {
     return lt_str_eq(row->event_type, lt_str_of(type));
 }
 
-/* run.materialized stands in a log that a materializer opened, and such a log begins with one of
- * these: the producers' logs need no second reading. */
-static bool may_hold_cuts(const struct lt_row *first) {
+bool lt_may_say_materialized(const struct lt_row *first) {
     return is_type(first, "run.materialized") || is_type(first, "run.ended") || is_type(first, "diagnostic.warning") || is_type(first, "diagnostic.error");
 }
 
@@ -159,7 +157,7 @@ static bool take_cut(struct gather *g, const struct lt_row *row) {
 
 static int find_cuts(struct gather *g, struct litmus_error *error) {
     for (size_t i = 0; i < g->source_count; i++) {
-        if (!g->sources[i].has_head || !may_hold_cuts(&g->sources[i].head)) continue;
+        if (!g->sources[i].has_head || !lt_may_say_materialized(&g->sources[i].head)) continue;
         struct lt_log_reader *reader = NULL;
         struct lt_row row;
         int code = lt_log_reader_open(g->out->logs[i].path, &reader, error); /* it could be opened a moment ago */

@@ -48,6 +48,9 @@ struct lt_gather_options {
  * after an error. Errors: ENOENT (no such session), EIO, ENOMEM; damage is counted, not an error. */
 int lt_gather_session(const char *data_dir, const char *session_id, const struct lt_gather_options *options,
                       struct lt_gathering *out, struct litmus_error *error);
+/* run.materialized stands in a log that a materializer opened, and such a log begins with one of a few events: may the log whose first
+ * event this is be one of those? The producers' logs need no look for it. */
+bool lt_may_say_materialized(const struct lt_row *first);
 /* What a log says is not believed: a destination is a path below runs/, or it is not used. */
 bool lt_destination_usable(struct lt_str destination);
 void lt_gathering_release(struct lt_gathering *gathering);

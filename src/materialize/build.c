@@ -143,16 +143,28 @@ void lt_put_null(struct lt_build *build) {
     lt_put_nulls(build, 1);
 }
 
+/* Room for so many bytes of text more. */
+static struct ArrowBuffer *text_room(struct lt_build *build, size_t n) {
+    struct ArrowBuffer *text = ArrowArrayBuffer(build->array, TEXT);
+    if (n > (size_t)(INT32_MAX - text->size_bytes)) TRY(build, EOVERFLOW);
+    else if ((int64_t)n > text->capacity_bytes - text->size_bytes) TRY(build, ArrowBufferReserve(text, (int64_t)n));
+    return text;
+}
+
+static void add_text(struct lt_build *build, struct ArrowBuffer *text, struct lt_str s) {
+    if (s.n > 0) memcpy(text->data + text->size_bytes, s.p, s.n);
+    text->size_bytes += (int64_t)s.n;
+    ((int32_t *)build->cells)[next_cell(build) + 1] = (int32_t)text->size_bytes;
+}
+
 void lt_put_str(struct lt_build *build, struct lt_str s) {
     if (s.p == NULL) {
         lt_put_null(build);
         return;
     }
     if (!may_put(build, 1)) return;
-    struct ArrowBuffer *text = ArrowArrayBuffer(build->array, TEXT);
-    if (s.n > (size_t)(INT32_MAX - text->size_bytes)) TRY(build, EOVERFLOW);
-    TRY(build, ArrowBufferAppend(text, s.p, (int64_t)s.n));
-    ((int32_t *)build->cells)[next_cell(build) + 1] = (int32_t)text->size_bytes;
+    struct ArrowBuffer *text = text_room(build, s.n);
+    if (build->failed == NANOARROW_OK) add_text(build, text, s);
 }
 
 void lt_put_int(struct lt_build *build, int64_t value) {
@@ -186,6 +198,33 @@ void lt_list_end(struct lt_build *build) {
     int64_t end = build->array->children[0]->length;
     if (end > INT32_MAX) TRY(build, EOVERFLOW);
     ((int32_t *)build->cells)[next_cell(build) + 1] = (int32_t)end;
+}
+
+/* The text of the cell before goes there `count` times more. */
+static void text_again(struct lt_build *build, int64_t count) {
+    const int32_t *end = (int32_t *)build->cells + build->row;
+    size_t n = (size_t)(end[0] - end[-1]), from = (size_t)end[-1];
+    if (n > 0 && (size_t)count > (size_t)INT32_MAX / n) TRY(build, EOVERFLOW);
+    if (build->failed != NANOARROW_OK) return;
+    struct ArrowBuffer *text = text_room(build, (size_t)count * n);
+    for (int64_t i = 0; build->failed == NANOARROW_OK && i < count; i++) add_text(build, text, (struct lt_str){(const char *)text->data + from, n});
+}
+
+static void number_again(struct lt_build *build, int64_t last) {
+    if (is_list(build->type)) lt_list_end(build);
+    else if (build->type == LT_COLUMN_REAL) lt_put_real(build, ((double *)build->cells)[last]);
+    else if (build->type == LT_COLUMN_BOOL) lt_put_int(build, ArrowBitGet(build->cells, last));
+    else if (build->type == LT_COLUMN_INT32) lt_put_int(build, ((int32_t *)build->cells)[last]);
+    else lt_put_int(build, ((int64_t *)build->cells)[last]);
+}
+
+void lt_put_again(struct lt_build *build, int64_t count) {
+    if (!may_put(build, count) || count == 0) return;
+    int64_t last = build->row - 1;
+    if (last >= 0 && !ArrowBitGet(build->valid, last)) lt_put_nulls(build, count);
+    else if (last < 0 || (is_list(build->type) && build->array->children[0]->length > 0)) TRY(build, EINVAL);
+    else if (build->type == LT_COLUMN_STR) text_again(build, count);
+    else for (int64_t i = 0; i < count; i++) number_again(build, last);
 }
 
 int lt_build_finish(struct lt_build *build, struct litmus_error *error) {

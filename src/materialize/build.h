@@ -39,6 +39,8 @@ void lt_put_nulls(struct lt_build *build, int64_t count);
 void lt_put_str(struct lt_build *build, struct lt_str s); /* p == NULL: null */
 void lt_put_int(struct lt_build *build, int64_t value);   /* INT, INT32 (which it must fit), TIME, BOOL */
 void lt_put_real(struct lt_build *build, double value);
+/* The cell before, `count` times more; of a list only while no cell has elements. */
+void lt_put_again(struct lt_build *build, int64_t count);
 /* Lists: lt_list_item_* for each element, then lt_list_end. */
 void lt_list_item_str(struct lt_build *build, struct lt_str s);
 void lt_list_item_int(struct lt_build *build, bool set, int64_t value);

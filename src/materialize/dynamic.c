@@ -168,12 +168,18 @@ static void put_cell(struct lt_build *build, enum lt_column_type type, const str
     }
 }
 
-static void put_instruments(struct lt_build *build, const struct lt_run *run, int field) {
+static void put_list(struct lt_build *build, const struct lt_run *run, int field) {
     for (size_t i = 0; i < run->instrument_count; i++) {
         if (field == 13) lt_list_item_int(build, true, run->instruments[i].mocked);
         else lt_list_item_str(build, run->instruments[i].field[field]);
     }
     lt_list_end(build);
+}
+
+static void put_instruments(struct lt_build *build, const struct lt_run *run, int field, size_t rows) {
+    put_list(build, run, field);
+    if (run->instrument_count == 0) lt_put_again(build, (int64_t)rows - 1);
+    else for (size_t row = 1; row < rows; row++) put_list(build, run, field);
 }
 
 /* The cells that have a value, and NULL between them. */
@@ -192,7 +198,7 @@ void lt_dynamic_put(struct lt_dynamic *d, struct lt_build *build) {
     for (size_t i = 0; i < d->count; i++) {
         const struct lt_dynamic_column *c = &d->columns[i];
         lt_build_column(build, c->name, c->type);
-        for (size_t row = 0; c->kind == KIND_INSTRUMENT && row < rows; row++) put_instruments(build, d->run, c->instrument_field);
         if (c->kind != KIND_INSTRUMENT) put_cells(build, c, rows);
+        else put_instruments(build, d->run, c->instrument_field, rows);
     }
 }

@@ -95,28 +95,39 @@ static void put_cell(struct lt_build *build, const struct column *column, const 
     }
 }
 
-/* What is NULL in every row of a kind needs no look at each. */
-static bool put_nulls(struct lt_build *build, const struct lt_run *run, const struct column *column, const struct place *place, size_t count) {
-    bool null = place->source == FROM_NOTHING || (place->source == FROM_RUN && is_null(column->type, (const char *)run + place->offset));
-    if (null) lt_put_nulls(build, (int64_t)count);
-    return null;
+/* A cell that is the same in every row of a kind, which most are, is made once. */
+static bool put_same(struct lt_build *build, const struct column *column, const struct place *place, const struct row *row, size_t count) {
+    bool same = place->source == FROM_NOTHING || place->source == FROM_RUN || place->source == FROM_KIND;
+    if (!same || count == 0) return same;
+    put_cell(build, column, place, row);
+    lt_put_again(build, (int64_t)count - 1);
+    return true;
+}
+
+static void put_steps(struct lt_build *build, const struct lt_run *run, const struct column *column) {
+    struct row row = {.kind = LT_STR("step"), .run = run};
+    if (put_same(build, column, &column->step, &row, run->step_count)) return;
+    for (size_t i = 0; i < run->step_count; i++) {
+        row.step = &run->steps[run->order[i]];
+        put_cell(build, column, &column->step, &row);
+    }
+}
+
+static void put_measurements(struct lt_build *build, const struct lt_run *run, const struct column *column) {
+    struct row row = {.kind = LT_STR("measurement"), .run = run};
+    if (put_same(build, column, &column->measurement, &row, run->measurement_count)) return;
+    for (size_t i = 0; i < run->measurement_count; i++) {
+        row.measurement = &run->measurements[i];
+        row.owner = row.measurement->owner == LT_MAP_NONE ? NULL : &run->steps[row.measurement->owner];
+        put_cell(build, column, &column->measurement, &row);
+    }
 }
 
 static void put_column(struct lt_build *build, const struct lt_run *run, const struct column *column) {
     lt_build_column(build, column->name, column->type);
     put_cell(build, column, &column->run, &(struct row){.kind = LT_STR("run"), .run = run});
-    bool null = put_nulls(build, run, column, &column->step, run->step_count);
-    for (size_t i = 0; !null && i < run->step_count; i++) {
-        struct row row = {.kind = LT_STR("step"), .run = run, .step = &run->steps[run->order[i]]};
-        put_cell(build, column, &column->step, &row);
-    }
-    null = put_nulls(build, run, column, &column->measurement, run->measurement_count);
-    for (size_t i = 0; !null && i < run->measurement_count; i++) {
-        const struct lt_measurement *m = &run->measurements[i];
-        const struct lt_step *owner = m->owner == LT_MAP_NONE ? NULL : &run->steps[m->owner];
-        struct row row = {.kind = LT_STR("measurement"), .run = run, .measurement = m, .owner = owner};
-        put_cell(build, column, &column->measurement, &row);
-    }
+    put_steps(build, run, column);
+    put_measurements(build, run, column);
 }
 
 int lt_rows_build(const struct lt_run *run, struct lt_table *out, struct litmus_error *error) {

@@ -58,8 +58,10 @@ static bool same_bytes(const char *a, const char *b, size_t n) {
     return same_word(a + n - WORD, b + n - WORD);
 }
 
-/* Names of one length differ most often at their end: look there first. */
+/* A name out of our own source is mostly the table's very text, as the linker keeps one of each. Names of one length differ most often
+ * at their end: look there first. */
 static bool same_name(const char *name, size_t name_bytes, struct lt_str text) {
+    if (name == text.p) return name_bytes == text.n;
     return name_bytes == text.n && name_bytes > 0 && name[name_bytes - 1] == text.p[text.n - 1] && same_bytes(name, text.p, text.n);
 }
 
@@ -265,7 +267,7 @@ bool lt_event_read(enum lt_event_id id, yyjson_val *root, struct lt_event_values
     size_t m, max, index = 0;
     yyjson_val *key, *value;
     yyjson_obj_foreach(root, m, max, key, value) {
-        if (m < ENVELOPE_COUNT && lt_str_eq(envelope[m], str_of(key))) continue;
+        if (m < ENVELOPE_COUNT && same_name(envelope[m].p, envelope[m].n, str_of(key))) continue;
         if (field_find(type, str_of(key), &index) == NULL) continue;
         if (out->values[index] == NULL) out->values[index] = value;
         index++;

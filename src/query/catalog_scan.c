@@ -3,6 +3,7 @@
  * Brings the catalog up to date with what lies in runs/ and events/: one stat a folder; only folders
  * whose time stamp changed are listed, and only files that are new or different are read.
  */
+#include "accumulate/gather.h"
 #include "base/clock.h"
 #include "base/grow.h"
 #include "base/io.h"
@@ -331,41 +332,34 @@ static int drop_gone_folders(struct scan *s, struct litmus_error *error) {
 
 /* ---- sessions ---- */
 
-/* Which runs of a session were started, and which of them have their file. */
+/* Has a session a run that was started and has no file? */
 struct session_look {
     struct scan *scan;
     struct lt_arena arena;
-    struct lt_map started, materialized; /* run ids */
-    struct lt_str *ids;                  /* of those started */
-    size_t count, capacity;
+    struct lt_map materialized; /* run ids */
     bool any_open, live, failed;
-    bool unsaid; /* a run was started, and no log says that it is materialised */
+    bool unsaid;   /* a run was started, and no log says that it is materialised */
+    bool has_runs; /* nor is its file there: no more has to be known */
+    bool of_materializers; /* whose logs are read now, those of materializers or the others */
 };
 
-static bool note_started(struct session_look *look, struct lt_str run_id) {
-    if (lt_map_get(&look->started, run_id, 0) != LT_MAP_NONE) return true;
-    if (look->count == look->capacity) {
-        size_t larger = look->capacity == 0 ? 8 : look->capacity * 2;
-        struct lt_str *grown = lt_arena_grow(&look->arena, look->ids, look->capacity * sizeof *grown, larger * sizeof *grown);
-        if (grown == NULL) return false;
-        look->ids = grown;
-        look->capacity = larger;
-    }
-    struct lt_str own = lt_arena_str(&look->arena, run_id);
-    look->ids[look->count++] = own;
-    return own.p != NULL && lt_map_put(&look->started, own, 0, 1);
+static void note_started(struct session_look *look, struct lt_str run_id) {
+    char id[64];
+    if (run_id.n >= sizeof id || lt_map_get(&look->materialized, run_id, 0) != LT_MAP_NONE) return;
+    look->unsaid = true;
+    memcpy(id, run_id.p, run_id.n);
+    id[run_id.n] = '\0';
+    look->has_runs = !lt_catalog_has_run(look->scan->catalog, id);
 }
 
 static void note_row(struct session_look *look, const struct lt_row *row) {
     if (row->run_id.p == NULL) return;
-    bool ok = true;
     if (lt_str_eq(row->event_type, LT_STR("run.started"))) {
-        ok = note_started(look, row->run_id);
+        note_started(look, row->run_id);
     } else if (lt_str_eq(row->event_type, LT_STR("run.materialized"))) {
         struct lt_str own = lt_arena_str(&look->arena, row->run_id);
-        ok = own.p != NULL && lt_map_put(&look->materialized, own, 0, 1);
+        look->failed = own.p == NULL || !lt_map_put(&look->materialized, own, 0, 1);
     }
-    look->failed = look->failed || !ok;
 }
 
 static bool look_at_log(void *self, const char *path, int64_t mtime_us) {
@@ -378,29 +372,32 @@ static bool look_at_log(void *self, const char *path, int64_t mtime_us) {
     return !look->live;
 }
 
+static bool next_event(struct lt_log_reader *reader, struct lt_row *row) {
+    enum lt_log_status status;
+    do status = lt_log_next(reader, row, NULL);
+    while (status == LT_LOG_DAMAGED);
+    return status == LT_LOG_EVENT;
+}
+
 static bool read_log(void *self, const char *path, int64_t mtime_us) {
     struct session_look *look = self;
     (void)mtime_us;
     struct lt_log_reader *reader = NULL;
     if (lt_log_reader_open(absolute(look->scan, path, NULL), &reader, NULL) != LITMUS_OK) return true; /* no run in there */
     struct lt_row row;
-    enum lt_log_status status;
-    while (!look->failed && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
-        if (status == LT_LOG_EVENT) note_row(look, &row);
+    bool more = next_event(reader, &row);
+    if (more && lt_may_say_materialized(&row) == look->of_materializers)
+        for (; more && !look->failed && !look->has_runs; more = next_event(reader, &row)) note_row(look, &row);
     lt_log_reader_free(reader);
-    return !look->failed;
+    return !look->failed && !look->has_runs;
 }
 
-static bool has_open_runs(struct session_look *look) {
-    char id[64];
-    for (size_t i = 0; i < look->count; i++) {
-        if (lt_map_get(&look->materialized, look->ids[i], 0) != LT_MAP_NONE || look->ids[i].n >= sizeof id) continue;
-        look->unsaid = true;
-        memcpy(id, look->ids[i].p, look->ids[i].n);
-        id[look->ids[i].n] = '\0';
-        if (!lt_catalog_has_run(look->scan->catalog, id)) return true;
-    }
-    return false;
+/* What the materializers say comes first: then the first run without a file ends the search. */
+static int find_open_run(struct session_look *look, const char *session_id, struct litmus_error *error) {
+    look->of_materializers = true;
+    int code = lt_catalog_logs(look->scan->catalog, session_id, 0, read_log, look, error);
+    look->of_materializers = false;
+    return code == LITMUS_OK && !look->failed ? lt_catalog_logs(look->scan->catalog, session_id, 0, read_log, look, error) : code;
 }
 
 static bool note_name(void *self, const char *path, int64_t mtime_us) {
@@ -428,14 +425,13 @@ static int settle_logs(struct scan *s, const char *session_id, struct litmus_err
 static int look_at_session(struct scan *s, const char *session_id, struct litmus_error *error) {
     struct session_look look = {.scan = s};
     lt_arena_init(&look.arena);
-    lt_map_init(&look.started);
     lt_map_init(&look.materialized);
     int code = lt_catalog_logs(s->catalog, session_id, 0, look_at_log, &look, error);
     /* While its producer lives a session stays open whatever is in it. */
-    if (code == LITMUS_OK && !look.live) code = lt_catalog_logs(s->catalog, session_id, 0, read_log, &look, error);
+    if (code == LITMUS_OK && !look.live) code = find_open_run(&look, session_id, error);
     if (code == LITMUS_OK && look.failed) code = no_memory(error);
     if (code == LITMUS_OK) {
-        struct lt_open_session open = {.live = look.live, .has_runs = look.live || has_open_runs(&look)};
+        struct lt_open_session open = {.live = look.live, .has_runs = look.live || look.has_runs};
         if (look.any_open || open.has_runs || look.unsaid) { /* a materializer may have died between the file and its word for it */
             size_t n = strlen(session_id);
             if (n < sizeof open.session_id) memcpy(open.session_id, session_id, n + 1);
@@ -444,7 +440,6 @@ static int look_at_session(struct scan *s, const char *session_id, struct litmus
             code = settle_logs(s, session_id, error);
         }
     }
-    lt_map_release(&look.started);
     lt_map_release(&look.materialized);
     lt_arena_release(&look.arena);
     return code;

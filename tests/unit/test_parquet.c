@@ -126,10 +126,61 @@ static void what_is_written_is_read(void **state) {
     lt_buf_release(&other);
 }
 
+/* The first cell is of row `like`, and there in all columns but NULL ones; the others are as it, put one by one or all at once. */
+static void build_same(struct lt_table *table, int like, bool again) {
+    struct lt_build build;
+    char name[40];
+    lt_build_start(&build, table, 2 * TYPES, ROWS);
+    for (int column = 0; column < 2 * TYPES; column++) {
+        snprintf(name, sizeof name, "column_%d", column);
+        lt_build_column(&build, name, (enum lt_column_type)(column / 2));
+        for (int row = 0; row < (again ? 1 : ROWS); row++) {
+            if (column % 2 == 0) put_cell(&build, (enum lt_column_type)(column / 2), like);
+            else lt_put_null(&build);
+        }
+        for (int most = 100; again && build.row < ROWS; most = ROWS) lt_put_again(&build, build.row + most > ROWS ? ROWS - build.row : most);
+    }
+    assert_int_equal(lt_build_finish(&build, NULL), LITMUS_OK);
+}
+
+static void cells_again_are_as_if_each_was_put(void **state) {
+    (void)state;
+    static const int rows[] = {0, 20, 36}; /* whose lists are empty */
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct lt_table each, again;
+        struct lt_buf one, other;
+        lt_buf_init(&one);
+        lt_buf_init(&other);
+        build_same(&each, rows[i], false);
+        build_same(&again, rows[i], true);
+        assert_int_equal(lt_parquet_encode(&each, NULL, 0, &one, NULL), LITMUS_OK);
+        assert_int_equal(lt_parquet_encode(&again, NULL, 0, &other, NULL), LITMUS_OK);
+        assert_int_equal(one.n, other.n);
+        assert_memory_equal(one.p, other.p, one.n);
+        lt_table_release(&each);
+        lt_table_release(&again);
+        lt_buf_release(&one);
+        lt_buf_release(&other);
+    }
+}
+
+static void a_list_with_elements_is_not_put_again(void **state) {
+    (void)state;
+    struct lt_table table;
+    struct lt_build build;
+    lt_build_start(&build, &table, 1, 2);
+    lt_build_column(&build, "list", LT_COLUMN_STRS);
+    put_list(&build, LT_COLUMN_STRS, 3);
+    lt_put_again(&build, 1);
+    assert_int_equal(lt_build_finish(&build, NULL), LITMUS_EINVAL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_has_the_bytes_of_the_library),
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(cells_again_are_as_if_each_was_put),
+        cmocka_unit_test(a_list_with_elements_is_not_put_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
