@@ -22,7 +22,7 @@ from litmus.analysis.retest import kind_of
 from litmus.errors import InvalidArgument, LitmusError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from test_sql import put, run_rows  # noqa: E402
+from test_sql import ask, put, run_rows  # noqa: E402
 
 CLOSE = 1e-9
 
@@ -109,6 +109,16 @@ def test_tests_of_values_are_those_of_scipy(seed, digits):
     assert (got["mann_whitney_u"], got["mann_whitney_p"]) == (pytest.approx(order.statistic, rel=CLOSE), pytest.approx(order.pvalue, rel=CLOSE))
 
 
+def test_the_functions_of_sql_are_those_of_scipy(tmp_path):
+    """What DuckDB lacks: the incomplete beta function, of the small, the large and the half; the normal distribution; Fisher's test of large sets."""
+    special = scipy.special
+    wanted = {f"litmus_beta({x}, {a}, {b})": special.betainc(a, b, x) for x, a, b in ((0.3, 2, 0.5), (0.999999, 0.5, 0.5), (1e-9, 0.6, 3), (0.9, 5000, 0.5), (0.5, 300, 200), (0, 1, 1), (1, 1, 1))}
+    wanted.update({f"litmus_normal_p({z})": 2 * special.ndtr(-z) for z in (0, 0.01, 0.99, 1, 3, 8)}, **{"litmus_t_p(2.5, 7.3)": 2 * special.stdtr(7.3, -2.5), "litmus_f_p(3.1, 4, 9)": special.fdtrc(4, 9, 3.1)})
+    wanted.update({f"litmus_fisher({a}, {n}, {b}, {m})": scipy.stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue for a, n, b, m in ((8, 10, 1, 6), (0, 3, 0, 9), (9990, 10000, 9970, 10000))})
+    (got,) = ask(tmp_path, "SELECT " + ", ".join(f'{text} AS "{text}"' for text in wanted))
+    assert got == {text: pytest.approx(float(value), rel=CLOSE, abs=1e-300) for text, value in wanted.items()}
+
+
 def test_samples_that_cannot_be_tested():
     assert compare.tests([1.0], [2.0, 3.0])["welch_p"] is None
     assert compare.tests([1.0, 1.0], [1.0, 1.0])["mann_whitney_p"] is None
@@ -125,6 +135,13 @@ def test_two_stations(tmp_path):
     assert [(row["step"], row["p"], row["holm"]) for row in report.table("steps").rows] == [("t.py/b", pytest.approx(p), pytest.approx(min(1, 2 * p))), ("t.py/a", 1.0, 1.0)]
     (value,) = report.table("values").rows
     assert (value["a_n"], value["b_n"], value["a_mean"]) == (4, 4, pytest.approx(2.15))
+    in_sql = ask(tmp_path, "FROM compare('station=old', 'station=new')")
+    assert [(row["step_path"], row["a_passed"], row["a_of"], row["b_passed"], row["b_of"]) for row in in_sql] == [(None, 1, 4, 4, 4), ("t.py/b", 1, 4, 4, 4), ("t.py/a", 4, 4, 4, 4)]
+    assert [row["p"] for row in in_sql] == pytest.approx([p, p, 1], rel=CLOSE) and [row["holm"] for row in in_sql] == [None, pytest.approx(2 * p, rel=CLOSE), pytest.approx(1, rel=CLOSE)]
+    (of_values,) = ask(tmp_path, "FROM compare_values('station=old', 'station=new')")
+    assert all(of_values[name] == pytest.approx(value[name], rel=CLOSE) for name in ("a_n", "b_n", "a_mean", "b_mean", "a_sd", "b_sd", "welch_t", "welch_p", "mann_whitney_u", "mann_whitney_p"))
+    with pytest.raises(AssertionError, match="chooses no runs: write NAME=VALUE"):
+        ask(tmp_path, "FROM compare('staton=old', 'station=new')")
     for sets, says in ((["station=old"], "takes two sets"), (["staton=old", "x"], "did you mean 'station'"), (["station=old", "station=none"], "no run fits station=none")):
         with pytest.raises(LitmusError, match=says):
             analyse("compare", *sets, data_dir=tmp_path)
@@ -186,6 +203,10 @@ def test_a_study_on_record(tmp_path, monkeypatch):
     report = analyse("grr", "v", data_dir=tmp_path / "d")
     assert report.left_out == {"values: trials beyond the smallest cell": 2} and "2 units x 2 operators x 2 trials" in report.notes[0]
     assert report.rows[1]["variance"] == pytest.approx(0.02 / 5)  # four cells of two values 0.1 apart; no interaction, pooled: 5 degrees of freedom
+    for row, in_sql in zip(report.rows, ask(tmp_path / "d", "FROM grr('v')")):
+        assert [in_sql[name] for name in ("source", "variance", "deviation", "contribution", "study", "tolerance")] == [row["source"], *(pytest.approx(row[name], rel=CLOSE, abs=1e-15) for name in ("variance", "deviation", "contribution", "study", "tolerance"))]
+    with pytest.raises(AssertionError, match="two units and two operators"):
+        ask(tmp_path / "d", "FROM grr('v', chosen := 'operator=ann')")
     with pytest.raises(InvalidArgument, match="two units and two operators"):
         analyse("grr", "v", data_dir=tmp_path / "d", operator="ann")
     put(tmp_path / "d", [{**row, "operator_id": "cat"} for row in run_rows(99, "G1", "passed", {"a": ["passed"]}, values=[2.0])])

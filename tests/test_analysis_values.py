@@ -83,7 +83,7 @@ def test_command_and_views_take_first_attempts_alike(tmp_path):
     put(tmp_path, rows)
     got, (view,) = capability_of(tmp_path), sql.scan("capability", tmp_path).to_pylist()
     assert got["n"] == view["n"] == 30 and got["outside"] == view["outside"] == 1
-    assert all(got[name] == pytest.approx(view[name], rel=CLOSE) for name in ("mean", "sd", "pp", "ppk", "ppk_low", "ppk_high"))
+    assert all(got[name] == pytest.approx(view[name], rel=CLOSE) for name in ("mean", "sd", "sd_within", "pp", "ppk", "ppk_low", "ppk_high", "cp", "cpk", "cpk_low", "cpk_high"))
     chart = analyse("control", "v", data_dir=tmp_path, all=True)
     points = [point for point in chart.table("points").rows if point["chart"] == "individuals"]
     shown = sorted(sql.scan("control", tmp_path).to_pylist(), key=lambda row: row["started_at"])

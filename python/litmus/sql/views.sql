@@ -197,17 +197,24 @@ UNION ALL
 SELECT * FROM counted_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM measurements WHERE vector_retry > 0)
 QUALIFY coalesce(vector_retry, 0) = min(coalesce(vector_retry, 0)) OVER (PARTITION BY run_id, step_path, vector_index, measurement_name);
 
--- Pp and Ppk, as litmus capability: the standard deviation is that of all values of first attempts (n - 1), from 10 of them on that are not all
--- equal. The interval is Bissell's for 95 %. Other limits or units make a row of their own.
+-- As litmus capability, of first attempts, from 10 values on that are not all equal: Pp and Ppk by the standard deviation of all values (n - 1), Cp and Cpk by
+-- the mean moving range of two. The intervals are Bissell's for 95 %. Other limits or units make a row of their own.
 CREATE OR REPLACE TEMP VIEW capability AS
 SELECT *, CASE WHEN n >= 10 AND sd > 0 THEN (limit_high - limit_low) / (6 * sd) END AS pp,
        CASE WHEN n >= 10 AND sd > 0 THEN least((limit_high - mean) / (3 * sd), (mean - limit_low) / (3 * sd)) END AS ppk,
        ppk - 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_low,
-       ppk + 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_high
+       ppk + 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_high,
+       CASE WHEN n >= 10 AND sd_within > 0 THEN (limit_high - limit_low) / (6 * sd_within) END AS cp,
+       CASE WHEN n >= 10 AND sd_within > 0 THEN least((limit_high - mean) / (3 * sd_within), (mean - limit_low) / (3 * sd_within)) END AS cpk,
+       cpk - 1.959963984540054 * sqrt(1 / (9.0 * n) + cpk * cpk / (1.21 * (n - 1))) AS cpk_low,
+       cpk + 1.959963984540054 * sqrt(1 / (9.0 * n) + cpk * cpk / (1.21 * (n - 1))) AS cpk_high
 FROM (SELECT dut_part_number, step_path, measurement_name, measurement_units, limit_low, limit_high, count(measurement_value) AS n,
              count(*) - count(measurement_value) AS without_value, count(*) FILTER (WHERE measurement_value < limit_low OR measurement_value > limit_high) AS outside,
-             avg(measurement_value) AS mean, CASE WHEN count(measurement_value) > 1 THEN stddev_samp(measurement_value) END AS sd
-      FROM first_measurements WHERE limit_low IS NOT NULL OR limit_high IS NOT NULL GROUP BY ALL);
+             avg(measurement_value) AS mean, CASE WHEN count(measurement_value) > 1 THEN stddev_samp(measurement_value) END AS sd,
+             avg(abs(measurement_value - before)) * sqrt(pi()) / 2 AS sd_within
+      FROM (SELECT *, lag(measurement_value IGNORE NULLS) OVER (PARTITION BY dut_part_number, step_path, measurement_name, measurement_units, limit_low, limit_high
+                                                                ORDER BY run_started_at, run_id, measurement_timestamp, vector_index) AS before
+            FROM first_measurements WHERE limit_low IS NOT NULL OR limit_high IS NOT NULL) GROUP BY ALL);
 
 -- Each value on the chart of individuals and that of moving ranges of its measurement, as litmus control --all: centre the mean, limits 3 deviations,
 -- the deviation from the mean moving range of two. is_beyond: the first run rule.
@@ -275,3 +282,96 @@ WHERE NOT EXISTS (SELECT 1 FROM plans o WHERE o.run_id = c.before_id AND o.step_
 UNION ALL
 SELECT c.run_id, c.started_at, c.git_commit, c.before_id, 'left', p.step_path, p.vector_index FROM changed c JOIN plans p ON p.run_id = c.before_id
 WHERE NOT EXISTS (SELECT 1 FROM plans o WHERE o.run_id = c.run_id AND o.step_path = p.step_path AND o.vector_index IS NOT DISTINCT FROM p.vector_index);
+
+-- ---- Macros: figures that are about something. FROM compare('station=bench-1', 'station=bench-2'), FROM grr('rail_1v8', chosen := 'lot=MSA-3').
+
+-- Whether a run is chosen by NAME=VALUE, several joined by commas, as litmus compare has it; '' chooses all.
+CREATE OR REPLACE TEMP MACRO litmus_chooses(chosen, run) AS
+len([word FOR word IN string_split(chosen, ',') IF NOT coalesce(CASE WHEN chosen = '' THEN true ELSE CASE split_part(word, '=', 1)
+    WHEN 'part' THEN run.dut_part_number = substr(word, 6) WHEN 'lot' THEN run.dut_lot_number = substr(word, 5) WHEN 'station' THEN run.station_id = substr(word, 9)
+    WHEN 'phase' THEN run.test_phase = substr(word, 7) WHEN 'operator' THEN run.operator_id = substr(word, 10) WHEN 'project' THEN run.project_name = substr(word, 9)
+    WHEN 'serial' THEN run.dut_serial = substr(word, 8) WHEN 'git' THEN starts_with(run.git_commit, substr(word, 5))
+    ELSE error('"' || word || '" chooses no runs: write NAME=VALUE with serial, part, lot, station, operator, phase, project, git') END END, false)]) = 0;
+
+-- Two-sided p of Fisher's exact test, as scipy.stats.fisher_exact: a passed of of_a, b of of_b.
+CREATE OR REPLACE TEMP MACRO litmus_ln_choose(n, k) AS lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0);
+CREATE OR REPLACE TEMP MACRO litmus_fisher(a, of_a, b, of_b) AS
+CASE WHEN of_a > 0 AND of_b > 0 THEN least(1.0, list_sum([exp(ln_chance) FOR ln_chance IN
+    [litmus_ln_choose(of_a, k) + litmus_ln_choose(of_b, a + b - k) - litmus_ln_choose(of_a + of_b, a + b) FOR k IN range(greatest(0, a + b - of_b)::BIGINT, least(a + b, of_a)::BIGINT + 1)]
+    IF ln_chance <= litmus_ln_choose(of_a, a) + litmus_ln_choose(of_b, b) - litmus_ln_choose(of_a + of_b, a + b) + 1e-7])) END;
+
+-- Regularised incomplete beta function by the tanh-sinh rule (Takahasi and Mori 1974): u = x / (1 + e), with e = exp(-pi sinh z).
+CREATE OR REPLACE TEMP MACRO litmus_beta(x, a, b) AS
+CASE WHEN x <= 0 THEN 0.0 WHEN x >= 1 THEN 1.0 ELSE least(1.0, list_sum([
+    exp(a * (ln(x) - ln(1 + exp(-w))) + (b - 1) * ln((1 - x) + x / (1 + exp(w))) - ln(1 + exp(w)) + lgamma(a + b) - lgamma(a) - lgamma(b)) * sqrt(w * w + pi() * pi()) / 64
+    FOR w IN [pi() * (exp(k / 64.0) - exp(-k / 64.0)) / 2 FOR k IN range(-384, 385)]])) END;
+CREATE OR REPLACE TEMP MACRO litmus_t_p(t, freedom) AS litmus_beta(freedom / (freedom + t * t), freedom / 2.0, 0.5);
+CREATE OR REPLACE TEMP MACRO litmus_f_p(f, above, below) AS litmus_beta(below / (below + above * f), below / 2.0, above / 2.0);
+-- Two-sided p of the normal distribution: of small z by its series, else by the integral of Craig (1991), which is periodic, so that equal steps are exact.
+CREATE OR REPLACE TEMP MACRO litmus_normal_p(z) AS
+CASE WHEN z <= 0 THEN 1.0 WHEN z < 1 THEN 1 - exp(-z * z / 2) * list_sum([exp((2 * n + 1) * ln(z) - (n + 0.5) * ln(2) - lgamma(n + 1.5)) FOR n IN range(24)])
+     ELSE list_avg([exp(-z * z / (2 * sin((k + 0.5) * pi() / 256) ** 2)) FOR k IN range(256)]) END;
+
+-- First pass, then step by step, as litmus compare. holm: corrected for the number of steps (Holm 1979).
+CREATE OR REPLACE TEMP MACRO compare(set_a, set_b) AS TABLE
+WITH sets AS MATERIALIZED (SELECT r.run_id, r.outcome, u.try, litmus_chooses(set_a, r) AS is_a, litmus_chooses(set_b, r) AS is_b
+                           FROM runs r LEFT JOIN unit_runs u USING (run_id) WHERE r.left_out IS NULL OR r.left_out IN ('no serial', 'no verdict')),
+     counted AS (SELECT NULL AS step_path, outcome = 'passed' AS has_passed, is_a, is_b FROM sets WHERE try = 1
+                 UNION ALL
+                 SELECT step_path, coalesce(attempt_outcomes[1], vector_outcome) = 'passed', is_a, is_b FROM counted_steps JOIN sets USING (run_id)
+                 WHERE coalesce(attempt_outcomes[1], vector_outcome) NOT IN ('skipped', 'done')),
+     sums AS (SELECT step_path, count(*) FILTER (WHERE is_a AND has_passed) AS a_passed, count(*) FILTER (WHERE is_a) AS a_of,
+                     count(*) FILTER (WHERE is_b AND has_passed) AS b_passed, count(*) FILTER (WHERE is_b) AS b_of FROM counted GROUP BY step_path),
+     tested AS (SELECT *, litmus_fisher(a_passed, a_of, b_passed, b_of) AS p FROM sums WHERE step_path IS NULL OR (a_of > 0 AND b_of > 0))
+SELECT CASE WHEN step_path IS NULL THEN 'first pass' ELSE 'step' END AS what, step_path, a_passed, a_of, b_passed, b_of, p,
+       CASE WHEN step_path IS NOT NULL THEN max(least(1.0, (steps - place) * p)) OVER (PARTITION BY step_path IS NULL ORDER BY place) END AS holm
+FROM (SELECT *, row_number() OVER (PARTITION BY step_path IS NULL ORDER BY p, step_path) - 1 AS place, count(*) OVER (PARTITION BY step_path IS NULL) AS steps FROM tested)
+ORDER BY what, p, step_path;
+
+-- Measured values of first attempts, as litmus compare: Welch's t test, and that of Mann and Whitney (normal, corrected for ties and continuity).
+CREATE OR REPLACE TEMP MACRO compare_values(set_a, set_b) AS TABLE
+WITH chosen AS (SELECT run_id, litmus_chooses(set_a, r) AS is_a, litmus_chooses(set_b, r) AS is_b FROM runs r),
+     found AS (SELECT measurement_name, step_path, measurement_units, measurement_value AS value, is_a FROM first_measurements JOIN chosen USING (run_id) WHERE is_a AND measurement_value IS NOT NULL
+               UNION ALL
+               SELECT measurement_name, step_path, measurement_units, measurement_value, false FROM first_measurements JOIN chosen USING (run_id) WHERE is_b AND measurement_value IS NOT NULL),
+     ranked AS (SELECT *, rank() OVER (series ORDER BY value) + (count(*) OVER (PARTITION BY measurement_name, step_path, measurement_units, value) - 1) / 2 AS place,
+                       count(*) OVER (PARTITION BY measurement_name, step_path, measurement_units, value) AS alike
+                FROM found WINDOW series AS (PARTITION BY measurement_name, step_path, measurement_units)),
+     sums AS (SELECT measurement_name, step_path, measurement_units, count(*) FILTER (WHERE is_a) AS a_n, avg(value) FILTER (WHERE is_a) AS a_mean,
+                     count(*) FILTER (WHERE NOT is_a) AS b_n, avg(value) FILTER (WHERE NOT is_a) AS b_mean,
+                     CASE WHEN a_n > 1 AND b_n > 1 THEN stddev_samp(value) FILTER (WHERE is_a) END AS a_sd, CASE WHEN a_n > 1 AND b_n > 1 THEN stddev_samp(value) FILTER (WHERE NOT is_a) END AS b_sd,
+                     sum(place) FILTER (WHERE is_a) AS a_ranks, sum(alike * alike - 1.0) AS ties FROM ranked GROUP BY ALL HAVING a_n > 0 AND b_n > 0),
+     tested AS (SELECT *, a_sd * a_sd / a_n AS va, b_sd * b_sd / b_n AS vb, a_ranks - a_n * (a_n + 1) / 2 AS u, a_n * b_n / 12 * (a_n + b_n + 1 - ties / ((a_n + b_n) * (a_n + b_n - 1.0))) AS spread FROM sums)
+SELECT measurement_name, step_path, measurement_units, a_n, a_mean, a_sd, b_n, b_mean, b_sd,
+       CASE WHEN va + vb > 0 THEN (a_mean - b_mean) / sqrt(va + vb) END AS welch_t,
+       CASE WHEN va + vb > 0 THEN litmus_t_p((a_mean - b_mean) / sqrt(va + vb), (va + vb) ** 2 / (va * va / (a_n - 1) + vb * vb / (b_n - 1))) END AS welch_p,
+       CASE WHEN va + vb > 0 THEN u END AS mann_whitney_u,
+       CASE WHEN va + vb > 0 THEN litmus_normal_p(greatest(0, greatest(u, a_n * b_n - u) - a_n * b_n / 2 - 0.5) / sqrt(spread)) END AS mann_whitney_p
+FROM tested ORDER BY welch_p, measurement_name, step_path;
+
+-- Gauge R&R, as litmus grr: components of variance of the units measured by each operator ("by" another of the columns of a run). Golden units are in.
+CREATE OR REPLACE TEMP MACRO grr(measurement, who := 'operator', chosen := '') AS TABLE
+WITH taken AS MATERIALIZED (
+         SELECT trim(m.dut_serial) AS unit, CASE who WHEN 'operator' THEN m.operator_id WHEN 'station' THEN m.station_id WHEN 'fixture' THEN m.fixture_id END AS person, m.measurement_value AS value, limit_low, limit_high, m.step_path, measurement_units,
+                row_number() OVER (PARTITION BY unit, person ORDER BY m.run_started_at, m.run_id, measurement_timestamp, vector_retry, vector_index) AS trial
+         FROM measurements m JOIN runs r USING (run_id)
+         WHERE measurement_name = measurement AND m.measurement_value IS NOT NULL AND unit <> '' AND person IS NOT NULL AND litmus_chooses(chosen, r)
+               AND (r.left_out IS NULL OR r.left_out IN ('golden unit', 'no verdict'))),
+     cells AS (SELECT unit, person, count(*) AS trials FROM taken GROUP BY ALL),
+     size AS (SELECT count(DISTINCT unit) AS a, count(DISTINCT person) AS b, min(trials) AS n, count(*) AS filled,
+                     (SELECT count(DISTINCT (step_path, coalesce(measurement_units, ''))) FROM taken) AS series FROM cells),
+     good AS (SELECT *, CASE WHEN who NOT IN ('operator', 'station', 'fixture') THEN error('grr by "' || who || '": it takes operator, station or fixture')
+                             WHEN series > 1 THEN error('the measurement is of several steps or units: choose runs') WHEN a < 2 OR b < 2 THEN error('a study needs two units and two operators at least')
+                             WHEN filled < a * b THEN error('the study is not crossed: a unit was never measured by one of them') WHEN n < 2 THEN error('a study needs two trials in each cell at least')
+                             ELSE true END AS is_good FROM size),
+     means AS (SELECT value, avg(value) OVER () AS mean, avg(value) OVER (PARTITION BY unit) AS of_unit, avg(value) OVER (PARTITION BY person) AS of_person,
+                      avg(value) OVER (PARTITION BY unit, person) AS of_cell FROM taken WHERE trial <= (SELECT n FROM good WHERE is_good)),
+     squares AS (SELECT sum((of_unit - mean) ** 2) AS u, sum((of_person - mean) ** 2) AS w, sum((of_cell - of_unit - of_person + mean) ** 2) AS i, sum((value - of_cell) ** 2) AS e FROM means),
+     tested AS (SELECT *, (a - 1) * (b - 1) AS fi, a * b * (n - 1) AS fe, CASE WHEN e > 0 THEN litmus_f_p(i / fi / (e / fe), fi, fe) > 0.25 ELSE false END AS pooled FROM squares, good),
+     mean_squares AS (SELECT *, u / (a - 1) AS mu, w / (b - 1) AS mw, CASE WHEN pooled THEN (e + i) / (fe + fi) ELSE e / fe END AS me, CASE WHEN pooled THEN me ELSE i / fi END AS mi FROM tested),
+     parts AS (SELECT me AS repeatability, greatest(0, (mw - mi) / (a * n)) AS person, CASE WHEN pooled THEN 0 ELSE greatest(0, (mi - me) / n) END AS interaction,
+                      greatest(0, (mu - mi) / (b * n)) AS unit, repeatability + person + interaction + unit AS total FROM mean_squares)
+SELECT source, variance, sqrt(variance) AS deviation, variance / nullif(total, 0) AS contribution, sqrt(variance / nullif(total, 0)) AS study,
+       6 * sqrt(variance) / (SELECT nullif(arg_max(limit_high - limit_low, trial), 0) FROM taken) AS tolerance
+FROM (SELECT total, unnest(['grr', 'repeatability', 'reproducibility', 'operator', 'interaction', 'unit', 'total']) AS source,
+             unnest([repeatability + person + interaction, repeatability, person + interaction, person, interaction, unit, total]) AS variance FROM parts);
