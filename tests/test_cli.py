@@ -11,6 +11,7 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -446,6 +447,15 @@ def test_a_data_dir_that_is_a_file_is_named(tmp_path, arguments):
     (tmp_path / "taken").write_text("")
     done = run(*arguments, "-d", tmp_path / "taken")
     assert done.returncode == 2 and f"the data_dir {tmp_path / 'taken'} is a file" in done.stderr
+
+
+def test_a_limit_on_the_size_of_files_is_told(copy):
+    """SIGXFSZ would have ended the program without a word."""
+    shutil.rmtree(copy / "runs")
+    done = subprocess.run([LITMUS, "rebuild", "-d", str(copy)], capture_output=True, text=True, env=environment(),
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+    assert done.returncode == 5 and "File too large" in done.stderr
+    assert not list(copy.glob("runs/*/*")) + list(copy.glob("runs/*/.*"))
 
 
 def on_terminal(*arguments, **more):

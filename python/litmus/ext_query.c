@@ -28,6 +28,16 @@ struct query {
 
 /* ---- arguments ---- */
 
+/* The text of a uuid.UUID; NULL, with the error set, for anything else. */
+static PyObject *uuid_text(PyObject *value) {
+    PyObject *module = PyImport_ImportModule("uuid"), *type = module == NULL ? NULL : PyObject_GetAttrString(module, "UUID");
+    int is_one = type == NULL ? -1 : PyObject_IsInstance(value, type);
+    Py_XDECREF(type);
+    Py_XDECREF(module);
+    if (is_one == 0) PyErr_SetString(PyExc_TypeError, "a run id must be a str or a uuid.UUID");
+    return is_one == 1 ? PyObject_Str(value) : NULL;
+}
+
 /* A run id argument as UTF-8 bytes without NUL; anything may be asked for. For "O&". */
 static int query_ref(PyObject *value, void *out) {
     PyObject **bytes = out;
@@ -35,11 +45,10 @@ static int query_ref(PyObject *value, void *out) {
         Py_CLEAR(*bytes);
         return 1;
     }
-    if (!PyUnicode_Check(value)) {
-        PyErr_SetString(PyExc_TypeError, "a run id must be a str");
-        return 0;
-    }
-    *bytes = PyUnicode_AsEncodedString(value, "utf-8", "backslashreplace");
+    PyObject *ours = PyUnicode_Check(value) ? NULL : uuid_text(value);
+    if (ours == NULL && PyErr_Occurred()) return 0;
+    *bytes = PyUnicode_AsEncodedString(ours == NULL ? value : ours, "utf-8", "backslashreplace");
+    Py_XDECREF(ours);
     if (*bytes == NULL) return 0;
     char *text = PyBytes_AsString(*bytes); /* new and ours alone */
     for (Py_ssize_t i = 0, n = PyBytes_Size(*bytes); i < n; i++)

@@ -55,6 +55,7 @@ def test_filters(store, session, data_dir):
     received = [event["received_at"] for event in everything]
     assert received == sorted(received)
     assert [e["event_type"] for e in store.events(run_id=run_id)] == ["run.started", "channel.started", "channel.started"]
+    assert store.events(run_id=uuid.UUID(run_id), session_id=uuid.UUID(session.id)) == store.events(run_id=run_id)
     assert [e["n"] for e in store.events(event_type="vendor.a")] == [1, 3]
     assert [e["n"] for e in store.events(event_type="vendor.a", session_id=other.id)] == [3]
     assert [e["id"] for e in store.events(role="dmm")] == [everything[1]["id"], everything[2]["id"], everything[4]["id"]]
@@ -229,6 +230,8 @@ def test_callback_that_unsubscribes(store, session):
 def test_replay_word(store):
     with pytest.raises(errors.InvalidArgument):
         store.on_event(print, replay="all")
+    with pytest.raises(errors.InvalidArgument, match="cannot be called"):
+        store.on_event(None)
 
 
 def test_close_ends_subscriptions(data_dir):

@@ -164,8 +164,10 @@ def test_run_references(store, data_dir):
         assert "aaaa1111" in str(caught.value) and "aaaa2222" in str(caught.value) and isinstance(caught.value, LookupError)
         with pytest.raises(errors.InvalidArgument):
             ask("")
-        with pytest.raises(TypeError):
-            ask(None)
+        assert ask(uuid.UUID(int=0xAAAA1111000040008000000000000000)) == ask("aaaa1")
+        for no_id in (None, 5, b"aaaa1"):
+            with pytest.raises(TypeError, match="str or a uuid.UUID"):
+                ask(no_id)
     two.unlink()
     assert store.find_run_file("aaaa2222-0000-4000-8000-000000000000") is None
     assert [run["file_path"] for run in store.list_runs() if not run["live"]] == [str(one)]

@@ -277,6 +277,7 @@ static int close_stdout(const struct lt_cli *cli, int exit) {
 int main(int argc, char **argv) {
     struct lt_cli cli = {.limit = -1};
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* ulimit -f: the write fails, and says so */
     look_at_screen(&cli);
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0) name = "help";

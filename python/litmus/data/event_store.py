@@ -60,8 +60,8 @@ class EventStore(Store):
 
     def events(
         self,
-        session_id: str | None = None,
-        run_id: str | None = None,
+        session_id: str | uuid.UUID | None = None,
+        run_id: str | uuid.UUID | None = None,
         event_type: str | None = None,
         role: str | None = None,
         since: Any = None,
@@ -70,7 +70,7 @@ class EventStore(Store):
         """Events that fit every given filter, received_at ascending; [] when there are none.
 
         Args:
-            session_id, run_id, event_type: exact.
+            session_id, run_id, event_type: exact; the ids may be a uuid.UUID.
             role: `role` or `instrument_role` is it, or `channel_id` starts with it and a dot.
             since: received then or later: datetime, ISO 8601 text or microseconds since 1970.
             limit: the N most recent of them; None or 0: all.
@@ -79,8 +79,8 @@ class EventStore(Store):
 
     def table(
         self,
-        session_id: str | None = None,
-        run_id: str | None = None,
+        session_id: str | uuid.UUID | None = None,
+        run_id: str | uuid.UUID | None = None,
         event_type: str | None = None,
         role: str | None = None,
         since: Any = None,
@@ -89,8 +89,8 @@ class EventStore(Store):
         """As `events`, as a Table (id, event_type, occurred_at, received_at, session_id, run_id, json)."""
         self.flush()
         return self._query.events(
-            session_id=session_id,
-            run_id=run_id,
+            session_id=_id_text(session_id),
+            run_id=_id_text(run_id),
             event_type=event_type,
             role=role,
             since=time_us(since),
@@ -121,8 +121,8 @@ class EventStore(Store):
     def on_event(
         self,
         callback: Callable[[dict[str, Any]], Any],
-        session_id: str | None = None,
-        run_id: str | None = None,
+        session_id: str | uuid.UUID | None = None,
+        run_id: str | uuid.UUID | None = None,
         event_type: str | None = None,
         role: str | None = None,
         since: Any = None,
@@ -136,7 +136,7 @@ class EventStore(Store):
         raises is reported (logger "litmus") and called again for the next event.
 
         Args:
-            callback: takes one event dict.
+            callback: takes one event dict; InvalidArgument when it cannot be called.
             session_id, run_id, event_type, role, since: as in `events`.
             replay: which past events: "matching" (all that fit), "unmaterialized_runs" (those of
                 runs without a file yet) or "none".
@@ -146,7 +146,9 @@ class EventStore(Store):
         """
         if replay not in ("matching", "unmaterialized_runs", "none"):
             raise InvalidArgument(f"replay {replay!r} is none of matching, unmaterialized_runs, none")
-        filters = {"session_id": session_id, "run_id": run_id, "event_type": event_type, "role": role}
+        if not callable(callback):
+            raise InvalidArgument(f"the callback {callback!r} cannot be called")
+        filters = {"session_id": _id_text(session_id), "run_id": _id_text(run_id), "event_type": event_type, "role": role}
         # Opened first: what is recorded while the past is read comes both ways, and is told once.
         subscription = Subscription(callback, _litmus.Follow(self.data_dir, **filters), time_us(since))
         try:
@@ -289,3 +291,7 @@ class Subscription:
 
 def _parsed(table: _litmus.Table) -> list[dict[str, Any]]:
     return [json.loads(text) for text in table.column("json")]
+
+
+def _id_text(value: str | uuid.UUID | None) -> str | None:
+    return str(value) if isinstance(value, uuid.UUID) else value
