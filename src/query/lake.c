@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "materialize/parquet.h"
 #include "query/catalog_store.h"
+#include "query/lake_sums.h"
 #include "query/query_internal.h"
 
 #include <dirent.h>
@@ -20,7 +21,7 @@
 #include <unistd.h>
 #include <yyjson.h>
 
-enum { MANIFEST_BYTES_MAX = 1 << 30, MANIFEST_VERSION = 3 };
+enum { MANIFEST_BYTES_MAX = 1 << 30, MANIFEST_VERSION = 3, SUMS_BYTES_MAX = 4096 };
 
 void lt_lake_release(struct lt_lake *lake) {
     lt_arena_release(&lake->arena);
@@ -86,6 +87,10 @@ const char *lt_lake_members_name(const char *name, struct lt_buf *out) {
 
 const char *lt_lake_plans_name(const char *name, struct lt_buf *out) {
     return name_beside(name, ".steps", out);
+}
+
+const char *lt_lake_sums_name(const char *name, struct lt_buf *out) {
+    return name_beside(name, ".sha256", out);
 }
 
 /* ---- from the manifest into the catalog ---- */
@@ -323,6 +328,7 @@ struct lake_check {
     struct lt_buf path;
     struct lt_arena arena;
     struct lt_map named; /* by the manifest */
+    const char *file;    /* that is looked at */
 };
 
 static void __attribute__((format(printf, 3, 4))) tell(struct lake_check *c, const char *name, const char *format, ...) {
@@ -364,39 +370,32 @@ static void check_members(struct lake_check *c, const char *name, int64_t runs) 
     lt_buf_release(&list);
 }
 
-/* `columns` is "name format,name format". */
-static void check_rows(struct lake_check *c, const char *name, const char *columns, int64_t rows) {
-    char column[256];
-    struct litmus_error why = {0};
-    struct lt_buf path;
-    lt_buf_init(&path);
-    lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, name);
-    for (const char *p = columns; why.text[0] == '\0' && *p != '\0'; p += *p == ',') {
-        size_t n = strcspn(p, ",");
-        const char *wanted[] = {column};
-        struct lt_table table;
-        snprintf(column, sizeof column, "%.*s", (int)strcspn(p, " ,"), p);
-        p += n;
-        if (lt_parquet_read(lt_buf_cstr(&path), wanted, 1, &table, &why) != LITMUS_OK) break;
-        if (strcmp(column, "run_id") == 0 && lt_table_rows(&table) != rows)
-            (void)!lt_fail(&why, LITMUS_EDAMAGED, 0, "has %" PRId64 " rows, and the manifest says %" PRId64, lt_table_rows(&table), rows);
-        lt_table_release(&table);
-    }
-    if (why.text[0] != '\0') tell(c, name, "%s", why.text);
-    lt_buf_release(&path);
+static void tell_sum(void *self, const char *file, const char *what) {
+    struct lake_check *c = self;
+    struct lt_buf name;
+    lt_buf_init(&name);
+    lt_buf_addf(&name, "%.*s%s", (int)(strchr(c->file, '/') + 1 - c->file), c->file, file);
+    tell(c, file[0] == '\0' ? lt_lake_sums_name(c->file, &name) : lt_buf_cstr(&name), "%s", what);
+    lt_buf_release(&name);
 }
 
-static void check_plans(struct lake_check *c, const char *name) {
-    struct lt_buf plans, path;
-    struct litmus_error why = {0};
-    struct lt_table table;
-    lt_buf_init(&plans);
+/* The file, its .steps and its list of runs, to the byte. */
+static void check_sums(struct lake_check *c, const char *name) {
+    struct lt_buf path, sums;
     lt_buf_init(&path);
-    lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, lt_lake_plans_name(name, &plans));
-    if (lt_parquet_read(lt_buf_cstr(&path), NULL, 0, &table, &why) == LITMUS_OK) lt_table_release(&table);
-    else tell(c, lt_buf_cstr(&plans), "%s", why.text);
-    lt_buf_release(&plans);
+    lt_buf_init(&sums);
+    c->file = name;
+    lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, lt_lake_sums_name(name, &sums));
+    lt_buf_clear(&sums);
+    if (lt_io_read_file(lt_buf_cstr(&path), SUMS_BYTES_MAX, &sums, NULL) != LITMUS_OK) lt_buf_clear(&sums);
+    char *slash = path.failed ? NULL : strrchr(path.p, '/');
+    if (slash == NULL) c->path.failed = true;
+    else {
+        *slash = '\0';
+        if (lt_lake_sums_check(path.p, &sums, 3, tell_sum, c, NULL) != LITMUS_OK) c->path.failed = true;
+    }
     lt_buf_release(&path);
+    lt_buf_release(&sums);
 }
 
 static void check_file(struct lake_check *c, yyjson_val *value) {
@@ -410,8 +409,7 @@ static void check_file(struct lake_check *c, yyjson_val *value) {
     if (!is_there(c->q, &file)) tell(c, name, "is missing, or has not the %" PRId64 " bytes that it had with the .steps file beside it", file.bytes);
     else {
         check_members(c, name, yyjson_get_sint(yyjson_obj_get(value, "runs")));
-        check_rows(c, name, columns, yyjson_get_sint(yyjson_obj_get(value, "rows")));
-        check_plans(c, name);
+        check_sums(c, name);
     }
 }
 

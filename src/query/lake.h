@@ -3,7 +3,7 @@
  * lake.h - the rows of many runs in few Parquet files, below <data_dir>/lake: disposable, made from runs/.
  *
  * A lake file "month=2026-05/part-X.parquet" never changes; beside it "_part-X.json" says which run files (path, size,
- * time stamp) its rows were made from, "_part-X.steps" what became of the steps in few rows (lake_plans.h), and
+ * time stamp) its rows were made from, "_part-X.steps" what became of the steps in few rows (lake_plans.h), "_part-X.sha256" what all that was to the byte, and
  * lake/_manifest.json which lake files count. Names that begin with _ are passed over by engines that read the folder.
  * What a manifest says is taken over into the catalog once, and from then on the catalog keeps account: a run counts from
  * the lake only while its ledger has the very run file; else the file itself counts, and its rows in the lake are passed
@@ -45,6 +45,8 @@ void lt_lake_release(struct lt_lake *lake);
 int lt_lake_drop(struct lt_query *query, struct lt_lake *lake, struct litmus_error *error);
 /* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X.json", in out. */
 const char *lt_lake_members_name(const char *name, struct lt_buf *out);
+/* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X.sha256", in out. */
+const char *lt_lake_sums_name(const char *name, struct lt_buf *out);
 /* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X.steps", in out. */
 const char *lt_lake_plans_name(const char *name, struct lt_buf *out);
 /* Holds the files of the lake as they are until the query is freed or this is called again. Never an error. */
@@ -64,7 +66,7 @@ int lt_lake_compact(struct lt_query *query, bool (*on_run)(void *self, int64_t d
                     struct litmus_error *error);
 
 /* What is wrong with the lake as it lies there: changes nothing. Each finding is about the file at `path`, absolute. Every lake file is read
- * whole, a column at a time. Errors: ENOMEM. */
+ * whole and held against its check sums (lake_sums.h). Errors: ENOMEM. */
 int lt_lake_check(struct lt_query *query, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error);
 /* The manifest goes: the next lt_lake_compact makes everything anew from the run files. EPERM, EIO. */
 int lt_lake_forget(struct lt_query *query, struct litmus_error *error);

@@ -13,6 +13,7 @@
 #include "materialize/parquet.h"
 #include "materialize/stack.h"
 #include "query/lake_plans.h"
+#include "query/lake_sums.h"
 #include "query/query_internal.h"
 
 #include <ctype.h>
@@ -50,6 +51,7 @@ struct compact {
     struct lt_stack stacks[KINDS]; /* rows of its next groups; all have the same columns */
     struct lt_parquet_writer *writer; /* NULL: no group is in it yet */
     struct lt_lake_plans plans;
+    struct lt_buf sums; /* of what is written of it */
     int32_t groups;
     int64_t rows;
     size_t pending;
@@ -115,6 +117,7 @@ static struct written *add_written(struct compact *c) {
 static void forget_pending(struct compact *c) {
     lt_parquet_writer_free(c->writer);
     lt_lake_plans_release(&c->plans);
+    lt_buf_clear(&c->sums);
     c->writer = NULL;
     c->pending = 0;
     c->groups = 0;
@@ -158,6 +161,7 @@ static int write_file(struct compact *c, const char *name, size_t *n, struct lit
     lt_buf_init(&path);
     int code = lt_parquet_writer_end(c->writer, &bytes, error);
     *n = bytes.n;
+    if (code == LITMUS_OK) code = lt_lake_sums_add(&c->sums, name, bytes.p, bytes.n, error);
     if (code == LITMUS_OK) code = lt_io_write_hidden(&lt_io_os, hidden_path(c, name, &path), bytes.p, bytes.n, error);
     lt_buf_release(&bytes);
     lt_buf_release(&path);
@@ -172,7 +176,9 @@ static int write_plans(struct compact *c, const char *name, size_t *n, struct li
     lt_buf_init(&path);
     int code = lt_lake_plans_end(&c->plans, &bytes, error);
     *n += bytes.n;
-    if (code == LITMUS_OK) code = lt_io_publish(&lt_io_os, lake_path(c, lt_lake_plans_name(name, &beside), &path), bytes.p, bytes.n, error);
+    const char *own = lt_lake_plans_name(name, &beside);
+    if (code == LITMUS_OK) code = lt_lake_sums_add(&c->sums, own, bytes.p, bytes.n, error);
+    if (code == LITMUS_OK) code = lt_io_publish(&lt_io_os, lake_path(c, own, &path), bytes.p, bytes.n, error);
     lt_buf_release(&bytes);
     lt_buf_release(&beside);
     lt_buf_release(&path);
@@ -187,7 +193,7 @@ static void add_member(struct lt_buf *out, const struct lt_lake_run *run, bool f
     lt_buf_add_char(out, ']');
 }
 
-/* Which run files its rows were made from. */
+/* Which run files its rows were made from, and the check sums of all. */
 static int write_members(struct compact *c, const struct written *w, struct litmus_error *error) {
     struct lt_buf text, path, name;
     lt_buf_init(&text);
@@ -197,7 +203,9 @@ static int write_members(struct compact *c, const struct written *w, struct litm
     for (size_t i = 0; i < w->count; i++) add_member(&text, c->taken[w->from + i], i == 0);
     lt_buf_add_text(&text, "]\n");
     lake_path(c, lt_lake_members_name(w->name, &name), &path);
-    int code = text.failed ? no_memory(error) : lt_io_publish(&lt_io_os, lt_buf_cstr(&path), text.p, text.n, error);
+    int code = text.failed ? no_memory(error) : lt_lake_sums_add(&c->sums, lt_buf_cstr(&path), text.p, text.n, error);
+    if (code == LITMUS_OK) code = lt_io_publish(&lt_io_os, lt_buf_cstr(&path), text.p, text.n, error);
+    if (code == LITMUS_OK) code = lt_io_publish(&lt_io_os, lake_path(c, lt_lake_sums_name(w->name, &name), &path), c->sums.p, c->sums.n, error);
     lt_buf_release(&text);
     lt_buf_release(&path);
     lt_buf_release(&name);
@@ -345,7 +353,8 @@ static bool is_named(const struct compact *c, const char *name) {
     lt_buf_init(&beside);
     for (size_t i = 0; !found && i < c->lake.file_count + c->file_count; i++) {
         const char *own = i < c->lake.file_count ? c->lake.files[i].name.p : c->files[i - c->lake.file_count].name;
-        found = strcmp(own, name) == 0 || strcmp(lt_lake_members_name(own, &beside), name) == 0 || strcmp(lt_lake_plans_name(own, &beside), name) == 0;
+        found = strcmp(own, name) == 0 || strcmp(lt_lake_members_name(own, &beside), name) == 0 || strcmp(lt_lake_plans_name(own, &beside), name) == 0 ||
+                strcmp(lt_lake_sums_name(own, &beside), name) == 0;
     }
     lt_buf_release(&beside);
     return found;
@@ -450,6 +459,7 @@ int lt_lake_compact(struct lt_query *q, bool (*on_run)(void *self, int64_t done,
     *done = (struct lt_lake_done){0};
     for (enum kind kind = RUNS; kind < KINDS; kind++) lt_stack_init(&c.stacks[kind]);
     lt_lake_plans_init(&c.plans);
+    lt_buf_init(&c.sums);
     lt_buf_init(&path);
     int code = lt_io_mkdirs_below(&lt_io_os, q->data_dir, lake_path(&c, "", &path), error);
     if (code == LITMUS_OK) code = lt_lock_take(lake_path(&c, "_compact.lock", &path), false, &lock, error);
@@ -460,6 +470,7 @@ int lt_lake_compact(struct lt_query *q, bool (*on_run)(void *self, int64_t done,
     if (lock >= 0) close(lock);
     lt_lake_release(&c.lake);
     lt_lake_plans_release(&c.plans);
+    lt_buf_release(&c.sums);
     clear_stacks(&c);
     free(c.taken);
     free(c.files);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "query/lake_sums.h"
+
+#include "base/hex.h"
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SUM_BYTES = 32, PIECE_BYTES = 64 * 1024 };
+
+int lt_lake_sums_add(struct lt_buf *sums, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
+    unsigned char sum[SUM_BYTES];
+    char hex[2 * SUM_BYTES + 1];
+    const char *slash = strrchr(path, '/');
+    if (EVP_Digest(bytes, n, sum, NULL, EVP_sha256(), NULL) != 1) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a check sum");
+    lt_hex_text(sum, sizeof sum, hex);
+    lt_buf_addf(sums, "%s  %s\n", hex, slash == NULL ? path : slash + 1);
+    return sums->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a check sum") : LITMUS_OK;
+}
+
+/* false: it cannot be read. */
+static bool sum_of_file(const char *path, EVP_MD_CTX *digest, unsigned char sum[SUM_BYTES]) {
+    unsigned char piece[PIECE_BYTES];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool ok = fd >= 0 && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1;
+    for (ssize_t got = 1; ok && got > 0;) {
+        do got = read(fd, piece, sizeof piece);
+        while (got < 0 && errno == EINTR);
+        ok = got >= 0 && EVP_DigestUpdate(digest, piece, (size_t)got) == 1;
+    }
+    ok = ok && EVP_DigestFinal_ex(digest, sum, NULL) == 1;
+    if (fd >= 0) close(fd);
+    return ok;
+}
+
+/* "hex  name" */
+static bool read_line(const char *line, size_t n, unsigned char sum[SUM_BYTES], char name[256]) {
+    if (n < 2 * SUM_BYTES + 3 || n - 2 * SUM_BYTES - 2 >= 256 || memchr(line + 2 * SUM_BYTES, '/', n - 2 * SUM_BYTES) != NULL) return false;
+    memcpy(name, line + 2 * SUM_BYTES + 2, n - 2 * SUM_BYTES - 2);
+    name[n - 2 * SUM_BYTES - 2] = '\0';
+    return lt_hex_parse((struct lt_str){line, 2 * SUM_BYTES}, sum, SUM_BYTES);
+}
+
+int lt_lake_sums_check(const char *folder, const struct lt_buf *sums, size_t count, lt_lake_sums_fn *wrong, void *self, struct litmus_error *error) {
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    if (digest == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a check sum");
+    unsigned char want[SUM_BYTES], have[SUM_BYTES];
+    char name[256];
+    struct lt_buf path;
+    size_t named = 0;
+    lt_buf_init(&path);
+    for (size_t at = 0, n; at < sums->n; at += n + 1) {
+        const char *end = memchr(sums->p + at, '\n', sums->n - at);
+        n = end == NULL ? sums->n - at : (size_t)(end - sums->p) - at;
+        if (!read_line(sums->p + at, n, want, name)) continue;
+        named++;
+        if (!sum_of_file(lt_path_join(&path, folder, name), digest, have) || memcmp(have, want, sizeof have) != 0)
+            wrong(self, name, "is not what was written: it was changed, and questions that read the lake may be answered wrongly");
+    }
+    if (named != count) wrong(self, "", "is not the list of check sums that was written");
+    EVP_MD_CTX_free(digest);
+    lt_buf_release(&path);
+    return LITMUS_OK;
+}
