@@ -31,12 +31,26 @@ def _ns(time, default: int) -> int:
 def _int64_times(times):
     """Times as a buffer of int64; NumPy's datetime64[ns] is taken as it lies."""
     if getattr(getattr(times, "dtype", None), "kind", None) == "M":
-        return times.astype("datetime64[ns]", copy=False).view("int64")
+        return times.astype("datetime64[ns]", order="C", copy=False).view("int64")
     if isinstance(times, (list, tuple)):
         from array import array
 
         return array("q", [_ns(time, 0) for time in times])
-    return times
+    return _in_a_row(times)
+
+
+def _in_a_row(values):
+    """An array of NumPy as it can be recorded. A copy only where it is none that a file can hold as it lies: a slice with steps, the
+    other byte order, bool (as uint8), float16 (float32), long double (float64)."""
+    dtype = getattr(values, "dtype", None)
+    if dtype is None or type(values).__module__ != "numpy":
+        return values
+    wanted = dtype.newbyteorder("=")
+    if dtype.kind == "b":
+        wanted = "uint8"
+    elif dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        wanted = "float32" if dtype.itemsize == 2 else "float64"
+    return values.astype(wanted, order="C", copy=False)
 
 
 def _type_of(data) -> str:
@@ -63,6 +77,8 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
     """
 
     def __init__(self, channel_id: str, *, session=None, type=None, units=None, run_id=None, instrument_role=None, method=None, resource=None):
+        if not isinstance(channel_id, str):
+            raise InvalidArgument(f"the id of a channel is a text, not {channel_id!r:.100}")
         if session is None:
             from litmus._measure import running
 
@@ -99,7 +115,7 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
         """Many samples at once, from where they lie: NumPy, array, memoryview, or an Arrow array.
 
         Args:
-            values: one dimension, contiguous, of the channel's type. Several Arrow chunks follow one another.
+            values: one dimension, of the channel's type. What lies in a row is not copied. Several Arrow chunks follow one another.
             interval: seconds from one to the next; or rate, samples a second.
             start: the time of the first; None: now.
             times: one time a sample, never falling, instead of these.
@@ -107,7 +123,7 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
         if (times is None) == (interval is None and rate is None):
             raise InvalidArgument(f"channel {self.channel_id}: a block needs interval or rate, or times")
         step = 0.0 if times is not None else (interval if interval is not None else 1 / rate if rate else 0.0) * 1e9
-        begin = _ns(start, 0)
+        begin, values = _ns(start, 0), _in_a_row(values)
         try:
             memoryview(values)
         except TypeError:
@@ -121,8 +137,10 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
         if not hasattr(values, "__arrow_c_array__") and hasattr(values, "to_arrow"):  # a Polars series
             values = values.to_arrow()
             chunks = getattr(values, "chunks", None) or [values]
-        if times is not None or not all(hasattr(chunk, "__arrow_c_array__") for chunk in chunks):
-            raise InvalidArgument(f"channel {self.channel_id}: {type(values).__name__} is no buffer and no Arrow array")
+        if not all(hasattr(chunk, "__arrow_c_array__") for chunk in chunks):
+            raise InvalidArgument(f"channel {self.channel_id}: {type(values).__name__} is no buffer and no Arrow array: numpy.array(...) makes one")
+        if times is not None:
+            raise InvalidArgument(f"channel {self.channel_id}: an Arrow array has an interval or a rate; with times, give a buffer (to_numpy())")
         import time
 
         begin, done = begin or time.time_ns(), 0

@@ -69,6 +69,18 @@ def test_numpy_pyarrow_polars_go_in(session, data_dir):
     assert list(litmus.channel("own times", data_dir).read(since=T0 + 40)[1]) == [8.0, 9.0]
 
 
+def test_arrays_that_no_file_holds_as_they_lie_are_copied(session, data_dir):
+    np = pytest.importorskip("numpy")
+    base = np.arange(6, dtype="f8")
+    arrays = {"steps": base[::2], "back": base[::-1], "column": base.reshape(3, 2)[:, 1], "other": base.astype(">i4"), "bool": base > 2, "half": base.astype("f2"), "long": base.astype("g")}
+    for name, values in arrays.items():
+        with litmus.open_channel(name, session=session) as wave:
+            wave.block(values, times=np.arange(2 * len(values), dtype="i8")[::2])
+        times, found = litmus.channel(wave.uri, data_dir).read()
+        assert list(found) == [float(value) for value in values] and list(times) == list(range(0, 2 * len(values), 2)), name
+        assert str(found.dtype) == {"bool": "uint8", "half": "float32", "other": "int32"}.get(name, "float64")
+
+
 def test_other_readers_open_the_file(session, data_dir):
     pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
     with litmus.open_channel("scope.ch1", session=session, units="V") as ch:

@@ -4,19 +4,18 @@
  */
 #include "cmd/slots_status.h"
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "base/map.h"
-#include "base/uuid.h"
 #include "cmd/interrupt.h"
 #include "cmd/screen.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { RUNS_MAX = 1000, SLOTS_MAX = 256, COLUMNS = 8, STEP_WIDTH = 40, TICK_MS = 1000 };
 
-struct slot { /* texts are the table's, or the arena's */
+struct slot { /* texts are the table's */
     struct lt_str id, serial, run_id, outcome, step;
     int64_t started_at, ended_at, done, planned, failed;
     bool live;
@@ -24,7 +23,6 @@ struct slot { /* texts are the table's, or the arena's */
 struct board {
     struct lt_cli *cli;
     struct lt_table runs;
-    struct lt_arena arena;
     struct slot slots[SLOTS_MAX];
     size_t count;
     struct lt_buf now, before; /* as JSON: what changes is told */
@@ -39,10 +37,11 @@ static int64_t whole(const struct lt_table *t, const char *column, int64_t row) 
 
 static struct slot slot_of(const struct lt_table *t, int64_t row) {
 #define TEXT(column) lt_table_str(t, lt_table_find(t, column), row)
-    struct slot s = {.id = TEXT("slot_id"), .serial = TEXT("dut_serial"), .run_id = TEXT("test_run_id"), .outcome = TEXT("outcome"), .live = whole(t, "live", row) != 0,
+    struct slot s = {.id = TEXT("slot_id"), .serial = TEXT("dut_serial"), .run_id = TEXT("test_run_id"), .outcome = TEXT("outcome"), .step = TEXT("running_step"), .live = whole(t, "live", row) != 0,
                      .planned = whole(t, "planned", row), .failed = whole(t, "failed", row) + whole(t, "errored", row), .started_at = LT_TIME_NONE, .ended_at = LT_TIME_NONE};
 #undef TEXT
     s.done = s.planned - whole(t, "never_ran", row) - whole(t, "running", row);
+    if (!s.live) s.step = LT_STR_NULL;
     lt_table_int(t, lt_table_find(t, "started_at"), row, &s.started_at);
     lt_table_int(t, lt_table_find(t, "ended_at"), row, &s.ended_at);
     return s;
@@ -58,35 +57,11 @@ static int compare(const void *a, const void *b) {
     return lt_str_cmp(x, y);
 }
 
-/* The step that started last and still runs; NULL: none, and a run that ended meanwhile has none. */
-static struct lt_str running_step(struct board *b, const struct slot *s) {
-    struct lt_run_ref run;
-    struct lt_table steps;
-    char run_id[LT_UUID_BYTES];
-    struct lt_str found = LT_STR_NULL;
-    lt_table_init(&steps);
-    snprintf(run_id, sizeof run_id, "%.*s", LT_STR_ARG(s->run_id));
-    if (lt_query_find(b->cli->query, run_id, &run, NULL) == LITMUS_OK && lt_query_steps(b->cli->query, &run, &steps, NULL) == LITMUS_OK) {
-        int64_t name = lt_table_find(&steps, "step_name"), started = lt_table_find(&steps, "started_at"), outcome = lt_table_find(&steps, "step_outcome");
-        struct lt_str latest = LT_STR_NULL; /* times as texts of one form */
-        for (int64_t row = 0; row < lt_table_rows(&steps); row++) {
-            struct lt_str at = lt_table_str(&steps, started, row);
-            if (!lt_table_is_null(&steps, outcome, row) || at.p == NULL || lt_str_cmp(at, latest) < 0) continue;
-            found = lt_table_str(&steps, name, row);
-            latest = at;
-        }
-    }
-    if (found.p != NULL) found = lt_arena_str(&b->arena, found);
-    lt_table_release(&steps);
-    return found;
-}
-
 /* The latest run of each slot. */
 static int look(struct board *b, struct litmus_error *error) {
     struct lt_run_filter filter = {.limit = RUNS_MAX, .since = b->cli->since, .until = LT_TIME_NONE};
     struct lt_map seen;
     lt_table_release(&b->runs);
-    lt_arena_release(&b->arena);
     b->count = 0;
     int code = lt_query_runs(b->cli->query, &filter, &b->runs, error);
     lt_map_init(&seen);
@@ -159,10 +134,7 @@ static int show(struct board *b, struct litmus_error *error) {
     int code = look(b, error);
     if (code != LITMUS_OK) return code;
     lt_buf_clear(&b->now);
-    for (size_t i = 0; i < b->count; i++) {
-        if (b->slots[i].live) b->slots[i].step = running_step(b, &b->slots[i]);
-        add_json(&b->now, &b->slots[i]);
-    }
+    for (size_t i = 0; i < b->count; i++) add_json(&b->now, &b->slots[i]);
     if (b->now.failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the slots");
     bool same = b->now.n == b->before.n && (b->now.n == 0 || memcmp(b->now.p, b->before.p, b->now.n) == 0);
     if (b->cli->json && !same) fwrite(b->now.p, 1, b->now.n, stdout);
@@ -179,14 +151,22 @@ static void pass_over(void *self, const struct lt_row *row) {
     (void)row;
 }
 
+/* A look takes as long as the plans are. Four times that passes before the next: a fifth of a processor at most. */
+static void rest(int64_t look_us) {
+    int64_t until = lt_monotonic_us() + 4 * look_us, left;
+    while (!lt_interrupted() && (left = until - lt_monotonic_us()) > 0) poll(NULL, 0, left > 100000 ? 100 : (int)(left / 1000) + 1);
+}
+
 static int follow(struct board *b, struct litmus_error *error) {
     static const struct lt_event_filter all = {.since = LT_TIME_NONE};
     struct lt_event_follow *events = NULL;
     lt_interrupt_catch();
     int code = lt_event_follow_open(b->cli->query, &all, false, &events, error);
     while (code == LITMUS_OK) {
+        int64_t began = lt_monotonic_us();
         code = show(b, error);
         if (code != LITMUS_OK || lt_interrupted() || lt_reader_is_gone()) break;
+        rest(lt_monotonic_us() - began);
         if (lt_event_follow_wait(events, TICK_MS)) lt_cli_finish_work(b->cli); /* a producer may be dead, and there need be no daemon */
         code = lt_event_follow_poll(events, pass_over, NULL, error);
     }
@@ -207,7 +187,6 @@ int lt_slots_status(struct lt_cli *cli) {
     int code = cli->follow ? follow(b, &error) : show(b, &error);
     if (code == LITMUS_OK && b->count == 0 && !cli->follow) lt_say(cli, "no run in %s has a slot", lt_buf_cstr(&cli->data_dir));
     lt_table_release(&b->runs);
-    lt_arena_release(&b->arena);
     lt_buf_release(&b->now);
     lt_buf_release(&b->before);
     free(b);

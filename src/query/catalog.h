@@ -20,6 +20,7 @@ struct lt_summary {
     struct lt_str run_id, session_id, slot_id, dut_serial, dut_part_number, dut_lot_number, product_id, station_id, station_name;
     struct lt_str station_type, station_hostname, fixture_id, test_phase, operator_id, project_name, git_commit, outcome;
     struct lt_str stop_reason, plan_digest;
+    struct lt_str running_step; /* of a run in flight: the step, or sub-step, that started last and is under way; the catalog has none */
     struct lt_str file_path; /* relative to the data_dir; NULL for a live run */
     int64_t started_at, ended_at;          /* LT_TIME_NONE: none */
     int64_t total_steps, total_measurements;

@@ -53,7 +53,7 @@ void lt_query_free(struct lt_query *q) {
 #define SUMMARY_TEXTS(X)                                                                                    \
     X(run_id) X(session_id) X(slot_id) X(dut_serial) X(dut_part_number) X(dut_lot_number) X(product_id)     \
     X(station_id) X(station_name) X(station_type) X(station_hostname) X(fixture_id) X(test_phase)           \
-    X(operator_id) X(project_name) X(git_commit) X(outcome) X(stop_reason) X(plan_digest) X(file_path)
+    X(operator_id) X(project_name) X(git_commit) X(outcome) X(stop_reason) X(plan_digest) X(file_path) X(running_step)
 
 static bool add_summary(void *self, const struct lt_summary *run) {
     struct lt_summaries *list = self;
@@ -198,7 +198,7 @@ int lt_summaries_load(struct lt_query *q, const struct lt_run_filter *filter, st
     TEXT("project_name", project_name) PATH("file_path", file_path) COUNT("passed", passed) COUNT("failed", failed)      \
     COUNT("errored", errored) COUNT("skipped", skipped) COUNT("done", done) COUNT("terminated", terminated)              \
     COUNT("aborted", aborted) COUNT("never_ran", never_ran) COUNT("running", running) COUNT("planned", planned)          \
-    FLAG("live", live) TEXT("stop_reason", stop_reason)
+    FLAG("live", live) TEXT("stop_reason", stop_reason) TEXT("running_step", running_step)
 #define ONE(name, field) +1
 
 static void put_path(struct lt_build *b, const char *data_dir, struct lt_str relative, struct lt_buf *scratch) {

@@ -29,7 +29,8 @@ struct lt_run_filter {
     const char *run_id; /* this run alone (36 characters) */
 };
 /* Run summaries with the columns of run-schema.md 8.2 (test_run_id ... file_path) and the counts
- * passed, failed, errored, skipped, done, terminated, aborted, never_ran, running, planned, live (bool), stop_reason.
+ * passed, failed, errored, skipped, done, terminated, aborted, never_ran, running, planned, live (bool), stop_reason, running_step
+ * (of a run in flight: the name of the step that started last and is under way).
  * Newest first (started_at descending, NULL last, ties by run_id); live runs included. */
 int lt_query_runs(struct lt_query *query, const struct lt_run_filter *filter, struct lt_table *out, struct litmus_error *error);
 

@@ -69,12 +69,20 @@ static void count_step(const struct lt_table *rows, const struct columns *at, in
     out->errored++; /* a word of another writer: certainly no pass */
 }
 
+/* The name of the step that started last and has no outcome. */
+static void note_running(const struct lt_table *rows, const struct columns *at, int64_t row, int64_t *latest, struct lt_summary *out) {
+    int64_t started = LT_TIME_NONE;
+    if (!lt_table_is_null(rows, at->vector_outcome, row) || !lt_table_int(rows, at->step_started_at, row, &started) || started < *latest) return;
+    *latest = started;
+    out->running_step = lt_table_str(rows, at->step_name, row);
+}
+
 static int count_rows(const struct lt_table *rows, struct lt_summary *out, struct litmus_error *error) {
     struct columns at = find_columns(rows);
     struct lt_map paths;
     lt_map_init(&paths);
     bool ok = true;
-    int64_t n = lt_table_rows(rows);
+    int64_t n = lt_table_rows(rows), latest = INT64_MIN;
     for (int64_t row = 0; ok && row < n; row++) {
         struct lt_str kind = lt_table_str(rows, at.record_type, row), path = step_key(rows, &at, row);
         if (lt_str_eq(kind, LT_STR("measurement"))) out->total_measurements++;
@@ -83,6 +91,7 @@ static int count_rows(const struct lt_table *rows, struct lt_summary *out, struc
     for (int64_t row = 0; ok && row < n; row++) {
         if (!lt_str_eq(lt_table_str(rows, at.record_type, row), LT_STR("step"))) continue;
         out->total_steps++;
+        note_running(rows, &at, row, &latest, out);
         /* A sub-step stands below another step, which stands for it in the plan. */
         struct lt_str parent = lt_table_str(rows, at.parent_path, row), own = step_key(rows, &at, row);
         bool inside = !lt_str_empty(parent) && !lt_str_eq(parent, own) && lt_map_get(&paths, parent, 0) != LT_MAP_NONE;

@@ -62,7 +62,8 @@ class RunStore(Store):
             fixture_id, test_phase, operator, outcome, total_measurements, total_steps,
             project_name, file_path; then the number of planned steps by outcome (passed, failed,
             errored, skipped, done, terminated, aborted, never_ran, running, planned), live,
-            stop_reason. A run in flight has no outcome, ended_at and file_path.
+            stop_reason, running_step. A run in flight has no outcome, ended_at and file_path;
+            running_step is the step of it that started last and is under way.
         """
         return self.runs(limit=limit or 0).to_dicts()
 
