@@ -37,7 +37,8 @@ static int64_t whole(const struct lt_table *t, const char *column, int64_t row) 
 
 static struct slot slot_of(const struct lt_table *t, int64_t row) {
 #define TEXT(column) lt_table_str(t, lt_table_find(t, column), row)
-    struct slot s = {.id = TEXT("slot_id"), .serial = TEXT("dut_serial"), .run_id = TEXT("test_run_id"), .outcome = TEXT("outcome"), .step = TEXT("running_step"), .live = whole(t, "live", row) != 0,
+    struct slot s = {.id = TEXT("slot_id"), .serial = TEXT("dut_serial"), .run_id = TEXT("test_run_id"), .outcome = TEXT("outcome"), .step = TEXT("running_step"),
+                     .live = whole(t, "live", row) != 0,
                      .planned = whole(t, "planned", row), .failed = whole(t, "failed", row) + whole(t, "errored", row), .started_at = LT_TIME_NONE, .ended_at = LT_TIME_NONE};
 #undef TEXT
     s.done = s.planned - whole(t, "never_ran", row) - whole(t, "running", row);
