@@ -165,6 +165,22 @@ def test_what_proves_nothing_about_the_product_is_left_out_and_counted(tmp_path,
         analyse("yield", data_dir=tmp_path / "data")
 
 
+def test_golden_by_part_lot_phase_or_station(tmp_path, monkeypatch):
+    """A phase of their own marks runs as golden when they are recorded: pytest --litmus-phase audit."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "litmus.yaml").write_text("golden_units:\n- {part: P1, serial: 'REF*'}\n- phase: audit\n- {lot: 'MSA?', station: b1}\n")
+    fields = [{}, {"dut_serial": "REF1"}, {"dut_serial": "REF2", "dut_part_number": "P2"}, {"test_phase": "audit"}, {"dut_lot_number": "MSA1", "station_id": "b1"}, {"dut_lot_number": "MSA1"}]
+    store(tmp_path / "d", *(with_fields(run_rows(n, f"U{n}", "passed", {"a": ["passed"]}), **one) for n, one in enumerate(fields)))
+    for _ in range(2):
+        assert [one["left_out"] for one in ask(tmp_path / "d", "SELECT left_out FROM runs ORDER BY run_id")] == [None, "golden unit", None, "golden unit", "golden unit", None]
+        assert sum(one["planned"] for one in ask(tmp_path / "d", "FROM step_coverage")) == sum(one["planned"] for one in analyse("coverage", data_dir=tmp_path / "d", all=True)) == 3
+        ok("compact", "-d", tmp_path / "d", "-q")
+    for slip in ("[{}]", "[{serail: x}]", "[{serial: 7}]", "[7]", '[""]'):
+        (tmp_path / "litmus.yaml").write_text(f"golden_units: {slip}\n")
+        with pytest.raises(ConfigError, match="golden_units must be a list of serials in quotes.* or of maps"):
+            analyse("yield", data_dir=tmp_path / "d")
+
+
 def test_weeks_are_those_of_the_time_zone(tmp_path):
     late = datetime.timedelta(hours=8)  # Sunday 2026-03-01 16:01 in UTC, Monday 01:01 in Tokyo
     store(tmp_path, [{**one, "run_started_at": one["run_started_at"] + late} for one in run_rows(1, "U1", "passed", {"a": ["passed"]})])

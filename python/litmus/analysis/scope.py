@@ -37,7 +37,7 @@ WINDOW ordered AS (PARTITION BY left_out, dut_part_number, test_phase, trim(dut_
        whole AS (PARTITION BY left_out, dut_part_number, test_phase, trim(dut_serial) ORDER BY started_at, run_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 """
 # Of rows as of runs: each row of a run file says what its run is.
-_COUNTED_ROWS = "NOT live AND NOT litmus_is_golden(dut_serial) AND NOT coalesce(list_contains(step_instruments_mocked, true), false)"
+_COUNTED_ROWS = "NOT live AND NOT litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id) AND NOT coalesce(list_contains(step_instruments_mocked, true), false)"
 
 
 class NothingFound(LitmusError, LookupError):
@@ -154,7 +154,7 @@ class Scope:
         """Makes the table `picked` for litmus_step_counts and its like: run_id and these columns of litmus_step_runs, of the runs that rows_where is about."""
         runs, values = self._where("run_started_at")
         self.con.execute(f"""CREATE OR REPLACE TEMP TABLE picked AS SELECT run_id, {columns} FROM litmus_step_runs
-                             WHERE NOT live AND NOT mocked AND NOT litmus_is_golden(dut_serial) AND {runs}""", values)
+                             WHERE NOT live AND NOT mocked AND NOT litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id) AND {runs}""", values)
 
     def rows_where(self, step: str | None = None) -> tuple[str, list[Any]]:
         """A condition on litmus_rows that holds for rows of the counted runs and these steps, and its values: without a join, which costs more than reading."""

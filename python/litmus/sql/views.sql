@@ -10,8 +10,8 @@ SELECT run_id, session_id, slot_id, run_started_at AS started_at, run_ended_at A
        operator_id, operator_name, project_name, git_commit, git_branch, git_remote,
        stop_reason, deselected_count, plan_digest, python_version, litmus_version, env_fingerprint,
        (epoch_us(run_ended_at) - epoch_us(run_started_at)) / 1e6 AS duration_s,
-       litmus_is_golden(dut_serial) AS golden, coalesce(list_contains(step_instruments_mocked, true), false) AS mocked,
-       CASE WHEN live THEN 'in flight' WHEN litmus_is_golden(dut_serial) THEN 'golden unit'
+       litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id) AS golden, coalesce(list_contains(step_instruments_mocked, true), false) AS mocked,
+       CASE WHEN live THEN 'in flight' WHEN litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id) THEN 'golden unit'
             WHEN list_contains(step_instruments_mocked, true) THEN 'mocked instruments'
             WHEN run_outcome IN ('skipped', 'done') THEN 'no verdict'
             WHEN trim(coalesce(dut_serial, '')) = '' THEN 'no serial' END AS left_out
@@ -41,7 +41,7 @@ CREATE OR REPLACE TEMP VIEW measurements AS SELECT * FROM litmus_rows WHERE reco
 CREATE OR REPLACE TEMP VIEW events AS SELECT * FROM litmus_events;
 
 -- ---- Analysis. A unit is a serial, per part number and phase. runs.left_out says why a run is in no yield: it is in flight,
--- of a golden unit (golden_units in litmus.yaml), with mocked instruments, without a verdict, or without a serial.
+-- golden (golden_units in litmus.yaml), with mocked instruments, without a verdict, or without a serial.
 
 -- The runs that count, each with its place in the history of its unit: over the whole record, before any
 -- filter, so that a window cannot make a retest a first try.
@@ -52,7 +52,7 @@ WINDOW unit AS (PARTITION BY dut_part_number, test_phase, trim(dut_serial) ORDER
 
 -- Rows of finished runs that prove something about the product: not of golden units, not with mocked instruments.
 CREATE OR REPLACE TEMP VIEW counted_rows AS
-SELECT * FROM litmus_rows WHERE NOT live AND NOT litmus_is_golden(dut_serial) AND NOT coalesce(list_contains(step_instruments_mocked, true), false);
+SELECT * FROM litmus_rows WHERE NOT live AND NOT litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id) AND NOT coalesce(list_contains(step_instruments_mocked, true), false);
 
 CREATE OR REPLACE TEMP VIEW counted_steps AS
 SELECT *, step_outcome IS NULL AND vector_outcome IS NULL AND step_started_at IS NULL AS never_ran FROM counted_rows WHERE record_type = 'step';
@@ -120,7 +120,7 @@ SELECT DISTINCT step_path FROM litmus_lake_steps WHERE lake_kind = 'plan' AND la
 UNION SELECT step_path FROM litmus_step_others WHERE lake_plan IS NULL;
 
 CREATE OR REPLACE TEMP VIEW litmus_counted_runs AS
-SELECT run_id, dut_part_number, test_phase FROM litmus_step_runs WHERE NOT live AND NOT mocked AND NOT litmus_is_golden(dut_serial);
+SELECT run_id, dut_part_number, test_phase FROM litmus_step_runs WHERE NOT live AND NOT mocked AND NOT litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id);
 
 -- How often each planned step ran, never ran, and what came of it.
 CREATE OR REPLACE TEMP VIEW step_coverage AS
