@@ -9,7 +9,8 @@
 #include "base/error.h"
 
 /* Appends the macro litmus_is_golden(serial, part, lot, phase, station) of SQL: whether one of golden_units fits: a serial, or a map of
- * which everything must fit; * and ? stand for anything. They are those of the nearest litmus.yaml upwards from the current folder or, if that names none, from data_dir. Errors: ECONFIG, ENOMEM. */
+ * which everything must fit; * and ? stand for anything. They are those of the nearest litmus.yaml upwards from the current folder or, if
+ * that names none, from data_dir. Errors: ECONFIG, ENOMEM. */
 int lt_golden_macro(const char *data_dir, struct lt_buf *out, struct litmus_error *error);
 
 #endif
