@@ -8,7 +8,10 @@
 #include <yyjson.h>
 
 static int bad(const char *path, struct litmus_error *error) {
-    return lt_fail(error, LITMUS_ECONFIG, 0, "%s: golden_units must be a list of serials in quotes, such as [\"GOLD-1\", \"REF*\"], or of maps with serial, part, lot, phase, station, such as {phase: \"audit\"}: correct or remove it", path);
+    return lt_fail(error, LITMUS_ECONFIG, 0,
+                   "%s: golden_units must be a list of serials in quotes, such as [\"GOLD-1\", \"REF*\"], "
+                   "or of maps with serial, part, lot, phase, station, such as {phase: \"audit\"}: correct or remove it",
+                   path);
 }
 
 /* GLOB takes [...] for a set of characters; in a serial they are themselves. */
