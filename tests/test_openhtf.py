@@ -153,13 +153,16 @@ def test_values_of_every_kind(tmp_path):
         """
         @htf.measures(
             htf.Measurement("text").equals("v2"), htf.Measurement("flag").equals(True), htf.Measurement("plain"), htf.Measurement("absent"),
-            htf.Measurement("near").within_percent(10, 5), htf.Measurement("nan"), htf.Measurement("sweep").with_dimensions("V", "A").with_units("W"))
+            htf.Measurement("near").within_percent(10, 5), htf.Measurement("nan"), htf.Measurement("sweep").with_dimensions("V", "A").with_units("W"),
+            htf.Measurement("huge"), htf.Measurement("list"))
         def values(test):
             test.measurements.text = "v2"
             test.measurements.flag = True
             test.measurements.plain = 3
             test.measurements.near = 10.2
             test.measurements.nan = float("nan")
+            test.measurements.huge = 10 ** 400
+            test.measurements.list = [1, 2]
             test.measurements.sweep[1, 2] = 2
             test.measurements.sweep[2, 3] = 6
         run(values)
@@ -170,10 +173,24 @@ def test_values_of_every_kind(tmp_path):
     assert found == {
         ("text", 0): (None, "passed"), ("flag", 0): (1.0, "passed"), ("plain", 0): (3.0, "done"), ("absent", 0): (None, "errored"),
         ("near", 0): (10.2, "passed"), ("nan", 0): (None, "done"), ("sweep", 0): (2.0, "done"), ("sweep", 1): (6.0, "done"),
+        ("huge", 0): (None, "done"), ("list", 0): (None, "done"),
     }  # fmt: skip
+    outputs = {key: value for m in measured for key, value in m.items() if key in ("out_huge", "out_list") and value is not None}
+    assert outputs["out_list"] == "[1,2]" or outputs["out_list"] == "[1, 2]"
+    assert outputs["out_huge"].startswith("1000") and len(outputs["out_huge"]) == 401
+    run, steps, _ = only_run(tmp_path)
+    assert run["stop_reason"] is None
+    with EventStore(tmp_path / "data") as store:
+        assert store.events(event_type="test.step_ended")[-1]["message"] == "not measured: absent"
     text = next(m for m in measured if m["measurement_name"] == "text")
     near = next(m for m in measured if m["measurement_name"] == "near")
-    assert text["out_text"] == "v2" and (near["limit_low"], near["limit_high"], near["limit_nominal"]) == (9.5, 10.5, 10.0)
+    assert text["out_text"] == text["measurement_text"] == "v2"
+    assert (near["limit_low"], near["limit_high"], near["limit_nominal"]) == (9.5, 10.5, 10.0)
+
+
+def test_a_fact_that_there_is_not(tmp_path):
+    said = execute(tmp_path, "litmus.openhtf.record(htf.Test(power), station='bench-3')", code=1)
+    assert "TypeError: a run has no fact 'station'; did you mean 'station_id'?" in said
 
 
 def test_a_scanner_that_fails_leaves_the_whole_plan(tmp_path):

@@ -22,7 +22,7 @@ def plain(value, depth: int = 0):
     """A value as JSON has it."""
     kind = type(value)
     if kind is int:
-        return value if -_INT64 <= value < _INT64 else str(value)
+        return value if -_INT64 <= value < _INT64 else repr_of(value)  # of more than 4,300 digits Python says none
     if kind is str or kind is float or kind is bool or value is None:
         return value
     if depth < 8:

@@ -37,6 +37,9 @@ _doubles: list = []  # the innermost is last
 
 class _Dialog:
     def __init__(self, kind: str, message: str, title: str, hint: str, parse):
+        for what, words in (("the question", message), ("its title", title)):
+            if not isinstance(words, str):
+                raise PromptError(f"{what} is a text, not {words!r:.100}")
         self.id, self.kind, self.message, self.title, self.hint, self.parse = str(uuid.uuid4()), kind, message, title, hint, parse
         self.wake = os.pipe()
         self.given = None  # (value, choice, words, who, via)
@@ -64,6 +67,8 @@ def confirm(message: str, *, title: str = "", timeout: float | None = None) -> b
 
 def choose(message: str, options, *, title: str = "", timeout: float | None = None) -> str:
     """One of `options`, by its number (from 1) or its text. Returns the text."""
+    if isinstance(options, str):
+        raise PromptError(f"the options of {message!r} are a list of texts, not {options!r:.100}")
     options = [str(option) for option in options]
     if not options:
         raise PromptError(f"{message!r} has nothing to choose from")
@@ -94,6 +99,8 @@ def text(message: str, *, title: str = "", timeout: float | None = None, empty: 
 
 def number(message: str, *, low: float | None = None, high: float | None = None, title: str = "", timeout: float | None = None) -> float:
     """A number, from `low` to `high`."""
+    if low is not None and high is not None and not low <= high:
+        raise PromptError(f"no number can be the answer to {message!r}: low {low} is above high {high}")
 
     def parse(words):
         try:
@@ -113,6 +120,10 @@ def scan(message: str, *, pattern: str | None = None, title: str = "", timeout: 
 
 
 def _scanned(message: str, pattern: str | None, title: str) -> _Dialog:
+    try:
+        re.compile(pattern or "")
+    except (re.error, TypeError) as exc:
+        raise PromptError(f"the pattern of {message!r} is no regular expression: {exc}") from None
     def parse(words):
         word = "".join(c for c in str(words) if c.isprintable()).strip()
         if not word or (pattern is not None and not re.fullmatch(pattern, word)):
@@ -166,6 +177,8 @@ def _part():
 
 
 def _ask(dialog: _Dialog, timeout: float | None, part=None):
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0):
+        raise PromptError(f"the timeout of {dialog.message!r} is a number of seconds, not {timeout!r:.100}")
     execution, part = (None, part) if part is not None else _part()
     step = execution.identity.get("step_name") if execution is not None else None
 

@@ -46,6 +46,18 @@ def test_what_is_no_answer(ask, given, words):
         ask()
 
 
+@pytest.mark.parametrize(
+    "ask, words",
+    [
+        (lambda: prompts.confirm(5), "the question is a text, not 5"), (lambda: prompts.choose("c", "abc"), "are a list of texts"), (lambda: prompts.number("n", low=2, high=1), "low 2 is above high 1"),
+        (lambda: prompts.scan("s", pattern="("), "no regular expression"), (lambda: prompts.text("t", timeout="5"), "a number of seconds, not '5'"), (lambda: prompts.text("t", timeout=-1), "not -1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused_at_once(ask, words):
+    with pytest.raises(prompts.PromptError, match=words):
+        ask()
+
+
 def test_a_double_has_as_many_answers_as_questions():
     with pytest.raises(prompts.PromptError, match="no answer is left"), prompts.answers():
         prompts.text("?")

@@ -23,8 +23,15 @@ import openhtf
 from openhtf.core.test_record import Outcome, PhaseOutcome
 from openhtf.util import console_output
 
+from litmus._limits import nearest
 from litmus.openhtf import plan as _plan
 from litmus.openhtf import values as _values
+
+_FACTS = (
+    "station_id", "station_name", "station_type", "station_location", "station_hostname", "operator_id", "operator_name", "fixture_id", "test_phase", "project_name", "profile",
+    "dut_serial", "dut_part_number", "dut_revision", "dut_lot_number", "product_id", "product_name", "product_revision", "slot_id", "slot_index", "pid",
+    "git_commit", "git_branch", "git_remote", "git_dirty", "environment_json", "custom_metadata", "channel_refs",
+)  # fmt: skip
 
 __all__ = ["OutputCallback", "record"]
 
@@ -44,11 +51,14 @@ class OutputCallback:
         test: the test, with all its phases. Its phases are replaced by copies that say when they start.
         data_dir: where to record; None: found as for pytest.
         required: a failing store makes the outcome ERROR (True), or is told on the console alone (False).
-        facts: fields of run.started: station_id, operator_id, dut_part_number, test_phase, ...
+        facts: fields of run.started: station_id, operator_id, dut_part_number, test_phase, ... Errors: TypeError for one that there is not.
     """
 
     def __init__(self, test: openhtf.Test, *, data_dir=None, required: bool = True, **facts):
         self._test, self._data_dir, self._required, self._facts = test, data_dir, required, facts
+        for name in facts:
+            if name not in _FACTS and not name.startswith("x_"):
+                raise TypeError(f"a run has no fact {name!r:.100}{nearest(name, _FACTS)}")
         self._lock = threading.Lock()  # a phase that timed out may still be alive beside the next one
         self._plan = _plan.announce_phases(test, self._phase_starts)
         self._forget()
@@ -58,6 +68,7 @@ class OutputCallback:
         self._recorded = 0  # phase records that are in the log
         self._phases: dict = {}  # id of a phase's descriptor: Planned; what this run has planned
         self._retries: dict = {}
+        self._left_out = 0  # phases that this test was not to run
 
     # ---- what OpenHTF calls
 
@@ -134,7 +145,7 @@ class OutputCallback:
             return "interrupted"
         if record.outcome is Outcome.ERROR and all(isinstance(phase, _plan.Trigger) for phase in self._retries):  # scanner, plugs
             return "instrument error"
-        return "maxfail" if len(self._retries) < len(self._phases) else None
+        return "maxfail" if len(self._retries) + self._left_out < len(self._phases) else None
 
     def _pass_over(self) -> None:
         """Phases that never ran though the test went on behind them, with the reason that is known."""
@@ -167,6 +178,7 @@ class OutputCallback:
 
     def _not_run(self, phase, reason: str, message: str) -> None:
         step = phase.step
+        self._left_out += reason == "skip_marker"
         self._emit("test.step_not_run", {"node_id": step["node_id"], "step_path": step["step_path"], "vector_index": 0, "reason": reason, "message": message}, _now_us())
 
     def _record_phases(self, record) -> None:
@@ -186,10 +198,13 @@ class OutputCallback:
             self._start(phase, ended.start_time_millis * 1000)
         at = (ended.end_time_millis or 0) * 1000
         own = {key: phase.step[key] for key in ("step_name", "step_index", "step_path")}
-        for fields, index in _values.measurements(ended):
-            self._emit("test.measurement", {**own, "vector_index": index, "retry": self._retries[phase], **fields}, max(at, self._started))
+        self._guarded(self._measured, own, phase, ended, max(at, self._started))
         self._attach(own, phase, ended, max(at, self._started))
         self._end(phase, at, *self._verdict(ended))
+
+    def _measured(self, own: dict, phase, ended, at: int) -> None:
+        for fields, index in _values.measurements(ended):
+            self._emit("test.measurement", {**own, "vector_index": index, "retry": self._retries[phase], **fields}, at)
 
     def _attach(self, own: dict, phase, ended, at: int) -> None:
         """What the phase attached, and of an exception its traceback. What cannot be stored is told of; the phase is on record all the same."""
@@ -208,7 +223,8 @@ class OutputCallback:
         """(outcome, message) of a phase. Of a repeated one, whether it measured something wrong."""
         result = ended.result
         failed = [name for name, measurement in (ended.measurements or {}).items() if measurement.outcome.name == "FAIL"]
-        words = f"failed: {', '.join(failed)}" if failed else None
+        unset = [name for name, measurement in (ended.measurements or {}).items() if measurement.outcome.name in ("UNSET", "PARTIALLY_SET")]
+        words = "; ".join(f"{what}: {', '.join(names)}" for what, names in (("failed", failed), ("not measured", unset)) if names) or None
         if result is None or result.is_timeout:
             return "errored", "timed out"
         if result.is_aborted:

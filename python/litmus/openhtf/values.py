@@ -10,6 +10,8 @@ import os
 
 from openhtf.core.measurements import Outcome
 
+from litmus._plain import plain
+
 _WORDS = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.UNSET: "errored", Outcome.PARTIALLY_SET: "errored"}
 
 
@@ -47,8 +49,10 @@ def _fields(name: str, measurement, value) -> dict:
     word = _WORDS[measurement.outcome]
     if word == "passed" and not measurement.validators:
         word = "done"
-    number, text = _value(value)
+    number, text = _value(plain(value))
     fields = {"measurement_name": str(name), "value": number, "outcome": word, "units": _units(measurement.units), **limit}
+    if isinstance(value, str):
+        fields["text"] = value
     outputs = {}
     if text is not None:
         outputs[name] = text
@@ -62,7 +66,8 @@ def _value(value):
     if value is None:
         return None, None
     if isinstance(value, (int, float)):  # a bool is 1 or 0
-        return (float(value), None) if math.isfinite(value) else (None, repr(value))
+        number = _number(value)
+        return number, repr(value) if number is None else None
     if isinstance(value, str):
         return None, value
     return None, json.dumps(value, default=repr)
@@ -81,7 +86,10 @@ def _units(units) -> str | None:
 
 
 def _number(value) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    try:
+        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _limit(validators) -> dict:
