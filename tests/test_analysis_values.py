@@ -154,6 +154,13 @@ def test_subgroup_charts_use_the_factors_of_the_books(tmp_path, monkeypatch):
     assert (means["upper"] - mean) / deviation == pytest.approx(1.427, abs=5e-4) and deviations["upper"] / deviation == pytest.approx(2.089, abs=5e-4)
 
 
+def test_values_that_are_all_equal_break_no_rule(tmp_path):
+    """The mean may differ in the last bit, and nothing is within, or beyond, a deviation of 0."""
+    report = analyse("control", "v", data_dir=measured(tmp_path, [2.1] * 20), all=True)
+    assert [row["signals"] for row in report.rows] == [0, 0] and not any(point["rules"] for point in report.table("points").rows)
+    assert not any(row["is_beyond"] for row in sql.scan("control", tmp_path).to_pylist())
+
+
 def test_p_chart_of_first_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(control, "POINTS_MIN", 3)
     runs = [(day, n) for day, count in enumerate([4, 5, 10]) for n in range(count)]

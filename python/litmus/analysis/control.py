@@ -178,7 +178,7 @@ def _answer(charts: dict[str, list[dict[str, Any]]]) -> tuple[list[dict[str, Any
     """One line a chart, and all points with the rules that they break."""
     summary, all_points = [], []
     for chart, points in charts.items():
-        z = [(point["value"] - point["center"]) / point["sigma"] if point["sigma"] else 0.0 for point in points]
+        z = [(point["value"] - point["center"]) / point["sigma"] if point["sigma"] else math.nan for point in points]  # values that are all equal break no rule
         only_first = chart in ("moving range", "ranges", "deviations")
         for point, names in zip(points, broken(z)):
             point["rules"] = " ".join(name for name in names if name == "N1/WE1" or not only_first) or None

@@ -221,7 +221,7 @@ FROM (SELECT dut_part_number, step_path, measurement_name, measurement_units, li
 CREATE OR REPLACE TEMP VIEW control AS
 SELECT step_path, measurement_name, measurement_units, started_at, run_id, dut_serial, value, moving_range, avg(value) OVER series AS center,
        avg(moving_range) OVER series * sqrt(pi()) / 2 AS deviation, center - 3 * deviation AS lower, center + 3 * deviation AS upper,
-       (1 + 3 * sqrt(pi() / 2 - 1)) * avg(moving_range) OVER series AS moving_range_upper, abs(value - center) > 3 * deviation AS is_beyond
+       (1 + 3 * sqrt(pi() / 2 - 1)) * avg(moving_range) OVER series AS moving_range_upper, deviation > 0 AND abs(value - center) > 3 * deviation AS is_beyond
 FROM (SELECT step_path, measurement_name, measurement_units, run_started_at AS started_at, run_id, dut_serial, measurement_timestamp, vector_index, measurement_value AS value,
              abs(value - lag(value) OVER (PARTITION BY step_path, measurement_name, measurement_units ORDER BY run_started_at, run_id, measurement_timestamp, vector_index)) AS moving_range
       FROM first_measurements WHERE measurement_value IS NOT NULL)
