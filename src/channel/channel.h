@@ -99,6 +99,10 @@ int lt_channel_recover(const struct lt_io *io, const char *path, struct litmus_e
 int lt_channel_recover_all(const struct lt_io *io, const char *data_dir, const char *session_id, struct litmus_error *error);
 
 /* ---- all files ---- */
+/* What a file below channels/ is, by the last part of its path; one of another session than `session_id` (NULL: any) is other. */
+enum lt_channel_kind { LT_CHANNEL_OTHER, LT_CHANNEL_FILE, LT_CHANNEL_TAIL_FILE };
+enum lt_channel_kind lt_channel_kind(const char *path, const char *session_id);
+
 struct lt_channel_set {
     struct lt_channel_file **files; /* of one channel and session, in order of their first sample */
     size_t count;

@@ -22,18 +22,29 @@ static int add(struct lt_channel_set *set, size_t *capacity, const char *path, s
     return code == LITMUS_ENOMEM ? lt_fail(error, code, 0, "out of memory for %s", path) : LITMUS_OK;
 }
 
+enum lt_channel_kind lt_channel_kind(const char *path, const char *session_id) {
+    static const char tail[] = ".tail";
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    size_t n = strlen(name), suffix = strlen(LT_LOG_SUFFIX), end = sizeof tail - 1;
+    bool hidden = name[0] == '.';
+    if (hidden) {
+        if (n <= 1 + end || strcmp(name + n - end, tail) != 0) return LT_CHANNEL_OTHER;
+        name++;
+        n -= 1 + end;
+    }
+    bool ours = n > suffix && strncmp(name + n - suffix, LT_LOG_SUFFIX, suffix) == 0 && (session_id == NULL || strncmp(name, session_id, strlen(session_id)) == 0);
+    return !ours ? LT_CHANNEL_OTHER : hidden ? LT_CHANNEL_TAIL_FILE : LT_CHANNEL_FILE;
+}
+
 static int find_in_day(const char *folder, const char *session, struct lt_channel_set *set, size_t *capacity, size_t *bad, struct litmus_error *error) {
     DIR *dir = opendir(folder);
     if (dir == NULL) return errno == ENOENT || errno == ENOTDIR ? LITMUS_OK : lt_fail_os(error, errno, "list", folder);
     struct lt_buf path;
     lt_buf_init(&path);
     int code = LITMUS_OK;
-    size_t n = session == NULL ? 0 : strlen(session), suffix = strlen(LT_LOG_SUFFIX);
     for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
-        const char *name = entry->d_name;
-        size_t length = strlen(name);
-        if (name[0] == '.' || length <= suffix || strcmp(name + length - suffix, LT_LOG_SUFFIX) != 0 || strncmp(name, session == NULL ? "" : session, n) != 0) continue;
-        lt_path_join(&path, folder, name);
+        if (lt_channel_kind(entry->d_name, session) != LT_CHANNEL_FILE) continue;
+        lt_path_join(&path, folder, entry->d_name);
         code = path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : add(set, capacity, path.p, bad, error);
     }
     lt_buf_release(&path);

@@ -85,22 +85,21 @@ struct recovery {
 /* A file that is not sealed, or a tail that is left beside one. */
 static int recover_one(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
     struct recovery *r = self;
-    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
-    size_t n = strlen(name), end = strlen(LT_LOG_SUFFIX);
-    bool tail = name[0] == '.' && n > end + 6 && strcmp(name + n - 5, ".tail") == 0;
-    name += tail;
-    n -= tail ? 6 : 0;
+    enum lt_channel_kind kind = lt_channel_kind(path, r->session_id);
     (void)error;
-    if (!S_ISREG(st->st_mode) || n <= end || name[0] == '.' || strncmp(name + n - end, LT_LOG_SUFFIX, end) != 0 || (!tail && name[n] != '\0')) return LITMUS_OK;
-    if (r->session_id != NULL && strncmp(name, r->session_id, strlen(r->session_id)) != 0) return LITMUS_OK;
-    struct lt_buf whole;
+    if (!S_ISREG(st->st_mode) || kind == LT_CHANNEL_OTHER) return LITMUS_OK;
+    struct lt_buf whole, file;
     struct litmus_error own = {0};
     lt_buf_init(&whole);
-    lt_buf_addf(&whole, "%s/%.*s%.*s", r->data_dir, (int)(name - tail - path), path, (int)n, name);
-    bool wanted = !whole.failed && (tail || !lt_log_is_sealed(lt_buf_cstr(&whole)));
-    int code = wanted ? lt_channel_recover(r->io, lt_buf_cstr(&whole), &own) : LITMUS_OK;
+    lt_buf_init(&file);
+    lt_path_join(&whole, r->data_dir, path);
+    if (kind == LT_CHANNEL_TAIL_FILE) lt_tail_owner(lt_buf_cstr(&whole), &file);
+    else lt_buf_add_text(&file, lt_buf_cstr(&whole));
+    bool wanted = !whole.failed && !file.failed && (kind == LT_CHANNEL_TAIL_FILE || !lt_log_is_sealed(lt_buf_cstr(&file)));
+    int code = wanted ? lt_channel_recover(r->io, lt_buf_cstr(&file), &own) : LITMUS_OK;
     if (code != LITMUS_OK && code != LITMUS_EBUSY && code != LITMUS_EDAMAGED && code != LITMUS_ENOENT && r->first.code == LITMUS_OK) r->first = own;
     lt_buf_release(&whole);
+    lt_buf_release(&file);
     return LITMUS_OK;
 }
 

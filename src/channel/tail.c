@@ -16,6 +16,13 @@ void lt_tail_path(const char *path, struct lt_buf *out) {
     lt_buf_addf(out, ".%s.tail", name);
 }
 
+void lt_tail_owner(const char *tail_path, struct lt_buf *out) {
+    const char *slash = strrchr(tail_path, '/'), *name = slash == NULL ? tail_path : slash + 1;
+    size_t n = strlen(name), around = strlen(".") + strlen(".tail");
+    lt_buf_add(out, tail_path, (size_t)(name - tail_path));
+    if (n > around) lt_buf_add(out, name + 1, n - around);
+}
+
 struct head {
     char magic[8];
     int64_t first_sample, count;

@@ -38,6 +38,8 @@ struct lt_tail_samples {
 
 /* Appends the tail's path for a channel file's. */
 void lt_tail_path(const char *path, struct lt_buf *out);
+/* The other way round. */
+void lt_tail_owner(const char *tail_path, struct lt_buf *out);
 /* Reads what lies beside `path`; none, or one that is damaged or of nothing, gives count 0. While a writer
  * works on it, what it says at one moment. ENOMEM. */
 int lt_tail_read(const char *path, enum litmus_type type, struct lt_tail_samples *out, struct litmus_error *error);

@@ -30,11 +30,17 @@ void lt_claims_release(struct lt_claims *claims) {
     lt_claims_init(claims);
 }
 
+/* "session channel" */
+static struct lt_str key_of(struct lt_str session_id, struct lt_str channel_id, struct lt_buf *out) {
+    lt_buf_clear(out);
+    lt_buf_addf(out, "%.*s %.*s", LT_STR_ARG(session_id), LT_STR_ARG(channel_id));
+    return lt_str_of(lt_buf_cstr(out));
+}
+
 static uint32_t find(const struct lt_claims *claims, struct lt_str session_id, struct lt_str channel_id) {
     struct lt_buf name;
     lt_buf_init(&name);
-    lt_buf_addf(&name, "%.*s %.*s", LT_STR_ARG(session_id), LT_STR_ARG(channel_id));
-    uint32_t at = lt_map_get(&claims->by_name, lt_str_of(lt_buf_cstr(&name)), 0);
+    uint32_t at = lt_map_get(&claims->by_name, key_of(session_id, channel_id, &name), 0);
     lt_buf_release(&name);
     return at;
 }
@@ -45,8 +51,7 @@ static struct lt_channel_claim *add(struct lt_claims *claims, const struct lt_ro
     if (items == NULL) return NULL;
     claims->items = items;
     lt_buf_init(&name);
-    lt_buf_addf(&name, "%.*s %.*s", LT_STR_ARG(row->session_id), LT_STR_ARG(channel_id));
-    struct lt_str key = lt_arena_str(&claims->arena, lt_str_of(lt_buf_cstr(&name)));
+    struct lt_str key = lt_arena_str(&claims->arena, key_of(row->session_id, channel_id, &name));
     lt_buf_release(&name);
     items[claims->count] = (struct lt_channel_claim){.session_id = lt_arena_str(&claims->arena, row->session_id),
         .channel_id = lt_arena_str(&claims->arena, channel_id), .path = lt_arena_str(&claims->arena, lt_str_of(path)), .offset = offset};
@@ -118,32 +123,26 @@ static void check_file(const struct walk *w, const char *name) {
 }
 
 /* The last samples of a file that is gone, or of one that has all of them. */
-static void check_tail(const struct walk *w, const char *path, const char *name) {
+static void check_tail(const struct walk *w) {
     struct lt_buf file;
     lt_buf_init(&file);
-    lt_buf_addf(&file, "%s/%.*s%.*s", w->proof->options.data_dir, (int)(name - path), path, (int)strlen(name) - 6, name + 1);
+    lt_tail_owner(w->path, &file);
     if (access(lt_buf_cstr(&file), F_OK) != 0) lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "holds the last samples of a channel file that is gone");
     else if (lt_log_is_sealed(lt_buf_cstr(&file)) && !lt_log_is_live(lt_buf_cstr(&file)))
         lt_proof_finding(w->proof, LT_FINDING_UNFINISHED, w->path, -1, "was left when its channel file was sealed; litmus materialize takes it away");
     lt_buf_release(&file);
 }
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n > m && strcmp(text + n - m, end) == 0;
-}
-
 static int look_at(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
     struct walk *w = self;
-    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
-    bool tail = name[0] == '.' && ends_with(name, ".arrow.tail"), file = name[0] != '.' && ends_with(name, ".arrow");
+    enum lt_channel_kind kind = lt_channel_kind(path, w->session_id);
     (void)error;
-    if (S_ISLNK(st->st_mode) || (!tail && !file) || (w->session_id != NULL && strncmp(name + tail, w->session_id, strlen(w->session_id)) != 0)) return LITMUS_OK;
+    if (S_ISLNK(st->st_mode) || kind == LT_CHANNEL_OTHER) return LITMUS_OK;
     struct lt_buf whole;
     lt_buf_init(&whole);
     w->path = lt_path_join(&whole, w->proof->options.data_dir, path);
-    if (tail) check_tail(w, path, name);
-    else check_file(w, name);
+    if (kind == LT_CHANNEL_TAIL_FILE) check_tail(w);
+    else check_file(w, strrchr(w->path, '/') + 1);
     lt_buf_release(&whole);
     return LITMUS_OK;
 }
