@@ -223,3 +223,13 @@ int lt_stack_take(struct lt_stack *stack, struct lt_table *out, struct litmus_er
     stack->rows = stack->bytes = 0;
     return lt_build_finish(&build, error);
 }
+
+int lt_stack_write(struct lt_stack *stack, struct lt_parquet_writer **writer, struct litmus_error *error) {
+    struct lt_table rows;
+    if (stack->rows == 0) return LITMUS_OK;
+    int code = lt_stack_take(stack, &rows, error);
+    if (code == LITMUS_OK && *writer == NULL) code = lt_parquet_writer_new(&rows, writer, error);
+    if (code == LITMUS_OK) code = lt_parquet_writer_add(*writer, &rows, error);
+    lt_table_release(&rows);
+    return code;
+}

@@ -11,6 +11,7 @@
 
 #include "base/map.h"
 #include "materialize/build.h"
+#include "materialize/parquet.h"
 
 struct lt_stack_column {
     char *name; /* owned */
@@ -47,5 +48,8 @@ struct lt_stack_word {
 void lt_stack_add_with(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to, const struct lt_stack_word *words, size_t count);
 /* Hands over the rows as a table. Errors: ENOMEM, EINVAL (more text in a column than Arrow can say). */
 int lt_stack_take(struct lt_stack *stack, struct lt_table *out, struct litmus_error *error);
+/* Hands the rows, if there are any, over to a file, as its next row group; *writer NULL: they are its first, and it is made. Errors: as
+ * above, EIO. */
+int lt_stack_write(struct lt_stack *stack, struct lt_parquet_writer **writer, struct litmus_error *error);
 
 #endif

@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <yyjson.h>
 
-enum { MANIFEST_BYTES_MAX = 1 << 30, MANIFEST_VERSION = 3, SUMS_BYTES_MAX = 4096 };
+enum { MANIFEST_BYTES_MAX = 1 << 30 };
 
 void lt_lake_release(struct lt_lake *lake) {
     lt_arena_release(&lake->arena);
@@ -173,7 +173,7 @@ static int sync_all(struct sync *s, const char *identity, struct litmus_error *e
     yyjson_doc *doc = read_json(s->q, "_manifest.json");
     yyjson_val *root = yyjson_doc_get_root(doc), *files = yyjson_obj_get(root, "files"), *file;
     size_t at, all;
-    if (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) == MANIFEST_VERSION)
+    if (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) == LT_LAKE_VERSION)
         yyjson_arr_foreach(files, at, all, file) code = code == LITMUS_OK ? take_file(s, file, error) : code;
     if (code == LITMUS_OK) code = finish_sync(s, identity, error);
     yyjson_doc_free(doc);
@@ -381,21 +381,14 @@ static void tell_sum(void *self, const char *file, const char *what) {
 
 /* The file, its .steps and its list of runs, to the byte. */
 static void check_sums(struct lake_check *c, const char *name) {
-    struct lt_buf path, sums;
+    struct lt_buf path, beside;
     lt_buf_init(&path);
-    lt_buf_init(&sums);
+    lt_buf_init(&beside);
     c->file = name;
-    lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, lt_lake_sums_name(name, &sums));
-    lt_buf_clear(&sums);
-    if (lt_io_read_file(lt_buf_cstr(&path), SUMS_BYTES_MAX, &sums, NULL) != LITMUS_OK) lt_buf_clear(&sums);
-    char *slash = path.failed ? NULL : strrchr(path.p, '/');
-    if (slash == NULL) c->path.failed = true;
-    else {
-        *slash = '\0';
-        if (lt_lake_sums_check(path.p, &sums, 3, tell_sum, c, NULL) != LITMUS_OK) c->path.failed = true;
-    }
+    lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, lt_lake_sums_name(name, &beside));
+    if (path.failed || lt_lake_sums_check(lt_buf_cstr(&path), 3, tell_sum, c, NULL) != LITMUS_OK) c->path.failed = true;
     lt_buf_release(&path);
-    lt_buf_release(&sums);
+    lt_buf_release(&beside);
 }
 
 static void check_file(struct lake_check *c, yyjson_val *value) {
@@ -435,7 +428,7 @@ static void check_lake(struct lake_check *c, DIR *lake) {
     struct stat st;
     size_t at, all;
     bool there = fstatat(dirfd(lake), "_manifest.json", &st, AT_SYMLINK_NOFOLLOW) == 0;
-    if (there && (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) != MANIFEST_VERSION || !yyjson_is_arr(files)))
+    if (there && (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) != LT_LAKE_VERSION || !yyjson_is_arr(files)))
         tell(c, "_manifest.json", "cannot be read, or is of another version");
     else yyjson_arr_foreach(files, at, all, file) check_file(c, file);
     yyjson_doc_free(doc);

@@ -29,6 +29,8 @@ struct lt_lake_file {
     size_t stale_count;
     bool keep; /* for lt_lake_drop */
 };
+enum { LT_LAKE_VERSION = 3 }; /* of the layout; a manifest of another one counts for nothing */
+
 struct lt_lake {
     struct lt_arena arena; /* of all text, and of the stale lists */
     struct lt_lake_file *files; /* that are there */

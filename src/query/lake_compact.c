@@ -133,15 +133,10 @@ static const char *hidden_path(const struct compact *c, const char *name, struct
 }
 
 static int write_group(struct compact *c, enum kind kind, struct litmus_error *error) {
-    struct lt_table rows;
-    if (c->stacks[kind].rows == 0) return LITMUS_OK;
-    int code = lt_stack_take(&c->stacks[kind], &rows, error);
-    if (code == LITMUS_OK && c->writer == NULL) code = lt_parquet_writer_new(&rows, &c->writer, error);
-    if (code == LITMUS_OK) code = lt_parquet_writer_add(c->writer, &rows, error);
-    c->groups++;
-    c->rows += lt_table_rows(&rows);
-    lt_table_release(&rows);
-    return code;
+    int64_t rows = c->stacks[kind].rows;
+    if (rows > 0) c->groups++;
+    c->rows += rows;
+    return lt_stack_write(&c->stacks[kind], &c->writer, error);
 }
 
 /* "name format, name format": the columns of the file. */
@@ -327,7 +322,7 @@ static int write_manifest(const struct compact *c, struct litmus_error *error) {
     struct lt_buf text, path;
     lt_buf_init(&text);
     lt_buf_init(&path);
-    lt_buf_add_text(&text, "{\"litmus_lake\":3,\"files\":[\n");
+    lt_buf_addf(&text, "{\"litmus_lake\":%d,\"files\":[\n", LT_LAKE_VERSION);
     for (size_t i = 0; i < c->lake.file_count; i++) {
         const struct lt_lake_file *f = &c->lake.files[i];
         add_file(&text, f->name.p, f->columns, (int64_t[3]){f->bytes, f->rows, f->runs}, i == 0);

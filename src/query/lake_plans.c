@@ -119,16 +119,6 @@ static void add_steps(struct lt_lake_plans *p, const char *plan, const struct lt
 
 /* ---- the file ---- */
 
-static int write_group(struct lt_lake_plans *p, enum lt_plans_kind kind, struct litmus_error *error) {
-    struct lt_table rows;
-    if (p->stacks[kind].rows == 0) return LITMUS_OK;
-    int code = lt_stack_take(&p->stacks[kind], &rows, error);
-    if (code == LITMUS_OK && p->writer == NULL) code = lt_parquet_writer_new(&rows, &p->writer, error);
-    if (code == LITMUS_OK) code = lt_parquet_writer_add(p->writer, &rows, error);
-    lt_table_release(&rows);
-    return code;
-}
-
 static void join(struct lt_stack *stack, const struct lt_table *rows) {
     lt_stack_join_text(stack, "lake_kind");
     lt_stack_join_text(stack, "lake_plan");
@@ -145,13 +135,13 @@ int lt_lake_plans_add(struct lt_lake_plans *p, const char *file, const struct lt
     for (int kind = 0; kind < LT_PLANS_KINDS; kind++) join(&p->stacks[kind], rows);
     add_steps(p, plan, rows, is_new);
     for (int kind = 0; code == LITMUS_OK && kind < LT_PLANS_KINDS; kind++)
-        if (p->stacks[kind].rows >= GROUP_ROWS || p->stacks[kind].bytes >= GROUP_BYTES) code = write_group(p, (enum lt_plans_kind)kind, error);
+        if (p->stacks[kind].rows >= GROUP_ROWS || p->stacks[kind].bytes >= GROUP_BYTES) code = lt_stack_write(&p->stacks[kind], &p->writer, error);
     return code;
 }
 
 int lt_lake_plans_end(struct lt_lake_plans *p, struct lt_buf *out, struct litmus_error *error) {
     int code = LITMUS_OK;
-    for (int kind = 0; code == LITMUS_OK && kind < LT_PLANS_KINDS; kind++) code = write_group(p, (enum lt_plans_kind)kind, error);
+    for (int kind = 0; code == LITMUS_OK && kind < LT_PLANS_KINDS; kind++) code = lt_stack_write(&p->stacks[kind], &p->writer, error);
     if (code == LITMUS_OK) code = lt_parquet_writer_end(p->writer, out, error);
     lt_lake_plans_release(p);
     return code;

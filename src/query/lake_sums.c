@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SUM_BYTES = 32, PIECE_BYTES = 64 * 1024 };
+enum { SUM_BYTES = 32, PIECE_BYTES = 64 * 1024, SUMS_BYTES_MAX = 4096 };
 
 int lt_lake_sums_add(struct lt_buf *sums, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
     unsigned char sum[SUM_BYTES];
@@ -45,24 +45,30 @@ static bool read_line(const char *line, size_t n, unsigned char sum[SUM_BYTES], 
     return lt_hex_parse((struct lt_str){line, 2 * SUM_BYTES}, sum, SUM_BYTES);
 }
 
-int lt_lake_sums_check(const char *folder, const struct lt_buf *sums, size_t count, lt_lake_sums_fn *wrong, void *self, struct litmus_error *error) {
+int lt_lake_sums_check(const char *path, size_t count, lt_lake_sums_fn *wrong, void *self, struct litmus_error *error) {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     if (digest == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a check sum");
     unsigned char want[SUM_BYTES], have[SUM_BYTES];
     char name[256];
-    struct lt_buf path;
+    struct lt_buf sums, file;
     size_t named = 0;
-    lt_buf_init(&path);
-    for (size_t at = 0, n; at < sums->n; at += n + 1) {
-        const char *end = memchr(sums->p + at, '\n', sums->n - at);
-        n = end == NULL ? sums->n - at : (size_t)(end - sums->p) - at;
-        if (!read_line(sums->p + at, n, want, name)) continue;
+    int folder = (int)(strrchr(path, '/') + 1 - path);
+    lt_buf_init(&sums);
+    lt_buf_init(&file);
+    if (lt_io_read_file(path, SUMS_BYTES_MAX, &sums, NULL) != LITMUS_OK) lt_buf_clear(&sums); /* it names nothing, then */
+    for (size_t at = 0, n; at < sums.n; at += n + 1) {
+        const char *end = memchr(sums.p + at, '\n', sums.n - at);
+        n = end == NULL ? sums.n - at : (size_t)(end - sums.p) - at;
+        if (!read_line(sums.p + at, n, want, name)) continue;
         named++;
-        if (!sum_of_file(lt_path_join(&path, folder, name), digest, have) || memcmp(have, want, sizeof have) != 0)
+        lt_buf_clear(&file);
+        lt_buf_addf(&file, "%.*s%s", folder, path, name);
+        if (!sum_of_file(lt_buf_cstr(&file), digest, have) || memcmp(have, want, sizeof have) != 0)
             wrong(self, name, "is not what was written: it was changed, and questions that read the lake may be answered wrongly");
     }
     if (named != count) wrong(self, "", "is not the list of check sums that was written");
     EVP_MD_CTX_free(digest);
-    lt_buf_release(&path);
+    lt_buf_release(&sums);
+    lt_buf_release(&file);
     return LITMUS_OK;
 }
