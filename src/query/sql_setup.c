@@ -157,15 +157,6 @@ static int add_events(struct lt_query *q, const struct lt_sql_options *options, 
 
 /* ---- rows with a file ---- */
 
-/* The same for the short account of the steps (lake_plans.h). */
-#define TEXT_COLUMN(name) "NULL::VARCHAR AS " #name ", "
-static const char no_steps[] = "SELECT " TEXT_COLUMN(lake_kind) TEXT_COLUMN(lake_plan) TEXT_COLUMN(run_id) TEXT_COLUMN(dut_serial) TEXT_COLUMN(dut_part_number)
-    TEXT_COLUMN(dut_lot_number) TEXT_COLUMN(station_id) TEXT_COLUMN(operator_id) TEXT_COLUMN(test_phase) TEXT_COLUMN(project_name) TEXT_COLUMN(git_commit)
-    TEXT_COLUMN(step_path) TEXT_COLUMN(step_name) TEXT_COLUMN(parent_path) TEXT_COLUMN(step_node_id) TEXT_COLUMN(step_outcome) TEXT_COLUMN(vector_outcome)
-    TEXT_COLUMN(never_ran_reason)
-    "NULL::TIMESTAMPTZ AS run_started_at, NULL::TIMESTAMPTZ AS step_started_at, NULL::BIGINT AS step_index, NULL::BIGINT AS vector_index, "
-    "NULL::VARCHAR[] AS attempt_outcomes, NULL::BOOLEAN[] AS step_instruments_mocked WHERE false";
-
 static const char next_files[] = "\nUNION ALL BY NAME SELECT *, false AS live FROM read_parquet([";
 static const char next_steps[] = "\nUNION ALL BY NAME SELECT * FROM read_parquet([";
 static const char end_files[] = "], union_by_name = true, hive_partitioning = false)";
@@ -229,7 +220,8 @@ static int add_files(struct lt_query *q, struct lt_buf *out, struct litmus_error
     if (code == LITMUS_OK && lake.fresh_count > 0) lt_buf_add_text(out, end_files);
     lt_buf_addf(out, "\nUNION ALL BY NAME SELECT * FROM litmus_live;\nCREATE OR REPLACE TEMP VIEW litmus_rows AS %s", no_rows);
     if (code == LITMUS_OK) add_lake(&lake, &(struct lake_list){.folder = path, .next = next_files, .where = ""}, out);
-    lt_buf_addf(out, "\nUNION ALL BY NAME SELECT * FROM litmus_outside;\nCREATE OR REPLACE TEMP VIEW litmus_lake_steps AS %s", no_steps);
+    lt_buf_addf(out, "\nUNION ALL BY NAME SELECT * FROM litmus_outside;\nCREATE OR REPLACE TEMP VIEW litmus_lake_steps AS "
+                    "SELECT NULL::VARCHAR AS lake_kind, NULL::VARCHAR AS lake_plan, * EXCLUDE (live) FROM (%s)", no_rows);
     if (code == LITMUS_OK) add_lake(&lake, &(struct lake_list){.folder = path, .next = next_steps, .where = "lake_kind = 'plan' OR ", .plans = true}, out);
     lt_buf_add_text(out, ";\n");
     lt_buf_release(&folder);

@@ -64,7 +64,7 @@ def analyse(name: str, *arguments: str, data_dir: str | os.PathLike | None = Non
         raise InvalidArgument(f"no analysis {name!r}: {', '.join(ANALYSES)}")
     if con is not None:
         return _answer(con, name, arguments, options, since, until, tz)
-    with connect(data_dir, events=False, views="runs, first_measurements, litmus_step_counts, litmus_step_times") as own:
+    with connect(data_dir, events=False, views="runs, first_measurements, litmus_step_counts, litmus_step_times, litmus_step_runs_counted") as own:
         return _answer(own, name, arguments, options, since, until, tz)
 
 

@@ -153,8 +153,7 @@ class Scope:
     def pick_runs(self, columns: str = "true AS counted") -> None:
         """Makes the table `picked` for litmus_step_counts and its like: run_id and these columns of litmus_step_runs, of the runs that rows_where is about."""
         runs, values = self._where("run_started_at")
-        self.con.execute(f"""CREATE OR REPLACE TEMP TABLE picked AS SELECT run_id, {columns} FROM litmus_step_runs
-                             WHERE NOT live AND NOT mocked AND NOT litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id) AND {runs}""", values)
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE picked AS SELECT run_id, {columns} FROM litmus_step_runs_counted WHERE {runs}", values)
 
     def rows_where(self, step: str | None = None) -> tuple[str, list[Any]]:
         """A condition on litmus_rows that holds for rows of the counted runs and these steps, and its values: without a join, which costs more than reading."""

@@ -119,8 +119,11 @@ CREATE OR REPLACE TEMP VIEW litmus_step_paths AS
 SELECT DISTINCT step_path FROM litmus_lake_steps WHERE lake_kind = 'plan' AND lake_plan IN (SELECT lake_plan FROM litmus_step_runs WHERE lake_plan IS NOT NULL)
 UNION SELECT step_path FROM litmus_step_others WHERE lake_plan IS NULL;
 
-CREATE OR REPLACE TEMP VIEW litmus_counted_runs AS
-SELECT run_id, dut_part_number, test_phase FROM litmus_step_runs WHERE NOT live AND NOT mocked AND NOT litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id);
+-- Runs that count, with all that is known of them here; and as litmus_step_counts takes them.
+CREATE OR REPLACE TEMP VIEW litmus_step_runs_counted AS
+SELECT * FROM litmus_step_runs WHERE NOT live AND NOT mocked AND NOT litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id);
+
+CREATE OR REPLACE TEMP VIEW litmus_counted_runs AS SELECT run_id, dut_part_number, test_phase FROM litmus_step_runs_counted;
 
 -- How often each planned step ran, never ran, and what came of it.
 CREATE OR REPLACE TEMP VIEW step_coverage AS
