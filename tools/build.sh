@@ -26,7 +26,7 @@ tools/list_sources.sh >"$sources.now"
 list_changed() { ! cmp -s "$sources" "$sources.now"; }
 
 wheel_is_current() {
-    [ -f build/py.stamp ] && [ -d build/py ] && ! list_changed &&
+    [ -f build/py.stamp ] && [ -d build/py ] && [ -n "$(find build/dist -name '*.whl' 2>/dev/null)" ] && ! list_changed &&
         [ -z "$(find src include python/litmus man completions subprojects/packagefiles subprojects/*.wrap \
             meson.build meson.options pyproject.toml build/setup.stamp \
             -newer build/py.stamp -type f ! -name '*.pyc' 2>/dev/null | head -n 1)" ] &&

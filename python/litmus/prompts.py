@@ -124,6 +124,7 @@ def _scanned(message: str, pattern: str | None, title: str) -> _Dialog:
         re.compile(pattern or "")
     except (re.error, TypeError) as exc:
         raise PromptError(f"the pattern of {message!r} is no regular expression: {exc}") from None
+
     def parse(words):
         word = "".join(c for c in str(words) if c.isprintable()).strip()
         if not word or (pattern is not None and not re.fullmatch(pattern, word)):
