@@ -199,7 +199,7 @@ def test_beside_rerunfailures(suite):
         ("{on: [TimeotError]}", "did you mean TimeoutError?"),
         ("{on: [nosuch.Error]}", "nosuch cannot be imported"),
         ("{on: []}", "on is a list of outcomes"),
-        ("{delay: .nan}", "delay is a number of seconds, not '.nan'"),
+        ("{delay: '.nan'}", "delay is a number of seconds, not '.nan'"),
         ("{delay: -1}", "delay is -1: 0 to 3600 seconds"),
         ("true", "retry is a number of times, or a mapping of times, on, delay, not True"),
     ],
