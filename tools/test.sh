@@ -26,7 +26,7 @@ if compgen -G 'tests/tsan/test_*.c' >/dev/null; then
     c_tests tsan 'thread sanitizer' --suite tsan
 fi
 
-c_tests dev 'as built' --num-processes 4 'system_calls*' # they wait more than they work
+c_tests dev 'as built' --num-processes 6 'system_calls*' # they wait more than they work
 folders=()
 for folder in python/tests tests; do
     if [ -n "$(find "$folder" -name 'test_*.py' -print -quit 2>/dev/null)" ]; then folders+=("$folder"); fi
