@@ -52,7 +52,7 @@ def act(request, measure, vectors=None, goes_on=False):
 """
 
 
-class Tested:
+class Planned:
     """One test function, and each of its items: what its vectors (or its one body) do, as (word, until attempt)."""
 
     def __init__(self, rng: random.Random, number: int):
@@ -119,7 +119,7 @@ class Expected:
         outcomes = {listed[-1] for listed in self.attempts.values()}
         self.outcome = next(word for word in ("errored", "failed", "passed") if word in outcomes)
 
-    def run(self, test: Tested, keys: list, does: list, reruns: int) -> str:
+    def run(self, test: Planned, keys: list, does: list, reruns: int) -> str:
         """An item, attempt after attempt. Returns pytest's word for it."""
         attempt = 0
         while True:
@@ -135,7 +135,7 @@ class Expected:
         self.summary[said] += 1
         return said
 
-    def attempt(self, test: Tested, keys: list, does: list, attempt: int) -> tuple:
+    def attempt(self, test: Planned, keys: list, does: list, attempt: int) -> tuple:
         """(vectors taken, pytest's word, whether a measurement was out of its limit)."""
         failed = low = False
         for n, (key, (word, until)) in enumerate(zip(keys, does)):
@@ -196,6 +196,6 @@ SEED = os.environ.get("LITMUS_SUITE_SEED")
 )
 def test_a_random_suite_is_on_record_as_it_ran(suite, arguments, options):
     rng = random.Random(f"{SEED or 1}{arguments}")
-    tests = [Tested(rng, number) for number in range(40)]
+    tests = [Planned(rng, number) for number in range(40)]
     suite.write(files_of(tests))
     check(suite.run(*arguments), tests, Expected(tests, **options))
