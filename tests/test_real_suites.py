@@ -9,7 +9,9 @@ The archives (pinned by SHA-256) and what their tests import are fetched once in
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -102,34 +104,47 @@ def pip(*args: str, env: dict | None = None) -> None:
         pytest.fail(f"cannot fetch what the real suites need; is the package index reachable?\n{result.stderr}", pytrace=False)
 
 
+@contextlib.contextmanager
+def alone():
+    """Hold the cache: workers beside each other want the same files, and pip writes them in place."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def archive_of(package: Package) -> pathlib.Path:
     archive = CACHE / f"{package.name}-{package.version}.tar.gz"
-    if not archive.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            for name in ("flit_core/buildapi.py", "hatchling/build.py", "setuptools/build_meta.py"):
-                path = pathlib.Path(folder, name)
-                path.parent.mkdir()
-                (path.parent / "__init__.py").touch()
-                path.write_text(BACKEND)
-            pip(
-                "download", "--no-deps", "--no-build-isolation", "--no-binary", package.name, "--dest", str(CACHE),
-                f"{package.name}=={package.version}", env={"PYTHONPATH": folder},
-            )  # fmt: skip
-    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    with alone():
+        if not archive.exists():
+            fetch(package)
+        found = hashlib.sha256(archive.read_bytes()).hexdigest()
     assert found == package.sha256, f"{archive} is not the archive we pinned (found {found}); remove it"
     return archive
+
+
+def fetch(package: Package) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("flit_core/buildapi.py", "hatchling/build.py", "setuptools/build_meta.py"):
+            path = pathlib.Path(folder, name)
+            path.parent.mkdir()
+            (path.parent / "__init__.py").touch()
+            path.write_text(BACKEND)
+        pip(
+            "download", "--no-deps", "--no-build-isolation", "--no-binary", package.name, "--dest", str(CACHE),
+            f"{package.name}=={package.version}", env={"PYTHONPATH": folder},
+        )  # fmt: skip
 
 
 def dependencies() -> pathlib.Path:
     """The folder with what the suites import; named by its content, moved into place when complete."""
     key = hashlib.sha256(" ".join((sys.version, *DEPENDENCIES)).encode()).hexdigest()[:12]
     target = CACHE / f"deps-{key}"
-    if not target.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        part = pathlib.Path(tempfile.mkdtemp(dir=CACHE))
-        pip("install", "--no-deps", "--target", str(part), *DEPENDENCIES)
-        part.rename(target)
+    with alone():
+        if not target.exists():
+            part = pathlib.Path(tempfile.mkdtemp(dir=CACHE))
+            pip("install", "--no-deps", "--target", str(part), *DEPENDENCIES)
+            part.rename(target)
     return target
 
 
