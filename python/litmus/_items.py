@@ -59,6 +59,15 @@ class Execution:
         text = f"{phase} {outcome}: {message}" if message else f"{phase} {outcome}"
         self.notes = text if self.notes is None else f"{self.notes}; {text}"
 
+    def judge_calls(self) -> None:
+        """The verdict from what the phases raised: a plugin kept the report to itself (flaky does, of an attempt that another one follows)."""
+        for when, call in self.calls.items():
+            if call.excinfo is not None:
+                verdict = _verdict.left_by(call.excinfo.value)
+                self.add("errored" if when != "call" and verdict == "failed" else verdict, when, _verdict.one_line(call.excinfo.exconly(tryshort=True)))
+        if self.outcome is None and "call" in self.calls:
+            self.outcome = "passed"
+
     @property
     def measured_failures(self):
         """(outcome, words) of the worst that was measured in it; None: nothing went wrong. Of a sweep: in the vector at hand."""
@@ -298,6 +307,8 @@ class Items:
             began = execution.calls.get("setup")
             at = began.start if began is not None else execution.began
             self.start(execution, int(at * 1e6) if at else None)
+        if execution.outcome is None and execution.passed_over is None and "call" in execution.calls:
+            execution.judge_calls()
         if execution.subtest is not None and execution.outcome in (None, "passed", "skipped"):
             execution.outcome, execution.failed_phase, execution.message = "failed", "call", execution.subtest
         elif execution.subtest is not None and execution.message and execution.message.startswith("contains "):
@@ -386,13 +397,9 @@ class Items:
             self.current = None
             return
         if execution.outcome is None and execution.passed_over is None:
-            for when, call in execution.calls.items():
-                if call.excinfo is not None:
-                    exc = call.excinfo.value
-                    verdict = _verdict.body_outcome(exc) if when == "call" else "errored"
-                    execution.add(verdict, when, _verdict.one_line(call.excinfo.exconly(tryshort=True)))
+            execution.judge_calls()
             if execution.outcome is None:
-                execution.outcome = "passed" if "call" in execution.calls else "aborted"
+                execution.outcome = "aborted"
         elif "teardown" in execution.calls and execution.calls["teardown"].excinfo is not None:  # of an attempt that another one follows
             execution.add("errored", "teardown", _verdict.one_line(execution.calls["teardown"].excinfo.exconly(tryshort=True)))
         last = execution.calls.get("teardown")

@@ -496,6 +496,26 @@ def test_outcomes(case, suite):
     record.check_against_pytest(case.subtests, case.passed_over_subtests)
 
 
+def test_an_attempt_whose_report_a_plugin_withholds(suite):
+    """The plugin flaky does so with every attempt but the last."""
+    hook = """
+        from _pytest.runner import call_and_report
+        def pytest_runtest_protocol(item, nextitem):
+            for last in (False, True):
+                item._initrequest()
+                item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+                call_and_report(item, "setup")
+                call_and_report(item, "call", log=last)
+                call_and_report(item, "teardown", nextitem=nextitem)
+            return True
+    """
+    body = "import pytest\nran = []\ndef test_a():\n ran.append(1)\n assert len(ran) > 1\ndef test_b():\n if len(ran) == 1: pytest.skip()\n ran.pop()\ndef test_c(): 1/0"
+    suite.write({"conftest.py": hook, "test_a.py": body})
+    record = suite.run()
+    assert [row.attempts for row in record.rows] == [["failed", "passed"], ["passed", "skipped"], ["errored", "errored"]]
+    record.check_against_pytest()
+
+
 @needs("pytest_rerunfailures")
 def test_every_rerun_is_on_record(suite):
     suite.write({"test_a.py": "n = []\ndef test():\n n.append(1)\n assert len(n) > 2, 'not yet'"})

@@ -55,6 +55,8 @@ static void print_status(const struct lt_cli *cli, const struct lt_daemon_status
         add_failures_json(s, &text);
         lt_buf_add_char(&text, '}');
         lt_print_json(&text);
+    } else if (s->running && s->version[0] == '\0') {
+        printf("running, pid %ld, but it does not answer\n", s->pid);
     } else if (s->running) {
         lt_buf_addf(&text, "running, pid %ld, version %s, for ", s->pid, s->version);
         lt_show_duration(&text, s->uptime_us);
