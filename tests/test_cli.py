@@ -313,6 +313,14 @@ def test_materialize_names_what_it_wrote(slow_run):
     assert "there already" in ok("materialize", done["run_id"], "-d", data)
 
 
+def test_materialize_makes_what_somebody_removed(copy):
+    before = files_of(copy)
+    shutil.rmtree(copy / "runs")
+    made = ok("materialize", "--all", "-d", copy)
+    assert files_of(copy) == before and made.count("\n") == len(before) and "there already" not in made
+    assert ok("materialize", "--all", "-d", copy) == ""
+
+
 def test_daemon(slow_run):
     _, data = slow_run
     status = json.loads(ok("daemon", "status", "--json", "-d", data))

@@ -475,9 +475,10 @@ static int end_as_aborted(struct lt_own_log *own, struct lt_gathered_run *run, s
 static int finish_run(struct lt_materializer *m, struct lt_gathering *session, struct lt_gathered_run *run, struct lt_own_log *own, struct lt_materialized *done,
                       struct litmus_error *error) {
     if (!run->materialized) return materialize(m, session, run, own, false, done, error);
+    snprintf(done->path, sizeof done->path, "%s/%.*s", m->data_dir, LT_STR_ARG(run->destination));
+    if (access(done->path, F_OK) != 0 && errno == ENOENT) return materialize(m, session, run, own, true, done, error); /* somebody removed it */
     done->already = true;
     lt_run_count(&run->run, done);
-    snprintf(done->path, sizeof done->path, "%s/%.*s", m->data_dir, LT_STR_ARG(run->destination));
     return LITMUS_OK;
 }
 
