@@ -137,7 +137,8 @@ LITMUS_API const char *litmus_run_id(const litmus_run *run);
 
 /* Adds one planned step. `step_path` is `{file}/{group}/{name}` or just a name, unique in the run.
  * Adding the same step_path again plans a further vector of that step. *step_out (may be NULL)
- * gets the handle number to start the step with. EINVAL after litmus_plan_commit. */
+ * gets the handle number to start the step with. EINVAL after litmus_plan_commit, and for a path that is not UTF-8
+ * or has more than 4096 bytes. */
 LITMUS_API LITMUS_MUST_USE int litmus_plan_add(litmus_run *run, const char *step_path, int *step_out,
                                                struct litmus_error *error);
 /* The same with the vector's inputs (an object of commanded parameters) in the plan: its row has them also when it never runs,

@@ -11,6 +11,7 @@
 #include "model/limit.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* `,"name":` and the value; null for no text, and for a number that JSON does not have. */
@@ -116,7 +117,7 @@ static int check(const struct litmus_measurement *m, const struct lt_limit *limi
     if (m->text != NULL && !lt_utf8_valid(m->text, strlen(m->text))) return lt_fail(error, LITMUS_EINVAL, 0, "the text of measurement %s is not UTF-8", m->name);
     if (m->text != NULL && lt_limit_any(limit) && limit->text.p == NULL)
         return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s is a text, and its limit one of numbers", m->name);
-    if (m->text == NULL && limit->text.p != NULL) return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s is a number, and its limit a text", m->name);
+    if (m->text == NULL && limit->text.p != NULL && !isnan(m->value)) return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s is a number, and its limit a text", m->name);
     if (m->units != NULL && m->limit != NULL && m->limit->units != NULL && strcmp(m->units, m->limit->units) != 0)
         return lt_fail(error, LITMUS_EINVAL, 0, "measurement %s is in %.40s and its limit in %.40s: convert one of them", m->name, m->units, m->limit->units);
     return LITMUS_OK;
@@ -143,6 +144,7 @@ static int note_name(litmus_run *run, struct lt_open_step *step, const struct li
 int litmus_measure_full(litmus_run *run, const struct litmus_measurement *m, const char **outcome_out, struct litmus_error *error) {
     struct lt_open_step *step = lt_run_step(run, "a measurement", error);
     if (step == NULL) return LITMUS_ESTATE;
+    if (m == NULL) return lt_fail(error, LITMUS_EINVAL, 0, "litmus_measure_full needs a measurement");
     struct lt_limit limit = limit_of(m->limit);
     struct lt_str name = LT_STR_NULL;
     int code = check(m, &limit, error);
@@ -170,6 +172,21 @@ int litmus_measure_text(litmus_run *run, const char *name, const char *text, con
     return litmus_measure_full(run, &m, outcome_out, error);
 }
 
+/* What is wrong with a value, and by how much: ` is above 2.0 V by 0.5 V`. */
+static void say_miss(char out[160], const struct litmus_limit *limit, const char *comparator, double value) {
+    const char *space = limit->units == NULL ? "" : " ", *units = limit->units == NULL ? "" : limit->units;
+    bool above = value > limit->high, below = value < limit->low;
+    char bound[LT_REAL_BYTES];
+    if (isnan(value)) snprintf(out, 160, " could not be measured");
+    else if (strcmp(comparator, "NE") == 0) snprintf(out, 160, " is what it must not be");
+    else if (strcmp(comparator, "EQ") == 0) snprintf(out, 160, "%s%.40s is off by %.3g%s%.40s", space, units, value - limit->nominal, space, units);
+    else if (!above && !below) snprintf(out, 160, "%s%.40s is on its limit, which is not in it", space, units);
+    else {
+        lt_real_text(above ? limit->high : limit->low, bound);
+        snprintf(out, 160, "%s%.40s is %s %s%s%.40s by %.3g", space, units, above ? "above" : "below", bound, space, units, above ? value - limit->high : limit->low - value);
+    }
+}
+
 int litmus_verify(litmus_run *run, const char *name, double value, const struct litmus_limit *limit, struct litmus_error *error) {
     struct lt_limit judged = limit_of(limit);
     const char *outcome = NULL;
@@ -177,13 +194,13 @@ int litmus_verify(litmus_run *run, const char *name, double value, const struct 
         return lt_fail(error, LITMUS_EINVAL, 0, "litmus_verify of %.100s has no limit: use litmus_measure to record without one", name == NULL ? "" : name);
     int code = litmus_measure(run, name, value, limit, &outcome, error);
     if (code != LITMUS_OK || strcmp(outcome, "passed") == 0) return code;
-    char low[LT_REAL_BYTES] = "-", high[LT_REAL_BYTES] = "-", nominal[LT_REAL_BYTES] = "-", text[LT_REAL_BYTES] = "no value";
+    char low[LT_REAL_BYTES] = "-", high[LT_REAL_BYTES] = "-", nominal[LT_REAL_BYTES] = "-", text[LT_REAL_BYTES] = "no value", miss[160];
     if (!isnan(limit->low)) lt_real_text(limit->low, low);
     if (!isnan(limit->high)) lt_real_text(limit->high, high);
     if (!isnan(limit->nominal)) lt_real_text(limit->nominal, nominal);
     if (!isnan(value)) lt_real_text(value, text);
-    return lt_fail(error, LITMUS_ELIMIT, 0, "%s = %s%s%s is outside its limit (low %s, high %s, nominal %s, %s)", name, text, limit->units == NULL ? "" : " ",
-                   limit->units == NULL ? "" : limit->units, low, high, nominal, lt_limit_comparator(&judged));
+    say_miss(miss, limit, lt_limit_comparator(&judged), value);
+    return lt_fail(error, LITMUS_ELIMIT, 0, "%s = %s%s (low %s, high %s, nominal %s, %s)", name, text, miss, low, high, nominal, lt_limit_comparator(&judged));
 }
 
 int litmus_observe(litmus_run *run, const char *name, const char *value_json, struct litmus_error *error) {

@@ -6,11 +6,14 @@
 #include "emit/run.h"
 
 #include "base/hex.h"
+#include "log/layout.h"
 #include "model/outcome.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { STEP_PATH_BYTES_MAX = 4096 };
 
 struct lt_draft lt_draft_new(void) {
     struct lt_draft d = {yyjson_mut_doc_new(NULL), NULL};
@@ -84,6 +87,9 @@ int litmus_plan_add(litmus_run *run, const char *step_path, int *step_out, struc
 int litmus_plan_add_vector(litmus_run *run, const char *step_path, const char *inputs_json, int *step_out, struct litmus_error *error) {
     if (run->committed) return lt_fail(error, LITMUS_EINVAL, 0, "step %s comes too late: the plan is committed", step_path);
     if (step_path == NULL || step_path[0] == '\0') return lt_fail(error, LITMUS_EINVAL, 0, "a planned step needs a step_path");
+    size_t n = strlen(step_path);
+    if (n > STEP_PATH_BYTES_MAX) return lt_fail(error, LITMUS_EINVAL, 0, "a step_path has %zu bytes, at most %d are taken: %.40s...", n, STEP_PATH_BYTES_MAX, step_path);
+    if (!lt_utf8_valid(step_path, n)) return lt_fail(error, LITMUS_EINVAL, 0, "the step_path of planned step %d is not UTF-8", run->step_count);
     yyjson_doc *inputs = NULL;
     int code = lt_read_inputs(inputs_json, &inputs, error);
     if (code != LITMUS_OK) return code;

@@ -223,8 +223,12 @@ static void verify_says_what_was_violated_once_it_is_on_record(void **state) {
     start_recording(b, &r, "SN1", 1);
     must(b, litmus_step_start(r.run, 0, NULL, &b->error));
     must(b, litmus_verify(r.run, "good", 1.5, &volts, &b->error));
-    refused(b, litmus_verify(r.run, "bad", 2.5, &volts, &b->error), LITMUS_ELIMIT, "bad = 2.5 V is outside its limit (low 1.0, high 2.0, nominal 1.5, GELE)");
-    refused(b, litmus_verify(r.run, "none", NAN, &volts, &b->error), LITMUS_ELIMIT, "none = no value");
+    refused(b, litmus_verify(r.run, "bad", 2.5, &volts, &b->error), LITMUS_ELIMIT, "bad = 2.5 V is above 2.0 V by 0.5 (low 1.0, high 2.0, nominal 1.5, GELE)");
+    refused(b, litmus_verify(r.run, "none", NAN, &volts, &b->error), LITMUS_ELIMIT, "none = no value could not be measured");
+    const struct litmus_limit open = {1, 2, NAN, .comparator = "GTLT"}, equal = {NAN, NAN, 5, .comparator = "EQ"};
+    refused(b, litmus_verify(r.run, "edge", 1, &open, &b->error), LITMUS_ELIMIT, "edge = 1.0 is on its limit, which is not in it (low 1.0");
+    refused(b, litmus_verify(r.run, "low", 0.5, &open, &b->error), LITMUS_ELIMIT, "low = 0.5 is below 1.0 by 0.5 (low 1.0");
+    refused(b, litmus_verify(r.run, "off", 4, &equal, &b->error), LITMUS_ELIMIT, "off = 4.0 is off by -1 (low -, high -, nominal 5.0, EQ)");
     const struct litmus_measurement again = {.name = "good", .value = 1.6, .limit = &volts, .repeat = true};
     must(b, litmus_measure_full(r.run, &again, NULL, &b->error));
     const struct litmus_measurement elsewhere = {.name = "good", .value = 1.6, .limit = &volts, .fixture_connection = "TP2"};
@@ -232,7 +236,7 @@ static void verify_says_what_was_violated_once_it_is_on_record(void **state) {
     must(b, litmus_step_end(r.run, NULL, NULL, &b->error));
     finish_recording(&r);
     litmus_table *t = read_back(b, LITMUS_LIST_MEASUREMENTS);
-    assert_int_equal(litmus_table_rows(t), 5);
+    assert_int_equal(litmus_table_rows(t), 8);
     assert_string_equal(cell(t, "measurement_name", "bad", "measurement_outcome"), "failed");
     litmus_table_free(t);
 }
@@ -246,6 +250,7 @@ static void vectors_are_planned_with_their_inputs_and_every_attempt_is_kept(void
     must(b, litmus_session_open(&options, &r.session, &b->error));
     must(b, litmus_run_start(r.session, NULL, &r.run, &b->error));
     refused(b, litmus_plan_add_vector(r.run, "suite/sweep", "[1]", NULL, &b->error), LITMUS_EINVAL, "must be an object");
+    refused(b, litmus_plan_add(r.run, "suite/\xff", NULL, &b->error), LITMUS_EINVAL, "is not UTF-8"); /* not the whole plan, when it is committed */
     for (int i = 0; i < 3; i++) must(b, litmus_plan_add_vector(r.run, "suite/sweep", i == 0 ? "{\"v\": 3}" : i == 1 ? "{\"v\": 4}" : "{\"v\": 5}", &vector[i], &b->error));
     must(b, litmus_plan_commit(r.run, &b->error));
     for (int attempt = 0; attempt < 2; attempt++) {
