@@ -187,7 +187,7 @@ void lt_memory_tame(int threads) {
 void lt_memory_at_work(void) {}
 void lt_memory_give_back(void) {}
 #else
-enum { TRIM_BYTES = 4 * 1024 * 1024, PAD_BYTES = 256 * 1024, TRIM_BYTES_AT_REST = 64 * 1024, ROOM_BYTES = 1536 * 1024 };
+enum { TRIM_BYTES = 4 * 1024 * 1024, PAD_BYTES = 256 * 1024, TRIM_BYTES_AT_REST = 64 * 1024, ROOM_BYTES = 1792 * 1024 };
 static atomic_bool at_rest;
 
 void lt_memory_tame(int threads) {
@@ -196,13 +196,15 @@ void lt_memory_tame(int threads) {
     mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
     mallopt(M_TOP_PAD, PAD_BYTES);
 }
-/* The arena of a thread grows by a page a call of the system: a large piece of it, taken and given back, makes room at once. */
+/* The arena of a thread grows by a page a call of the system: two large pieces of it, taken and given back, make room at once. (One of
+ * that size would have pages of its own.) */
 void lt_memory_at_work(void) {
     if (atomic_exchange(&at_rest, false)) {
         mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
         mallopt(M_TOP_PAD, PAD_BYTES);
     }
-    void *volatile large = malloc(ROOM_BYTES);
+    void *volatile large = malloc(ROOM_BYTES), *volatile beside = malloc(ROOM_BYTES);
+    free(beside);
     free(large);
 }
 /* malloc_trim leaves the end of a thread's arena alone; that shrinks at the next large free, if the

@@ -189,7 +189,9 @@ int lt_materializer_settle_name(struct lt_materializer *m, const struct lt_gathe
 
 /* ---- the file's bytes ---- */
 
-static int encode(const struct lt_run *run, const struct lt_table *rows, struct lt_buf *out, struct litmus_error *error) {
+/* Of the rows is left what the catalog takes. */
+static int encode(const struct lt_run *run, struct lt_table *rows, struct lt_buf *out, struct litmus_error *error) {
+    const struct lt_parquet_kept kept = {lt_summary_columns, lt_summary_column_count};
     char environment[64 * 1024];
     struct lt_parquet_meta meta[3] = {{"schema_version", "1.0"}, {"litmus_version", LITMUS_VERSION}};
     size_t count = 2;
@@ -198,7 +200,7 @@ static int encode(const struct lt_run *run, const struct lt_table *rows, struct 
         environment[run->environment_json.n] = '\0';
         meta[count++] = (struct lt_parquet_meta){"environment_json", environment};
     }
-    return lt_parquet_encode(rows, meta, count, out, error);
+    return lt_parquet_encode_spending(rows, &kept, meta, count, out, error);
 }
 
 int lt_run_encode(const struct lt_run *run, struct lt_buf *out, struct litmus_error *error) {

@@ -17,6 +17,14 @@ struct lt_parquet_meta {
 int lt_parquet_encode(const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count,
                       struct lt_buf *out, struct litmus_error *error);
 
+/* The same, with less memory: a column that is written is freed, but for those that are kept to be read. The table is to be released as ever. */
+struct lt_parquet_kept {
+    const char *const *columns;
+    size_t count;
+};
+int lt_parquet_encode_spending(struct lt_table *table, const struct lt_parquet_kept *kept, const struct lt_parquet_meta *meta, size_t meta_count,
+                               struct lt_buf *out, struct litmus_error *error);
+
 /* The same in pieces: each table becomes a row group. All have the columns of `like` in its order. */
 struct lt_parquet_writer;
 int lt_parquet_writer_new(const struct lt_table *like, struct lt_parquet_writer **out, struct litmus_error *error);

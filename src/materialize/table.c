@@ -78,6 +78,13 @@ int lt_table_keep(struct lt_table *table, const char *const *columns, size_t col
     return lt_fail(error, LITMUS_ENOMEM, rc, "out of memory choosing columns");
 }
 
+void lt_table_spend(struct lt_table *table, int64_t column, const char *const *columns, size_t column_count) {
+    struct ArrowArray *array = table->array.children[column];
+    if (wanted(lt_table_name(table, column), columns, column_count)) return;
+    if (array->release != NULL) ArrowArrayRelease(array);
+    ArrowArrayViewReset(table->view.children[column]); /* no storage: no reader takes it for cells */
+}
+
 static const struct ArrowArrayView *cell_column(const struct lt_table *table, int64_t column, int64_t row) {
     if (column < 0 || column >= table->array.n_children || row < 0 || row >= table->array.length) return NULL;
     return table->view.children[column];

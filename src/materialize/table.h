@@ -33,6 +33,9 @@ int64_t lt_table_find(const struct lt_table *table, const char *name); /* -1: no
 /* Drops every column that is not named. On failure the table is released. */
 int lt_table_keep(struct lt_table *table, const char *const *columns, size_t column_count, struct litmus_error *error);
 
+/* Frees the cells of a column that is not among those named: nothing but its name is there from now on. */
+void lt_table_spend(struct lt_table *table, int64_t column, const char *const *columns, size_t column_count);
+
 /* Cells. A column number of -1 reads as NULL everywhere. */
 bool lt_table_is_null(const struct lt_table *table, int64_t column, int64_t row);
 struct lt_str lt_table_str(const struct lt_table *table, int64_t column, int64_t row);            /* borrowed; NULL if null or no utf8 */

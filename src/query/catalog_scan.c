@@ -340,6 +340,7 @@ struct session_look {
     bool any_open, live, failed;
     bool unsaid;   /* a run was started, and no log says that it is materialised */
     bool has_runs; /* nor is its file there: no more has to be known */
+    int logs;
     bool of_materializers; /* whose logs are read now, those of materializers or the others */
 };
 
@@ -366,6 +367,7 @@ static bool look_at_log(void *self, const char *path, int64_t mtime_us) {
     struct session_look *look = self;
     (void)mtime_us;
     const char *whole = absolute(look->scan, path, NULL);
+    look->logs++;
     if (lt_log_is_sealed(whole)) return true;
     look->any_open = true;
     look->live = lt_log_is_live(whole);
@@ -386,16 +388,16 @@ static bool read_log(void *self, const char *path, int64_t mtime_us) {
     if (lt_log_reader_open(absolute(look->scan, path, NULL), &reader, NULL) != LITMUS_OK) return true; /* no run in there */
     struct lt_row row;
     bool more = next_event(reader, &row);
-    if (more && lt_may_say_materialized(&row) == look->of_materializers)
+    if (more && (look->logs == 1 || lt_may_say_materialized(&row) == look->of_materializers))
         for (; more && !look->failed && !look->has_runs; more = next_event(reader, &row)) note_row(look, &row);
     lt_log_reader_free(reader);
     return !look->failed && !look->has_runs;
 }
 
-/* What the materializers say comes first: then the first run without a file ends the search. */
+/* What the materializers say comes first: then the first run without a file ends the search. No other log vouches for one alone. */
 static int find_open_run(struct session_look *look, const char *session_id, struct litmus_error *error) {
     look->of_materializers = true;
-    int code = lt_catalog_logs(look->scan->catalog, session_id, 0, read_log, look, error);
+    int code = look->logs == 1 ? LITMUS_OK : lt_catalog_logs(look->scan->catalog, session_id, 0, read_log, look, error);
     look->of_materializers = false;
     return code == LITMUS_OK && !look->failed ? lt_catalog_logs(look->scan->catalog, session_id, 0, read_log, look, error) : code;
 }

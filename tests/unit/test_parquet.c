@@ -126,6 +126,32 @@ static void what_is_written_is_read(void **state) {
     lt_buf_release(&other);
 }
 
+static void columns_that_are_spent_have_the_same_bytes(void **state) {
+    (void)state;
+    const char *const names[] = {"column_0_1", "column_8_2"};
+    const struct lt_parquet_kept kept = {names, 2};
+    struct lt_table table, spent;
+    struct lt_buf one, other;
+    lt_buf_init(&one);
+    lt_buf_init(&other);
+    build_table(&table, ROWS);
+    build_table(&spent, ROWS);
+    assert_int_equal(lt_parquet_encode(&table, NULL, 0, &one, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_encode_spending(&spent, &kept, NULL, 0, &other, NULL), LITMUS_OK);
+    assert_int_equal(one.n, other.n);
+    assert_memory_equal(one.p, other.p, one.n);
+    for (int64_t column = 0; column < lt_table_columns(&spent); column++) {
+        bool is_kept = strcmp(lt_table_name(&spent, column), names[0]) == 0 || strcmp(lt_table_name(&spent, column), names[1]) == 0;
+        assert_int_equal(spent.array.children[column]->release != NULL, is_kept);
+    }
+    for (int64_t row = 0; row < ROWS; row++)
+        assert_true(lt_str_eq(lt_table_str(&spent, lt_table_find(&spent, names[0]), row), lt_table_str(&table, lt_table_find(&table, names[0]), row)));
+    lt_table_release(&table);
+    lt_table_release(&spent);
+    lt_buf_release(&one);
+    lt_buf_release(&other);
+}
+
 /* The first cell is of row `like`, and there in all columns but NULL ones; the others are as it, put one by one or all at once. */
 static void build_same(struct lt_table *table, int like, bool again) {
     struct lt_build build;
@@ -179,6 +205,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_has_the_bytes_of_the_library),
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(columns_that_are_spent_have_the_same_bytes),
         cmocka_unit_test(cells_again_are_as_if_each_was_put),
         cmocka_unit_test(a_list_with_elements_is_not_put_again),
     };
