@@ -297,6 +297,15 @@ def test_nothing_on_record(tmp_path):
     assert done.returncode == 3 and "no run is on record" in done.stderr
 
 
+def test_a_filter_is_a_text_whatever_is_in_it(history):
+    for value in ("O'Brien", "'; DROP TABLE chosen; --", "no?", "{step}", "\\"):
+        for words in ({"station": value}, {"git": value}, {"step": value}):
+            with pytest.raises(NothingFound):
+                analyse("coverage", data_dir=history, **words)
+    with pytest.raises(InvalidArgument, match="zero character"):
+        analyse("coverage", data_dir=history, serial="a\0b")
+
+
 def test_python_errors(history):
     with pytest.raises(InvalidArgument, match="no analysis 'yeild'"):
         analyse("yeild", data_dir=history)

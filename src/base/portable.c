@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -26,6 +29,14 @@ void lt_random(void *bytes, size_t n) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         *p = (unsigned char)(seed >> 56);
     }
+}
+
+void lt_keep_freed_memory(void) {
+#ifdef __GLIBC__
+    enum { KEPT_BYTES = 128 << 20, LARGE_BYTES = 32 << 20 };
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+#endif
 }
 
 void *lt_fork_wiped_new(size_t n) {

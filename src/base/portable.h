@@ -19,6 +19,9 @@ void *lt_fork_wiped_new(size_t n);
 void lt_fork_wiped_free(void *p, size_t n);
 /* When a file was made, not when it was last written; false: the file system does not say. */
 bool lt_file_born(const char *path, int64_t *born_us);
+/* Memory that is freed stays with the process, to be had again: for a program that reads very many files and then ends. (The
+ * allocator gives each file's memory back to the system otherwise, and the next file takes it anew, page by page.) */
+void lt_keep_freed_memory(void);
 /* Base name of the running program, "unknown" if there is none. Static storage. */
 const char *lt_program_name(void);
 

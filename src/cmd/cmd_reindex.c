@@ -2,6 +2,7 @@
  *
  * The catalog, made anew.
  */
+#include "base/portable.h"
 #include "cmd/cmd.h"
 
 #include <inttypes.h>
@@ -35,6 +36,7 @@ int lt_cmd_reindex(struct lt_cli *cli) {
     struct litmus_error error = {0};
     int exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
+    lt_keep_freed_memory();
     r.progress = cli->err_terminal && !cli->quiet;
     int code = lt_query_reindex(cli->query, on_file, &r, &error);
     if (r.progress) fputs("\r\033[K", stderr);

@@ -126,7 +126,7 @@ def _histogram(scope: Scope, rows: list[dict[str, Any]]) -> dict[str, Any] | Non
     bins = min(30, max(5, math.ceil(math.log2(row["n"]) + 1)))
     low, high = scope.con.execute("SELECT min(value), max(value) FROM analysis_values WHERE low IS NOT NULL OR high IS NOT NULL").fetchone()
     width = (high - low) / bins
-    counted = dict(scope.con.execute("SELECT least(floor((value - ?) / ?)::BIGINT, ?) AS bin, count(*) FROM analysis_values WHERE low IS NOT NULL OR high IS NOT NULL GROUP BY bin",
-                                     [low, width, bins - 1]).fetchall())
+    counted = dict(scope.con.execute(f"""SELECT least(floor((value - {low!r}::DOUBLE) / {width!r}::DOUBLE)::BIGINT, {bins - 1}) AS bin, count(*) FROM analysis_values
+                                         WHERE low IS NOT NULL OR high IS NOT NULL GROUP BY bin""").fetchall())
     return {"kind": "histogram", "title": f"{row['measurement']}, n = {row['n']}", "unit": row["units"] or "", "edges": [low + i * width for i in range(bins + 1)],
             "counts": [counted.get(i, 0) for i in range(bins)], "lines": {"low": row["low"], "mean": row["mean"], "high": row["high"]}}

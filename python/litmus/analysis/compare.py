@@ -8,7 +8,7 @@ from typing import Any
 
 from litmus.analysis.libraries import need
 from litmus.analysis.report import Column, Report, Table
-from litmus.analysis.scope import FILTERS, NothingFound, Scope, near, pattern
+from litmus.analysis.scope import FILTERS, NothingFound, Scope, chooses, literal, near, pattern
 from litmus.errors import InvalidArgument
 
 RULES = [
@@ -57,14 +57,13 @@ def analyse(scope: Scope, *sets: str, step: str | None = None, measurement: str 
 
 def _make_set(scope: Scope, place: str, text: str) -> None:
     """The table set_a or set_b: runs of the scope that a text such as "station=b1,lot=L2" chooses."""
-    clauses, values = ["true"], []
+    clauses = ["true"]
     for part in text.split(","):
         name, equals, value = part.partition("=")
         if not equals or name not in FILTERS:
             raise InvalidArgument(f"{part!r} chooses no runs: write NAME=VALUE with {', '.join(FILTERS)}{near(name, list(FILTERS)) if equals else ''}")
-        clauses.append(f"starts_with({FILTERS[name]}, ?)" if name == "git" else f"{FILTERS[name]} = ?")
-        values.append(value)
-    scope.con.execute(f"CREATE OR REPLACE TEMP TABLE set_{place} AS SELECT * FROM counted WHERE {' AND '.join(clauses)}", values)
+        clauses.append(chooses(name, value))
+    scope.con.execute(f"CREATE OR REPLACE TEMP TABLE set_{place} AS SELECT * FROM counted WHERE {' AND '.join(clauses)}")
     if not scope.one(f"SELECT count(*) FROM set_{place}"):
         raise NothingFound(f"no run fits {text}")
 
@@ -85,26 +84,26 @@ def _shares(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _steps(scope: Scope, step: str | None) -> list[dict[str, Any]]:
-    where, values = scope.steps_where(step)
+    where = scope.steps_where(step)
     counts = ", ".join(f"coalesce(sum(n) FILTER (WHERE is_{p} AND first = 'passed'), 0)::BIGINT AS {p}_passed, coalesce(sum(n) FILTER (WHERE is_{p}), 0)::BIGINT AS {p}_of" for p in "ab")
     scope.con.execute(f"CREATE OR REPLACE TEMP TABLE picked AS {_IN_SETS}")
     rows = scope.rows(f"""
         SELECT step, {counts} FROM (SELECT step_path AS step, coalesce(attempt_outcomes[1], vector_outcome) AS first, is_a, is_b, n FROM litmus_step_counts('picked')
                                     WHERE first NOT IN ('done', 'skipped') AND {where})
-        GROUP BY step HAVING a_of > 0 AND b_of > 0""", values)
+        GROUP BY step HAVING a_of > 0 AND b_of > 0""")
     if step is not None and not rows:
         raise scope.no_step(step)
     return [_shares(row) for row in rows]
 
 
 def _measured(scope: Scope, step: str | None, measurement: str | None) -> list[dict[str, Any]]:
-    where, values = scope.steps_where(step)
+    where = scope.steps_where(step)
     if measurement is not None:
-        where, values = where + " AND measurement_name GLOB ?", [*values, pattern(measurement)]
+        where += f" AND measurement_name GLOB {literal(pattern(measurement))}"
     rows = scope.rows(f"""
         SELECT measurement_name AS measurement, step_path AS step, measurement_units AS units,
                list(measurement_value) FILTER (WHERE is_a) AS a, list(measurement_value) FILTER (WHERE is_b) AS b
-        FROM first_measurements JOIN ({_IN_SETS}) USING (run_id) WHERE measurement_value IS NOT NULL AND {where} GROUP BY ALL ORDER BY ALL""", values)
+        FROM first_measurements JOIN ({_IN_SETS}) USING (run_id) WHERE measurement_value IS NOT NULL AND {where} GROUP BY ALL ORDER BY ALL""")
     return [{**row, **tests(row.pop("a"), row.pop("b"))} for row in rows if row["a"] and row["b"]]
 
 

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import datetime
+
 from litmus.analysis.report import Column, Report, Table
-from litmus.analysis.scope import Scope
+from litmus.analysis.scope import Scope, literal
+from litmus.data._common import time_us
 
 RULES = [
     "ran: executions of the planned step (each vector, in each run) that started / planned. Skipped in its body or a fixture counts as ran, a skip marker does not.",
@@ -27,7 +30,7 @@ FROM steps s LEFT JOIN litmus_step_times('picked') t ON t.step_path IS NOT DISTI
 _SINCE = """
 SELECT g.part, g.phase, g.step, min(s.run_started_at) AS missed_since
 FROM (SELECT step_path, run_started_at, dut_part_number, test_phase FROM litmus_step_others JOIN picked USING (run_id) WHERE never_ran) s
-     JOIN (SELECT unnest(?::VARCHAR[]) AS part, unnest(?::VARCHAR[]) AS phase, unnest(?::VARCHAR[]) AS step, unnest(?::TIMESTAMPTZ[]) AS last_ran_at) g
+     JOIN (VALUES {wanted}) g(part, phase, step, last_ran_at)
      ON s.step_path IS NOT DISTINCT FROM g.step AND s.dut_part_number IS NOT DISTINCT FROM g.part AND s.test_phase IS NOT DISTINCT FROM g.phase
 WHERE g.last_ran_at IS NULL OR s.run_started_at > g.last_ran_at GROUP BY ALL"""
 
@@ -40,9 +43,8 @@ def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: 
         all: also steps that ran every time.
         limit: lines; 0: all.
     """
-    where, values = scope.steps_where(step)
     scope.pick_runs("dut_part_number, test_phase")
-    rows = scope.rows(_STEPS.format(where=where), values)
+    rows = scope.rows(_STEPS.format(where=scope.steps_where(step)))
     if step is not None and not rows:
         raise scope.no_step(step)
     missed = [row for row in rows if row["never_ran"]]
@@ -67,7 +69,11 @@ def _since(scope: Scope, rows: list[dict]) -> None:
     if not rows:
         return
     keys = ("part", "phase", "step")
-    columns = [[row[key] for row in rows] for key in (*keys, "last_ran_at")]
-    found = {tuple(one[key] for key in keys): one["missed_since"] for one in scope.rows(_SINCE, columns)}
+    wanted = ", ".join(f"({', '.join(literal(row[key]) for key in keys)}, {_moment(row['last_ran_at'])})" for row in rows)
+    found = {tuple(one[key] for key in keys): one["missed_since"] for one in scope.rows(_SINCE.format(wanted=wanted))}
     for row in rows:
         row["missed_since"] = found.get(tuple(row[key] for key in keys))
+
+
+def _moment(at: datetime.datetime | None) -> str:
+    return "NULL::TIMESTAMPTZ" if at is None else f"make_timestamptz({time_us(at)})"

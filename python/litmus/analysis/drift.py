@@ -7,7 +7,7 @@ import difflib
 from typing import Any
 
 from litmus.analysis.report import Column, Report, Table
-from litmus.analysis.scope import NothingFound, Scope, near
+from litmus.analysis.scope import NothingFound, Scope, literal, near
 from litmus.data._common import time_us
 from litmus.errors import InvalidArgument
 
@@ -66,12 +66,12 @@ def _pair(scope: Scope, before: str, after: str) -> dict[str, Any]:
 def _find(scope: Scope, name: str) -> dict[str, Any]:
     """The run of an id or the start of one, "last", "@2", or git=COMMIT."""
     if name.startswith("git="):
-        rows = scope.rows("SELECT run_id, started_at, git_commit FROM analysis_runs WHERE starts_with(git_commit, ?) ORDER BY started_at DESC LIMIT 1", [name[4:]])
+        rows = scope.rows(f"SELECT run_id, started_at, git_commit FROM analysis_runs WHERE starts_with(git_commit, {literal(name[4:])}) ORDER BY started_at DESC LIMIT 1")
     elif name == "last" or name.startswith("@"):
         place = 1 if name == "last" else int(name[1:]) if name[1:].isdigit() else 0
-        rows = scope.rows("SELECT run_id, started_at, git_commit FROM analysis_runs ORDER BY started_at DESC, run_id LIMIT 1 OFFSET ?", [place - 1]) if place else []
+        rows = scope.rows(f"SELECT run_id, started_at, git_commit FROM analysis_runs ORDER BY started_at DESC, run_id LIMIT 1 OFFSET {place - 1}") if place else []
     else:
-        rows = scope.rows("SELECT run_id, started_at, git_commit FROM analysis_runs WHERE starts_with(run_id, lower(?)) LIMIT 2", [name])
+        rows = scope.rows(f"SELECT run_id, started_at, git_commit FROM analysis_runs WHERE starts_with(run_id, lower({literal(name)})) LIMIT 2")
     if len(rows) > 1:
         raise InvalidArgument(f"run {name} is ambiguous: {rows[0]['run_id']} and {rows[1]['run_id']} start so")
     if not rows:
@@ -84,7 +84,7 @@ def _plans(scope: Scope, runs: dict[str, Any]) -> dict[str, dict[str, dict]]:
     """Of each run (id -> start, by which its rows are found among millions): step path -> its vectors and node ids, in the order of the plan."""
     plans: dict[str, dict[str, dict]] = {run: {} for run in runs}
     times = ", ".join(f"make_timestamptz({time_us(at)})" for at in set(runs.values()))
-    ids = ", ".join("'" + run.replace("'", "''") + "'" for run in runs)  # as parameters they would not be pushed down to the files
+    ids = ", ".join(map(literal, runs))
     for row in scope.rows(_PLAN.format(times=times, ids=ids)) if runs else []:
         plans[row["run_id"]][row["step_path"]] = row
     return {run: {path: row for path, row in plan.items() if row["parent_path"] not in plan} for run, plan in plans.items()}

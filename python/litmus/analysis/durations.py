@@ -30,9 +30,9 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
     keys = ", ".join(f'{sql} AS "{name}"' for name, sql in groups)
     runs = _finish(scope.rows(f"""SELECT {names}, {_SUMS} FROM (SELECT {keys}, started_at AS "at", epoch_us(ended_at) - epoch_us(started_at) AS us FROM counted
                                   WHERE duration_s IS NOT NULL AND outcome NOT IN ('terminated', 'aborted')) GROUP BY {names} ORDER BY {names}"""))
-    where, values = scope.rows_where(step)
+    where = scope.rows_where(step)
     steps = _finish(scope.rows(f"""SELECT step, {_SUMS} FROM (SELECT step_path AS step, run_started_at AS "at", epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM litmus_rows
-                                   WHERE record_type = 'step' AND step_ended_at IS NOT NULL AND step_started_at IS NOT NULL AND {where}) GROUP BY step ORDER BY total DESC, step""", values))
+                                   WHERE record_type = 'step' AND step_ended_at IS NOT NULL AND step_started_at IS NOT NULL AND {where}) GROUP BY step ORDER BY total DESC, step"""))
     if step is not None and not steps:
         raise scope.no_step(step)
     kept = steps[:limit] if limit else steps

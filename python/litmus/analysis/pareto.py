@@ -39,11 +39,11 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
         raise InvalidArgument(f"cannot count failures by {by!r}{near(by, list(BY))}")
     if step is not None and by not in ("step", "measurement"):
         raise InvalidArgument(f"--step does not go with --by {by}, which counts runs")
-    where, values = scope.steps_where(step) if by == "step" else scope.rows_where(step)
+    where = scope.steps_where(step) if by == "step" else scope.rows_where(step)
     if by == "step":
         scope.pick_runs()
     text = _STEP if by == "step" else _MEASUREMENT if by == "measurement" else _RUN.format(key=scope.group(by), by=by)
-    rows = scope.rows(text.format(where=where), values) if by in ("step", "measurement") else scope.rows(text)
+    rows = scope.rows(text.format(where=where) if by in ("step", "measurement") else text)
     if step is not None and not rows:
         raise scope.no_step(step)
     keys = ["measurement", "step"] if by == "measurement" else [by]

@@ -58,8 +58,7 @@ def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: 
         all: the cases one by one, in a second table.
         limit: lines; 0: all.
     """
-    where, values = scope.steps_where(step)
-    scope.con.execute(_FAILED.format(where=where), values)
+    scope.con.execute(_FAILED.format(where=scope.steps_where(step)))
     scope.con.execute(_UNITS)
     scope.con.execute(_EXECUTED)
     cases = scope.rows(_GATHER)

@@ -10,7 +10,7 @@ from litmus.analysis.report import Column, Table
 from litmus.data._common import time_us
 from litmus.errors import InvalidArgument, LitmusError
 
-__all__ = ["GROUPS", "NothingFound", "Scope", "pattern"]
+__all__ = ["GROUPS", "NothingFound", "Scope", "literal", "pattern"]
 
 FILTERS = {"serial": "dut_serial", "part": "dut_part_number", "lot": "dut_lot_number", "station": "station_id", "operator": "operator_id",
            "phase": "test_phase", "project": "project_name", "git": "git_commit"}  # fmt: skip
@@ -51,6 +51,21 @@ def pattern(text: str) -> str:
     return "".join("[[]" if c == "[" else "[\\]" if c == "\\" else c for c in text)
 
 
+def literal(text: str | None) -> str:
+    """A text as SQL says it. (With a parameter the duckdb module would load pandas, if there is one, to see whether it is a value of its: 0.7 s.)"""
+    if text is None:
+        return "NULL::VARCHAR"
+    text = str(text)
+    if "\0" in text:
+        raise InvalidArgument(f"{text!r} holds a zero character")
+    return "'" + text.replace("'", "''") + "'"
+
+
+def chooses(name: str, value: str) -> str:
+    """The condition of one of FILTERS."""
+    return f"starts_with({FILTERS[name]}, {literal(value)})" if name == "git" else f"{FILTERS[name]} = {literal(value)}"
+
+
 def near(word: str, words: list[str]) -> str:
     """What to say of a word that is not among these."""
     close = difflib.get_close_matches(word, words, 3, 0.5)
@@ -87,8 +102,7 @@ class Scope:
             raise InvalidArgument(f"no filter {unknown[0]!r}: {', '.join(FILTERS)}")
         self._check_zone()
         con.execute(_HISTORY)
-        where, values = self._where("started_at")
-        con.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT * FROM analysis_runs WHERE {where}", values)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT * FROM analysis_runs WHERE {self._where('started_at')}")
         con.execute("CREATE OR REPLACE TEMP VIEW counted AS SELECT * FROM chosen WHERE left_out IS NULL OR left_out IN ('no serial', 'no verdict')")
         if not self.one("SELECT count(*) FROM chosen"):
             raise NothingFound(self._why_none())
@@ -98,37 +112,33 @@ class Scope:
         if self.tz not in names:
             raise InvalidArgument(f"no time zone {self.tz!r}{near(self.tz, names)}")
 
-    def _where(self, started_at: str) -> tuple[str, list[Any]]:
-        clauses, values = ["true"], []
-        for name, value in self.filters.items():
-            clauses.append(f"starts_with({FILTERS[name]}, ?)" if name == "git" else f"{FILTERS[name]} = ?")
-            values.append(value)
+    def _where(self, started_at: str) -> str:
+        clauses = ["true", *(chooses(name, value) for name, value in self.filters.items())]
         for name, us in self.times.items():
             clauses.append(f"{started_at} {'>=' if name == 'since' else '<'} make_timestamptz({us})")
-        return " AND ".join(clauses), values
+        return " AND ".join(clauses)
 
     def _why_none(self) -> str:
         for name, value in self.filters.items():
             column = FILTERS[name]
-            test = f"starts_with({column}, ?)" if name == "git" else f"{column} = ?"
-            if not self.one(f"SELECT count(*) FROM analysis_runs WHERE {test}", [value]):
+            if not self.one(f"SELECT count(*) FROM analysis_runs WHERE {chooses(name, value)}"):
                 words = [row[0] for row in self.con.execute(f"SELECT DISTINCT {column} FROM analysis_runs WHERE {column} IS NOT NULL").fetchall()]
                 return f"no run has {name} {value!r}{near(value, words)}"
         return "no run fits these options" if self.filters or self.times else "no run is on record"
 
-    def one(self, text: str, values: list[Any] | None = None) -> Any:
+    def one(self, text: str) -> Any:
         """The only value that a query gives."""
-        return self.con.execute(text, values or []).fetchone()[0]
+        return self.con.execute(text).fetchone()[0]
 
-    def rows(self, text: str, values: list[Any] | None = None) -> list[dict[str, Any]]:
+    def rows(self, text: str) -> list[dict[str, Any]]:
         """The rows that a query gives, as dicts."""
-        result = self.con.execute(text, values or [])
+        result = self.con.execute(text)
         names = [column[0] for column in result.description]
         return [dict(zip(names, row)) for row in result.fetchall()]
 
-    def table(self, name: str, columns: list[Column], text: str, values: list[Any] | None = None, limit: int = 0, title: str = "") -> Table:
+    def table(self, name: str, columns: list[Column], text: str, limit: int = 0, title: str = "") -> Table:
         """The rows of a query as a Table; `limit` 0: all of them."""
-        rows = self.rows(text, values)
+        rows = self.rows(text)
         kept = rows[:limit] if limit else rows
         return Table(name, columns, kept, title, len(rows) - len(kept))
 
@@ -152,25 +162,19 @@ class Scope:
 
     def pick_runs(self, columns: str = "true AS counted") -> None:
         """Makes the table `picked` for litmus_step_counts and its like: run_id and these columns of litmus_step_runs, of the runs that rows_where is about."""
-        runs, values = self._where("run_started_at")
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE picked AS SELECT run_id, {columns} FROM litmus_step_runs_counted WHERE {runs}", values)
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE picked AS SELECT run_id, {columns} FROM litmus_step_runs_counted WHERE {self._where('run_started_at')}")
 
-    def rows_where(self, step: str | None = None) -> tuple[str, list[Any]]:
-        """A condition on litmus_rows that holds for rows of the counted runs and these steps, and its values: without a join, which costs more than reading."""
-        runs, run_values = self._where("run_started_at")
-        steps, step_values = self.steps_where(step)
-        return f"{_COUNTED_ROWS} AND {runs} AND {steps}", [*run_values, *step_values]
+    def rows_where(self, step: str | None = None) -> str:
+        """A condition on litmus_rows that holds for rows of the counted runs and these steps: without a join, which costs more than reading."""
+        return f"{_COUNTED_ROWS} AND {self._where('run_started_at')} AND {self.steps_where(step)}"
 
-    def steps_where(self, step: str | None) -> tuple[str, list[str]]:
-        """A condition on step_name and step_path, and its values."""
-        if step is None:
-            return "true", []
-        return "(step_name GLOB ? OR step_path GLOB ?)", [pattern(step)] * 2
+    def steps_where(self, step: str | None) -> str:
+        """A condition on step_name and step_path."""
+        return "true" if step is None else "(step_name GLOB {0} OR step_path GLOB {0})".format(literal(pattern(step)))
 
     def no_step(self, step: str) -> NothingFound:
         """What to raise when no step of the counted runs fits."""
-        where, values = self.rows_where()
-        names = self.con.execute(f"SELECT DISTINCT step_name FROM litmus_rows WHERE record_type = 'step' AND {where}", values).fetchall()
+        names = self.con.execute(f"SELECT DISTINCT step_name FROM litmus_rows WHERE record_type = 'step' AND {self.rows_where()}").fetchall()
         return NothingFound(f"no step {step!r} in these runs{near(step, [name for (name,) in names if name])}")
 
     def about(self) -> dict[str, Any]:

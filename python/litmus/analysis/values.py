@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litmus.analysis.scope import NothingFound, Scope, near, pattern
+from litmus.analysis.scope import NothingFound, Scope, literal, near, pattern
 from litmus.errors import InvalidArgument
 
 __all__ = ["RULE", "load", "one_series"]
@@ -29,13 +29,13 @@ def load(scope: Scope, measurement: str | None, step: str | None = None, all_att
     Raises:
         NothingFound: no such measurement in these runs; the text gives near names.
     """
-    where, values = scope.steps_where(step)
+    where = scope.steps_where(step)
     if measurement is not None:
-        where, values = where + " AND measurement_name GLOB ?", [*values, pattern(measurement)]
-    scope.con.execute(_LOAD.format(where=where, source="litmus_rows" if all_attempts else "first_measurements"), values)
+        where += f" AND measurement_name GLOB {literal(pattern(measurement))}"
+    scope.con.execute(_LOAD.format(where=where, source="litmus_rows" if all_attempts else "first_measurements"))
     if not scope.one("SELECT count(*) FROM analysis_values"):
         raise _none(scope, measurement)
-    total = scope.one(f"SELECT count(*) FROM litmus_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM counted) AND {where}", values)
+    total = scope.one(f"SELECT count(*) FROM litmus_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM counted) AND {where}")
     found = scope.rows("SELECT count(*) AS kept, count(*) - count(value) AS without FROM analysis_values")[0]
     scope.con.execute("DELETE FROM analysis_values WHERE value IS NULL")
     left_out = scope.left_out(units=False)

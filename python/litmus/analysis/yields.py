@@ -72,7 +72,7 @@ def _units(scope: Scope, groups: list[tuple[str, str]]) -> list[dict[str, Any]]:
 def _steps(scope: Scope, groups: list[tuple[str, str]], step: str | None) -> list[dict[str, Any]]:
     """Of each group, part, phase and planned step: how often it was judged in a first run, and passed in its first attempt."""
     names = ", ".join(f'"{name}"' for name, _ in groups)
-    where, values = scope.steps_where(step)
+    where = scope.steps_where(step)
     # Each run's group is a number: millions of rows are put together by it, not by the texts that make it.
     scope.con.execute(f"""CREATE OR REPLACE TEMP TABLE grouped AS SELECT run_id, {names}, dut_part_number AS _part, test_phase AS _phase,
                           dense_rank() OVER (ORDER BY {names}, dut_part_number, test_phase) AS number FROM firsts""")
@@ -83,7 +83,7 @@ def _steps(scope: Scope, groups: list[tuple[str, str]], step: str | None) -> lis
                      coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker'), 0)::BIGINT AS left_out,
                      coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) = 'passed'), 0)::BIGINT AS passed
               FROM litmus_step_counts('picked') WHERE {where} GROUP BY ALL) sums
-             JOIN (SELECT DISTINCT number, {names}, _part, _phase FROM grouped) USING (number)""", values)
+             JOIN (SELECT DISTINCT number, {names}, _part, _phase FROM grouped) USING (number)""")
     if step is not None and not rows:
         raise scope.no_step(step)
     paths = {row["step_path"] for row in rows}
