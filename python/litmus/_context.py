@@ -26,7 +26,7 @@ def run_payload(config, settings, dirty: bool | None = None) -> dict:
     """
     root = str(config.rootpath)
     payload: dict = {"pid": os.getpid(), "client": "pytest", **settings.facts()}
-    slot = load("slots").current()
+    slot = load("slots").current() if os.environ.get("LITMUS_SLOT_ID") else None
     if slot is not None:
         payload["slot_id"], payload["slot_index"] = slot
     part = getattr(config, "_litmus_part", None)

@@ -444,6 +444,11 @@ class Items:
         return self.seen < len(self.plan.entries)
 
 
+def forget() -> None:
+    """The session is over: what the interpreter keeps to its very end no longer leads to a step, and from there to all of pytest."""
+    _measure.opened.set(None)
+
+
 def _width(step) -> int:
     """How many rows of the plan an item has: vectors of its sweep."""
     sweep = getattr(step.item, "_litmus_sweep", None)

@@ -10,7 +10,7 @@ import pytest
 
 from litmus.plugin import NESTED, NOT_RECORDED, flag, load
 
-_context, _items, _verdict = load("_context"), load("_items"), load("_verdict")
+_context, _items, _verdict, _fork_guard = load("_context"), load("_items"), load("_verdict"), load("_fork_guard")
 _getpid = os.getpid  # a test may put something else in its place
 
 
@@ -20,45 +20,6 @@ before_plan: list = []
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, on its way through pytest's orderly end."""
-
-
-class _ForkGuard:
-    """A forked child dies of SIGTERM as if we were not there, from its first moment on.
-
-    Python forgets a signal that reaches a child between fork and the end of its own preparations, if
-    a handler is set; so the signal waits while we put the default action back.
-    """
-
-    handler = None  # ours, while it is set
-    installed = False
-
-    @classmethod
-    def install(cls, handler) -> None:
-        import signal
-        import threading
-
-        cls.handler = handler
-        if cls.installed:
-            return
-        cls.installed = True
-        mine = threading.local()
-
-        def before():
-            mine.mask = None
-            if cls.handler is not None:
-                mine.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
-
-        def in_parent():
-            mask = getattr(mine, "mask", None)
-            if mask is not None and signal.SIGTERM not in mask:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
-
-        def in_child():
-            if cls.handler is not None and signal.getsignal(signal.SIGTERM) is cls.handler:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            in_parent()
-
-        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
 class Part:
@@ -103,6 +64,7 @@ class Part:
             os.environ[NESTED] = self._environ
         else:
             os.environ.pop(NESTED, None)
+        _items.forget()
         if self.dirty is not None:
             self.dirty.get(0)
         if _getpid() == self.pid:
@@ -146,7 +108,7 @@ class Part:
             raise Terminated("SIGTERM")
 
         self._handler = handler
-        _ForkGuard.install(handler)
+        _fork_guard.install(handler)
         signal.signal(signal.SIGTERM, handler)
 
     def release_sigterm(self) -> None:
@@ -157,7 +119,7 @@ class Part:
 
             if signal.getsignal(signal.SIGTERM) is handler:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            _ForkGuard.handler = None
+            _fork_guard.remove()
 
     # -- recording
 
@@ -172,7 +134,7 @@ class Part:
     def open(self, **arguments) -> bool:
         """Opens the session; False when that fails (noted); it ends the run with NOT_RECORDED when it is required."""
         try:
-            load("errors", "_exe")  # which the core asks for
+            load("_exe")  # which the core asks for
             from litmus import _litmus
 
             option = self.config.option
@@ -191,7 +153,7 @@ class Part:
 
     def settings(self):
         """_settings.Settings. Errors: ConfigError; without --litmus-required the tests go on without a record."""
-        found = load("_sidefile", "_settings").of_config(self.config)
+        found = load("_settings").of_config(self.config)
         record = found.data.get("record")
         if record == "required":
             self.required = True
@@ -205,7 +167,7 @@ class Part:
         """Is the captured output of tests that passed attached, too? A broken litmus.yaml was told of by who started the run."""
         if self.kept_output is None:
             try:
-                self.kept_output = load("_sidefile", "_settings").of_config(self.config).data.get("attach_output") or "failed"
+                self.kept_output = load("_settings").of_config(self.config).data.get("attach_output") or "failed"
             except load("errors").ConfigError:
                 self.kept_output = "failed"
         return self.kept_output == "all"
@@ -289,6 +251,8 @@ class Part:
         """The serial of the device under test, if it is to be scanned and nobody said it. Errors: _scan.ScanError, ConfigError."""
         settings = getattr(self.config, "_litmus_settings", None)
         if payload.get("dut_serial") or settings is None:
+            return
+        if "scan" not in settings.data and not self.config.hook.pytest_litmus_scan.get_hookimpls():
             return
         scanned = load("_scan").scan(self.config, settings, self)
         if scanned is not None:

@@ -18,10 +18,9 @@ from __future__ import annotations
 
 import os
 
-from litmus.plugin import FIELDS, load
+from litmus.plugin import FIELDS, lazy, load
 
-_sidefile = load("_sidefile")
-from litmus.errors import ConfigError, LitmusError  # noqa: E402
+_sidefile, errors = lazy("_sidefile"), lazy("errors")
 
 PROFILE_KEYS = ("extends", "select", "keyword", "marks", "options", "custom", "description")
 STATION_KEYS = ("instruments", "custom", "description")
@@ -60,13 +59,13 @@ class Settings:
         made.option, made.document, made.data, made.profile, made.levels, made.station = option, None, {}, None, [], None
         return made
 
-    def slip(self) -> ConfigError | None:
+    def slip(self) -> errors.ConfigError | None:
         """A key of litmus.yaml that is none, and nearly one that there is. Others may be somebody else's."""
-        import difflib
-
         known = (*FACT_KEYS, *FILE_KEYS)
-        for key in self.data:
-            close = difflib.get_close_matches(key, known, 1, 0.8) if key not in known else None
+        for key in [key for key in self.data if key not in known]:
+            import difflib
+
+            close = difflib.get_close_matches(key, known, 1, 0.8)
             if close:
                 return self.document.error(f"no key `{key}`; did you mean {close[0]}?", key)
         return None
@@ -118,7 +117,7 @@ class Settings:
         for pair in getattr(self.option, "litmus_custom", None) or ():
             key, equals, value = pair.partition("=")
             if not key or not equals:
-                raise ConfigError(f"--litmus-custom {pair}: write KEY=VALUE")
+                raise errors.ConfigError(f"--litmus-custom {pair}: write KEY=VALUE")
             found[key] = value
         return found
 
@@ -138,7 +137,7 @@ class Settings:
         """The profile, then what it extends. Errors: ConfigError for one that is not there, or extends itself."""
         document = self.document
         if document is None:
-            raise ConfigError(f"profile {name}: there is no litmus.yaml here or above, which would have it")
+            raise errors.ConfigError(f"profile {name}: there is no litmus.yaml here or above, which would have it")
         profiles = document.mapping("profiles")
         chain, named_at = [], ("profiles",)
         while name is not None:
@@ -185,7 +184,7 @@ def default_retry(config):
     starts the run tells of that, the tests go on. Errors: ConfigError for a slip in it."""
     try:
         settings = of_config(config)
-    except LitmusError:
+    except errors.LitmusError:
         return None
     value = settings.data.get("retry")
     if value is None:
@@ -261,7 +260,7 @@ def find_station(root: str, wanted: str | None) -> _sidefile.Document | None:
         if not documents:
             return None
         known = [document.text("station_id") or stem for stem, document in documents.items()]
-        raise ConfigError(f"{folder} has no station `{wanted}`{_sidefile.nearest(wanted, known)}")
+        raise errors.ConfigError(f"{folder} has no station `{wanted}`{_sidefile.nearest(wanted, known)}")
     if len(documents) > 1:
-        raise ConfigError(f"{folder} has {len(documents)} stations: say which with --litmus-station ({', '.join(documents)})")
+        raise errors.ConfigError(f"{folder} has {len(documents)} stations: say which with --litmus-station ({', '.join(documents)})")
     return next(iter(documents.values()), None)

@@ -77,7 +77,7 @@ def pytest_configure(config) -> None:
     from litmus.errors import LitmusError
 
     try:
-        settings = load("_sidefile", "_settings").of_config(config)
+        settings = load("_settings").of_config(config)
         settings.custom()
         if settings.profile is not None:
             load("_settings").apply_profile(config, settings)
@@ -112,18 +112,18 @@ def pytest_collection_modifyitems(config, items) -> None:
         config.pluginmanager.register(_Declarations(), "litmus-limits")
     if in_files or "vectors" in markers:
         load("_vectors").collect(config, items)
-    default = _settled(load("_sidefile", "_settings").default_retry, config)
+    default = _settled(load("_settings").default_retry, config)
     if in_files or "retry" in markers or default is not None:
         load("_retry").collect(config, items, default)
 
 
 def _settled(call, *arguments):
     """What a call of _settings returns; a slip in a file is wrong usage."""
-    from litmus.errors import LitmusError
-
     try:
         return call(*arguments)
-    except LitmusError as exc:
+    except Exception as exc:
+        if not isinstance(exc, load("errors").LitmusError):
+            raise
         raise pytest.UsageError(f"litmus: {exc}") from None
 
 
@@ -220,6 +220,16 @@ def load(*names: str):
             raise
         setattr(litmus, name, module)
     return module
+
+
+class lazy:
+    """A module of this package, loaded when something of it is asked for: what a session without declarations, files and errors does without."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __getattr__(self, name: str):
+        return getattr(load(self._name), name)
 
 
 @pytest.fixture
