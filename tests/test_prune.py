@@ -138,3 +138,19 @@ def test_a_list_is_not_believed(data, line):
     assert stores(data) == before and (data.parent / "x").exists()
     done = run("prune", "--keep", "0s", "--yes", "-d", data)
     assert done.returncode == 4 and "changes" in done.stderr and stores(data) == before
+
+
+def test_nothing_is_made_or_removed_behind_a_link(data, recorded, tmp_path):
+    ok("compact", "-d", data)
+    (month,) = data.glob("lake/month=*")
+    month.rename(tmp_path / "month")
+    month.symlink_to(tmp_path / "month")
+    kept = sorted(p.name for p in (tmp_path / "month").iterdir())
+    (tmp_path / "elsewhere").mkdir()
+    (data / "staging").symlink_to(tmp_path / "elsewhere")
+    refused = run("prune", "--keep", recorded[1], "--yes", "-d", data)
+    assert refused.returncode == 5 and "staging is no folder" in refused.stderr, refused.stderr
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    (data / "staging").unlink()
+    ok("prune", "--keep", recorded[1], "--yes", "-d", data)
+    assert sorted(p.name for p in (tmp_path / "month").iterdir()) == kept

@@ -157,6 +157,11 @@ static bool stays_below(const char *top, const char *path) {
     return stays;
 }
 
+bool lt_io_leads_out(const char *top, const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && !stays_below(top, path);
+}
+
 static int mkdir_below(const struct lt_io *io, const char *top, const char *path, struct litmus_error *error) {
     struct stat st;
     bool there = lstat(path, &st) == 0;

@@ -43,6 +43,8 @@ int lt_io_mkdirs(const struct lt_io *io, const char *path, struct litmus_error *
 /* The same for a folder below `top`, which is a part of its path: a symbolic link on the way that leads
  * out of `top` is not followed (EPERM). `top` itself may be one. */
 int lt_io_mkdirs_below(const struct lt_io *io, const char *top, const char *path, struct litmus_error *error);
+/* Is `path` a symbolic link out of `top`, or to nowhere? Then it is not followed. */
+bool lt_io_leads_out(const char *top, const char *path);
 /* fsync of a folder, so that a name in it survives power loss. */
 int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error *error);
 /* The same for `folder` and those above it up to `top`, which is a part of its path, and for the name

@@ -54,7 +54,12 @@ static int walk(const struct walk *w, const char *folder, int depth, struct litm
 
 int lt_tree_walk(const char *top, const char *folder, lt_tree_fn *each, void *self, struct litmus_error *error) {
     struct walk w = {.top = top, .each = each, .self = self};
-    return walk(&w, folder, 0, error);
+    struct stat st;
+    struct lt_buf whole;
+    lt_buf_init(&whole);
+    bool link = folder[0] != '\0' && lstat(lt_path_join(&whole, top, folder), &st) == 0 && S_ISLNK(st.st_mode);
+    lt_buf_release(&whole);
+    return link ? LITMUS_OK : walk(&w, folder, 0, error);
 }
 
 struct removal {

@@ -12,7 +12,7 @@
 /* Gives what is below `top`/`folder` ("" for top itself): `path` relative to top, borrowed for the call. A folder
  * comes after what is in it. Another code than LITMUS_OK ends the walk and is returned. */
 typedef int lt_tree_fn(void *self, const char *path, const struct stat *st, struct litmus_error *error);
-/* A folder that is missing is empty. Errors: those of `each`; EPERM, EIO, ENOMEM; EINVAL (deeper than 16). */
+/* A folder that is missing, or a link, is empty. Errors: those of `each`; EPERM, EIO, ENOMEM; EINVAL (deeper than 16). */
 int lt_tree_walk(const char *top, const char *folder, lt_tree_fn *each, void *self, struct litmus_error *error);
 /* Removes the folder and all below it, as far as that is possible. */
 void lt_tree_remove(const struct lt_io *io, const char *top, const char *folder);

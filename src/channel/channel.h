@@ -62,6 +62,9 @@ struct lt_channel_file {
 /* Hands over *out. EDAMAGED: no channel file (also: cut before its first row could come). */
 int lt_channel_file_open(const char *path, struct lt_channel_file **out, struct litmus_error *error);
 void lt_channel_file_free(struct lt_channel_file *file);
+/* Closes its descriptor, and opens it again before its samples are read. EIO, EPERM. */
+void lt_channel_file_rest(struct lt_channel_file *file);
+int lt_channel_file_wake(struct lt_channel_file *file, struct litmus_error *error);
 /* Appends what seals a file of these rows. ENOMEM. */
 int lt_channel_file_seal(const struct lt_channel_file *file, struct lt_buf *out, struct litmus_error *error);
 /* Samples [from, from + count) of a row into `out`, in the file's type. EIO, EDAMAGED (the file was cut meanwhile). */
@@ -108,7 +111,7 @@ struct lt_channel_set {
     size_t count;
     char uri[400];
 };
-/* All channel files below channels/, sorted by path; those that cannot be read are left out (*bad counts them). */
+/* All channel files below channels/, sorted by path, at rest; those that cannot be read are left out (*bad counts them). */
 int lt_channel_find(const char *data_dir, const char *session_id, struct lt_channel_set *out, size_t *bad, struct litmus_error *error);
 /* The files that `uri` (or a bare channel id: of the session that has its latest sample) names. ENOENT. */
 int lt_channel_set_open(const char *data_dir, const char *uri, struct lt_channel_set *out, struct litmus_error *error);

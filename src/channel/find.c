@@ -3,6 +3,7 @@
  * find.c - which channel files there are, and which of them a URI names.
  */
 #include "base/grow.h"
+#include "base/io.h"
 #include "base/uuid.h"
 #include "channel/channel.h"
 #include "log/format.h"
@@ -17,7 +18,7 @@ static int add(struct lt_channel_set *set, size_t *capacity, const char *path, s
     if (files == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing channels");
     set->files = files;
     int code = lt_channel_file_open(path, &files[set->count], NULL);
-    if (code == LITMUS_OK) set->count++;
+    if (code == LITMUS_OK) lt_channel_file_rest(files[set->count++]); /* there may be more of them than a process may open */
     else if (bad != NULL) ++*bad;
     return code == LITMUS_ENOMEM ? lt_fail(error, code, 0, "out of memory for %s", path) : LITMUS_OK;
 }
@@ -65,12 +66,14 @@ int lt_channel_find(const char *data_dir, const char *session_id, struct lt_chan
     lt_buf_init(&day);
     *out = (struct lt_channel_set){0};
     if (bad != NULL) *bad = 0;
-    DIR *dir = opendir(lt_path_join(&top, data_dir, "channels"));
-    int code = dir == NULL && errno != ENOENT ? lt_fail_os(error, errno, "list", lt_buf_cstr(&top)) : LITMUS_OK;
+    bool leads_out = lt_io_leads_out(data_dir, lt_path_join(&top, data_dir, "channels")); /* such a link is not followed */
+    DIR *dir = leads_out ? NULL : opendir(lt_buf_cstr(&top));
+    int code = dir == NULL && !leads_out && errno != ENOENT ? lt_fail_os(error, errno, "list", lt_buf_cstr(&top)) : LITMUS_OK;
     size_t capacity = 0;
     for (const struct dirent *entry; dir != NULL && code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
         if (entry->d_name[0] == '.') continue;
         lt_path_join(&day, top.p, entry->d_name);
+        if (entry->d_type != DT_DIR && !day.failed && lt_io_leads_out(data_dir, day.p)) continue;
         code = day.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : find_in_day(day.p, session_id, out, &capacity, bad, error);
     }
     if (dir != NULL) closedir(dir);
@@ -175,6 +178,7 @@ int lt_channel_set_open(const char *data_dir, const char *uri, struct lt_channel
                            lt_type_name(out->files[i]->about.type));
             break;
         }
+    for (size_t i = 0; code == LITMUS_OK && i < kept; i++) code = lt_channel_file_wake(out->files[i], error);
     if (code == LITMUS_OK) lt_channel_uri(id, session, out->uri);
     else lt_channel_set_release(out);
     return code;

@@ -196,6 +196,16 @@ int lt_channel_file_open(const char *path, struct lt_channel_file **out, struct 
     return code;
 }
 
+void lt_channel_file_rest(struct lt_channel_file *file) {
+    if (file->fd >= 0) close(file->fd);
+    file->fd = -1;
+}
+
+int lt_channel_file_wake(struct lt_channel_file *file, struct litmus_error *error) {
+    if (file->fd < 0) file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return file->fd < 0 ? lt_fail_os(error, errno, "open", file->path) : LITMUS_OK;
+}
+
 void lt_channel_file_free(struct lt_channel_file *file) {
     if (file == NULL) return;
     if (file->fd >= 0) close(file->fd);

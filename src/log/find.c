@@ -72,9 +72,10 @@ static int find_in_day(const char *folder, const char *session, struct lt_log_li
     return code;
 }
 
-static int find_in(const char *events, const char *session, struct lt_log_list *list, struct litmus_error *error) {
-    DIR *dir = opendir(events);
-    if (dir == NULL) return errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "list", events);
+/* A link out of the data_dir is not followed. */
+static int find_in(const char *data_dir, const char *events, const char *session, struct lt_log_list *list, struct litmus_error *error) {
+    DIR *dir = lt_io_leads_out(data_dir, events) ? NULL : opendir(events);
+    if (dir == NULL) return errno == ENOENT || lt_io_leads_out(data_dir, events) ? LITMUS_OK : lt_fail_os(error, errno, "list", events);
     struct lt_buf day;
     lt_buf_init(&day);
     size_t capacity = 0;
@@ -82,6 +83,7 @@ static int find_in(const char *events, const char *session, struct lt_log_list *
     for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
         if (entry->d_name[0] == '.' || entry->d_type == DT_REG) continue;
         const char *path = lt_path_join(&day, events, entry->d_name);
+        if (entry->d_type != DT_DIR && !day.failed && lt_io_leads_out(data_dir, path)) continue;
         code = day.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : find_in_day(path, session, list, &capacity, error);
     }
     lt_buf_release(&day);
@@ -100,7 +102,7 @@ int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list
     struct lt_buf events;
     lt_buf_init(&events);
     lt_path_join(&events, absolute, "events");
-    int code = events.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : find_in(events.p, session_id, out, error);
+    int code = events.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : find_in(absolute, events.p, session_id, out, error);
     if (code != LITMUS_OK) lt_log_list_release(out);
     else if (out->count > 1) qsort(out->files, out->count, sizeof *out->files, by_path);
     lt_buf_release(&events);

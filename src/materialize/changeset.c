@@ -244,6 +244,12 @@ int lt_changeset_begin(const char *data_dir, int *fd, struct litmus_error *error
     lt_buf_init(&path);
     int code = lt_changeset_finish(NULL, data_dir, error);
     if (code == LITMUS_OK) code = lt_lock_take(lt_path_join(&path, data_dir, "staging.lock"), false, fd, error);
+    struct stat st;
+    if (code == LITMUS_OK && lstat(lt_path_join(&path, data_dir, LT_STAGING), &st) == 0 && !S_ISDIR(st.st_mode)) {
+        code = lt_fail(error, LITMUS_EPERM, 0, "%s is no folder, and a link is not followed: move it elsewhere", lt_buf_cstr(&path));
+        close(*fd);
+        *fd = -1;
+    }
     if (code == LITMUS_OK) lt_changeset_clear_staging(data_dir);
     if (code == LITMUS_EBUSY) lt_fail(error, code, 0, "another prune or import is at work in %s: wait for it", data_dir);
     lt_buf_release(&path);

@@ -173,10 +173,27 @@ static int make_tables(struct lt_catalog *c, struct litmus_error *error) {
     return code;
 }
 
+static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+
+/* SQLite would wait at a pipe for ever, and write through a link. */
+static int check_files(const struct lt_catalog *c, struct litmus_error *error) {
+    struct lt_buf path;
+    struct stat st;
+    int code = LITMUS_OK;
+    lt_buf_init(&path);
+    for (size_t i = 0; code == LITMUS_OK && i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        lt_buf_clear(&path);
+        lt_buf_addf(&path, "%s%s", c->path, suffixes[i]);
+        if (lstat(lt_buf_cstr(&path), &st) == 0 && !S_ISREG(st.st_mode))
+            code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s is %s, and no plain file: move it elsewhere", lt_buf_cstr(&path), S_ISLNK(st.st_mode) ? "a symbolic link" : "a folder or a device");
+    }
+    lt_buf_release(&path);
+    return code;
+}
+
 static int open_file(struct lt_catalog *c, struct litmus_error *error) {
-    struct stat link;
-    if (lstat(c->path, &link) == 0 && S_ISLNK(link.st_mode))
-        return lt_fail(error, LITMUS_EDAMAGED, 0, "%s is a symbolic link, and those are not followed out of a data_dir", c->path);
+    int unsound = check_files(c, error);
+    if (unsound != LITMUS_OK) return unsound;
     int rc = sqlite3_open_v2(c->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) return fail_sql(c, rc, error);
     sqlite3_busy_timeout(c->db, BUSY_MS);
@@ -195,7 +212,6 @@ static int open_file(struct lt_catalog *c, struct litmus_error *error) {
 }
 
 static void remove_file(const struct lt_catalog *c) {
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     struct lt_buf path;
     lt_buf_init(&path);
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {

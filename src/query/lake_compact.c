@@ -364,7 +364,8 @@ static void tidy_month(struct compact *c, const char *month, bool hidden) {
     struct lt_buf path;
     char name[512];
     lt_buf_init(&path);
-    DIR *dir = opendir(lake_path(c, month, &path));
+    struct stat st;
+    DIR *dir = lstat(lake_path(c, month, &path), &st) == 0 && S_ISDIR(st.st_mode) ? opendir(lt_buf_cstr(&path)) : NULL; /* through no link */
     for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
         const char *file = entry->d_name;
         if (hidden ? !starts(file, ".part-") : !starts(file, "part-") && !starts(file, "_part-")) continue;

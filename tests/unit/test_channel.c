@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define T0 INT64_C(1700000000000000000)
@@ -300,11 +301,43 @@ static void test_bad_input(void **state) {
     lt_channel_writer_free(w);
 }
 
+/* More files than a process may open: all are listed, and one is read. */
+static void test_many_files(void **state) {
+    enum { FILES = 40 };
+    (void)state;
+    char dir[256];
+    struct litmus_error error = {0};
+    struct rlimit before, few;
+    make_temp(dir);
+    for (int i = 0; i < FILES; i++) {
+        struct lt_channel_writer *w = open_channel(dir, LITMUS_INT32);
+        assert_ok(lt_channel_put_sample(w, T0 + i, i, &error), error);
+        assert_ok(lt_channel_seal(w, &error), error);
+        lt_channel_writer_free(w);
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = FILES - 8;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct lt_channel_set all;
+    size_t bad;
+    int code = lt_channel_find(dir, NULL, &all, &bad, &error);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_ok(code, error);
+    assert_int_equal(all.count, FILES);
+    assert_int_equal(bad, 0);
+    lt_channel_set_release(&all);
+    struct litmus_signal s;
+    read_all(dir, INT64_MIN, INT64_MAX, &s);
+    assert_int_equal(s.count, FILES);
+    litmus_signal_release(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip_and_window), cmocka_unit_test(test_cut_at_every_byte), cmocka_unit_test(test_flipped_bits), cmocka_unit_test(test_killed_writer),
         cmocka_unit_test(test_forked_child),          cmocka_unit_test(test_minmax_is_exact),   cmocka_unit_test(test_bad_input),
-        cmocka_unit_test(test_view_of_nanoseconds),
+        cmocka_unit_test(test_view_of_nanoseconds), cmocka_unit_test(test_many_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "base/io.h"
 #include "base/clock.h"
+#include "log/log.h"
 
 #include "runs_helper.h"
 
@@ -81,6 +82,43 @@ static void links_out_of_a_data_dir_are_not_followed(void **state) {
     assert_not_followed(b, name, false);
 }
 
+/* The log of a dead producer behind such a link: it is not finished there, and counts for nothing here. */
+static void no_log_is_finished_behind_a_link(void **state) {
+    struct bench *b = *state;
+    char today[LT_ISO_BYTES], outside[300], link[700], command[2000];
+    lt_time_date(lt_now_us(), today);
+    snprintf(outside, sizeof outside, "%s-outside", b->dir);
+    snprintf(link, sizeof link, "%s/events/%s", b->dir, today);
+    pid_t child = fork();
+    if (child == 0) {
+        struct litmus_session_options options = {.data_dir = b->dir, .no_daemon = true};
+        litmus_session *session = NULL;
+        _exit(litmus_session_open(&options, &session, NULL));
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    snprintf(command, sizeof command, "rm -rf '%s' && mv '%s/events/'* '%s' && ln -s '%s' '%s'", outside, b->dir, outside, outside, link);
+    assert_int_equal(system(command), 0);
+    struct lt_log_list logs;
+    must(b, lt_log_find(b->dir, NULL, &logs, &b->error));
+    assert_int_equal(logs.count, 0);
+    snprintf(command, sizeof command, "rm -rf '%s'", outside);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_pipe_for_a_catalog_keeps_nobody_waiting(void **state) {
+    struct bench *b = *state;
+    static const char *const suffixes[] = {"", "-journal"};
+    for (size_t i = 0; i < 2; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "%s/catalog.sqlite%s", b->dir, suffixes[i]);
+        unlink(path);
+        assert_int_equal(mkfifo(path, 0666), 0);
+        record_run(b, "SN1");
+    }
+}
+
 static void the_catalog_is_no_link_either(void **state) {
     struct bench *b = *state;
     char outside[300], link[300];
@@ -133,6 +171,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(files_follow_the_umask, set_up, tear_down),
         cmocka_unit_test_setup_teardown(links_out_of_a_data_dir_are_not_followed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_log_is_finished_behind_a_link, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_pipe_for_a_catalog_keeps_nobody_waiting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_catalog_is_no_link_either, set_up, tear_down),
         cmocka_unit_test_setup_teardown(links_within_and_to_it_are_fine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_temporary_file_is_a_new_one, set_up, tear_down),
