@@ -168,23 +168,29 @@ int litmus_measure(litmus_run *run, const char *name, double value, const struct
 
 int litmus_measure_text(litmus_run *run, const char *name, const char *text, const struct litmus_limit *limit, const char **outcome_out,
                         struct litmus_error *error) {
+    if (text == NULL) return lt_fail(error, LITMUS_EINVAL, 0, "the text of measurement %.100s is NULL", name == NULL ? "" : name);
     struct litmus_measurement m = {.name = name, .value = NAN, .text = text, .limit = limit};
     return litmus_measure_full(run, &m, outcome_out, error);
 }
 
-/* What is wrong with a value, and by how much: ` is above 2.0 V by 0.5 V`. */
-static void say_miss(char out[160], const struct litmus_limit *limit, const char *comparator, double value) {
+/* The value and what is wrong with it, by how much: ` = 2.5 V is above 2.0 V by 0.5`. */
+static void say_miss(char out[200], const struct litmus_limit *limit, const char *comparator, double value) {
     const char *space = limit->units == NULL ? "" : " ", *units = limit->units == NULL ? "" : limit->units;
     bool above = value > limit->high, below = value < limit->low;
-    char bound[LT_REAL_BYTES];
-    if (isnan(value)) snprintf(out, 160, " could not be measured");
-    else if (strcmp(comparator, "NE") == 0) snprintf(out, 160, " is what it must not be");
-    else if (strcmp(comparator, "EQ") == 0) snprintf(out, 160, "%s%.40s is off by %.3g%s%.40s", space, units, value - limit->nominal, space, units);
-    else if (!above && !below) snprintf(out, 160, "%s%.40s is on its limit, which is not in it", space, units);
+    char bound[LT_REAL_BYTES], text[LT_REAL_BYTES], is[80];
+    if (isnan(value)) {
+        snprintf(out, 200, " has no value");
+        return;
+    }
+    if (strcmp(comparator, "NE") == 0) snprintf(is, sizeof is, "is what it must not be");
+    else if (strcmp(comparator, "EQ") == 0) snprintf(is, sizeof is, "is off by %.3g", value - limit->nominal);
+    else if (!above && !below) snprintf(is, sizeof is, "is on its limit, which is not in it");
     else {
         lt_real_text(above ? limit->high : limit->low, bound);
-        snprintf(out, 160, "%s%.40s is %s %s%s%.40s by %.3g", space, units, above ? "above" : "below", bound, space, units, above ? value - limit->high : limit->low - value);
+        snprintf(is, sizeof is, "is %s %s by %.3g", above ? "above" : "below", bound, above ? value - limit->high : limit->low - value);
     }
+    lt_real_text(value, text);
+    snprintf(out, 200, " = %s%s%.40s %s", text, space, units, is);
 }
 
 int litmus_verify(litmus_run *run, const char *name, double value, const struct litmus_limit *limit, struct litmus_error *error) {
@@ -194,13 +200,12 @@ int litmus_verify(litmus_run *run, const char *name, double value, const struct 
         return lt_fail(error, LITMUS_EINVAL, 0, "litmus_verify of %.100s has no limit: use litmus_measure to record without one", name == NULL ? "" : name);
     int code = litmus_measure(run, name, value, limit, &outcome, error);
     if (code != LITMUS_OK || strcmp(outcome, "passed") == 0) return code;
-    char low[LT_REAL_BYTES] = "-", high[LT_REAL_BYTES] = "-", nominal[LT_REAL_BYTES] = "-", text[LT_REAL_BYTES] = "no value", miss[160];
+    char low[LT_REAL_BYTES] = "-", high[LT_REAL_BYTES] = "-", nominal[LT_REAL_BYTES] = "-", miss[200];
     if (!isnan(limit->low)) lt_real_text(limit->low, low);
     if (!isnan(limit->high)) lt_real_text(limit->high, high);
     if (!isnan(limit->nominal)) lt_real_text(limit->nominal, nominal);
-    if (!isnan(value)) lt_real_text(value, text);
     say_miss(miss, limit, lt_limit_comparator(&judged), value);
-    return lt_fail(error, LITMUS_ELIMIT, 0, "%s = %s%s (low %s, high %s, nominal %s, %s)", name, text, miss, low, high, nominal, lt_limit_comparator(&judged));
+    return lt_fail(error, LITMUS_ELIMIT, 0, "%s%s (low %s, high %s, nominal %s, %s)", name, miss, low, high, nominal, lt_limit_comparator(&judged));
 }
 
 int litmus_observe(litmus_run *run, const char *name, const char *value_json, struct litmus_error *error) {

@@ -85,8 +85,8 @@ int litmus_plan_add(litmus_run *run, const char *step_path, int *step_out, struc
 }
 
 int litmus_plan_add_vector(litmus_run *run, const char *step_path, const char *inputs_json, int *step_out, struct litmus_error *error) {
-    if (run->committed) return lt_fail(error, LITMUS_EINVAL, 0, "step %s comes too late: the plan is committed", step_path);
     if (step_path == NULL || step_path[0] == '\0') return lt_fail(error, LITMUS_EINVAL, 0, "a planned step needs a step_path");
+    if (run->committed) return lt_fail(error, LITMUS_EINVAL, 0, "step %.200s comes too late: the plan is committed", step_path);
     size_t n = strlen(step_path);
     if (n > STEP_PATH_BYTES_MAX) return lt_fail(error, LITMUS_EINVAL, 0, "a step_path has %zu bytes, at most %d are taken: %.40s...", n, STEP_PATH_BYTES_MAX, step_path);
     if (!lt_utf8_valid(step_path, n)) return lt_fail(error, LITMUS_EINVAL, 0, "the step_path of planned step %d is not UTF-8", run->step_count);

@@ -185,7 +185,8 @@ static int check_files(const struct lt_catalog *c, struct litmus_error *error) {
         lt_buf_clear(&path);
         lt_buf_addf(&path, "%s%s", c->path, suffixes[i]);
         if (lstat(lt_buf_cstr(&path), &st) == 0 && !S_ISREG(st.st_mode))
-            code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s is %s, and no plain file: move it elsewhere", lt_buf_cstr(&path), S_ISLNK(st.st_mode) ? "a symbolic link" : "a folder or a device");
+            code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s is %s, and no plain file: move it elsewhere", lt_buf_cstr(&path),
+                           S_ISLNK(st.st_mode) ? "a symbolic link" : "a folder or a device");
     }
     lt_buf_release(&path);
     return code;

@@ -223,12 +223,14 @@ static void verify_says_what_was_violated_once_it_is_on_record(void **state) {
     start_recording(b, &r, "SN1", 1);
     must(b, litmus_step_start(r.run, 0, NULL, &b->error));
     must(b, litmus_verify(r.run, "good", 1.5, &volts, &b->error));
-    refused(b, litmus_verify(r.run, "bad", 2.5, &volts, &b->error), LITMUS_ELIMIT, "bad = 2.5 V is above 2.0 V by 0.5 (low 1.0, high 2.0, nominal 1.5, GELE)");
-    refused(b, litmus_verify(r.run, "none", NAN, &volts, &b->error), LITMUS_ELIMIT, "none = no value could not be measured");
+    refused(b, litmus_verify(r.run, "bad", 2.5, &volts, &b->error), LITMUS_ELIMIT, "bad = 2.5 V is above 2.0 by 0.5 (low 1.0, high 2.0, nominal 1.5, GELE)");
+    refused(b, litmus_verify(r.run, "none", NAN, &volts, &b->error), LITMUS_ELIMIT, "none has no value (low 1.0");
     const struct litmus_limit open = {1, 2, NAN, .comparator = "GTLT"}, equal = {NAN, NAN, 5, .comparator = "EQ"};
     refused(b, litmus_verify(r.run, "edge", 1, &open, &b->error), LITMUS_ELIMIT, "edge = 1.0 is on its limit, which is not in it (low 1.0");
     refused(b, litmus_verify(r.run, "low", 0.5, &open, &b->error), LITMUS_ELIMIT, "low = 0.5 is below 1.0 by 0.5 (low 1.0");
     refused(b, litmus_verify(r.run, "off", 4, &equal, &b->error), LITMUS_ELIMIT, "off = 4.0 is off by -1 (low -, high -, nominal 5.0, EQ)");
+    refused(b, litmus_measure_full(r.run, NULL, NULL, &b->error), LITMUS_EINVAL, "needs a measurement");
+    refused(b, litmus_measure_text(r.run, "t", NULL, NULL, NULL, &b->error), LITMUS_EINVAL, "the text of measurement t is NULL");
     const struct litmus_measurement again = {.name = "good", .value = 1.6, .limit = &volts, .repeat = true};
     must(b, litmus_measure_full(r.run, &again, NULL, &b->error));
     const struct litmus_measurement elsewhere = {.name = "good", .value = 1.6, .limit = &volts, .fixture_connection = "TP2"};
