@@ -121,9 +121,7 @@ def _settled(call, *arguments):
     """What a call of _settings returns; a slip in a file is wrong usage."""
     try:
         return call(*arguments)
-    except Exception as exc:
-        if not isinstance(exc, load("errors").LitmusError):
-            raise
+    except load("errors").LitmusError as exc:
         raise pytest.UsageError(f"litmus: {exc}") from None
 
 

@@ -74,8 +74,9 @@ static int find_in_day(const char *folder, const char *session, struct lt_log_li
 
 /* A link out of the data_dir is not followed. */
 static int find_in(const char *data_dir, const char *events, const char *session, struct lt_log_list *list, struct litmus_error *error) {
-    DIR *dir = lt_io_leads_out(data_dir, events) ? NULL : opendir(events);
-    if (dir == NULL) return errno == ENOENT || lt_io_leads_out(data_dir, events) ? LITMUS_OK : lt_fail_os(error, errno, "list", events);
+    if (lt_io_leads_out(data_dir, events)) return LITMUS_OK;
+    DIR *dir = opendir(events);
+    if (dir == NULL) return errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "list", events);
     struct lt_buf day;
     lt_buf_init(&day);
     size_t capacity = 0;
