@@ -19,7 +19,7 @@ _litmus() {
     case $command in
     runs)
         case $current in
-        -*) words=' -d --data-dir -j --json -n --limit --since --until --serial --part --lot --git --station --operator --phase --outcome --project --utc --no-color -q --quiet -v --verbose -h --help' ;;
+        -*) words=' -d --data-dir -j --json -n --limit --page --since --until --serial --part --lot --git --station --operator --phase --outcome --project --text --utc --no-color -q --quiet -v --verbose -h --help' ;;
         *) words='' ;;
         esac ;;
     show)

@@ -136,6 +136,17 @@ def test_runs_filters(data, options, count):
     assert len(ok("runs", "--json", "-d", data, *options).splitlines()) == count
 
 
+def test_runs_by_words_and_page_by_page(data):
+    newest, older = [json.loads(line) for line in ok("runs", "--json", "-d", data).splitlines()]
+    first = run("runs", "--json", "-n1", "-d", data)
+    assert json.loads(first.stdout) == newest | {"next_page": 2} and "--page 2 goes on" in first.stderr
+    last = run("runs", "--json", "-n1", "--page", "2", "-d", data)
+    assert json.loads(last.stdout) == older and "goes on" not in last.stderr
+    beyond = run("runs", "-n1", "--page", "3", "-d", data)
+    assert (beyond.returncode, beyond.stdout) == (0, "") and "page 3 is beyond the last" in beyond.stderr
+    assert json.loads(ok("runs", "--json", "--text", f"SUITE {older['test_run_id'][:8]}", "-d", data)) == older
+
+
 def test_show(data):
     text = ok("show", "-d", data)
     assert re.search(r"^run +[0-9a-f-]{36}$", text, re.M)
@@ -399,6 +410,8 @@ def test_verify_names_a_changed_cell(copy):
     (["runs", "extra"], "too many"), (["runs", "--since", "yesterday"], "--since takes"), (["runs", "--since", "2026-02-30"], "--since takes"),
     (["runs", "--since", "999999999y"], "--since takes"), (["prune", "--keep", "999999999y"], "--keep takes"), (["runs", "-d", ""], "--data-dir is empty"),
     (["runs", "--outcome", "bad"], "no outcome"), (["gate"], "missing"),
+    (["runs", "--page", "0"], "pages count from 1"), (["runs", "--page", "2", "--limit", "0"], "--page needs pages"),
+    (["runs", "--page", "9223372036854775807"], "there is no page"),
     (["completion", "bsh"], "did you mean bash"), (["daemon", "stauts"], "did you mean status"), (["help", "shw"], "did you mean show"),
     (["show", ""], "empty run id"),
 ])

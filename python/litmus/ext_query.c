@@ -195,21 +195,22 @@ static PyObject *query_result(struct query *self, int code, struct lt_table *tab
 
 static const char query_runs_doc[] =
     "runs($self, limit=0, offset=0, since=None, until=None, serial=None, part=None, station=None,\n"
-    "     operator=None, phase=None, outcome=None, project=None, finished_only=False, run_id=None, lot=None, git=None)\n--\n\n"
+    "     operator=None, phase=None, outcome=None, project=None, finished_only=False, run_id=None, lot=None, git=None, text=None)\n--\n\n"
     "Run summaries as a Table, newest first, runs in flight included.\n\n"
-    "limit: at most so many, 0 for all. since, until: microseconds since 1970, on started_at. The\n"
+    "limit: at most so many, 0 for all. since, until: microseconds since 1970, on started_at. git: how\n"
+    "the commit starts. text: words that a run has, each, in any case (litmus runs --text). The\n"
     "other arguments: exact values, None for any. Raises StorageError and others.";
 
 static PyObject *query_runs(PyObject *object, PyObject *args, PyObject *kwargs) {
     static const char *const names[] = {"limit", "offset", "since", "until", "serial", "part", "station", "operator",
-                                        "phase", "outcome", "project", "finished_only", "run_id", "lot", "git", NULL};
+                                        "phase", "outcome", "project", "finished_only", "run_id", "lot", "git", "text", NULL};
     struct query *self = (struct query *)object;
     struct lt_run_filter f = {.since = LT_TIME_NONE, .until = LT_TIME_NONE};
     long long limit = 0, offset = 0;
     int finished_only = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|LLO&O&zzzzzzzpzzz:runs", EXT_NAMES(names), &limit, &offset, query_time, &f.since, query_time, &f.until,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|LLO&O&zzzzzzzpzzzz:runs", EXT_NAMES(names), &limit, &offset, query_time, &f.since, query_time, &f.until,
                                      &f.serial, &f.part, &f.station, &f.operator_id, &f.phase, &f.outcome, &f.project, &finished_only, &f.run_id,
-                                     &f.lot, &f.git))
+                                     &f.lot, &f.git, &f.text))
         return NULL;
     f.limit = limit;
     f.offset = offset;

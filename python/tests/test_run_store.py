@@ -212,6 +212,8 @@ def test_filters(store, data_dir):
     assert len(store.runs(since=datetime.datetime.fromtimestamp(10**9 + 2000, datetime.timezone.utc))) == 2
     assert len(store.runs(until=10**15 + 10**9)) == 1
     assert len(store.runs(station="a", limit=3)) == 3 and len(store.runs(station="b")) == 0
+    assert store.runs(text="sn1").column("outcome") == ["failed", "passed"] and len(store.runs(text="sn1 nowhere")) == 0
+    assert [run["outcome"] for run in store.list_runs(1, offset=1, text="sn1")] == ["passed"]
     assert store.runs(offset=3).column("started_at") == store.runs().column("started_at")[3:]
 
 

@@ -35,6 +35,7 @@ enum exit_code {
     X(DATA_DIR, 'd', "data-dir", TEXT, data_dir_given, "DIR", "data directory (else LITMUS_DATA_DIR, litmus.yaml, LITMUS_HOME, XDG)") \
     X(JSON, 'j', "json", FLAG, json, NULL, "JSON, one object a line")                                              \
     X(LIMIT, 'n', "limit", NUMBER, limit, "N", "at most N; 0 for all")                                             \
+    X(PAGE, 0, "page", NUMBER, page, "K", "page K of --limit runs each, 1 for the newest")                         \
     X(SINCE, 0, "since", TIME, since, "WHEN", "from WHEN on: 7d, 4h, 30m, 2026-05-16, 2026-05-16T14:30Z")          \
     X(UNTIL, 0, "until", TIME, until, "WHEN", "before WHEN")                                                       \
     X(OLDER_THAN, 0, "older-than", TIME, older_than, "WHEN", "sessions with no event since WHEN: 30d, 26w, 2026-05-16 (default 30d)") \
@@ -49,6 +50,7 @@ enum exit_code {
     X(PHASE, 0, "phase", TEXT, phase, "PHASE", "only this test phase")                                             \
     X(OUTCOME, 0, "outcome", TEXT, outcome, "OUTCOME", "only this outcome: passed, failed, errored, ...")          \
     X(PROJECT, 0, "project", TEXT, project, "PROJECT", "only this project")                                        \
+    X(WORDS, 0, "text", TEXT, text, "WORDS", "only what has all of these words in serial, part, lot, station, operator, project or another name") \
     X(MEASUREMENTS, 'm', "measurements", FLAG, measurements, NULL, "list each measurement below its step")         \
     X(SESSION, 's', "session", TEXT, session, "SESSION", "only this session id")                                   \
     X(RUN, 'r', "run", TEXT, run, "RUN", "only this run")                                                          \
@@ -103,9 +105,10 @@ enum lt_option_id {
 #undef LT_OPTION_ENUM
     LT_OPTION_IDS,
 };
-static_assert(LT_OPTION_IDS <= 64, "they are the bits of a command's options");
+/* Every command takes the data directory and, from this one on, the rest. */
+enum { LT_OPTION_COMMON = LT_OPTION_NO_COLOR };
+static_assert(LT_OPTION_COMMON <= 64, "those before it are the bits of a command's options");
 #define OPT(id) (UINT64_C(1) << LT_OPTION_##id)
-#define OPT_COMMON (OPT(DATA_DIR) | OPT(NO_COLOR) | OPT(QUIET) | OPT(VERBOSE) | OPT(HELP))
 
 enum lt_option_kind { LT_OPTION_FLAG, LT_OPTION_COUNT, LT_OPTION_TEXT, LT_OPTION_NUMBER, LT_OPTION_TIME, LT_OPTION_LIST };
 struct lt_option {
@@ -130,13 +133,13 @@ struct lt_cli {
     const char *arguments[LT_ARGUMENTS_MAX];
     size_t argument_count;
     const char *data_dir_given, *serial, *part, *lot, *git, *station, *operator_id, *phase, *outcome, *project;
-    const char *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why, *keep, *key;
+    const char *text, *session, *run, *type, *role, *sql, *sql_file, *parquet, *memory, *format, *output, *by, *why, *keep, *key;
     const char *serials, *slots, *logs; /* of slots */
     const char *step, *zone, *kind, *plot, *measurement;
     bool force, yes, list, junit, reportlog, openhtf, want_signed, public_key, rotate, mend;
     bool json, csv, measurements, follow, types, all, dry_run, foreground, man, utc, no_color, quiet, help;
     int verbose;
-    int64_t limit, since, until, older_than, idle; /* limit and idle -1, times LT_TIME_NONE: not given */
+    int64_t limit, page, since, until, older_than, idle; /* limit, page and idle -1, times LT_TIME_NONE: not given */
     struct lt_texts allow, known_keys;
     bool color, err_color, err_terminal, out_terminal, utf8; /* of the screen */
     struct lt_buf data_dir;                    /* found by lt_cli_query or lt_cli_data_dir */
@@ -154,6 +157,9 @@ struct lt_command {
     const char *text;     /* paragraphs for -h and the man page */
     const char *examples; /* lines of "command  # what it does" */
 };
+static inline bool lt_command_has(const struct lt_command *command, size_t option) {
+    return option == LT_OPTION_DATA_DIR || option >= LT_OPTION_COMMON || (command->options >> option & 1) != 0;
+}
 extern const struct lt_command lt_commands[];
 extern const size_t lt_command_count;
 const struct lt_command *lt_command_find(const char *name); /* NULL: none */

@@ -10,17 +10,13 @@
 
 #define RUN_WORDS "litmus runs --json --limit 30 --quiet 2>/dev/null | sed -n 's/^{\"test_run_id\":\"\\([^\"]*\\)\".*/\\1/p'"
 
-static bool has_option(const struct lt_command *command, size_t option) {
-    return ((command->options | OPT_COMMON) >> option & 1) != 0;
-}
-
 static bool wants_runs(const struct lt_command *c) {
     return c->words != NULL && strcmp(c->words, "run") == 0;
 }
 
 static void print_words(const struct lt_command *c) {
     for (size_t i = 0; i < LT_OPTION_IDS; i++) {
-        if (!has_option(c, i)) continue;
+        if (!lt_command_has(c, i)) continue;
         if (lt_options[i].letter != 0) printf(" -%c", lt_options[i].letter);
         printf(" --%s", lt_options[i].name);
     }
@@ -84,7 +80,7 @@ static void zsh(void) {
         const struct lt_command *c = &lt_commands[i];
         printf("    %s)\n        shift words; (( CURRENT-- ))\n        _arguments -s \\\n", c->name);
         for (size_t k = 0; k < LT_OPTION_IDS; k++)
-            if (has_option(c, k)) zsh_option(&lt_options[k]);
+            if (lt_command_has(c, k)) zsh_option(&lt_options[k]);
         if (wants_runs(c)) puts("        '*:run:_litmus_runs' ;;");
         else if (c->words != NULL) printf("        '*::(%s)' ;;\n", c->words);
         else puts("        '*: :' ;;");
@@ -112,7 +108,7 @@ static void fish(void) {
         if (wants_runs(c)) printf("complete -c litmus -n '__fish_seen_subcommand_from %s' -a '(__litmus_runs)'\n", c->name);
         else if (c->words != NULL) printf("complete -c litmus -n '__fish_seen_subcommand_from %s' -a '%s'\n", c->name, c->words);
         for (size_t k = 0; k < LT_OPTION_IDS; k++)
-            if (has_option(c, k)) fish_option(c, &lt_options[k]);
+            if (lt_command_has(c, k)) fish_option(c, &lt_options[k]);
     }
 }
 

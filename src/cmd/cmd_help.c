@@ -9,10 +9,6 @@
 #include <ctype.h>
 #include <stdio.h>
 
-static bool has_option(const struct lt_command *command, size_t option) {
-    return ((command->options | OPT_COMMON) >> option & 1) != 0;
-}
-
 static void heading(const char *text, bool color) {
     printf(color ? "\033[1m%s\033[0m\n" : "%s\n", text);
 }
@@ -38,7 +34,7 @@ void lt_help_command(const struct lt_command *c, bool color) {
     putchar('\n');
     heading("Options", color);
     for (size_t i = 0; i < LT_OPTION_IDS; i++)
-        if (has_option(c, i)) print_option(&lt_options[i]);
+        if (lt_command_has(c, i)) print_option(&lt_options[i]);
     if (c->examples != NULL) {
         putchar('\n');
         heading("Examples", color);
@@ -119,7 +115,7 @@ static void man_command(const struct lt_command *c) {
     roff(c->text);
     puts("\n.SH OPTIONS");
     for (size_t i = 0; i < LT_OPTION_IDS; i++)
-        if (has_option(c, i)) man_option(&lt_options[i]);
+        if (lt_command_has(c, i)) man_option(&lt_options[i]);
     man_exits();
     if (c->examples != NULL) man_examples(c->examples);
     puts(".SH SEE ALSO\n.BR litmus (1)");

@@ -72,25 +72,54 @@ static int usable_outcome(const struct lt_cli *cli) {
     return lt_usage(cli, "no outcome \"%s\": passed, failed, errored, skipped, done, terminated or aborted", cli->outcome);
 }
 
+/* What is left out before the page; limit 0 has but one. */
+static int find_page(const struct lt_cli *cli, int64_t limit, int64_t *offset) {
+    int64_t page = cli->page < 0 ? 1 : cli->page;
+    *offset = 0;
+    if (page == 0) return lt_usage(cli, "pages count from 1");
+    if (page == 1) return EXIT_OK;
+    if (limit == 0) return lt_usage(cli, "--page needs pages: a --limit above 0");
+    if (page - 1 > INT64_MAX / 2 / limit) return lt_usage(cli, "there is no page %lld", (long long)page);
+    *offset = (page - 1) * limit;
+    return EXIT_OK;
+}
+
+/* `next_page` is 0 where nothing follows. */
+static void print_json(const struct lt_table *t, int64_t rows, int64_t next_page) {
+    struct lt_buf line;
+    bool reads = true;
+    for (int64_t row = 0; reads && row < rows; row++) {
+        lt_buf_init(&line);
+        lt_add_json_row(t, row, &line);
+        if (next_page > 0 && row == rows - 1 && line.n > 0) {
+            line.n--;
+            lt_buf_addf(&line, ",\"next_page\":%lld}", (long long)next_page);
+        }
+        reads = lt_print_json(&line);
+        lt_buf_release(&line);
+    }
+}
+
 int lt_cmd_runs(struct lt_cli *cli) {
+    int64_t limit = cli->limit < 0 ? DEFAULT_LIMIT : cli->limit, offset = 0;
     int exit = usable_outcome(cli);
+    if (exit == EXIT_OK) exit = find_page(cli, limit, &offset);
     if (exit == EXIT_OK) exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
     lt_cli_finish_work(cli);
-    int64_t limit = cli->limit < 0 ? DEFAULT_LIMIT : cli->limit;
     /* One more than is shown, to know that there are more. */
-    struct lt_run_filter filter = {.limit = limit > 0 && limit < INT64_MAX ? limit + 1 : 0, .since = cli->since, .until = cli->until, .serial = cli->serial,
+    struct lt_run_filter filter = {.limit = limit > 0 && limit < INT64_MAX ? limit + 1 : 0, .offset = offset, .since = cli->since, .until = cli->until, .serial = cli->serial,
                                    .part = cli->part, .lot = cli->lot, .git = cli->git, .station = cli->station, .operator_id = cli->operator_id, .phase = cli->phase,
-                                   .outcome = cli->outcome, .project = cli->project};
+                                   .outcome = cli->outcome, .project = cli->project, .text = cli->text};
     struct lt_table runs;
     struct litmus_error error = {0};
     if (lt_query_runs(cli->query, &filter, &runs, &error) != LITMUS_OK) return lt_cli_fail(cli, &error);
     int64_t rows = lt_table_rows(&runs), shown = limit > 0 && rows > limit ? limit : rows;
-    if (cli->json)
-        for (int64_t row = 0; row < shown && lt_print_json_row(&runs, row);) row++;
+    int64_t next = rows > shown ? offset / limit + 2 : 0;
+    if (cli->json) print_json(&runs, shown, next);
     else if (shown > 0) print_table(cli, &runs, shown);
-    if (shown == 0) lt_say(cli, "no run in %s fits", lt_buf_cstr(&cli->data_dir));
-    if (rows > shown && cli->err_terminal) lt_say(cli, "there are more than these %lld; --limit 0 shows all", (long long)shown);
+    if (shown == 0) lt_say(cli, offset > 0 ? "no more runs in %s fit: page %lld is beyond the last" : "no run in %s fits", lt_buf_cstr(&cli->data_dir), (long long)cli->page);
+    if (next > 0) lt_say(cli, "there are more than these %lld: --page %lld goes on, --limit 0 shows all", (long long)shown, (long long)next);
     lt_tell_damaged(cli);
     lt_table_release(&runs);
     return EXIT_OK;

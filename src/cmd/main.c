@@ -23,9 +23,13 @@
 #define ANALYSIS_TEXT " This\none and --plot need more: 'litmus-recorder[analysis]'."
 
 const struct lt_command lt_commands[] = {
-    {"runs", lt_cmd_runs, "", 0, 0, RUN_FILTERS | OPT(JSON) | OPT(LIMIT) | OPT(UTC), NULL, "list runs, newest first",
+    {"runs", lt_cmd_runs, "", 0, 0, RUN_FILTERS | OPT(WORDS) | OPT(JSON) | OPT(LIMIT) | OPT(PAGE) | OPT(UTC), NULL, "list runs, newest first",
      "Lists runs, newest first, those in flight included. RAN is how many of the planned steps ran; NEVER RAN how many did not.\n"
-     "A run whose producer died is finished on the way, if that can be done. Shows 50 unless --limit says otherwise.",
+     "A run whose producer died is finished on the way, if that can be done. Shows 50 unless --limit says otherwise.\n"
+     "--text finds a run by words: each, in any case, anywhere in its serial, part, lot, product, slot, station, fixture, phase, operator or\n"
+     "project, or at the start of its id or git commit. When more follow, stderr names the next page, and with --json the last object has\n"
+     "it as next_page. --until keeps the pages as they are while new runs come.",
+     "litmus runs --text \"psu bench-2\"\nlitmus runs --limit 20 --page 3\n"
      "litmus runs --since 7d --outcome failed\nlitmus runs --serial SN1042 --limit 0\nlitmus runs --json | jq -r .file_path"},
     {"show", lt_cmd_show, "[RUN]", 0, 1, OPT(MEASUREMENTS) | OPT(FOLLOW) | OPT(JSON) | OPT(UTC), "run", "one run: its plan, what came of it, what never ran and why",
      "Shows a run (the last one if none is named): who and what was tested, the plan as a tree by file and class with the outcome of\n"

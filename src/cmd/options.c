@@ -15,26 +15,22 @@ const struct lt_option lt_options[LT_OPTION_IDS] = {
 #undef OPTION_ROW
 };
 
-static uint64_t allowed(const struct lt_cli *cli) {
-    return cli->command->options | OPT_COMMON;
-}
-
 static const struct lt_option *by_name(const struct lt_cli *cli, struct lt_str name) {
     for (size_t i = 0; i < LT_OPTION_IDS; i++)
-        if ((allowed(cli) >> i & 1) != 0 && lt_str_eq(lt_str_of(lt_options[i].name), name)) return &lt_options[i];
+        if (lt_command_has(cli->command, i) && lt_str_eq(lt_str_of(lt_options[i].name), name)) return &lt_options[i];
     return NULL;
 }
 
 static const struct lt_option *by_letter(const struct lt_cli *cli, char letter) {
     for (size_t i = 0; i < LT_OPTION_IDS; i++)
-        if ((allowed(cli) >> i & 1) != 0 && lt_options[i].letter == letter) return &lt_options[i];
+        if (lt_command_has(cli->command, i) && lt_options[i].letter == letter) return &lt_options[i];
     return NULL;
 }
 
 static int unknown(const struct lt_cli *cli, struct lt_str name) {
     const char *nearest = NULL;
     for (size_t i = 0; i < LT_OPTION_IDS; i++)
-        if ((allowed(cli) >> i & 1) != 0) nearest = lt_nearer(name, nearest, lt_options[i].name);
+        if (lt_command_has(cli->command, i)) nearest = lt_nearer(name, nearest, lt_options[i].name);
     if (nearest != NULL) return lt_usage(cli, "no option --%.*s; did you mean --%s?", LT_STR_ARG(name), nearest);
     return lt_usage(cli, "no option --%.*s", LT_STR_ARG(name));
 }
@@ -122,7 +118,7 @@ int lt_cli_parse(struct lt_cli *cli, const struct lt_command *command, int argc,
     bool options_end = false;
     int code = EXIT_OK;
     cli->command = command;
-    cli->limit = cli->idle = -1;
+    cli->limit = cli->page = cli->idle = -1;
     cli->since = cli->until = cli->older_than = LT_TIME_NONE;
     for (const char *word; code == EXIT_OK && (word = take_word(&rest)) != NULL;) {
         if (options_end || word[0] != '-' || word[1] == '\0') code = take_argument(cli, word);

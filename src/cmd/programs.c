@@ -122,7 +122,7 @@ static void add_said(struct lt_cli *cli, const char *verb, struct lt_buf *words)
     if (cli->data_dir.n > 0) add_word(words, "data-dir", lt_buf_cstr(&cli->data_dir));
     if (cli->color) add_word(words, "color", NULL);
     if (cli->quiet) add_word(words, "quiet", NULL);
-    for (size_t i = 0; i < LT_OPTION_IDS; i++)
+    for (size_t i = 0; i < LT_OPTION_COMMON; i++)
         if ((cli->command->options >> i & 1) != 0) add_option(cli, &lt_options[i], words);
     lt_buf_add(words, "--", sizeof "--");
     if (verb != NULL) lt_buf_add(words, verb, strlen(verb) + 1);

@@ -7,6 +7,7 @@
 #include "query/catalog_sql.h"
 #include "query/catalog_store.h"
 #include "query/query.h"
+#include "query/words.h"
 
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -582,6 +583,7 @@ static void add_filter(struct clauses *q, const struct lt_run_filter *f) {
         {" AND project_name = ?", f->project},    {" AND run_id = ?", f->run_id},
         {" AND plan_digest = ?", f->plan},
     };
+    if (f->text != NULL) add_clause(q, " AND " LT_SQL_HAS_WORDS, f->text, 0);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (texts[i].text != NULL) add_clause(q, texts[i].sql, texts[i].text, 0);
     if (f->since != LT_TIME_NONE && f->since != 0) add_clause(q, " AND started_at >= ?", NULL, f->since);
@@ -591,6 +593,16 @@ static void add_filter(struct clauses *q, const struct lt_run_filter *f) {
     if (f->offset > 0) add_clause(q, f->limit > 0 ? " OFFSET ?" : " LIMIT -1 OFFSET ?", NULL, f->offset);
 }
 
+/* litmus_has_words(words, fields...), a function of SQL. */
+static void has_words(sqlite3_context *context, int count, sqlite3_value **values) {
+    struct lt_str fields[LT_WORDS_FIELDS];
+    for (int i = 1; i < count; i++) {
+        const char *text = (const char *)sqlite3_value_text(values[i]);
+        fields[i - 1] = (struct lt_str){text, text == NULL ? 0 : (size_t)sqlite3_value_bytes(values[i])};
+    }
+    sqlite3_result_int(context, lt_words_fit((const char *)sqlite3_value_text(values[0]), fields));
+}
+
 int lt_catalog_runs(struct lt_catalog *c, const struct lt_run_filter *filter, lt_summary_fn *each, void *self, struct litmus_error *error) {
     struct clauses q = {.bind_count = 0};
     lt_buf_init(&q.sql);
@@ -598,7 +610,10 @@ int lt_catalog_runs(struct lt_catalog *c, const struct lt_run_filter *filter, lt
     add_filter(&q, filter);
     sqlite3_stmt *s = NULL;
     const char *sql = lt_buf_cstr(&q.sql);
-    int rc = q.sql.failed ? SQLITE_NOMEM : sqlite3_prepare_v2(c->db, sql, -1, &s, NULL);
+    int rc = q.sql.failed ? SQLITE_NOMEM : SQLITE_OK;
+    if (rc == SQLITE_OK && filter->text != NULL)
+        rc = sqlite3_create_function(c->db, "litmus_has_words", 1 + LT_WORDS_FIELDS, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, has_words, NULL, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(c->db, sql, -1, &s, NULL);
     for (int i = 0; rc == SQLITE_OK && i < q.bind_count; i++) {
         if (q.binds[i].text != NULL) rc = bind_str(s, i + 1, lt_str_of(q.binds[i].text));
         else rc = sqlite3_bind_int64(s, i + 1, q.binds[i].number);
@@ -723,6 +738,18 @@ static bool give_damaged(void *self, sqlite3_stmt *row) {
 }
 int lt_catalog_damaged(struct lt_catalog *c, lt_damaged_fn *each, void *self, struct litmus_error *error) {
     return run(c, SQL_FILES_DAMAGED, give_damaged, &(struct give_damaged){each, self}, error, "");
+}
+
+struct give_copy {
+    lt_copy_fn *each;
+    void *self;
+};
+static bool give_copy(void *self, sqlite3_stmt *row) {
+    struct give_copy *give = self;
+    return give->each(give->self, column_text(row, 0), column_text(row, 1), column_text(row, 2));
+}
+int lt_catalog_copies(struct lt_catalog *c, lt_copy_fn *each, void *self, struct litmus_error *error) {
+    return run(c, SQL_RUN_COPIES, give_copy, &(struct give_copy){each, self}, error, "");
 }
 
 struct give_path {

@@ -90,6 +90,9 @@ bool lt_catalog_has_run(struct lt_catalog *catalog, const char *run_id);
  * changed in place leaves no trace in its folder. *changed tells that one was. */
 int lt_catalog_recheck(struct lt_catalog *catalog, const char *const *paths, size_t count, bool *changed,
                        struct litmus_error *error);
+/* Each file of a run that has several, with the first of its others; false stops it. */
+typedef bool lt_copy_fn(void *self, const char *path, const char *other, const char *run_id);
+int lt_catalog_copies(struct lt_catalog *catalog, lt_copy_fn *each, void *self, struct litmus_error *error);
 /* Files left out of every listing, with the reason. */
 typedef bool lt_damaged_fn(void *self, const char *path, const char *reason);
 int lt_catalog_damaged(struct lt_catalog *catalog, lt_damaged_fn *each, void *self, struct litmus_error *error);

@@ -8,6 +8,8 @@
 #ifndef LT_QUERY_CATALOG_SQL_H
 #define LT_QUERY_CATALOG_SQL_H
 
+#include "query/words.h"
+
 #define LT_CATALOG_VERSION "3"
 #define LT_CATALOG_APPLICATION_ID "1281977683" /* "LitS" */
 
@@ -75,6 +77,7 @@ static const char lt_sql_drop[] =
     "DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS files; DROP TABLE IF EXISTS dirs; DROP TABLE IF EXISTS logs;"
     "DROP TABLE IF EXISTS lake_files; DROP TABLE IF EXISTS lake_stale; DROP TABLE IF EXISTS lake_state;";
 
+#define LT_SQL_HAS_WORDS "litmus_has_words(?" LT_WORDS_START(LT_SQL_NAME) LT_WORDS_ANYWHERE(LT_SQL_NAME) ")"
 #define LT_SQL_RUN_COLUMNS \
     "path" LT_SUMMARY_TEXTS(LT_SQL_NAME) LT_SUMMARY_TIMES(LT_SQL_NAME) LT_SUMMARY_COUNTS(LT_SQL_NAME)
 /* Of two files of one run the first by path counts. */
@@ -114,6 +117,8 @@ static const char lt_sql_drop[] =
     X(SNAPSHOT, "BEGIN")                                                                                              \
     X(RUN_PUT, "INSERT OR REPLACE INTO runs VALUES (?" LT_SUMMARY_TEXTS(LT_SQL_MARK) LT_SUMMARY_TIMES(LT_SQL_MARK)    \
         LT_SUMMARY_COUNTS(LT_SQL_MARK) ", NULL)")                                                                           \
+    X(RUN_COPIES, "SELECT path, (SELECT o.path FROM runs o WHERE o.run_id = runs.run_id AND o.path <> runs.path ORDER BY o.path LIMIT 1), run_id FROM runs"          \
+        " WHERE run_id IN (SELECT run_id FROM runs GROUP BY run_id HAVING count(*) > 1) ORDER BY run_id, path")             \
     X(RUN_DROP, "DELETE FROM runs WHERE path = ?")                                                                    \
     X(RUN_PATH, "SELECT path FROM runs WHERE run_id = ? ORDER BY path LIMIT 1")                                       \
     X(RUN_IDS, "SELECT " LT_SQL_RUN_COLUMNS " FROM runs WHERE run_id >= ?1 AND run_id < ?1 || '~'"                     \

@@ -12,6 +12,7 @@
 #include "materialize/rows.h"
 #include "query/catalog_store.h"
 #include "query/lake.h"
+#include "query/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,11 +101,18 @@ static bool is_open(int64_t bound) {
     return bound == LT_TIME_NONE || bound == 0;
 }
 
+static bool has_words(const char *words, const struct lt_summary *r) {
+#define FIELD(name) r->name,
+    return words == NULL || lt_words_fit(words, (const struct lt_str[]){LT_WORDS_START(FIELD) LT_WORDS_ANYWHERE(FIELD)});
+#undef FIELD
+}
+
 static bool fits(const struct lt_run_filter *f, const struct lt_summary *r) {
-    return is_text(f->serial, r->dut_serial) && is_text(f->part, r->dut_part_number) && is_text(f->lot, r->dut_lot_number) && starts(f->git, r->git_commit) &&
-           is_text(f->station, r->station_id) &&
-           is_text(f->operator_id, r->operator_id) && is_text(f->phase, r->test_phase) && is_text(f->outcome, r->outcome) &&
-           is_text(f->project, r->project_name) && is_text(f->plan, r->plan_digest) && is_text(f->run_id, r->run_id) && (is_open(f->since) || r->started_at >= f->since) &&
+    return is_text(f->serial, r->dut_serial) && is_text(f->part, r->dut_part_number) && is_text(f->lot, r->dut_lot_number) &&
+           starts(f->git, r->git_commit) && is_text(f->station, r->station_id) && is_text(f->operator_id, r->operator_id) &&
+           is_text(f->phase, r->test_phase) && is_text(f->outcome, r->outcome) && is_text(f->project, r->project_name) &&
+           is_text(f->plan, r->plan_digest) && is_text(f->run_id, r->run_id) && has_words(f->text, r) &&
+           (is_open(f->since) || r->started_at >= f->since) &&
            (is_open(f->until) || (r->started_at != LT_TIME_NONE && r->started_at < f->until));
 }
 
@@ -292,6 +300,10 @@ int lt_query_sessions(struct lt_query *q, void (*each)(void *self, const char *s
 
 int lt_query_damaged(struct lt_query *q, bool (*each)(void *self, const char *path, const char *reason), void *self, struct litmus_error *error) {
     return lt_catalog_damaged(q->catalog, each, self, error);
+}
+
+int lt_query_copies(struct lt_query *q, bool (*each)(void *self, const char *path, const char *other, const char *run_id), void *self, struct litmus_error *error) {
+    return lt_catalog_copies(q->catalog, each, self, error);
 }
 
 int lt_query_check_catalog(struct lt_query *q, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {

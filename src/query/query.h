@@ -25,6 +25,7 @@ struct lt_run_filter {
     const char *serial, *part, *lot, *station, *operator_id, *phase, *outcome, *project; /* NULL: any */
     const char *git; /* a commit, or how it starts */
     const char *plan; /* a plan_digest */
+    const char *text; /* words, each of which the run has (words.h) */
     bool finished_only;
     const char *run_id; /* this run alone (36 characters) */
 };
@@ -93,6 +94,8 @@ int lt_query_reindex(struct lt_query *query, void (*on_file)(void *self, int64_t
 /* Files that are left out of every listing because they cannot be read. */
 int lt_query_damaged(struct lt_query *query, bool (*each)(void *self, const char *path, const char *reason), void *self,
                      struct litmus_error *error);
+/* Gives each file (relative to the data_dir) of a run that has several, with the first of its others: listings count the run once. */
+int lt_query_copies(struct lt_query *query, bool (*each)(void *self, const char *path, const char *other, const char *run_id), void *self, struct litmus_error *error);
 /* Gives each file of which the catalog's file says something else than it does itself (lt_catalog_check). */
 int lt_query_check_catalog(struct lt_query *query, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error);
 

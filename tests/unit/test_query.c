@@ -71,6 +71,34 @@ static void test_runs_by_filter_limit_and_offset(void **state) {
     lt_query_free(q);
 }
 
+/* The same words for a finished run (SQL of the catalog) and for one in flight. */
+static void test_runs_by_words(void **state) {
+    struct bench *b = *state;
+    struct recording done = record_run(b, "PSU-XY"), live;
+    start_recording(b, &live, "psu-XZ", 1);
+    struct lt_query *q = open_query(b);
+    char start[9], inside[9];
+    snprintf(start, sizeof start, "%.8s", done.run_id);
+    snprintf(inside, sizeof inside, "%.8s", done.run_id + 4);
+    const struct {
+        const char *words;
+        int64_t runs;
+    } cases[] = {
+        {"", 2}, {" \t", 2}, {"psu", 2}, {"PSU BENCH-1", 2}, {"  xy\tench ", 1}, {"su-xz P", 1}, {"xy xz", 0}, {"PSU-XYbench-1", 0}, {"psu-%", 0}, {"ps_", 0},
+        {"pass", 0}, {start, 1}, {inside, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lt_table t = runs(b, q, &(struct lt_run_filter){.text = cases[i].words});
+        if (lt_table_rows(&t) != cases[i].runs) fail_msg("\"%s\" finds %lld runs, not %lld", cases[i].words, (long long)lt_table_rows(&t), (long long)cases[i].runs);
+        lt_table_release(&t);
+    }
+    struct lt_table t = runs(b, q, &(struct lt_run_filter){.text = "psu", .limit = 1, .offset = 1});
+    assert_text(&t, "test_run_id", 0, done.run_id);
+    lt_table_release(&t);
+    lt_query_free(q);
+    finish_recording(&live);
+}
+
 static void test_a_run_in_flight_is_listed_and_ends(void **state) {
     struct bench *b = *state;
     struct recording done = record_run(b, "A"), r;
@@ -456,6 +484,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_runs_by_filter_limit_and_offset),
+        TEST(test_runs_by_words),
         TEST(test_a_run_in_flight_is_listed_and_ends),
         TEST(test_a_dead_producers_run_is_unfinished_until_materialized),
         TEST(test_what_was_just_looked_at_is_taken_as_it_is_once),

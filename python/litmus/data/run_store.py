@@ -50,11 +50,13 @@ class RunStore(Store):
 
     # -- dicts
 
-    def list_runs(self, limit: int | None = 50) -> list[dict[str, Any]]:
+    def list_runs(self, limit: int | None = 50, offset: int = 0, text: str | None = None) -> list[dict[str, Any]]:
         """Run summaries, newest first.
 
         Args:
             limit: at most so many; None or 0: all.
+            offset: leave out so many of the newest: a page is `limit=20, offset=40`.
+            text: words, as in `runs`.
 
         Returns:
             Dicts with test_run_id, session_id, slot_id, started_at, ended_at, dut_serial,
@@ -65,7 +67,7 @@ class RunStore(Store):
             stop_reason, running_step. A run in flight has no outcome, ended_at and file_path;
             running_step is the step of it that started last and is under way.
         """
-        return self.runs(limit=limit or 0).to_dicts()
+        return self.runs(limit=limit or 0, offset=offset, text=text).to_dicts()
 
     def get_run(self, run: str) -> dict[str, Any] | None:
         """One run summary as in `list_runs`; None when no run has that id.
@@ -214,6 +216,9 @@ class RunStore(Store):
         phase: str | None = None,
         outcome: str | None = None,
         project: str | None = None,
+        lot: str | None = None,
+        git: str | None = None,
+        text: str | None = None,
         finished_only: bool = False,
     ) -> _litmus.Table:
         """Run summaries as a Table, newest first; Arrow takes it without copying.
@@ -222,7 +227,10 @@ class RunStore(Store):
             limit: at most so many; 0: all.
             offset: leave out so many of the newest.
             since, until: on started_at, `since` inclusive: datetime, ISO 8601 text, microseconds.
-            serial, part, station, operator, phase, outcome, project: exact values; None: any.
+            serial, part, station, operator, phase, outcome, project, lot: exact values; None: any.
+            git: a commit, or how it starts.
+            text: words, each of which is, in any case, somewhere in serial, part, lot, product, slot, station, fixture, phase, operator
+                or project, or starts the run's id or git commit.
             finished_only: no runs in flight.
         """
         return self._query.runs(
@@ -237,6 +245,9 @@ class RunStore(Store):
             phase=phase,
             outcome=outcome,
             project=project,
+            lot=lot,
+            git=git,
+            text=text,
             finished_only=finished_only,
         )
 
