@@ -400,6 +400,12 @@ def attachment_lost(data):
         copy.unlink()
 
 
+def copied_run(data):
+    folder = data / "runs/2001-01-01"  # first by name, and the copy nevertheless
+    folder.mkdir()
+    shutil.copy(one(data, "runs/*/*.parquet"), folder / "copy.parquet")
+
+
 def foreign_run(data):
     shutil.copy(one(data, "runs/*/*.parquet"), one(data, "runs/*") / "other.parquet")
     (one(data, "runs/*") / "broken.parquet").write_bytes(b"PAR1")
@@ -420,7 +426,7 @@ def from_the_future(data):
 
 UNMENDABLE = [("owner", link_leads_out), ("owner", link_leads_nowhere), ("chain", event_changed), ("log", log_broken), ("log", no_log), ("channels", channel_removed), ("channels", channel_cut), ("channels", channel_damaged), ("channels", sample_changed),
               ("channels", strangers_among_channels), ("links", session_removed),
-              ("attachments", attachment_lost), ("foreign", foreign_run), ("key", others_can_read_the_key), ("config", broken_config), ("clock", from_the_future)]
+              ("attachments", attachment_lost), ("foreign", foreign_run), ("copies", copied_run), ("key", others_can_read_the_key), ("config", broken_config), ("clock", from_the_future)]
 
 
 @pytest.mark.parametrize("check, plant", UNMENDABLE, ids=[plant.__name__ for _, plant in UNMENDABLE])
@@ -434,6 +440,20 @@ def test_what_can_only_be_told(data, check, plant):
     assert state(data) == before
     assert check in {f["check"] for f in wrong(doctor(data, "--mend"))}
     assert files.items() <= {p: p.read_bytes() for p in data.glob("*/*/*") if p.is_file()}.items(), "nothing on record is touched"
+
+
+def test_of_two_files_of_a_run_the_copy_is_named(data):
+    own, runs = one(data, "runs/*/*.parquet"), len(list(data.glob("runs/*/*.parquet")))
+    copied_run(data)
+    (finding,) = wrong(doctor(data))
+    assert finding["check"] == "copies" and finding["file_path"] == str(data / "runs/2001-01-01/copy.parquet")
+    assert str(own.relative_to(data)) in finding["finding"]
+    proof = run("verify", "--all", "-d", data)
+    assert proof.returncode == 1 and "copy.parquet" in proof.stdout and "counts it twice" in proof.stdout
+    assert len(ok("runs", "--json", "-d", data).splitlines()) == runs
+    assert ok("sql", "-d", data, "--csv", "-c", "SELECT count(*) AS n FROM runs").split() == ["n", str(runs)]
+    (data / "runs/2001-01-01/copy.parquet").unlink()
+    assert wrong(doctor(data)) == []
 
 
 def test_no_run_file_is_made_from_a_log_that_was_changed(data):

@@ -31,6 +31,7 @@
     X(ATTACHMENTS, "attachments", "each attachment, where it was recorded and beside the run file", "--mend restores the one from the other; where neither is whole, it is lost", \
       lt_mend_attachments)                                                                                                                         \
     X(FOREIGN, "foreign", "run files that no log accounts for, or that cannot be read", "bring their logs with litmus import, or move them elsewhere", NULL) \
+    X(COPIES, "copies", "run files of which the run has another", "move the copy out of runs/: read_parquet on the folder counts its rows, litmus does not", NULL) \
     X(KEPT, "kept", "torn ends, and files that a mend put aside", "nothing: they are evidence", NULL)                                               \
     X(CATALOG, "catalog", "the catalog against the run files", "--mend, or litmus reindex, makes it anew", lt_mend_catalog)                          \
     X(LAKE, "lake", "the lake's files and lists", "--mend, or litmus compact, makes it anew from the run files", lt_mend_lake)                       \

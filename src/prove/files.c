@@ -101,6 +101,8 @@ static int check_file(struct lt_proof *v, const struct lt_gathering *session, co
     lt_buf_clear(&v->path);
     lt_buf_addf(&v->path, "%s/%.*s", v->options.data_dir, LT_STR_ARG(run->destination));
     const char *path = lt_buf_cstr(&v->path);
+    struct lt_str own = lt_arena_str(&v->arena, lt_str_of(path));
+    if (own.p == NULL || !lt_map_put(&v->read, own, 0, 1)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the run files");
     lt_attachments_check(session, &run->run, path, tell_attachment, &(struct attached){v, path});
     lt_buf_clear(&v->file);
     lt_buf_clear(&v->expected);

@@ -79,6 +79,15 @@ static bool tell_damaged(void *self, const char *path, const char *reason) {
     return true;
 }
 
+/* Listings count such a run once; who reads the folder with a glob counts each file. The file that its log names stays. */
+static bool tell_copy(void *self, const char *path, const char *other, const char *run_id) {
+    struct lt_proof *proof = self;
+    const char *whole = lt_path_join(&proof->path, proof->options.data_dir, path);
+    if (lt_map_get(&proof->read, lt_str_of(whole), 0) == LT_MAP_NONE)
+        lt_proof_finding(proof, LT_FINDING_COPY, whole, -1, "holds run %.8s, as %s does: a glob over runs/ counts it twice; move one of them elsewhere", run_id, other);
+    return true;
+}
+
 /* What stands among the logs and belongs to no session is told, too: it may have been a log. */
 static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
     struct lt_log_list list;
@@ -124,5 +133,6 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     for (int64_t row = 0; row < lt_table_rows(&runs); row++) check_orphan(proof, &runs, row);
     lt_table_release(&runs);
     code = lt_query_damaged(query, tell_damaged, proof, error);
+    if (code == LITMUS_OK) code = lt_query_copies(query, tell_copy, proof, error);
     return code == LITMUS_OK ? lt_query_check_catalog(query, tell_catalog, proof, error) : code;
 }

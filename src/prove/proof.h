@@ -34,6 +34,7 @@ enum lt_finding_kind {
     LT_FINDING_RUN_FILE,   /* a run file is missing, or is not what its log folds to */
     LT_FINDING_ATTACHMENT, /* an attachment is missing or changed */
     LT_FINDING_FOREIGN,    /* a run file that no log accounts for */
+    LT_FINDING_COPY,       /* another file of a run that has one */
     LT_FINDING_CATALOG,    /* the catalog says something else than the files */
 };
 
@@ -66,7 +67,7 @@ struct lt_proof {
     int64_t unsealed, clock_steps;
     const char *run_id; /* NULL: every run. Borrowed */
     struct lt_links links;
-    struct lt_claims claims; /* of the logs that were looked at */
+    struct lt_claims claims; /* of the logs and run files that were looked at */
     bool with_links;
     struct lt_buf file, expected, path;
     struct lt_arena arena;
