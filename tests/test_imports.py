@@ -66,6 +66,22 @@ GTEST = """<?xml version="1.0" encoding="{}"?>
 <testsuite name="Empty" tests="0"/></testsuites>"""
 
 
+SUREFIRE = """<testsuite name="Rail" tests="2" time="6" timestamp="2026-05-01T10:00:00">
+<testcase name="flaky" classname="Rail" time="1"><flakyFailure message="first" time="2"/><flakyError message="second"/></testcase>
+<testcase name="bad" classname="Rail" time="2"><failure message="one"/><rerunFailure message="two"/><rerunError message="three" time="1"/></testcase>
+<testcase name="after" classname="Rail" time="0"/></testsuite>"""
+
+
+def test_reruns_of_surefire_stand_in_their_order(tmp_path):
+    """In the order of its schema: of a test that never passed, the failure is the first execution and the rerun* are those after it."""
+    (tmp_path / "r.xml").write_text(SUREFIRE)
+    ((run_id, _),) = import_file(tmp_path / "r.xml", data_dir=tmp_path / "data")
+    assert attempts(tmp_path / "data", run_id) == [["failed", "errored", "passed"], ["failed", "failed", "errored"], ["passed"]]
+    steps = RunStore(tmp_path / "data").get_steps(run_id)
+    assert [(s["step_outcome"], s["step_message"], s["duration_s"]) for s in steps[:2]] == [("passed", None, 1), ("errored", "three", 1)]
+    assert steps[2]["started_at"] == "2026-05-01 10:00:06"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_a_file_of_many_suites_is_one_run(tmp_path, encoding):
     (tmp_path / "r.xml").write_bytes(GTEST.format(encoding).encode(encoding))

@@ -50,6 +50,19 @@ def _verdict(case) -> tuple[str, str | None]:
     return "passed", None
 
 
+def _attempts(case, notes: dict, word: str, message: str | None, at: int) -> list[Attempt]:
+    """In the order in which they ran. Surefire's rerunFailures came after the failure beside them, its flakyFailures before the pass; those of
+    litmus export, which says so in a note, came before it in any case."""
+    last = Attempt(word, at, at + _us(case.get("time")), message, "call" if word == "failed" else None)
+    others = [Attempt(_EARLIER[child.tag], at, at + _us(child.get("time")), _message(child)) for child in case if child.tag in _EARLIER]
+    is_first = "litmus.attempts" not in notes and any(child.tag.startswith("rerun") for child in case)
+    made = []
+    for attempt in [last, *others] if is_first else [*others, last]:
+        began = made[-1].ended if made else at
+        made.append(attempt._replace(started=began, ended=began + attempt.ended - attempt.started))
+    return made
+
+
 def _step(case, at: int) -> tuple[Step, int]:
     """The step of a test case, and when the next one may have begun."""
     name, parent = case.get("name") or "unnamed", (case.get("classname") or "").replace(".", "/")
@@ -61,10 +74,8 @@ def _step(case, at: int) -> tuple[Step, int]:
         return Step(name, parent, node_id, case.get("file"), [], reason, message), at
     if word == "passed" and notes.get("litmus.outcome") == "done":
         word = "done"
-    attempts = [Attempt(_EARLIER[child.tag], at, at, _message(child)) for child in case if child.tag in _EARLIER]
-    ended = at + _us(case.get("time"))
-    attempts.append(Attempt(word, at, ended, message, "call" if word == "failed" else None))
-    return Step(name, parent, node_id, case.get("file"), attempts), ended
+    attempts = _attempts(case, notes, word, message, at)
+    return Step(name, parent, node_id, case.get("file"), attempts), attempts[-1].ended
 
 
 def _properties(suite) -> dict[str, str]:
