@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import uuid
 import xml.etree.ElementTree as ET
 from collections import Counter
 
@@ -292,6 +293,28 @@ def test_format_stdf(data, truth, tmp_path):
     assert {t["UNITS"] for t in records.of("ptr")} == {"V"} and records.of("ptr")[0]["HI_LIMIT"] == 3.5
     assert sum(t["EXEC_CNT"] == 0 for t in records.of("tsr")) == words["never_ran"]
     assert records.of("prr")[1]["PART_ID"] == "+SN1" and records.of("pcr")[0]["PART_CNT"] == 3
+
+
+def test_what_stdf_cannot_hold_is_cut_flagged_and_told(tmp_path):
+    session = _litmus.Session(str(tmp_path / "data"), daemon=False)
+    run_id, step = str(uuid.uuid4()), {"step_name": "gain", "step_index": 0, "step_path": "gain"}
+    session.emit("run.started", {}, run_id)
+    session.emit("test.step_started", step, run_id)
+    for name, value, high in (("much", 1e39, None), ("little", -1e300, None), ("limit", 1.0, 1e40), ("most", 3.402823e38, None), ("fine", 2.0, 3.0)):
+        session.emit("test.measurement", {**step, "measurement_name": name, "value": value, "limit_high": high, "outcome": "passed"}, run_id)
+    session.emit("test.step_ended", {**step, "outcome": "passed"}, run_id)
+    session.emit("run.ended", {"outcome": "passed"}, run_id)
+    session.close()
+    done = run("export", "-d", tmp_path / "data", "last", "-o", tmp_path / "r.stdf", LITMUS_PYTHON=sys.executable)
+    assert done.returncode == 0 and "3 values or limits beyond 3.40282e+38" in done.stderr
+    records = Records(tmp_path / "r.stdf")
+    tests = {t["TEST_TXT"]: (t["TEST_FLG"] & 4, t["RESULT"]) for t in records.of("ptr")}
+    greatest = 3.4028234663852886e38
+    assert tests["much"] == (4, greatest) and tests["little"] == (4, -greatest) and tests["limit"] == (4, 1.0) and tests["fine"] == (0, 2.0)
+    assert tests["most"][0] == 0 and [t["TEXT_DAT"] for t in records.of("dtr")] == [
+        "much: value 1e+39 is beyond a 4-byte float", "little: value -1e+300 is beyond a 4-byte float", "limit: high limit 1e+40 is beyond a 4-byte float"]
+    with pytest.warns(UserWarning, match="3 values or limits beyond"):
+        export("last", tmp_path / "again.stdf", data_dir=tmp_path / "data")
 
 
 def test_format_hdf5(data, truth, tmp_path):

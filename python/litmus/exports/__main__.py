@@ -74,7 +74,7 @@ def run(said: dict, runs: list[str]) -> int:
         if not names:
             complain("no run fits these options")
             return FOUND_NONE
-        several = Runs(store, names, left_out if len(names) > 1 else None)
+        several = Runs(store, names, left_out if len(names) > 1 else None, complain)
         write(entry, several, output, said.get("force", False))
         if output != "-" and not said.get("quiet"):
             complain(f"{len(several)} run{'s' if len(several) != 1 else ''} as {entry.name} in {output}")

@@ -2,7 +2,8 @@
 """STDF V4: a part (PIR to PRR) a run, a functional test (FTR) an attempt, a parametric one (PTR) a measurement.
 
 A step that never ran is an FTR with the "not executed" bit of its test flags, and in the program's synopsis (TSR) a test
-with no execution. Text has 255 bytes at most and is ASCII; what is not becomes \\xNN or \\uNNNN.
+with no execution. A value or limit that 4-byte floats cannot hold is cut to the greatest that they can; its test is flagged as unreliable, and a
+DTR beside it says what it was. Text has 255 bytes at most and is ASCII; what is not becomes \\xNN or \\uNNNN.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from litmus.exports.reading import BAD
 
 # kind of record: (type, subtype)
 _FAR, _MIR, _MRR, _PIR, _PRR, _PTR, _FTR, _TSR, _DTR, _PCR = (0, 10), (1, 10), (1, 20), (5, 10), (5, 20), (15, 10), (15, 20), (10, 30), (50, 30), (1, 30)
-NOT_EXECUTED, ABORTED, NO_VERDICT, FAILED, INVALID = 0x10, 0x20, 0x40, 0x80, 0x02
+NOT_EXECUTED, ABORTED, NO_VERDICT, FAILED, INVALID, UNRELIABLE = 0x10, 0x20, 0x40, 0x80, 0x02, 0x04
+_GREATEST = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 _NONE = 4_294_967_295
 
 
@@ -29,7 +31,7 @@ def _seconds(moment) -> int:
 
 
 def _real(value) -> bytes:
-    return struct.pack("<f", max(-3.4e38, min(3.4e38, value or 0.0)))
+    return struct.pack("<f", 0.0 if value is None or value != value else max(-_GREATEST, min(_GREATEST, value)))
 
 
 def _flag(word) -> int:
@@ -43,7 +45,7 @@ def _flag(word) -> int:
 
 class _File:
     def __init__(self, out):
-        self.out = out
+        self.out, self.cut = out, 0  # cut: values that do not fit
 
     def add(self, kind: tuple, body: bytes) -> None:
         self.out.write(struct.pack("<HBB", len(body), *kind) + body)
@@ -63,12 +65,21 @@ def _ftr(file: _File, number: int, flag: int, name: str) -> None:
     file.add(_FTR, struct.pack("<IBBBB", number, 1, 1, flag, 0xFF) + bytes(26) + struct.pack("<HHH", 0, 0, 0) + _cn("") * 3 + _cn(name))
 
 
-def _ptr(file: _File, number: int, m) -> None:
+def _is_beyond(value) -> bool:
+    return value is not None and abs(value) > _GREATEST
+
+
+def _ptr(file: _File, number: int, m) -> bool:
+    """Whether all of it could be said."""
     bad, value = m.outcome in BAD, m.value
-    flag = (FAILED if bad else 0 if m.outcome == "passed" else NO_VERDICT) | (INVALID if value is None else 0)
     low, high = m.limit_low, m.limit_high
+    cut = [f"{what} {number!r}" for what, number in (("value", value), ("low limit", low), ("high limit", high)) if _is_beyond(number)]
+    flag = (FAILED if bad else 0 if m.outcome == "passed" else NO_VERDICT) | (INVALID if value is None or value != value else 0) | (UNRELIABLE if cut else 0)
     option = 0x0E | (0x40 if low is None else 0) | (0x80 if high is None else 0)  # no scaling, no specification limits
     file.add(_PTR, struct.pack("<IBBBB", number, 1, 1, flag, 0) + _real(value) + _cn(m.name) + _cn("") + bytes([option, 0, 0, 0]) + _real(low) + _real(high) + _cn(m.units))
+    if cut:
+        file.add(_DTR, _cn(f"{m.name}: {', '.join(cut)} is beyond a 4-byte float"))
+    return not cut
 
 
 def _part(file: _File, run, numbers: dict, sums: dict, part: int) -> None:
@@ -85,7 +96,7 @@ def _part(file: _File, run, numbers: dict, sums: dict, part: int) -> None:
         for m in step.measurements:
             key_m = (*key, m.name)
             number, total = numbers.setdefault(key_m, len(numbers) + 1), sums.setdefault(key_m, [0, 0, m.name, "P"])
-            _ptr(file, number, m)
+            file.cut += not _ptr(file, number, m)
             total[0], total[1], tests = total[0] + 1, total[1] + (m.outcome in BAD), tests + 1
     flag = 0x08 if run.outcome in BAD else 0x10 if run.outcome != "passed" else 0  # failed; no verdict
     flag |= 0x04 if run.outcome in ("aborted", "terminated") else 0
@@ -110,3 +121,5 @@ def write(runs, out) -> None:
         file.add(_TSR, struct.pack("<BBcIIII", 1, 1, kind.encode(), numbers[key], executed, failed, _NONE) + _cn(name) + _cn("") * 2 + b"\xff")
     file.add(_PCR, struct.pack("<BBIIIII", 255, 0, parts, _NONE, _NONE, good, _NONE))
     file.add(_MRR, struct.pack("<I", _seconds(last.ended) if last is not None else 0) + b" " + _cn("") * 2)
+    if file.cut:
+        runs.note(f"{file.cut} value{'s' if file.cut != 1 else ''} or limits beyond {_GREATEST:.6g}, the greatest that STDF holds, were cut to it; a DTR beside each says what it was")

@@ -7,6 +7,7 @@ Finished runs and runs in flight read the same. Times are datetimes in UTC.
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -177,10 +178,11 @@ class Runs:
         store: a RunStore.
         names: ids, prefixes, "last", "@2".
         left_out: called with (name, error) for a run that cannot be read; None: the error is raised.
+        note: called with what a format could not say; None: it is a Python warning.
     """
 
-    def __init__(self, store, names: list[str], left_out=None):
-        self.store, self.names, self._left_out = store, list(dict.fromkeys(names)), left_out
+    def __init__(self, store, names: list[str], left_out=None, note=None):
+        self.store, self.names, self._left_out, self.note = store, list(dict.fromkeys(names)), left_out, note or warnings.warn
 
     def __len__(self) -> int:
         return len(self.names)
