@@ -282,6 +282,14 @@ def test_polars_reads_one_and_many(lot):
     assert whole.height == 180 and "custom_lot_1" in whole.columns
     scanned = polars.scan_parquet(lot_pattern(lot), missing_columns="insert", extra_columns="ignore").select(FIXED).collect()
     assert scanned.height == 180
+    golden = sorted((Path(__file__).parent / "golden").glob("v*/*.parquet"))  # of every version; those of v1 lack columns
+    for files in (golden + paths[:2], paths[:2] + golden):
+        many = polars.scan_parquet(files, missing_columns="insert", extra_columns="ignore").select(FIXED).collect()
+        assert many["run_id"].n_unique() == len(files) and many.height == sum(polars.read_parquet(path, columns=["run_id"]).height for path in files)
+    with pytest.raises(polars.exceptions.PolarsError, match="missing_columns|extra_columns"):
+        polars.scan_parquet(golden + paths[:2]).select(FIXED).collect()
+    every = polars.concat([polars.read_parquet(path) for path in golden + paths[:2]], how="diagonal_relaxed")
+    assert every.filter(every["measurement_text"].is_not_null()).height == 0 and every["run_id"].n_unique() == len(golden) + 2
 
 
 def test_tables_without_files_between(here, run):
