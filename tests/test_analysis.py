@@ -15,6 +15,7 @@ import pytest
 from litmus.analysis import analyse
 from litmus.analysis.numbers import wilson
 from litmus.analysis.scope import NothingFound
+from litmus.data.run_store import RunStore
 from litmus.errors import ConfigError, InvalidArgument
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -112,6 +113,8 @@ def test_a_serial_with_blanks_is_the_same_unit(tmp_path):
     store(tmp_path, run_rows(1, "U1", "passed", {"a": ["passed"]}), run_rows(2, " U1 ", "passed", {"a": ["passed"]}), run_rows(3, "u1", "passed", {"a": ["passed"]}))
     got, (view,) = only(analyse("yield", data_dir=tmp_path)), ask(tmp_path, "FROM yield")
     assert got["units"] == got["ever_passed"] == view["units"] == view["ever_passed"] == 2
+    assert only(analyse("yield", data_dir=tmp_path, serial="U1 "))["units"] == 1 and len(RunStore(tmp_path).runs(serial="U1")) == 2
+    assert ask(tmp_path, "SELECT a_of, b_of FROM compare('serial=U1', 'serial=u1') WHERE what = 'step'") == [{"a_of": 2, "b_of": 1}]
 
 
 def test_vectors_are_opportunities_of_their_own(tmp_path):

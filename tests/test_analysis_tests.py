@@ -147,6 +147,20 @@ def test_two_stations(tmp_path):
             analyse("compare", *sets, data_dir=tmp_path)
 
 
+def test_a_step_that_one_set_alone_has_is_listed_without_a_p_value(tmp_path):
+    steps = {"old": {"a": ["passed"], "gone": ["failed"], "idle": ["passed"]}, "new": {"a": ["failed"], "come": ["passed"], "idle": ["skipped"]}}
+    for n, (station, of) in enumerate(steps.items()):
+        put(tmp_path, [{**row, "station_id": station} for row in run_rows(n, f"U{n}", "failed", of)])
+    report = analyse("compare", "station=old", "station=new", data_dir=tmp_path)
+    assert [(row["step"], row["holm"]) for row in report.table("steps").rows] == [("t.py/a", 1.0)]
+    alone = [("t.py/gone", 0, 1, 0, 0), ("t.py/idle", 1, 1, 0, 0), ("t.py/come", 0, 0, 1, 1)]
+    assert [(row["step"], row["a_passed"], row["a_of"], row["b_passed"], row["b_of"]) for row in report.table("alone").rows] == alone
+    in_sql = ask(tmp_path, "FROM compare('station=old', 'station=new')")
+    assert [(row["step_path"], row["p"], row["holm"]) for row in in_sql] == [
+        (None, 1.0, None), ("t.py/a", 1.0, 1.0), ("t.py/come", None, None), ("t.py/gone", None, None), ("t.py/idle", None, None)]
+    assert [row["step"] for row in analyse("compare", "station=old", "station=new", step="come", data_dir=tmp_path).table("alone").rows] == ["t.py/come"]
+
+
 # ---- gauge R&R
 
 # AIAG, Measurement Systems Analysis, 4th edition, figure III-B 6: three appraisers, three trials, ten parts

@@ -577,7 +577,7 @@ static void add_filter(struct clauses *q, const struct lt_run_filter *f) {
     const struct {
         const char *sql, *text;
     } texts[] = {
-        {" AND dut_serial = ?", f->serial},       {" AND dut_part_number = ?", f->part}, {" AND dut_lot_number = ?", f->lot},
+        {" AND trim(dut_serial) = trim(?)", f->serial},       {" AND dut_part_number = ?", f->part}, {" AND dut_lot_number = ?", f->lot},
         {" AND instr(git_commit, ?) = 1", f->git}, {" AND station_id = ?", f->station},
         {" AND operator_id = ?", f->operator_id}, {" AND test_phase = ?", f->phase},     {" AND outcome = ?", f->outcome},
         {" AND project_name = ?", f->project},    {" AND run_id = ?", f->run_id},

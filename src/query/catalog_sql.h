@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalog_sql.h - every SQL text of the catalog. Version 3.
+ * catalog_sql.h - every SQL text of the catalog. Version 4.
  *
  * Changing it: raise LT_CATALOG_VERSION; a catalog of another version is dropped and made anew
  * from runs/ and events/, so no old text is ever needed.
@@ -10,7 +10,7 @@
 
 #include "query/words.h"
 
-#define LT_CATALOG_VERSION "3"
+#define LT_CATALOG_VERSION "4"
 #define LT_CATALOG_APPLICATION_ID "1281977683" /* "LitS" */
 
 /* Columns of `runs` after `path`: those of struct lt_summary, by the same names. */
@@ -40,7 +40,7 @@ static const char lt_sql_schema[] =
     LT_SUMMARY_TEXTS(LT_SQL_TEXT_COLUMN) LT_SUMMARY_TIMES(LT_SQL_INT_COLUMN) LT_SUMMARY_COUNTS(LT_SQL_INT_COLUMN) ", lake INTEGER);"
     "CREATE INDEX runs_by_start ON runs (started_at DESC, run_id);"
     "CREATE INDEX runs_by_id ON runs (run_id, path);"
-    "CREATE INDEX runs_by_serial ON runs (dut_serial, started_at DESC, run_id);"
+    "CREATE INDEX runs_by_serial ON runs (trim(dut_serial), started_at DESC, run_id);"
     "CREATE INDEX runs_by_outcome ON runs (outcome, started_at DESC, run_id);"
     "CREATE INDEX runs_by_station ON runs (station_id, started_at DESC, run_id);"
     "CREATE INDEX runs_by_project ON runs (project_name, started_at DESC, run_id);"

@@ -92,6 +92,17 @@ static bool is_text(const char *wanted, struct lt_str value) {
     return wanted == NULL || lt_str_eq(lt_str_of(wanted), value);
 }
 
+static struct lt_str trimmed(struct lt_str s) {
+    while (s.n > 0 && s.p[0] == ' ') s = (struct lt_str){s.p + 1, s.n - 1};
+    while (s.n > 0 && s.p[s.n - 1] == ' ') s.n--;
+    return s;
+}
+
+/* A unit is its serial without the blanks around it. */
+static bool is_serial(const char *wanted, struct lt_str value) {
+    return wanted == NULL || (value.p != NULL && lt_str_eq(trimmed(lt_str_of(wanted)), trimmed(value)));
+}
+
 static bool starts(const char *wanted, struct lt_str value) {
     size_t n = wanted == NULL ? 0 : strlen(wanted);
     return wanted == NULL || (value.n >= n && memcmp(value.p == NULL ? "" : value.p, wanted, n) == 0);
@@ -108,7 +119,7 @@ static bool has_words(const char *words, const struct lt_summary *r) {
 }
 
 static bool fits(const struct lt_run_filter *f, const struct lt_summary *r) {
-    return is_text(f->serial, r->dut_serial) && is_text(f->part, r->dut_part_number) && is_text(f->lot, r->dut_lot_number) &&
+    return is_serial(f->serial, r->dut_serial) && is_text(f->part, r->dut_part_number) && is_text(f->lot, r->dut_lot_number) &&
            starts(f->git, r->git_commit) && is_text(f->station, r->station_id) && is_text(f->operator_id, r->operator_id) &&
            is_text(f->phase, r->test_phase) && is_text(f->outcome, r->outcome) && is_text(f->project, r->project_name) &&
            is_text(f->plan, r->plan_digest) && is_text(f->run_id, r->run_id) && has_words(f->text, r) &&

@@ -22,7 +22,7 @@ struct lt_run_filter {
     int64_t limit;  /* <= 0: all */
     int64_t offset;
     int64_t since, until;  /* on started_at, since <= it < until; LT_TIME_NONE or 0: open */
-    const char *serial, *part, *lot, *station, *operator_id, *phase, *outcome, *project; /* NULL: any */
+    const char *serial, *part, *lot, *station, *operator_id, *phase, *outcome, *project; /* NULL: any. A serial without blanks around it */
     const char *git; /* a commit, or how it starts */
     const char *plan; /* a plan_digest */
     const char *text; /* words, each of which the run has (words.h) */

@@ -71,6 +71,26 @@ static void test_runs_by_filter_limit_and_offset(void **state) {
     lt_query_free(q);
 }
 
+/* The unit of the figures is the serial without the blanks around it, so the listings know no other. */
+static void test_blanks_around_a_serial_do_not_count(void **state) {
+    struct bench *b = *state;
+    struct recording live;
+    record_run(b, " A1 ");
+    record_run(b, "A1");
+    record_run(b, "A 1");
+    start_recording(b, &live, "A1  ", 1);
+    struct lt_query *q = open_query(b);
+    struct lt_table t = runs(b, q, &(struct lt_run_filter){.serial = "A1"});
+    assert_int_equal(lt_table_rows(&t), 3);
+    assert_text(&t, "dut_serial", 2, " A1 "); /* as it was recorded */
+    lt_table_release(&t);
+    t = runs(b, q, &(struct lt_run_filter){.serial = "  A 1 "});
+    assert_int_equal(lt_table_rows(&t), 1);
+    lt_table_release(&t);
+    lt_query_free(q);
+    finish_recording(&live);
+}
+
 /* The same words for a finished run (SQL of the catalog) and for one in flight. */
 static void test_runs_by_words(void **state) {
     struct bench *b = *state;
@@ -485,6 +505,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_runs_by_filter_limit_and_offset),
         TEST(test_runs_by_words),
+        TEST(test_blanks_around_a_serial_do_not_count),
         TEST(test_a_run_in_flight_is_listed_and_ends),
         TEST(test_a_dead_producers_run_is_unfinished_until_materialized),
         TEST(test_what_was_just_looked_at_is_taken_as_it_is_once),

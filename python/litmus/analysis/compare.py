@@ -42,12 +42,17 @@ def analyse(scope: Scope, *sets: str, step: str | None = None, measurement: str 
     both = scope.one("SELECT count(*) FROM set_a JOIN set_b USING (run_id)")
     notes = [f"A is {sets[0]}, B is {sets[1]}."] + ([f"{both:,} runs are in both sets: the tests take the sets as independent."] if both else [])
     units = _yield(scope)
-    steps = _holm(_steps(scope, step), "p")
+    found = _steps(scope, step)
+    steps = _holm([row for row in found if row["a_of"] and row["b_of"]], "p")
+    alone = sorted((row for row in found if not (row["a_of"] and row["b_of"])), key=lambda row: (row["a_of"] == 0, row["step"]))
     measured = _holm(_measured(scope, step, measurement), "welch_p")
     tables = [Table("compare", [Column("what", "WHAT"), *_SHARES], [units])]
-    for name, columns, rows in (("steps", [Column("step", "STEP"), *_SHARES, Column("holm", "HOLM", "number")], steps), ("values", _VALUES, measured)):
+    shares = [Column("step", "STEP"), *_SHARES]
+    for name, columns, rows, title in (("steps", [*shares, Column("holm", "HOLM", "number")], steps, "Steps"), ("values", _VALUES, measured, "Values"),
+                                       ("alone", shares[:-1], alone, "Steps that have a verdict in one set only")):
         kept = rows[:limit] if limit else rows
-        tables.append(Table(name, columns, kept, name.capitalize(), len(rows) - len(kept)))
+        if rows or name != "alone":
+            tables.append(Table(name, columns, kept, title, len(rows) - len(kept)))
     if measurement is not None and not measured:
         raise NothingFound(f"no measurement {measurement!r} with values in both sets")
     left_out = scope.left_out(units=False)
@@ -90,7 +95,7 @@ def _steps(scope: Scope, step: str | None) -> list[dict[str, Any]]:
     rows = scope.rows(f"""
         SELECT step, {counts} FROM (SELECT step_path AS step, coalesce(attempt_outcomes[1], vector_outcome) AS first, is_a, is_b, n FROM litmus_step_counts('picked')
                                     WHERE first NOT IN ('done', 'skipped') AND {where})
-        GROUP BY step HAVING a_of > 0 AND b_of > 0""")
+        GROUP BY step HAVING a_of > 0 OR b_of > 0""")
     if step is not None and not rows:
         raise scope.no_step(step)
     return [_shares(row) for row in rows]

@@ -62,7 +62,9 @@ def literal(text: str | None) -> str:
 
 
 def chooses(name: str, value: str) -> str:
-    """The condition of one of FILTERS."""
+    """The condition of one of FILTERS. A unit is its serial without blanks around it, as a scanner or a cell may leave them."""
+    if name == "serial":
+        return f"trim({FILTERS[name]}) = trim({literal(value)})"
     return f"starts_with({FILTERS[name]}, {literal(value)})" if name == "git" else f"{FILTERS[name]} = {literal(value)}"
 
 
@@ -85,7 +87,7 @@ class Scope:
         con: a connection of litmus.connect().
         since, until: on the start of a run, as `litmus.scan`.
         tz: IANA name of the time zone that days, weeks and months are of; None: UTC.
-        filters: serial, part, lot, station, operator, phase, project: equal to it; git: starts so. None: any.
+        filters: serial (without blanks around it), part, lot, station, operator, phase, project: equal to it; git: starts so. None: any.
 
     Raises:
         NothingFound: no run fits.

@@ -293,7 +293,7 @@ CREATE OR REPLACE TEMP MACRO litmus_chooses(chosen, run) AS
 len([word FOR word IN string_split(chosen, ',') IF NOT coalesce(CASE WHEN chosen = '' THEN true ELSE CASE split_part(word, '=', 1)
     WHEN 'part' THEN run.dut_part_number = substr(word, 6) WHEN 'lot' THEN run.dut_lot_number = substr(word, 5) WHEN 'station' THEN run.station_id = substr(word, 9)
     WHEN 'phase' THEN run.test_phase = substr(word, 7) WHEN 'operator' THEN run.operator_id = substr(word, 10) WHEN 'project' THEN run.project_name = substr(word, 9)
-    WHEN 'serial' THEN run.dut_serial = substr(word, 8) WHEN 'git' THEN starts_with(run.git_commit, substr(word, 5))
+    WHEN 'serial' THEN trim(run.dut_serial) = trim(substr(word, 8)) WHEN 'git' THEN starts_with(run.git_commit, substr(word, 5))
     ELSE error('"' || word || '" chooses no runs: write NAME=VALUE with serial, part, lot, station, operator, phase, project, git') END END, false)]) = 0;
 
 -- Two-sided p of Fisher's exact test, as scipy.stats.fisher_exact: a passed of of_a, b of of_b.
@@ -315,7 +315,7 @@ CREATE OR REPLACE TEMP MACRO litmus_normal_p(z) AS
 CASE WHEN z <= 0 THEN 1.0 WHEN z < 1 THEN 1 - exp(-z * z / 2) * list_sum([exp((2 * n + 1) * ln(z) - (n + 0.5) * ln(2) - lgamma(n + 1.5)) FOR n IN range(24)])
      ELSE list_avg([exp(-z * z / (2 * sin((k + 0.5) * pi() / 256) ** 2)) FOR k IN range(256)]) END;
 
--- First pass, then step by step, as litmus compare. holm: corrected for the number of steps (Holm 1979).
+-- First pass, then step by step, as litmus compare. holm: corrected for the number of steps (Holm 1979). Steps with a verdict in one set only come last, without p.
 CREATE OR REPLACE TEMP MACRO compare(set_a, set_b) AS TABLE
 WITH sets AS MATERIALIZED (SELECT r.run_id, r.outcome, u.try, litmus_chooses(set_a, r) AS is_a, litmus_chooses(set_b, r) AS is_b
                            FROM runs r LEFT JOIN unit_runs u USING (run_id) WHERE r.left_out IS NULL OR r.left_out IN ('no serial', 'no verdict')),
@@ -325,11 +325,11 @@ WITH sets AS MATERIALIZED (SELECT r.run_id, r.outcome, u.try, litmus_chooses(set
                  WHERE coalesce(attempt_outcomes[1], vector_outcome) NOT IN ('skipped', 'done')),
      sums AS (SELECT step_path, count(*) FILTER (WHERE is_a AND has_passed) AS a_passed, count(*) FILTER (WHERE is_a) AS a_of,
                      count(*) FILTER (WHERE is_b AND has_passed) AS b_passed, count(*) FILTER (WHERE is_b) AS b_of FROM counted GROUP BY step_path),
-     tested AS (SELECT *, litmus_fisher(a_passed, a_of, b_passed, b_of) AS p FROM sums WHERE step_path IS NULL OR (a_of > 0 AND b_of > 0))
+     tested AS (SELECT *, litmus_fisher(a_passed, a_of, b_passed, b_of) AS p FROM sums WHERE step_path IS NULL OR a_of > 0 OR b_of > 0)
 SELECT CASE WHEN step_path IS NULL THEN 'first pass' ELSE 'step' END AS what, step_path, a_passed, a_of, b_passed, b_of, p,
-       CASE WHEN step_path IS NOT NULL THEN max(least(1.0, (steps - place) * p)) OVER (PARTITION BY step_path IS NULL ORDER BY place) END AS holm
-FROM (SELECT *, row_number() OVER (PARTITION BY step_path IS NULL ORDER BY p, step_path) - 1 AS place, count(*) OVER (PARTITION BY step_path IS NULL) AS steps FROM tested)
-ORDER BY what, p, step_path;
+       CASE WHEN step_path IS NOT NULL AND p IS NOT NULL THEN max(least(1.0, (steps - place) * p)) OVER (PARTITION BY step_path IS NULL ORDER BY place) END AS holm
+FROM (SELECT *, row_number() OVER (PARTITION BY step_path IS NULL ORDER BY p, step_path) - 1 AS place, count(p) OVER (PARTITION BY step_path IS NULL) AS steps FROM tested)
+ORDER BY what, p NULLS LAST, step_path;
 
 -- Measured values of first attempts, as litmus compare: Welch's t test, and that of Mann and Whitney (normal, corrected for ties and continuity).
 CREATE OR REPLACE TEMP MACRO compare_values(set_a, set_b) AS TABLE
