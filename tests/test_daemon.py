@@ -93,6 +93,13 @@ def test_it_holds_nothing_of_its_starter(bench):
     assert b"LITMUS_RECORDING" not in (proc / "environ").read_bytes()
 
 
+def test_its_table_of_descriptors_has_room_before_there_are_threads(bench):
+    assert bench.litmus("daemon").returncode == 0
+    status = pathlib.Path(f"/proc/{bench.status()['pid']}/status").read_text()
+    (slots,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("FDSize:")]
+    assert slots > 600  # io.c: where logs are kept open
+
+
 def test_a_killed_producer_is_on_record_within_a_second(bench):
     bench.executive()
     for count in range(2, 5):

@@ -32,6 +32,11 @@ static int move_up(int fd) {
     return high;
 }
 
+void lt_io_make_room(int fd) {
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+    if (high >= 0) close(high);
+}
+
 static int os_open(void *self, const char *path, int flags, unsigned mode) {
     (void)self;
     int fd;

@@ -30,6 +30,10 @@ struct lt_io {
 
 extern const struct lt_io lt_io_os; /* the real calls; EINTR is retried */
 
+/* Before the first thread of a process that will append to files: Linux makes room for the high descriptors that those get, and while
+ * there are threads the first such open waits for all processors (20 ms and more). `fd`: any that is open. */
+void lt_io_make_room(int fd);
+
 int64_t lt_mtime_ns(const struct stat *st); /* when the content was changed last, since 1970 */
 
 /* errno of a write that took less than asked, of a file that was to get `size` bytes: EFBIG where the process may

@@ -444,6 +444,7 @@ static int work(struct daemon *d, struct litmus_error *error) {
     struct lt_buf path;
     lt_buf_init(&path);
     lt_memory_tame(WORKERS + 1);
+    lt_io_make_room(d->dir_fd);
     lt_journal_open(&d->journal, d->foreground ? NULL : lt_path_join(&path, d->data_dir, "daemon.log"));
     lt_buf_release(&path);
     struct litmus_error why = {0};
