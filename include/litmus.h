@@ -7,8 +7,11 @@
  *  - Every function that can fail returns an int code (enum litmus_code) and takes an optional
  *    `struct litmus_error *` last: untouched on success, the first failure kept, NULL accepted.
  *  - Strings passed in are borrowed for the call only (the library copies); NULL means "not given".
+ *  - A handle that is NULL is ESTATE (it is not made yet), a place for the result that is NULL is EINVAL; close and free
+ *    take NULL, and what returns a text or a number returns NULL, 0 or -1 for it. A handle that was ended must not be used.
  *  - Text is UTF-8; times are microseconds since 1970-01-01T00:00:00Z.
- *  - A session may be used by many threads at once. A forked child that records through an
+ *  - A session and its channels may be used by many threads at once; a run by one at a time, since its steps are a stack:
+ *    threads have a run each, or a lock of their own. A forked child that records through an
  *    inherited session gets a log file of its own, of the same session.
  *
  * Calling sequence:
@@ -125,7 +128,7 @@ LITMUS_API LITMUS_MUST_USE int litmus_emit(litmus_session *session, const struct
 
 /* Emits session.ended (unless joined), seals the log, waits (bounded, 10 s) until the daemon has
  * written the Parquet file of each run this handle ended, and else writes it in this process.
- * Frees the handle in every case. `outcome` may be NULL. */
+ * Frees the handle in every case. `outcome` may be NULL; a word that is none is EINVAL, and the session closes without it. */
 LITMUS_API int litmus_session_close(litmus_session *session, const char *outcome,
                                     struct litmus_error *error);
 
@@ -173,7 +176,7 @@ struct litmus_limit {
 LITMUS_API LITMUS_MUST_USE int litmus_measure(litmus_run *run, const char *name, double value,
                                               const struct litmus_limit *limit,
                                               const char **outcome_out, struct litmus_error *error);
-/* The same for a text of at most 64 KiB; NULL could not be read: errored. */
+/* The same for a text of at most 64 KiB; NULL is EINVAL (a text that could not be read: litmus_measure of NAN). */
 LITMUS_API LITMUS_MUST_USE int litmus_measure_text(litmus_run *run, const char *name, const char *text,
                                                    const struct litmus_limit *limit,
                                                    const char **outcome_out, struct litmus_error *error);
@@ -218,7 +221,8 @@ LITMUS_API LITMUS_MUST_USE int litmus_attach_file(litmus_run *run, const char *n
 LITMUS_API LITMUS_MUST_USE int litmus_step_end(litmus_run *run, const char *outcome,
                                                const char *message, struct litmus_error *error);
 /* Ends the run and frees the handle. `outcome` NULL: the worst outcome of its steps. `stop_reason`
- * NULL when the plan was worked through. */
+ * NULL when the plan was worked through. An outcome that is none, or a reason that is not UTF-8, is EINVAL: the run
+ * ends without it. */
 LITMUS_API LITMUS_MUST_USE int litmus_run_end(litmus_run *run, const char *outcome,
                                               const char *stop_reason, struct litmus_error *error);
 
@@ -335,7 +339,8 @@ LITMUS_API LITMUS_MUST_USE int litmus_channel_block(litmus_channel *channel, int
 /* The same for samples that have a time each, none before the one before it. */
 LITMUS_API LITMUS_MUST_USE int litmus_channel_samples(litmus_channel *channel, const int64_t *times_ns,
                                                       const void *values, size_t count, struct litmus_error *error);
-/* Seals the file, emits channel.closed and frees the handle in every case. `reason` NULL: "closed". */
+/* Seals the file, emits channel.closed and frees the handle in every case. `reason` NULL: "closed"; one that is not
+ * UTF-8 is EINVAL, and the channel closes without it. */
 LITMUS_API int litmus_channel_close(litmus_channel *channel, const char *reason, struct litmus_error *error);
 
 /* Samples that were read: `values` are of `type` (doubles in a view). */

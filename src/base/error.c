@@ -93,6 +93,14 @@ int lt_fail_os(struct litmus_error *error, int os_errno, const char *what, const
     return lt_fail(error, code, os_errno, "cannot %s %s: %s (%s)", what, path, strerror(os_errno), remedy);
 }
 
+int lt_need_handle(const void *handle, const char *function, const char *maker, struct litmus_error *error) {
+    return handle != NULL ? LITMUS_OK : lt_fail(error, LITMUS_ESTATE, 0, "%s was given NULL for what %s hands over: call that first", function, maker);
+}
+
+int lt_need_place(const void *place, const char *function, struct litmus_error *error) {
+    return place != NULL ? LITMUS_OK : lt_fail(error, LITMUS_EINVAL, 0, "%s was given NULL for the place of its result", function);
+}
+
 void lt_error_clear(struct litmus_error *error) {
     if (error == NULL) return;
     error->code = LITMUS_OK;

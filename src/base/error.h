@@ -19,6 +19,11 @@ int lt_fail(struct litmus_error *error, int code, int os_errno, const char *form
  * "what: path: No space left on device (free space, ...)". */
 int lt_fail_os(struct litmus_error *error, int os_errno, const char *what, const char *path);
 
+/* What a caller left out. ESTATE unless `handle` is there, which `maker` makes; EINVAL unless `place` is, where what
+ * `function` hands over goes. */
+int lt_need_handle(const void *handle, const char *function, const char *maker, struct litmus_error *error);
+int lt_need_place(const void *place, const char *function, struct litmus_error *error);
+
 /* Forgets an earlier failure. NULL accepted. */
 void lt_error_clear(struct litmus_error *error);
 

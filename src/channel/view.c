@@ -15,6 +15,7 @@ static int no_memory(struct litmus_error *error) {
 }
 
 void litmus_signal_release(struct litmus_signal *signal) {
+    if (signal == NULL) return;
     free(signal->times_ns);
     free(signal->values);
     *signal = (struct litmus_signal){0};

@@ -78,6 +78,7 @@ int litmus_attach_bytes(litmus_run *run, const char *name, const void *bytes, si
     struct lt_open_step *step = lt_run_step(run, "an attachment", error);
     if (step == NULL) return LITMUS_ESTATE;
     int code = lt_name_check("an attachment", name, error);
+    if (code == LITMUS_OK && bytes == NULL && n > 0) code = lt_fail(error, LITMUS_EINVAL, 0, "attachment %s has %zu bytes, and was given NULL for them", name, n);
     if (code == LITMUS_OK) code = lt_session_attach_bytes(run->session, name, bytes, n, true, &blob, error);
     return code == LITMUS_OK ? tell(run, step, name, &blob, out, error) : code;
 }

@@ -63,11 +63,14 @@ static bool copy_text(char *out, size_t size, const char *text) {
 int litmus_channel_open(litmus_session *session, const char *channel_id, const struct litmus_channel_options *options, litmus_channel **out, struct litmus_error *error) {
     static const struct litmus_channel_options defaults = {0};
     if (options == NULL) options = &defaults;
+    int code = lt_need_handle(session, "litmus_channel_open", "litmus_session_open", error);
+    if (code == LITMUS_OK) code = lt_need_place(out, "litmus_channel_open", error);
+    if (code == LITMUS_OK && channel_id == NULL) code = lt_fail(error, LITMUS_EINVAL, 0, "a channel needs an id: `role.signal` or any name");
+    if (code != LITMUS_OK) return code;
     litmus_channel *channel = calloc(1, sizeof *channel);
     if (channel == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a channel");
     struct lt_channel_writer_options w = {.data_dir = session->data_dir, .about = {.type = options->type}};
     channel->session = session;
-    int code = LITMUS_OK;
     if (!copy_text(w.about.channel_id, sizeof w.about.channel_id, channel_id) || !copy_text(w.about.units, sizeof w.about.units, options->units) ||
         !copy_text(w.about.run_id, sizeof w.about.run_id, options->run_id))
         code = lt_fail(error, LITMUS_EINVAL, 0, "channel %.60s...: its id may have %d bytes, its units %d", channel_id, LT_CHANNEL_ID_BYTES - 1, LT_CHANNEL_UNITS_BYTES - 1);
@@ -89,25 +92,45 @@ int litmus_channel_open(litmus_session *session, const char *channel_id, const s
 }
 
 const char *litmus_channel_uri(const litmus_channel *channel) {
-    return channel->uri;
+    return channel == NULL ? NULL : channel->uri;
+}
+
+static int no_channel(const char *function, struct litmus_error *error) {
+    return lt_need_handle(NULL, function, "litmus_channel_open", error);
+}
+
+static int no_values(const litmus_channel *channel, size_t count, struct litmus_error *error) {
+    return lt_fail(error, LITMUS_EINVAL, 0, "a block for channel %s has %zu samples, and was given NULL for them", channel->about.channel_id, count);
 }
 
 int litmus_channel_sample(litmus_channel *channel, int64_t time_ns, double value, struct litmus_error *error) {
+    if (channel == NULL) return no_channel("litmus_channel_sample", error);
     return lt_channel_put_sample(channel->writer, time_ns == 0 ? lt_channel_now_ns() : time_ns, value, error);
 }
 
 int litmus_channel_block(litmus_channel *channel, int64_t start_ns, double interval_ns, const void *values, size_t count, struct litmus_error *error) {
+    if (channel == NULL) return no_channel("litmus_channel_block", error);
+    if (values == NULL && count > 0) return no_values(channel, count, error);
     return lt_channel_put_block(channel->writer, start_ns == 0 ? lt_channel_now_ns() : start_ns, interval_ns, NULL, values, count, error);
 }
 
 int litmus_channel_samples(litmus_channel *channel, const int64_t *times_ns, const void *values, size_t count, struct litmus_error *error) {
+    if (channel == NULL) return no_channel("litmus_channel_samples", error);
+    if (values == NULL && count > 0) return no_values(channel, count, error);
+    if (times_ns == NULL && count > 0) return lt_fail(error, LITMUS_EINVAL, 0, "litmus_channel_samples needs a time for each sample: use litmus_channel_block without");
     return lt_channel_put_block(channel->writer, 0, 0, times_ns, values, count, error);
 }
 
 int litmus_channel_close(litmus_channel *channel, const char *reason, struct litmus_error *error) {
     if (channel == NULL) return LITMUS_OK;
     int64_t samples = lt_channel_writer_samples(channel->writer);
-    int code = lt_channel_seal(channel->writer, error);
+    int code = LITMUS_OK;
+    if (reason != NULL && !lt_utf8_valid(reason, strlen(reason))) {
+        code = lt_fail(error, LITMUS_EINVAL, 0, "the reason why channel %s closes is not UTF-8: it closed without it", channel->about.channel_id);
+        reason = NULL;
+    }
+    int sealed = lt_channel_seal(channel->writer, error);
+    if (code == LITMUS_OK) code = sealed;
     struct lt_buf json;
     lt_buf_init(&json);
     lt_buf_add_char(&json, '{');
@@ -124,6 +147,7 @@ int litmus_channel_close(litmus_channel *channel, const char *reason, struct lit
 static int open_set(const char *data_dir, const char *uri, struct lt_channel_set *set, struct litmus_error *error) {
     struct lt_buf dir;
     lt_buf_init(&dir);
+    if (uri == NULL) return lt_fail(error, LITMUS_EINVAL, 0, "which channel is to be read: give its id or URI, not NULL");
     int code = lt_data_dir_find(data_dir, &dir, error);
     if (code == LITMUS_OK) code = lt_channel_set_open(lt_buf_cstr(&dir), uri, set, error);
     lt_buf_release(&dir);
@@ -132,7 +156,8 @@ static int open_set(const char *data_dir, const char *uri, struct lt_channel_set
 
 int litmus_channel_read(const char *data_dir, const char *uri, int64_t from_ns, int64_t to_ns, struct litmus_signal *out, struct litmus_error *error) {
     struct lt_channel_set set = {0};
-    int code = open_set(data_dir, uri, &set, error);
+    int code = lt_need_place(out, "litmus_channel_read", error);
+    if (code == LITMUS_OK) code = open_set(data_dir, uri, &set, error);
     if (code == LITMUS_OK) code = lt_channel_set_read(&set, from_ns, to_ns, out, error);
     lt_channel_set_release(&set);
     return code;
@@ -141,7 +166,8 @@ int litmus_channel_read(const char *data_dir, const char *uri, int64_t from_ns, 
 int litmus_channel_view(const char *data_dir, const char *uri, int64_t from_ns, int64_t to_ns, int points, enum litmus_view view, struct litmus_signal *out,
                         struct litmus_error *error) {
     struct lt_channel_set set = {0};
-    int code = open_set(data_dir, uri, &set, error);
+    int code = lt_need_place(out, "litmus_channel_view", error);
+    if (code == LITMUS_OK) code = open_set(data_dir, uri, &set, error);
     if (code == LITMUS_OK) code = lt_channel_set_view(&set, from_ns, to_ns, points, view, out, error);
     lt_channel_set_release(&set);
     return code;

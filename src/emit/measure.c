@@ -9,6 +9,7 @@
 #include "base/json_text.h"
 #include "log/layout.h"
 #include "model/limit.h"
+#include "model/outcome.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -241,8 +241,8 @@ static int compile(struct dialog *d, struct litmus_error *error) {
     return failed == 0 ? LITMUS_OK : lt_fail(error, LITMUS_EINVAL, 0, "the pattern \"%.200s\" is no extended regular expression: %s", d->question.pattern, why);
 }
 
-/* Asks; the answer is in d->given. dialog_release in every case. */
-static int prompt(struct dialog *d, litmus_session *session, const struct litmus_prompt_options *options, struct litmus_error *error) {
+/* Asks; the answer is in d->given, and goes to `place`. dialog_release in every case. */
+static int prompt(struct dialog *d, litmus_session *session, const struct litmus_prompt_options *options, const void *place, struct litmus_error *error) {
     static const struct litmus_prompt_options defaults = {0};
     d->session = session;
     d->options = options == NULL ? &defaults : options;
@@ -250,7 +250,9 @@ static int prompt(struct dialog *d, litmus_session *session, const struct litmus
     d->question.title = d->options->title == NULL ? "" : d->options->title;
     d->question.timeout_ms = d->options->timeout_ms;
     lt_uuid_new(d->id);
-    int code = check(&d->question, error);
+    int code = lt_need_handle(session, "litmus_prompt_*", "litmus_session_open", error);
+    if (code == LITMUS_OK) code = lt_need_place(place, "litmus_prompt_*", error);
+    if (code == LITMUS_OK) code = check(&d->question, error);
     if (code == LITMUS_OK && d->question.pattern != NULL) code = compile(d, error);
     return code == LITMUS_OK ? ask(d, error) : code;
 }
@@ -266,7 +268,7 @@ static struct litmus_question question_of(enum litmus_prompt_kind kind, const ch
 
 int litmus_prompt_confirm(litmus_session *session, const struct litmus_prompt_options *options, const char *message, bool *yes, struct litmus_error *error) {
     struct dialog d = {.question = question_of(LITMUS_CONFIRM, message)};
-    int code = prompt(&d, session, options, error);
+    int code = prompt(&d, session, options, yes, error);
     if (code == LITMUS_OK) *yes = d.given.yes;
     dialog_release(&d);
     return code;
@@ -277,7 +279,7 @@ int litmus_prompt_choose(litmus_session *session, const struct litmus_prompt_opt
     struct dialog d = {.question = question_of(LITMUS_CHOOSE, message)};
     d.question.choices = choices;
     d.question.choice_count = count;
-    int code = prompt(&d, session, options, error);
+    int code = prompt(&d, session, options, choice, error);
     if (code == LITMUS_OK) *choice = d.given.choice;
     dialog_release(&d);
     return code;
@@ -288,14 +290,14 @@ int litmus_prompt_number(litmus_session *session, const struct litmus_prompt_opt
     struct dialog d = {.question = question_of(LITMUS_NUMBER, message)};
     d.question.low = low;
     d.question.high = high;
-    int code = prompt(&d, session, options, error);
+    int code = prompt(&d, session, options, number, error);
     if (code == LITMUS_OK) *number = d.given.number;
     dialog_release(&d);
     return code;
 }
 
 static int prompt_words(struct dialog *d, litmus_session *session, const struct litmus_prompt_options *options, char out[LITMUS_ANSWER_BYTES], struct litmus_error *error) {
-    int code = prompt(d, session, options, error);
+    int code = prompt(d, session, options, out, error);
     if (code == LITMUS_OK) snprintf(out, LITMUS_ANSWER_BYTES, "%.*s", LT_STR_ARG(d->given.text));
     dialog_release(d);
     return code;

@@ -38,7 +38,7 @@ int lt_draft_emit(struct lt_draft *d, litmus_run *run, const char *type, struct 
 }
 
 const char *litmus_run_id(const litmus_run *run) {
-    return run->run_id;
+    return run == NULL ? NULL : run->run_id;
 }
 
 static void planned_step_release(struct lt_planned_step *step) {
@@ -66,13 +66,16 @@ static char *operator_of(const char *payload_json) {
 }
 
 int litmus_run_start(litmus_session *session, const char *payload_json, litmus_run **out, struct litmus_error *error) {
+    int code = lt_need_handle(session, "litmus_run_start", "litmus_session_open", error);
+    if (code == LITMUS_OK) code = lt_need_place(out, "litmus_run_start", error);
+    if (code != LITMUS_OK) return code;
     litmus_run *run = calloc(1, sizeof *run);
     if (run == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a run");
     run->session = session;
     lt_uuid_new(run->run_id);
     run->operator_id = operator_of(payload_json);
     struct litmus_event event = {.event_type = "run.started", .run_id = run->run_id, .payload = payload_json};
-    int code = litmus_emit(session, &event, NULL, error);
+    code = litmus_emit(session, &event, NULL, error);
     if (code == LITMUS_OK) *out = run;
     else run_free(run);
     return code;
@@ -85,6 +88,7 @@ int litmus_plan_add(litmus_run *run, const char *step_path, int *step_out, struc
 }
 
 int litmus_plan_add_vector(litmus_run *run, const char *step_path, const char *inputs_json, int *step_out, struct litmus_error *error) {
+    if (run == NULL) return lt_need_handle(run, "litmus_plan_add", "litmus_run_start", error);
     if (step_path == NULL || step_path[0] == '\0') return lt_fail(error, LITMUS_EINVAL, 0, "a planned step needs a step_path");
     if (run->committed) return lt_fail(error, LITMUS_EINVAL, 0, "step %.200s comes too late: the plan is committed", step_path);
     size_t n = strlen(step_path);
@@ -196,6 +200,7 @@ static yyjson_mut_val *plan_item(struct lt_draft *d, const struct lt_planned_ste
 
 int litmus_plan_commit(litmus_run *run, struct litmus_error *error) {
     char digest[65];
+    if (run == NULL) return lt_need_handle(run, "litmus_plan_commit", "litmus_run_start", error);
     if (run->committed) return lt_fail(error, LITMUS_ESTATE, 0, "the plan is committed already");
     if (!assign_indexes(run) || !plan_digest(run, digest)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the plan");
     struct lt_draft d = lt_draft_new();
@@ -210,16 +215,22 @@ int litmus_plan_commit(litmus_run *run, struct litmus_error *error) {
 
 int litmus_run_end(litmus_run *run, const char *outcome, const char *stop_reason, struct litmus_error *error) {
     struct lt_str word = lt_outcome_word(outcome);
-    int code = LITMUS_OK;
-    if (outcome != NULL && word.p == NULL) code = lt_fail(error, LITMUS_EINVAL, 0, "\"%.40s\" is no outcome", outcome);
-    if (code == LITMUS_OK) code = lt_run_end_steps(run, "the run ended while the step was open", error);
-    for (int i = 0; i < run->step_count && outcome == NULL; i++) word = lt_outcome_worse(word, run->steps[i].outcome);
-    if (code == LITMUS_OK) {
+    int code = lt_need_handle(run, "litmus_run_end", "litmus_run_start", error);
+    if (code != LITMUS_OK) return code;
+    if (outcome != NULL && word.p == NULL) code = lt_fail(error, LITMUS_EINVAL, 0, "\"%.40s\" is no outcome: the run ended with the worst of its steps", outcome);
+    if (stop_reason != NULL && !lt_utf8_valid(stop_reason, strlen(stop_reason))) {
+        code = lt_fail(error, LITMUS_EINVAL, 0, "the stop_reason is not UTF-8: the run ended without it");
+        stop_reason = NULL;
+    }
+    int ended = lt_run_end_steps(run, "the run ended while the step was open", error);
+    bool derived = word.p == NULL;
+    for (int i = 0; i < run->step_count && derived; i++) word = lt_outcome_worse(word, run->steps[i].outcome);
+    if (ended == LITMUS_OK) {
         struct lt_draft d = lt_draft_new();
         if (word.p != NULL) yyjson_mut_obj_add_str(d.doc, d.root, "outcome", word.p);
         if (stop_reason != NULL) yyjson_mut_obj_add_str(d.doc, d.root, "stop_reason", stop_reason);
-        code = lt_draft_emit(&d, run, "run.ended", error);
+        ended = lt_draft_emit(&d, run, "run.ended", error);
     }
     run_free(run);
-    return code;
+    return code != LITMUS_OK ? code : ended;
 }

@@ -67,8 +67,6 @@ void lt_step_worsen(struct lt_open_step *step, struct lt_str outcome);
 /* Ends what is open, innermost first, as terminated. */
 int lt_run_end_steps(litmus_run *run, const char *message, struct litmus_error *error);
 void lt_open_step_release(struct lt_open_step *step);
-/* The word as static text, p NULL for none of the table's. */
-struct lt_str lt_outcome_word(const char *outcome);
 /* A name that a person gives: not empty, at most LT_NAME_BYTES_MAX. EINVAL otherwise. */
 enum { LT_NAME_BYTES_MAX = 255, LT_TEXT_BYTES_MAX = 64 * 1024 };
 int lt_name_check(const char *what, const char *name, struct litmus_error *error);

@@ -9,6 +9,7 @@
 #include "base/portable.h"
 #include "base/process.h"
 #include "emit/durability.h"
+#include "model/outcome.h"
 #include "serve/daemon.h"
 
 #include <limits.h>
@@ -19,11 +20,11 @@
 enum { CLOSE_TIMEOUT_MS = 10000 };
 
 const char *litmus_session_id(const litmus_session *session) {
-    return session->session_id;
+    return session == NULL ? NULL : session->session_id;
 }
 
 const char *litmus_session_data_dir(const litmus_session *session) {
-    return session->data_dir;
+    return session == NULL ? NULL : session->data_dir;
 }
 
 /* Whatever came of it: without a daemon nothing is lost, close() does its work. */
@@ -131,13 +132,23 @@ static int emit_started(litmus_session *session, const struct litmus_session_opt
     return code;
 }
 
+static int check_options(const struct litmus_session_options *options, const void *out, struct litmus_error *error) {
+    int code = lt_need_place(out, "litmus_session_open", error);
+    if (code != LITMUS_OK) return code;
+    if ((int)options->durability < LITMUS_DURABILITY_DEFAULT || (int)options->durability > LITMUS_DURABILITY_OS)
+        return lt_fail(error, LITMUS_EINVAL, 0, "there is no durability number %d: give one of enum litmus_durability, 0 for the configured one", (int)options->durability);
+    if (options->group_ms < 0) return lt_fail(error, LITMUS_EINVAL, 0, "group_ms is %d: give milliseconds above 0, or 0 for 100", options->group_ms);
+    return LITMUS_OK;
+}
+
 int litmus_session_open(const struct litmus_session_options *options, litmus_session **out, struct litmus_error *error) {
     static const struct litmus_session_options defaults = {0};
     struct litmus_error own = {0};
     if (error == NULL) error = &own;
     if (options == NULL) options = &defaults;
     litmus_session *session = NULL;
-    int code = session_new(options, &session, error);
+    int code = check_options(options, out, error);
+    if (code == LITMUS_OK) code = session_new(options, &session, error);
     if (code == LITMUS_OK) {
         struct lt_log_options log = {.data_dir = session->data_dir, .session_id = session->session_id, .durability = options->durability, .group_ms = options->group_ms,
                                          .key = session->station.key};
@@ -194,6 +205,9 @@ static int emit(litmus_session *session, const struct litmus_event *event, bool 
 }
 
 int litmus_emit(litmus_session *session, const struct litmus_event *event, char id_out[37], struct litmus_error *error) {
+    int code = lt_need_handle(session, "litmus_emit", "litmus_session_open", error);
+    if (code == LITMUS_OK && event == NULL) code = lt_fail(error, LITMUS_EINVAL, 0, "litmus_emit needs an event, and was given NULL");
+    if (code != LITMUS_OK) return code;
     return emit(session, event, false, id_out, error);
 }
 
@@ -239,10 +253,13 @@ static int finish_runs(struct closing *c, int timeout_ms, struct litmus_error *e
 int lt_session_close(litmus_session *session, const char *outcome, int timeout_ms, lt_session_on_done *on_done, void *self, struct litmus_error *error) {
     if (session == NULL) return LITMUS_OK;
     int code = LITMUS_OK;
+    struct lt_str word = lt_outcome_word(outcome);
+    if (outcome != NULL && word.p == NULL) code = lt_fail(error, LITMUS_EINVAL, 0, "\"%.40s\" is no outcome: the session ended without one", outcome);
     if (!session->joined) {
         char payload[64];
-        snprintf(payload, sizeof payload, outcome == NULL ? "{}" : "{\"outcome\":\"%.20s\"}", outcome);
-        code = litmus_emit(session, &(struct litmus_event){.event_type = "session.ended", .payload = payload}, NULL, error);
+        snprintf(payload, sizeof payload, word.p == NULL ? "{}" : "{\"outcome\":\"%.20s\"}", word.p);
+        int told = litmus_emit(session, &(struct litmus_event){.event_type = "session.ended", .payload = payload}, NULL, error);
+        if (code == LITMUS_OK) code = told;
     }
     int sealed = lt_log_seal(session->log, error);
     struct lt_head end = lt_log_writer_head(session->log);

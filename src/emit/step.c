@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 struct lt_open_step *lt_run_step(const litmus_run *run, const char *what, struct litmus_error *error) {
-    if (run->open_count > 0) return &run->open[run->open_count - 1];
+    if (run != NULL && run->open_count > 0) return &run->open[run->open_count - 1];
     lt_fail(error, LITMUS_ESTATE, 0, "%s needs a step that runs: call litmus_step_start first", what);
     return NULL;
 }
@@ -93,6 +93,7 @@ static int start(litmus_run *run, struct lt_open_step *open, const char *inputs_
 }
 
 int litmus_step_start(litmus_run *run, int step, const char *inputs_json, struct litmus_error *error) {
+    if (run == NULL) return lt_need_handle(run, "litmus_step_start", "litmus_run_start", error);
     if (!run->committed) return lt_fail(error, LITMUS_ESTATE, 0, "the plan is not on record yet: call litmus_plan_commit first");
     if (step < 0 || step >= run->step_count) return lt_fail(error, LITMUS_EINVAL, 0, "there is no planned step number %d (the plan has %d)", step, run->step_count);
     if (run->open_count > 0) return lt_fail(error, LITMUS_ESTATE, 0, "step %s still runs: end it first", run->open[run->open_count - 1].step.path);
@@ -136,14 +137,6 @@ int litmus_substep_start(litmus_run *run, const char *name, const char *inputs_j
     if (open.step.path != NULL && open.step.name != NULL) return start(run, &open, inputs_json, error);
     lt_open_step_release(&open);
     return no_memory(error);
-}
-
-struct lt_str lt_outcome_word(const char *outcome) {
-#define MATCH(word, severity, text) \
-    if (outcome != NULL && strcmp(outcome, #word) == 0) return LT_STR(#word);
-    LT_OUTCOMES(MATCH)
-#undef MATCH
-    return LT_STR_NULL;
 }
 
 /* A step is no better than what is in it; without a verdict of its own, it is that or done. */

@@ -21,5 +21,7 @@
 int lt_outcome_severity(struct lt_str outcome);
 /* The more severe; a tie keeps `a`; NULL loses against everything. */
 struct lt_str lt_outcome_worse(struct lt_str a, struct lt_str b);
+/* The word as static text, p NULL for none of the table's. */
+struct lt_str lt_outcome_word(const char *outcome);
 
 #endif

@@ -37,7 +37,7 @@ static int read_rows(const char *data_dir, enum litmus_list what, const char *ru
 int litmus_read(const char *data_dir, enum litmus_list what, const char *run_ref, int64_t limit, litmus_table **out, struct litmus_error *error) {
     struct lt_buf folder;
     lt_buf_init(&folder);
-    if (out == NULL) return lt_fail(error, LITMUS_EINVAL, 0, "no place for the table: out is NULL");
+    if (out == NULL) return lt_need_place(out, "litmus_read", error);
     *out = NULL;
     struct litmus_table *table = calloc(1, sizeof *table);
     if (table == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a table");
@@ -56,11 +56,11 @@ void litmus_table_free(litmus_table *table) {
 }
 
 int64_t litmus_table_rows(const litmus_table *table) {
-    return lt_table_rows(&table->rows);
+    return table == NULL ? 0 : lt_table_rows(&table->rows);
 }
 
 int litmus_table_columns(const litmus_table *table) {
-    int64_t n = lt_table_columns(&table->rows);
+    int64_t n = table == NULL ? 0 : lt_table_columns(&table->rows);
     return n > INT_MAX ? INT_MAX : (int)n;
 }
 
@@ -69,7 +69,7 @@ const char *litmus_table_column_name(const litmus_table *table, int column) {
 }
 
 int litmus_table_find(const litmus_table *table, const char *column_name) {
-    int64_t column = lt_table_find(&table->rows, column_name);
+    int64_t column = table == NULL || column_name == NULL ? -1 : lt_table_find(&table->rows, column_name);
     return column > INT_MAX ? -1 : (int)column;
 }
 
@@ -88,7 +88,9 @@ static void add_cell(const struct lt_table *rows, int64_t column, int64_t row, s
 
 int64_t litmus_table_text(const litmus_table *table, int64_t row, int column, char *buf, size_t size) {
     struct lt_buf cell;
+    if (buf == NULL) size = 0;
     if (size > 0) buf[0] = '\0';
+    if (row < 0 || row >= litmus_table_rows(table) || column < 0 || column >= litmus_table_columns(table)) return -1;
     if (lt_table_is_null(&table->rows, column, row)) return -1;
     lt_buf_init(&cell);
     add_cell(&table->rows, column, row, &cell);

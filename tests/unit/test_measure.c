@@ -278,6 +278,83 @@ static void vectors_are_planned_with_their_inputs_and_every_attempt_is_kept(void
     litmus_table_free(runs);
 }
 
+static void what_returns_no_code_takes_null(void **state) {
+    (void)state;
+    litmus_signal_release(NULL);
+    litmus_table_free(NULL);
+    assert_null(litmus_run_id(NULL));
+    assert_null(litmus_session_id(NULL));
+    assert_null(litmus_session_data_dir(NULL));
+    assert_null(litmus_channel_uri(NULL));
+    assert_int_equal(litmus_table_rows(NULL), 0);
+    assert_int_equal(litmus_table_find(NULL, "outcome"), -1);
+    assert_int_equal(litmus_table_text(NULL, 0, 0, NULL, 0), -1);
+}
+
+/* Each call with nothing for what it needs: refused with a sentence, and nothing is touched. */
+static void what_is_left_out_is_refused(void **state) {
+    struct bench *b = *state;
+    struct recording r;
+    litmus_channel *channel = NULL;
+    litmus_run *run = NULL;
+    struct litmus_event event = {.event_type = "test.record"};
+    struct litmus_session_options mode = {.data_dir = b->dir, .durability = 77}, group = {.data_dir = b->dir, .group_ms = -1};
+    litmus_session *none = NULL;
+    double samples[1] = {1};
+    bool yes;
+    start_recording(b, &r, "SN1", 1);
+    must(b, litmus_step_start(r.run, 0, NULL, &b->error));
+    must(b, litmus_channel_open(r.session, "dmm.v", NULL, &channel, &b->error));
+#define REFUSED(code, call)                                                             \
+    do {                                                                                \
+        struct litmus_error error = {0};                                                \
+        assert_int_equal(call, code);                                                   \
+        assert_true(error.text[0] != '\0');                                             \
+    } while (0)
+    REFUSED(LITMUS_EINVAL, litmus_session_open(NULL, NULL, &error));
+    REFUSED(LITMUS_EINVAL, litmus_session_open(&mode, &none, &error));
+    REFUSED(LITMUS_EINVAL, litmus_session_open(&group, &none, &error));
+    REFUSED(LITMUS_ESTATE, litmus_emit(NULL, &event, NULL, &error));
+    REFUSED(LITMUS_EINVAL, litmus_emit(r.session, NULL, NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_run_start(NULL, NULL, &run, &error));
+    REFUSED(LITMUS_EINVAL, litmus_run_start(r.session, NULL, NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_plan_add(NULL, "a", NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_plan_commit(NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_step_start(NULL, 0, NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_substep_start(NULL, "a", NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_step_end(NULL, NULL, NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_measure(NULL, "a", 1, NULL, NULL, &error));
+    REFUSED(LITMUS_EINVAL, litmus_measure_full(r.run, NULL, NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_verify(NULL, "a", 1, &volts, &error));
+    REFUSED(LITMUS_ESTATE, litmus_observe(NULL, "a", "1", &error));
+    REFUSED(LITMUS_ESTATE, litmus_attach_bytes(NULL, "a", "b", 1, NULL, &error));
+    REFUSED(LITMUS_EINVAL, litmus_attach_bytes(r.run, "a", NULL, 1, NULL, &error));
+    REFUSED(LITMUS_EINVAL, litmus_attach_file(r.run, "a", NULL, NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_run_end(NULL, NULL, NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_prompt_confirm(NULL, NULL, "Ready?", &yes, &error));
+    REFUSED(LITMUS_EINVAL, litmus_prompt_confirm(r.session, NULL, "Ready?", NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_channel_open(NULL, "a", NULL, &channel, &error));
+    REFUSED(LITMUS_EINVAL, litmus_channel_open(r.session, NULL, NULL, &channel, &error));
+    REFUSED(LITMUS_EINVAL, litmus_channel_open(r.session, "a", NULL, NULL, &error));
+    REFUSED(LITMUS_ESTATE, litmus_channel_sample(NULL, 0, 1, &error));
+    REFUSED(LITMUS_ESTATE, litmus_channel_block(NULL, 0, 1, samples, 1, &error));
+    REFUSED(LITMUS_EINVAL, litmus_channel_block(channel, 0, 1, NULL, 1, &error));
+    REFUSED(LITMUS_EINVAL, litmus_channel_samples(channel, NULL, samples, 1, &error));
+    REFUSED(LITMUS_EINVAL, litmus_channel_read(b->dir, NULL, 0, 1, &(struct litmus_signal){0}, &error));
+    REFUSED(LITMUS_EINVAL, litmus_channel_read(b->dir, "dmm.v", 0, 1, NULL, &error));
+    REFUSED(LITMUS_EINVAL, litmus_read(b->dir, LITMUS_LIST_RUNS, NULL, 0, NULL, &error));
+    /* What ends is over all the same. */
+    REFUSED(LITMUS_EINVAL, litmus_channel_close(channel, "\xff", &error));
+    REFUSED(LITMUS_EINVAL, litmus_run_end(r.run, "fine", "\xff", &error));
+    REFUSED(LITMUS_EINVAL, litmus_session_close(r.session, "fine", &error));
+#undef REFUSED
+    litmus_table *runs = NULL;
+    must(b, litmus_read(b->dir, LITMUS_LIST_RUNS, NULL, 0, &runs, &b->error));
+    assert_string_equal(cell(runs, "outcome", "terminated", "stop_reason"), "NULL"); /* a step was open */
+    assert_int_equal(litmus_table_text(runs, 99, 99, NULL, 0), -1);
+    litmus_table_free(runs);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -287,6 +364,8 @@ int main(void) {
         TEST(bad_input_is_refused_and_leaves_nothing),
         TEST(what_could_not_be_recorded_has_not_taken_the_name),
         TEST(vectors_are_planned_with_their_inputs_and_every_attempt_is_kept),
+        TEST(what_is_left_out_is_refused),
+        TEST(what_returns_no_code_takes_null),
         TEST(verify_says_what_was_violated_once_it_is_on_record),
 #undef TEST
     };
