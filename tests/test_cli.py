@@ -433,6 +433,9 @@ def test_broken_config_is_named(tmp_path):
     (tmp_path / "litmus.yaml").write_text("data_dir: [unclosed\n")
     done = subprocess.run([LITMUS, "runs"], cwd=tmp_path, capture_output=True, text=True, env=environment())
     assert done.returncode == 2 and "litmus.yaml" in done.stderr
+    (tmp_path / "litmus.yaml").write_text("datadir: here\n")
+    done = subprocess.run([LITMUS, "runs"], cwd=tmp_path, capture_output=True, text=True, env=environment(LITMUS_HOME=str(tmp_path / "home")))
+    assert done.returncode == 0 and f"no key `datadir`; did you mean data_dir? {tmp_path}/home/data is read" in done.stderr
 
 
 def test_nothing_on_record(tmp_path):

@@ -8,11 +8,13 @@
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
 #include "materialize/materialize.h"
+#include "model/suggest.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <yyjson.h>
 
 /* ---- talk ---- */
 
@@ -72,11 +74,29 @@ int lt_cli_fail(const struct lt_cli *cli, const struct litmus_error *error) {
 
 /* ---- data ---- */
 
+/* A litmus.yaml that names the folder by a key that is none says nothing, and another folder is read: said aloud. */
+static void warn_of_slip(struct lt_cli *cli) {
+    struct lt_buf json, path;
+    lt_buf_init(&json);
+    lt_buf_init(&path);
+    yyjson_doc *doc = lt_config_json(NULL, &json, &path, NULL) == LITMUS_OK ? yyjson_read(json.p, json.n, 0) : NULL;
+    yyjson_val *root = yyjson_doc_get_root(doc), *key, *value;
+    size_t i, n;
+    bool named = yyjson_obj_get(root, "data_dir") != NULL;
+    yyjson_obj_foreach(root, i, n, key, value)
+        if (!named && lt_nearer(lt_str_of(yyjson_get_str(key)), NULL, "data_dir") != NULL)
+            lt_complain(cli, "%s: no key `%s`; did you mean data_dir? %s is read", lt_buf_cstr(&path), yyjson_get_str(key), lt_buf_cstr(&cli->data_dir));
+    yyjson_doc_free(doc);
+    lt_buf_release(&json);
+    lt_buf_release(&path);
+}
+
 int lt_cli_data_dir(struct lt_cli *cli) {
     struct litmus_error error = {0};
     if (cli->data_dir.n > 0) return EXIT_OK;
     if (cli->data_dir_given != NULL && cli->data_dir_given[0] == '\0') return lt_usage(cli, "--data-dir is empty: name a folder, or leave it out");
     int code = lt_data_dir_find(cli->data_dir_given, &cli->data_dir, &error);
+    if (code == LITMUS_OK && cli->data_dir_given == NULL && getenv("LITMUS_DATA_DIR") == NULL) warn_of_slip(cli);
     if (code == LITMUS_OK) lt_buf_cstr(&cli->data_dir);
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
 }
