@@ -263,12 +263,26 @@ def of_item(item, part: Part | None, files) -> dict:
                 given = {key: getattr(given, key) for key in _limits.KEYS if getattr(given, key) is not None}
             about = complaints[name] = _about(complain, name)
             entries[name] = over(entries.get(name, {}), check(given, name, about, part))
+            _check_inputs(item, entries[name], name, about)
     for name, entry in entries.items():
         base = part.characteristics.get(entry["characteristic"]) if part is not None and "characteristic" in entry else None
         if base is not None:
             entry = entries[name] = over(base, entry)
         try_all(entry, name, complaints[name])
     return entries
+
+
+def _check_inputs(item, entry: dict, name: str, complain) -> None:
+    """An input that a band waits for and the test has not may be a sub-step's; one that nearly is the test's is a slip."""
+    import difflib
+
+    callspec, sweep = getattr(item, "callspec", None), getattr(item, "_litmus_sweep", None)
+    known = {*(callspec.params if callspec is not None else ()), *(sweep.inputs[0] if sweep is not None and sweep.inputs else ())}
+    for n, band in enumerate(entry.get("bands") or ()):
+        for key in band["when"]:
+            close = difflib.get_close_matches(str(key), known - {key}, 1, 0.75) if key not in known else ()
+            if close:
+                raise complain(f"a band of {name} waits for the input `{key}`, which the test has not; did you mean {close[0]}?", "bands", n, "when", key)
 
 
 def _about(complain, name: str):

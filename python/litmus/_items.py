@@ -314,7 +314,7 @@ class Items:
         elif execution.subtest is not None and execution.message and execution.message.startswith("contains "):
             execution.message = execution.subtest
         if len(execution.frames) > 1:
-            _measure.cut_off_substeps(execution.frames)
+            _measure.close_left_open(execution.frames, execution.outcome in ("terminated", "aborted"))
         judged = execution.measured_failures
         if judged is not None and execution.outcome in (None, "passed", "skipped", "done"):
             execution.add(judged[0], "call", judged[1])

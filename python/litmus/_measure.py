@@ -257,7 +257,11 @@ def attach(content, name: str | None = None, *, mime: str | None = None) -> str 
         content = bytes(content)
     elif isinstance(content, (str, os.PathLike)):
         content = os.fspath(content)
-        name = os.path.basename(content) if name is None else name
+        try:
+            name = os.fsencode(os.path.basename(content)).decode("utf-8", "backslashreplace") if name is None else name
+            os.fsencode(content)
+        except UnicodeEncodeError:
+            raise ValueError(f"{ascii(content)[:200]} is no path of a file: it has a character that no file name can have") from None
     else:
         raise TypeError(f"an attachment is the path of a file, or bytes, not {type(content).__name__}")
     check_name("an attachment", name)
@@ -270,7 +274,7 @@ def attach(content, name: str | None = None, *, mime: str | None = None) -> str 
 
 def attach_to(frame: Frame, session, content, name: str, mime: str | None = None, sync: bool = True) -> str:
     """Stores the content, and puts it on record in a step. Returns the reference. `sync`: it is on the disk before that."""
-    uri, digest, size = session.store(name, content, sync)
+    uri, digest, size = session.store(name.encode("utf-8", "backslashreplace").decode(), content, sync)
     members = {key: part for key, part in frame.members.items() if key != "inputs"}
     frame.emit("test.attachment", {**members, "name": name, "uri": uri, "sha256": digest, "size_bytes": size, "mime_type": mime})
     return uri
@@ -348,29 +352,29 @@ def open_substep(parent: Frame, name: str, inputs: dict) -> Frame:
     return frame
 
 
-def close_substep(frames: list, frame: Frame, exc: BaseException | None, cut_off: bool = False) -> None:
-    """Puts the end of a sub-step, and before it of those that are still open in it, on record. `exc`: what left it."""
+def close_substep(frames: list, frame: Frame, exc: BaseException | None, left: str | None = None) -> None:
+    """Puts the end of a sub-step, and before it of those that are still open in it, on record. `exc`: what left it; `left`: why nothing did."""
     for each in [each for each in reversed(frames) if each.is_within(frame)]:
         frames.remove(each)
-        outcome, words = _substep_verdict(each, exc, cut_off)
+        outcome, words = _substep_verdict(each, exc, left)
         each.emit("test.step_ended", {**each.identity, "outcome": outcome, "vector_outcome": outcome, "message": words})
         if _verdict.SEVERITY[outcome] > _verdict.SEVERITY["passed"]:
             each.parent.worsen(outcome, f"{each.members['step_name']}: {words}" if words else each.members["step_name"])
         each.parent.judged |= each.judged
 
 
-def cut_off_substeps(frames: list) -> None:
-    """The test has ended: so do the sub-steps that it left open."""
+def close_left_open(frames: list, cut_off: bool) -> None:
+    """The test has ended: so do the sub-steps that it left open. They come to what was measured in them, unless the test was cut off."""
     for frame in [frame for frame in frames if frame.parent is frames[0]]:
-        close_substep(frames, frame, None, cut_off=True)
+        close_substep(frames, frame, None, "cut off" if cut_off else "left open: the test ended before the step did (`with step(...):` closes it)")
 
 
-def _substep_verdict(frame: Frame, exc: BaseException | None, cut_off: bool) -> tuple:
+def _substep_verdict(frame: Frame, exc: BaseException | None, left: str | None) -> tuple:
     outcome, words = frame.failure or (None, None)
-    if cut_off:
-        return _verdict.worse("terminated", outcome), words or "cut off"
+    if left == "cut off":
+        return _verdict.worse("terminated", outcome), words or left
     if exc is None:
-        return outcome or ("passed" if frame.judged else "done"), words
+        return outcome or ("passed" if frame.judged else "done"), words or left
     said = _verdict.left_by(exc)
     return (said, _verdict.one_line(str(exc)) or type(exc).__name__) if _verdict.worse(said, outcome) == said else (outcome, words)
 

@@ -52,7 +52,7 @@ class Recorder(Part):
 
     def begin(self, session) -> None:
         """Collection is over: opens the log, puts run and plan on record."""
-        if not session.items and not session.testsfailed:
+        if not session.items and not session.testsfailed and self.stop_reason != "crash":
             return
         payload = self.context()
         if not self.open(data_dir=self.data_dir(), payload=_context.session_payload(payload)):
@@ -71,13 +71,29 @@ class Recorder(Part):
             return
         try:
             self.release_sigterm()
-            if self.run_id is None and self.external is None and any(report.failed for report in self.collect_reports):
-                self.stop_reason = "collection error"  # -x: pytest did not come to its loop
-                self.begin(session)
-            if self.session is not None:
-                items = self.items
-                items.close_open()
-                self.end_run(session, items.outcome(), items.unfinished())
+            self.finish(session)
         except Exception as exc:
             self.fail(exc)
         self.enforce(session)
+
+    def finish(self, session) -> None:
+        """The end of the run; also of one whose loop pytest did not come to."""
+        if self.run_id is None and self.external is None and any(report.failed for report in self.collect_reports):
+            self.stop_reason = "collection error"  # -x
+        if self.run_id is None and self.stop_reason in ("collection error", "crash"):  # a conftest.py raised
+            self.begin(session)
+        if self.session is not None:
+            items = self.items
+            items.close_open()
+            self.end_run(session, items.outcome(), items.unfinished())
+
+    def leave(self) -> None:
+        """pytest calls no sessionfinish where a later pytest_sessionstart raised."""
+        if self.stop_reason == "crash" and self.run_id is None and self.trouble is None and _getpid() == self.pid:
+            from types import SimpleNamespace
+
+            try:
+                self.finish(SimpleNamespace(items=[], testsfailed=0, shouldfail=False, shouldstop=False, exitstatus=3, config=self.config))
+            except Exception as exc:
+                self.fail(exc)
+        super().leave()

@@ -107,11 +107,11 @@ def pytest_collection_modifyitems(config, items) -> None:
     modules = {str(item.path) for item in items if item.path.suffix == ".py"}  # a plugin's own tests may be YAML themselves
     files = {os.path.splitext(path)[0] + ".yaml" for path in modules}
     in_files, markers = in_profile or any(map(os.path.lexists, files)), _marker_names(items)
+    if in_files or "vectors" in markers:
+        load("_vectors").collect(config, items)
     if in_files or "limits" in markers or getattr(config, "_litmus_part", None) is not None:
         load("_declared").collect(config, items)
         config.pluginmanager.register(_Declarations(), "litmus-limits")
-    if in_files or "vectors" in markers:
-        load("_vectors").collect(config, items)
     default = _settled(load("_settings").default_retry, config)
     if in_files or "retry" in markers or default is not None:
         load("_retry").collect(config, items, default)

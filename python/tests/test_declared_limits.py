@@ -83,6 +83,7 @@ WRONG = [
     ("limits:\n  test_x:\n    rail: {low: 3, high: 4, guard_band: 51%}\n", "a guard_band of 51% leaves nothing between 3 and 4"),
     ("limits:\n  test_x:\n    rail: {low: 0, bands: [{when: {load: {low: 2, high: 1}}, low: 1}]}\n", "rail, when load: low 2 is above high 1"),
     ("limits:\n  test_x:\n    rail: {low: 0, bands: [{when: {load: {low: no}}, low: 1}]}\n", "rail, when load: low is a number, not 'no'"),
+    ("limits:\n  test_x:\n    rail: {low: 0, bands: [{when: {laod: 1}, low: 1}]}\n", "line 3, column 36: a band of rail waits for the input `laod`, which the test has not; did you mean load?"),
     ("limits:\n  test_x:\n    rail: {low: .nan}\n", "line 3: a number is finite"),
     ("limits:\n  test_x: &x\n    <<: *x\n", "line 3: merge keys (`<<`) are not read"),
     ("limits:\n  test_x: 5\n", "line 2, column 3: limits are a mapping from measurement to limit"),
@@ -108,6 +109,7 @@ def module(tmp_path, request):
     class Item:
         path, nodeid = tmp_path / "test_a.py", "test_a.py::test_x"
         module = type("module", (), {"test_x": print})
+        callspec = type("callspec", (), {"params": {"load": 1}})
 
         def iter_markers(self, name):
             return []

@@ -244,14 +244,18 @@ def test_generator(step, measure):
     kept = left_open()
     next(kept)
     measure("t", 3, (0, 2))
+def test_no_context(step):
+    step("on").__enter__()
 """,
     )
     steps = {event["step_path"].split("/", 1)[1]: event for event in record.of("test.step_ended")}
     assert {path: event["outcome"] for path, event in steps.items()} == {
         "test_nested/ramp%2Fup": "passed", "test_nested/ramp%2Fup/settle": "passed", "test_nested/ramp%2Fup#2": "done", "test_nested/odd": "errored",
-        "test_nested": "errored", "test_skip/inner": "skipped", "test_skip": "skipped", "test_generator/open": "terminated", "test_generator": "terminated",
+        "test_nested": "errored", "test_skip/inner": "skipped", "test_skip": "skipped", "test_generator/open": "failed", "test_generator": "failed",
+        "test_no_context/on": "done", "test_no_context": "passed",
     }  # fmt: skip
     assert steps["test_nested"]["message"] == "odd: odd one"
+    assert record.run_ended["outcome"] == "errored"
     settle = steps["test_nested/ramp%2Fup/settle"]
     assert (settle["parent_path"], settle["step_name"], settle["inputs"], settle["step_index"]) == ("test_a.py/test_nested/ramp%2Fup", "settle", {"ms": 5}, 0)
     (observed,) = record.of("test.observation")
@@ -326,9 +330,14 @@ def test_ok(attach, step, tmp_path):
     first = attach(tmp_path / "trace.csv")
     with step("inner"): assert attach(b"1,2\\n", "same.csv") == first
     attach(bytearray(b"x"), name="raw")
+    import os
+    odd = os.fsencode(tmp_path) + b"/odd\\xff.csv"
+    os.rename(tmp_path / "trace.csv", odd)
+    assert attach(os.fsdecode(odd)) == attach(b"1,2\\n", "lone\\ud800.csv") == first
 def test_no_file(attach): attach("/nowhere/x.csv")
 def test_no_name(attach): attach(b"x")
 def test_no_content(attach): attach(5, "x")
+def test_no_path(attach): attach("/nowhere/\\ud800.csv")
 def test_fails():
     print("captured words")
     raise AssertionError("wrong")
@@ -337,8 +346,9 @@ def test_fails():
     assert said["test_ok"] is None
     assert "/nowhere/x.csv" in said["test_no_file"] and "StorageError" in said["test_no_file"]
     assert "the name of an attachment" in said["test_no_name"] and "path of a file, or bytes, not int" in said["test_no_content"]
+    assert "is no path of a file" in said["test_no_path"]
     events = {event["name"]: event for event in record.of("test.attachment") if event["name"] != "failure.txt"}
-    assert set(events) == {"trace.csv", "same.csv", "raw"} and events["same.csv"]["step_path"].endswith("/inner")
+    assert {"trace.csv", "same.csv", "raw", "odd\\xff.csv"} < set(events) and events["same.csv"]["step_path"].endswith("/inner")
     import hashlib
 
     assert events["trace.csv"]["sha256"] == hashlib.sha256(b"1,2\n").hexdigest() and events["trace.csv"]["size_bytes"] == 4

@@ -213,6 +213,17 @@ def test_internal_error(suite):
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "crash")
 
 
+@pytest.mark.parametrize(
+    "hook, planned", [("collection_finish(session)", 5), ("collection_modifyitems(items)", 5), ("sessionstart(session)", 0)], ids=["finish", "modify", "start"]
+)
+def test_a_conftest_raises_before_the_loop(suite, hook, planned):
+    suite.write({"test_a.py": FIVE, "conftest.py": f"def pytest_{hook}: raise OSError('hook')"})
+    record = suite.run()
+    assert record.code == 3
+    assert outcomes(record) == [None] * planned
+    assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "crash")
+
+
 def test_nested_pytest_does_not_record(suite):
     suite.write(
         {
