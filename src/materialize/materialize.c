@@ -410,10 +410,26 @@ static int hand_out(struct lt_materializer *m, const struct lt_gathering *sessio
     return code;
 }
 
+/* What came of bringing a session's logs to the disk. Once is enough, and a disk that failed is not asked again: it might say yes then,
+ * without the bytes. */
+struct logs_synced {
+    bool tried;
+    int code;
+};
+
+static int sync_logs_once(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_own_log *own, struct logs_synced *synced,
+                          struct litmus_error *error) {
+    if (!synced->tried) synced->code = sync_logs(m, session, own, error);
+    synced->tried = true;
+    return synced->code;
+}
+
+/* The logs are waited for when the file's bytes are made: the disk writes them meanwhile. A rebuild makes a file that was there before. */
 static int materialize(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, bool rebuild,
-                       struct lt_materialized *done, struct litmus_error *error) {
+                       struct logs_synced *synced, struct lt_materialized *done, struct litmus_error *error) {
     struct lt_table rows;
     int code = make_file(m, &run->run, &rows, error);
+    if (code == LITMUS_OK && !rebuild) code = sync_logs_once(m, session, own, synced, error);
     if (code == LITMUS_OK) code = hand_out(m, session, run, own, rebuild, &rows, done, error);
     lt_table_release(&rows);
     return code;
@@ -422,11 +438,11 @@ static int materialize(struct lt_materializer *m, const struct lt_gathering *ses
 int lt_materialize_run(struct lt_materializer *m, struct lt_gathering *session, struct lt_gathered_run *run, bool rebuild, struct lt_materialized *done,
                        struct litmus_error *error) {
     struct lt_own_log own;
+    struct logs_synced synced = {0};
     *done = (struct lt_materialized){0};
     lt_own_log_init(&own, m->data_dir, session->session_id, m->io, m->lock_fd);
     own.key = key_of(m);
-    int code = rebuild ? LITMUS_OK : sync_logs(m, session, &own, error);
-    if (code == LITMUS_OK) code = materialize(m, session, run, &own, rebuild, done, error);
+    int code = materialize(m, session, run, &own, rebuild, &synced, done, error);
     int closed = lt_own_log_close(&own, error);
     return code != LITMUS_OK ? code : closed;
 }
@@ -474,11 +490,11 @@ static int end_as_aborted(struct lt_own_log *own, struct lt_gathered_run *run, s
     return code == LITMUS_OK ? lt_run_settle(&run->run, false, error) : code;
 }
 
-static int finish_run(struct lt_materializer *m, struct lt_gathering *session, struct lt_gathered_run *run, struct lt_own_log *own, struct lt_materialized *done,
-                      struct litmus_error *error) {
-    if (!run->materialized) return materialize(m, session, run, own, false, done, error);
+static int finish_run(struct lt_materializer *m, struct lt_gathering *session, struct lt_gathered_run *run, struct lt_own_log *own, struct logs_synced *synced,
+                      struct lt_materialized *done, struct litmus_error *error) {
+    if (!run->materialized) return materialize(m, session, run, own, false, synced, done, error);
     snprintf(done->path, sizeof done->path, "%s/%.*s", m->data_dir, LT_STR_ARG(run->destination));
-    if (access(done->path, F_OK) != 0 && errno == ENOENT) return materialize(m, session, run, own, true, done, error); /* somebody removed it */
+    if (access(done->path, F_OK) != 0 && errno == ENOENT) return materialize(m, session, run, own, true, synced, done, error); /* somebody removed it */
     done->already = true;
     lt_run_count(&run->run, done);
     return LITMUS_OK;
@@ -489,32 +505,28 @@ static bool is_due(const struct lt_gathered_run *run) {
     return run->run.has_started && (run->run.has_ended || !run->producer_alive);
 }
 
-/* Says the end of each run whose producer could not, and brings the logs to the disk: *on_disk. A run
- * that cannot be ended stays open and blocks no other. */
-static int end_runs(struct lt_materializer *m, const struct lt_gathering *session, struct lt_own_log *own, bool *on_disk, struct litmus_error *error) {
+/* Says the end of each run whose producer could not, before the logs are brought to the disk. A run that cannot be ended stays open and
+ * blocks no other. */
+static int end_runs(const struct lt_gathering *session, struct lt_own_log *own, struct litmus_error *error) {
     int code = LITMUS_OK;
-    bool any = false;
     for (size_t i = 0; i < session->run_count; i++) {
         struct lt_gathered_run *run = session->runs[i];
-        if (!is_due(run) || run->materialized) continue;
-        int one = run->run.has_ended ? LITMUS_OK : end_as_aborted(own, run, error);
+        if (!is_due(run) || run->materialized || run->run.has_ended) continue;
+        int one = end_as_aborted(own, run, error);
         if (one != LITMUS_OK) code = one;
-        else any = true;
     }
-    int synced = any ? sync_logs(m, session, own, error) : LITMUS_OK;
-    *on_disk = synced == LITMUS_OK;
-    return code != LITMUS_OK ? code : synced;
+    return code;
 }
 
 static int finish_runs(struct lt_materializer *m, struct lt_gathering *session, struct lt_own_log *own, void (*on_done)(void *self, const struct lt_materialized *done),
                        void *self, struct litmus_error *error) {
-    bool on_disk = false;
-    int code = end_runs(m, session, own, &on_disk, error);
+    struct logs_synced synced = {0};
+    int code = end_runs(session, own, error);
     for (size_t i = 0; i < session->run_count; i++) {
         struct lt_gathered_run *run = session->runs[i];
         struct lt_materialized done = {0};
-        if (!is_due(run) || !(run->materialized || (run->run.has_ended && on_disk))) continue;
-        int one = finish_run(m, session, run, own, &done, error); /* a run that fails blocks no other */
+        if (!is_due(run) || !(run->materialized || run->run.has_ended)) continue;
+        int one = finish_run(m, session, run, own, &synced, &done, error); /* a run that fails blocks no other */
         if (one == LITMUS_OK && on_done != NULL) on_done(self, &done);
         if (one != LITMUS_OK) code = one;
     }
