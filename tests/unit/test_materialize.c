@@ -9,6 +9,7 @@
 #include "materialize/parquet.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -267,6 +268,36 @@ static void runs_of_one_second_have_a_file_each(void **state) {
     assert_non_null(strstr(b->done[2].path, "/20260516T143000Z_" RUN_LIKE_B "_S_N_1.parquet"));
 }
 
+/* The disk says no once, and would say yes when asked again: *self is how often it was asked. */
+static int sync_fails_once(void *self, int fd) {
+    int *asked = self;
+    errno = EIO;
+    return ++*asked == 1 ? -1 : fdatasync(fd);
+}
+
+static void no_run_of_a_log_that_is_not_on_the_disk_has_a_file(void **state) {
+    struct bench *b = *state;
+    struct lt_own_log log;
+    struct lt_materializer *m = NULL;
+    int asked = 0;
+    struct lt_io io = lt_io_os;
+    io.fdatasync = sync_fails_once;
+    io.self = &asked;
+    lt_own_log_init(&log, b->dir, SESSION, NULL, -1);
+    start_run(&log, RUN_A, "1");
+    start_run(&log, RUN_B, "2");
+    say(&log, "run.ended", RUN_A, 2, "{}");
+    say(&log, "run.ended", RUN_B, 2, "{}");
+    assert_int_equal(lt_own_log_close(&log, &b->error), LITMUS_OK);
+    assert_int_equal(lt_materializer_new(b->dir, &io, &m, &b->error), LITMUS_OK);
+    assert_int_equal(lt_materialize_session(m, SESSION, on_done, b, &b->error), LITMUS_EIO);
+    lt_materializer_free(m);
+    assert_int_equal(asked, 1);
+    assert_int_equal(b->done_count, 0);
+    materialize(b, SESSION);
+    assert_int_equal(b->done_count, 2);
+}
+
 static void a_hostile_serial_stays_a_name(void **state) {
     (void)state;
     struct lt_buf name;
@@ -292,6 +323,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_controller_keeps_the_run_alive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_an_orphan_writes_later_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(runs_of_one_second_have_a_file_each, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_run_of_a_log_that_is_not_on_the_disk_has_a_file, set_up, tear_down),
         cmocka_unit_test(a_hostile_serial_stays_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
