@@ -150,6 +150,21 @@ def test_status_and_stop_have_exit_codes_for_scripts(bench):
     assert not (bench.data_dir / "daemon.sock").exists()
 
 
+def test_nobody_waits_for_a_stopped_one(bench):
+    assert bench.executive().returncode == 0
+    pid = bench.status()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    bench.wait(lambda: "\nState:\tT" in pathlib.Path(f"/proc/{pid}/status").read_text())
+    try:
+        assert bench.executive().returncode == 0 and len(bench.files()) == 2  # written by the producer
+        assert "does not answer: a signal" in bench.litmus("daemon", "status").stdout
+        done = bench.litmus("daemon", "stop")
+        assert done.returncode == 5 and f"kill -CONT {pid} " in done.stderr
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert bench.litmus("daemon", "stop").returncode == 0
+
+
 def test_of_many_started_at_once_one_stays(bench):
     bench.data_dir.mkdir()
     command = [LITMUS, "daemon", "--data-dir", bench.data_dir]

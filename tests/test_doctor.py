@@ -279,6 +279,14 @@ MENDABLE = [
 ]
 
 
+def test_verify_looks_at_the_lake_too(data):
+    assert run("verify", "--all", "-d", data).returncode == 0
+    lake_rows_changed(data)
+    done = run("verify", "--all", "-d", data)
+    assert done.returncode == 1 and "part-" in done.stdout and "makes the lake anew" in done.stdout, done.stdout + done.stderr
+    assert run("doctor", data, "--mend").returncode == 0 and run("verify", "--all", "-d", data).returncode == 0
+
+
 @pytest.mark.parametrize("check, plant", MENDABLE, ids=[f"{check}-{number}" for number, (check, _) in enumerate(MENDABLE)])
 def test_what_can_be_mended(data, check, plant):
     records = {p.name: p.read_bytes() for p in data.glob("events/*/*.arrow")}

@@ -51,6 +51,17 @@ int lt_lock_take(const char *path, bool foreign, int *fd, struct litmus_error *e
     return code;
 }
 
+bool lt_process_stopped(long pid) {
+    char path[64], text[512]; /* "pid (name) state ...": the name has 15 bytes, any of them may be a bracket */
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    int file = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t n = file < 0 ? 0 : read(file, text, sizeof text - 1);
+    if (file >= 0) close(file);
+    text[n > 0 ? n : 0] = '\0';
+    const char *end = strrchr(text, ')');
+    return end != NULL && (end[1] == ' ') && (end[2] == 'T' || end[2] == 't');
+}
+
 bool lt_lock_is_held(const char *path) {
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (file < 0) return false;

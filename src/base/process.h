@@ -48,6 +48,8 @@ void lt_memory_tame(int threads);
 void lt_memory_give_back(void);
 /* There is work again: memory is kept from one piece of it to the next. */
 void lt_memory_at_work(void);
+/* Is it kept from running (SIGSTOP, a terminal's stop, a debugger)? false, too, when that cannot be known. */
+bool lt_process_stopped(long pid);
 /* The calling thread gets what processor time nobody else wants. */
 void lt_thread_nice(void);
 /* Was the running program deleted or replaced since it started (an upgrade)? */

@@ -56,7 +56,7 @@ static void print_status(const struct lt_cli *cli, const struct lt_daemon_status
         lt_buf_add_char(&text, '}');
         lt_print_json(&text);
     } else if (s->running && s->version[0] == '\0') {
-        printf("running, pid %ld, but it does not answer\n", s->pid);
+        printf("running, pid %ld, but it does not answer%s\n", s->pid, s->stopped ? ": a signal or a debugger stopped it, and kill -CONT lets it go on" : "");
     } else if (s->running) {
         lt_buf_addf(&text, "running, pid %ld, version %s, for ", s->pid, s->version);
         lt_show_duration(&text, s->uptime_us);

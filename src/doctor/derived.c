@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * derived.c - what is made from the record and can be made again: the lake. (The catalog is litmus verify's matter.)
+ * derived.c - what is made from the record and can be made again: catalog and lake. (What is in them is litmus verify's matter.)
  */
 #include "base/io.h"
 #include "doctor/checks.h"
@@ -10,11 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void take_lake(void *self, const char *path, const char *what) {
-    lt_doctor_tell(self, LT_CHECK_LAKE, LT_DOCTOR_WRONG, path, "%s", what);
-}
-
-static void look_at_missing_catalog(struct lt_doctor *d) {
+void lt_look_at_derived(struct lt_doctor *d) {
     struct stat st;
     struct lt_table runs;
     struct lt_buf path;
@@ -26,12 +22,6 @@ static void look_at_missing_catalog(struct lt_doctor *d) {
         lt_table_release(&runs);
     }
     lt_buf_release(&path);
-}
-
-void lt_look_at_derived(struct lt_doctor *d) {
-    struct litmus_error error = {0};
-    look_at_missing_catalog(d);
-    if (lt_lake_check(d->query, take_lake, d, &error) != LITMUS_OK) lt_doctor_tell_error(d, LT_CHECK_LAKE, "lake", &error);
 }
 
 /* What is no plain file is in the way of one. */

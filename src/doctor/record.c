@@ -18,7 +18,7 @@ static void take_finding(void *self, enum lt_finding_kind kind, const char *path
         [LT_FINDING_LOG] = LT_CHECK_LOG, [LT_FINDING_CHAIN] = LT_CHECK_CHAIN, [LT_FINDING_SIGNATURE] = LT_CHECK_SIGNATURE,
         [LT_FINDING_CHANNEL] = LT_CHECK_CHANNELS, [LT_FINDING_LINK] = LT_CHECK_LINKS, [LT_FINDING_UNFINISHED] = LT_CHECK_UNFINISHED,
         [LT_FINDING_RUN_FILE] = LT_CHECK_RUN_FILES, [LT_FINDING_ATTACHMENT] = LT_CHECK_ATTACHMENTS, [LT_FINDING_FOREIGN] = LT_CHECK_FOREIGN,
-        [LT_FINDING_COPY] = LT_CHECK_COPIES, [LT_FINDING_CATALOG] = LT_CHECK_CATALOG,
+        [LT_FINDING_COPY] = LT_CHECK_COPIES, [LT_FINDING_CATALOG] = LT_CHECK_CATALOG, [LT_FINDING_LAKE] = LT_CHECK_LAKE,
     };
     struct lt_doctor *d = self;
     bool in_hand = kind == LT_FINDING_UNFINISHED && lt_doctor_daemon_is_there(d); /* what it fails at, it says itself */

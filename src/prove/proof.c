@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "prove/proof.h"
 
+#include "query/lake.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -119,6 +121,10 @@ static void tell_catalog(void *self, const char *path, const char *what) {
         lt_proof_finding(proof, LT_FINDING_CATALOG, whole, -1, "the catalog %s; litmus reindex makes it anew", what);
 }
 
+static void tell_lake(void *self, const char *path, const char *what) {
+    lt_proof_finding(self, LT_FINDING_LAKE, path, -1, "%s; litmus doctor --mend makes the lake anew", what);
+}
+
 int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error) {
     struct lt_table runs;
     struct lt_run_filter every = {.finished_only = true};
@@ -134,5 +140,6 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     lt_table_release(&runs);
     code = lt_query_damaged(query, tell_damaged, proof, error);
     if (code == LITMUS_OK) code = lt_query_copies(query, tell_copy, proof, error);
-    return code == LITMUS_OK ? lt_query_check_catalog(query, tell_catalog, proof, error) : code;
+    if (code == LITMUS_OK) code = lt_query_check_catalog(query, tell_catalog, proof, error);
+    return code == LITMUS_OK ? lt_lake_check(query, tell_lake, proof, error) : code;
 }

@@ -2,7 +2,7 @@
  *
  * proof.h - is what is on record what was recorded? Each log's chain and signature, each run file against what
  * its log folds to, byte for byte; and over everything: whether each log that another one names is there as it was
- * then (FORMAT.md, "Linked"), and whether the catalog says what the files say.
+ * then (FORMAT.md, "Linked"), and whether the catalog says what the files say, and the lake is as it was made.
  */
 #ifndef LT_PROVE_PROOF_H
 #define LT_PROVE_PROOF_H
@@ -36,6 +36,7 @@ enum lt_finding_kind {
     LT_FINDING_FOREIGN,    /* a run file that no log accounts for */
     LT_FINDING_COPY,       /* another file of a run that has one */
     LT_FINDING_CATALOG,    /* the catalog says something else than the files */
+    LT_FINDING_LAKE,       /* a lake file or list is not what its check sums say, or of no use */
 };
 
 /* A log that was looked at. */
@@ -80,7 +81,7 @@ void lt_proof_release(struct lt_proof *proof);
 /* Each returns an error only for what keeps it from looking; what it finds goes to the callback.
  * The logs of a session and its runs' files, or that of one run (NULL: each). */
 int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error);
-/* Everything of the data_dir that `query` is open on, links and catalog included. */
+/* Everything of the data_dir that `query` is open on, links and catalog and lake included. */
 int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error);
 
 /* ---- between the files of this folder ---- */

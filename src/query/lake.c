@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <yyjson.h>
 
@@ -436,13 +437,32 @@ static void check_lake(struct lake_check *c, DIR *lake) {
         if (strncmp(e->d_name, "month=", 6) == 0) check_month(c, e->d_name);
 }
 
+/* Nobody makes the lake anew until *lock is closed (-1: nobody ever did). false: somebody does, and it takes too long for us. */
+static bool keep_still(struct lake_check *c, int *lock) {
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    *lock = open(lt_path_join(&c->path, c->q->data_dir, "lake/_compact.lock"), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    for (int i = 0; *lock >= 0 && flock(*lock, LOCK_SH | LOCK_NB) != 0; i++) {
+        if (i < 500 && (errno == EWOULDBLOCK || errno == EINTR)) nanosleep(&pause, NULL);
+        else {
+            tell(c, "_compact.lock", "is held: somebody has been at the lake for 10 s, look again later");
+            close(*lock);
+            return false;
+        }
+    }
+    return true;
+}
+
 int lt_lake_check(struct lt_query *q, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
     struct lake_check c = {.q = q, .each = each, .self = self};
     lt_buf_init(&c.path);
     lt_arena_init(&c.arena);
     lt_map_init(&c.named);
     DIR *lake = opendir(lt_path_join(&c.path, q->data_dir, "lake"));
-    if (lake != NULL) check_lake(&c, lake);
+    int lock = -1;
+    if (lake != NULL && keep_still(&c, &lock)) {
+        check_lake(&c, lake);
+        if (lock >= 0) close(lock);
+    }
     if (lake != NULL) closedir(lake);
     bool failed = c.path.failed || c.arena.failed;
     lt_map_release(&c.named);

@@ -71,12 +71,25 @@ static bool hear(int fd, struct lt_buf *line, int64_t until_us) {
     return false;
 }
 
-/* Asks one question; false: nobody answers in time. */
+static void lock_path(const char *data_dir, struct lt_buf *path) {
+    lt_buf_addf(path, "%s/daemon.lock", data_dir);
+}
+
+static bool is_stopped(const char *data_dir) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lock_path(data_dir, &path);
+    bool stopped = !path.failed && lt_process_stopped(lt_hands_pid(lt_buf_cstr(&path)));
+    lt_buf_release(&path);
+    return stopped;
+}
+
+/* Asks one question; false: nobody answers in time. One that was stopped is not waited for. */
 static bool ask(const char *data_dir, const char *question, struct lt_buf *line, int timeout_ms) {
     int64_t until = lt_monotonic_us() + (int64_t)timeout_ms * 1000;
     int fd = connect_to(data_dir);
     if (fd < 0) return false;
-    bool answered = say(fd, question, until) && hear(fd, line, until);
+    bool answered = !is_stopped(data_dir) && say(fd, question, until) && hear(fd, line, until);
     close(fd);
     return answered;
 }
@@ -102,10 +115,6 @@ int lt_daemon_spawn(const char *exe, const char *data_dir, struct litmus_error *
     pid_t first;
     int code = lt_daemon_spawn_begin(exe, data_dir, &first, error);
     return code == LITMUS_OK && first > 0 ? lt_spawn_finish(exe == NULL ? default_exe : exe, first, error) : code;
-}
-
-static void lock_path(const char *data_dir, struct lt_buf *path) {
-    lt_buf_addf(path, "%s/daemon.lock", data_dir);
 }
 
 static int64_t number(yyjson_val *root, const char *key) {
@@ -150,6 +159,7 @@ int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct 
     } else if (code == LITMUS_OK && lt_lock_is_held(lt_buf_cstr(&path))) { /* just coming, or hung */
         out->running = true;
         out->pid = lt_hands_pid(lt_buf_cstr(&path));
+        out->stopped = lt_process_stopped(out->pid);
     }
     yyjson_doc_free(doc);
     lt_buf_release(&path);
@@ -169,9 +179,11 @@ int lt_daemon_stop(const char *data_dir, struct litmus_error *error) {
     while (code == LITMUS_OK && lt_lock_is_held(lt_buf_cstr(&path))) {
         lt_buf_clear(&line);
         if (!asked) asked = ask(data_dir, "stop\n", &line, ASK_MS);
-        if (lt_monotonic_us() >= until)
-            code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s (pid %ld) does not leave: end that process if it hangs", data_dir,
-                           lt_hands_pid(lt_buf_cstr(&path)));
+        long pid = lt_hands_pid(lt_buf_cstr(&path));
+        if (lt_process_stopped(pid))
+            code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s does not leave: a signal or a debugger stopped it, and kill -CONT %ld lets it go on", data_dir, pid);
+        else if (lt_monotonic_us() >= until)
+            code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s (pid %ld) does not leave: end that process if it hangs", data_dir, pid);
         nanosleep(&pause, NULL);
     }
     lt_buf_release(&path);

@@ -29,7 +29,7 @@ struct lt_daemon_failure {
     char text[600];
 };
 struct lt_daemon_status {
-    bool running;
+    bool running, stopped; /* stopped: by a signal or a debugger, so that it cannot answer */
     long pid;
     int64_t uptime_us, runs_in_flight, materialized, logs_watched, failed;
     char version[32];

@@ -51,6 +51,24 @@ static void a_finished_run_has_its_file_when_the_producer_returns(void **state) 
     assert_true(sealed_all(b));
 }
 
+static void nobody_waits_for_a_stopped_daemon(void **state) {
+    struct bench *b = *state;
+    int status;
+    start_daemon(b);
+    assert_int_equal(kill(b->daemon, SIGSTOP), 0);
+    assert_int_equal(waitpid(b->daemon, &status, WUNTRACED), b->daemon);
+    assert_true(WIFSTOPPED(status));
+    assert_false(lt_daemon_wait_run(b->dir, "s", "r", 3600 * 1000, NULL)); /* else this program is at it for an hour */
+    struct lt_daemon_status told = status_of(b);
+    assert_true(told.running && told.stopped);
+    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_EBUSY);
+    assert_non_null(strstr(b->error.text, "kill -CONT"));
+    lt_error_clear(&b->error);
+    assert_int_equal(kill(b->daemon, SIGCONT), 0);
+    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(reap_daemon(b), 0);
+}
+
 static void a_dead_producers_run_is_on_record_within_a_second(void **state) {
     struct bench *b = *state;
     start_daemon(b);
@@ -385,6 +403,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_set_up, bench_tear_down)
         TEST(a_finished_run_has_its_file_when_the_producer_returns),
+        TEST(nobody_waits_for_a_stopped_daemon),
         TEST(a_dead_producers_run_is_on_record_within_a_second),
         TEST(a_session_closed_with_its_run_open_ends_it_as_aborted),
         TEST(a_silent_producer_lives_and_keeps_the_daemon),
