@@ -18,12 +18,20 @@ static inline bool soaking(void) {
 static inline int soak_size(int in_test, int in_soak) {
     return soaking() ? in_soak : in_test;
 }
-/* false once this program's time is up; a test run has no such limit. */
-static inline bool soak_goes_on(void) {
+/* When this program's time is up; a test run has no such limit. */
+static inline int64_t soak_end(void) {
     static int64_t end_us;
-    if (!soaking()) return true;
+    if (!soaking()) return INT64_MAX;
     if (end_us == 0) end_us = lt_monotonic_us() + (int64_t)(strtod(getenv("LITMUS_SOAK"), NULL) * 60e6);
-    return lt_monotonic_us() < end_us;
+    return end_us;
+}
+static inline bool soak_goes_on(void) {
+    return lt_monotonic_us() < soak_end();
+}
+/* When the first of `parts` that are still to come has had its share: what it leaves is the others'. */
+static inline int64_t soak_share(int parts) {
+    int64_t now = lt_monotonic_us(), end = soak_end();
+    return end == INT64_MAX ? end : now + (end - now) / parts;
 }
 static inline void soak_figure(const char *name, int64_t value) {
     const char *path = getenv("LITMUS_SOAK_FIGURES");

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 enum { EVENTS = 200, PLACE_BYTES = 512, ZEROS = 4096 };
+enum { ZEROS_SEALED = 6, ZEROS_OPEN = 5, CUTS = 4, BITS_OPEN = 3, BITS_SEALED = 2, BITS_SIGNED = 1 }; /* in this order; so many shares of a soak's time are left then */
 
 struct spoiled {
     struct lt_buf bytes;         /* the whole log, as written */
@@ -89,8 +90,8 @@ static void flip_every_bit(bool sealed, bool is_signed) {
     };
     const char *const *figure = figures[sealed + is_signed];
     struct spoiled log = make_log(sealed, is_signed);
-    int64_t flips = 0, missed = 0;
-    for (int64_t at = 0; at < (int64_t)log.bytes.n && soak_goes_on(); at++) {
+    int64_t flips = 0, missed = 0, end = soak_share(is_signed ? BITS_SIGNED : sealed ? BITS_SEALED : BITS_OPEN);
+    for (int64_t at = 0; at < (int64_t)log.bytes.n && lt_monotonic_us() < end; at++) {
         for (int bit = 0; is_looked_at(&log, at) && bit < 8; bit++, flips++) {
             char flipped = (char)(log.bytes.p[at] ^ (1 << bit));
             assert_int_equal(pwrite(log.fd, &flipped, 1, at), 1);
@@ -118,8 +119,8 @@ static void test_every_changed_bit_is_found(void **state) {
 static void test_a_cut_keeps_every_whole_event(void **state) {
     (void)state;
     struct spoiled log = make_log(true, false);
-    int64_t cuts = 0, lost = 0;
-    for (int64_t size = (int64_t)log.bytes.n - 1; size >= 0 && soak_goes_on(); size--) {
+    int64_t cuts = 0, lost = 0, end = soak_share(CUTS);
+    for (int64_t size = (int64_t)log.bytes.n - 1; size >= 0 && lt_monotonic_us() < end; size--) {
         if (!is_looked_at(&log, size)) continue;
         int whole = 0;
         while (whole < EVENTS && log.offsets[whole + 1] <= size) whole++;
@@ -142,8 +143,8 @@ static void test_a_cut_keeps_every_whole_event(void **state) {
 static void zero_every_place(bool sealed) {
     struct spoiled log = make_log(sealed, false);
     static const char zeros[ZEROS];
-    int64_t places = 0, lost = 0, quiet = 0;
-    for (int64_t at = 0; at < (int64_t)log.bytes.n && soak_goes_on(); at += PLACE_BYTES, places++) {
+    int64_t places = 0, lost = 0, quiet = 0, end = soak_share(sealed ? ZEROS_SEALED : ZEROS_OPEN);
+    for (int64_t at = 0; at < (int64_t)log.bytes.n && lt_monotonic_us() < end; at += PLACE_BYTES, places++) {
         size_t n = log.bytes.n - (size_t)at < ZEROS ? log.bytes.n - (size_t)at : ZEROS;
         int whole = 0;
         for (int i = 0; i < EVENTS; i++) whole += log.offsets[i + 1] <= at || log.offsets[i] >= at + (int64_t)n;
