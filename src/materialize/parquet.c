@@ -252,3 +252,35 @@ int lt_parquet_read(const char *path, const char *const *columns, size_t column_
     if (code != LITMUS_OK) lt_table_release(out);
     return code;
 }
+
+/* ---- files that are alike ---- */
+
+struct lt_parquet_series {
+    struct lt_cells_before before;
+};
+
+struct lt_parquet_series *lt_parquet_series_new(void) {
+    struct lt_parquet_series *series = malloc(sizeof *series);
+    if (series != NULL) lt_cells_before_init(&series->before);
+    return series;
+}
+
+void lt_parquet_series_free(struct lt_parquet_series *series) {
+    if (series != NULL) lt_cells_before_release(&series->before);
+    free(series);
+}
+
+int lt_parquet_series_read(struct lt_parquet_series *series, const char *path, const struct lt_table **out, struct litmus_error *error) {
+    struct parquet_file *file;
+    *out = &series->before.rows;
+    int code = file_open(path, &file, error);
+    if (code != LITMUS_OK) return code;
+    if (carquet_reader_num_row_groups(file->reader) == 1 && lt_cells_known(carquet_reader_schema(file->reader))) {
+        code = lt_cells_next(&series->before, file->reader, &file->bytes, path, error);
+        file_close(file);
+        return code;
+    }
+    file_close(file);
+    lt_cells_before_release(&series->before);
+    return lt_parquet_read(path, NULL, 0, &series->before.rows, error);
+}

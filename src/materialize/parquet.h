@@ -39,4 +39,11 @@ void lt_parquet_writer_free(struct lt_parquet_writer *writer); /* NULL accepted 
 int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out,
                     struct litmus_error *error);
 
+/* Reads whole files one after the other, which is quicker when they are much alike, as those of the runs of one plan are. */
+struct lt_parquet_series;
+struct lt_parquet_series *lt_parquet_series_new(void); /* NULL: no memory */
+void lt_parquet_series_free(struct lt_parquet_series *series); /* NULL accepted */
+/* *out is the series': until the next call, or lt_parquet_series_free. Errors: as lt_parquet_read. */
+int lt_parquet_series_read(struct lt_parquet_series *series, const char *path, const struct lt_table **out, struct litmus_error *error);
+
 #endif

@@ -239,27 +239,37 @@ static int start_array(struct ArrowArray *array, const struct field *f) {
     return code;
 }
 
+static int fail_reading(struct litmus_error *error, int code, const char *path, const carquet_error_t *why) {
+    if (code == ENOMEM) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+    return lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no readable Parquet file: %s (move it away, or run `litmus rebuild`)", path,
+                   why->message[0] == '\0' ? "its pages say something else than its footer" : why->message);
+}
+
+static int64_t rows_of(const carquet_reader_t *reader, int32_t group) {
+    carquet_row_group_metadata_t about;
+    bool known = carquet_reader_row_group_metadata(reader, group, &about) == CARQUET_OK && about.num_rows >= 0 && about.num_rows <= SLOTS_MAX;
+    return known ? about.num_rows : -1;
+}
+
 static int read_columns(carquet_reader_t *reader, int32_t group, const struct field *fields, int32_t count, const char *path, struct lt_table *out,
                         struct litmus_error *error) {
-    carquet_row_group_metadata_t about;
     carquet_error_t why = CARQUET_ERROR_INIT;
     struct lt_build build;
     struct scratch scratch = {.def = NULL};
-    int code = carquet_reader_row_group_metadata(reader, group, &about) == CARQUET_OK && about.num_rows >= 0 && about.num_rows <= SLOTS_MAX ? NANOARROW_OK : EINVAL;
-    lt_build_start(&build, out, count, about.num_rows);
+    int64_t rows = rows_of(reader, group);
+    int code = rows >= 0 ? NANOARROW_OK : EINVAL;
+    lt_build_start(&build, out, count, rows);
     for (int32_t i = 0; code == NANOARROW_OK && i < count; i++) {
         struct ArrowArray array = {.release = NULL};
         code = start_array(&array, &fields[i]);
-        if (code == NANOARROW_OK) code = read_column(reader, group, &fields[i], about.num_rows, &scratch, &array, &why);
+        if (code == NANOARROW_OK) code = read_column(reader, group, &fields[i], rows, &scratch, &array, &why);
         if (code == NANOARROW_OK) lt_build_given(&build, fields[i].name, fields[i].type, &array);
         if (array.release != NULL) ArrowArrayRelease(&array);
     }
     scratch_release(&scratch);
     if (code == NANOARROW_OK) return lt_build_finish(&build, error);
     lt_table_release(out);
-    if (code == ENOMEM) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
-    return lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no readable Parquet file: %s (move it away, or run `litmus rebuild`)", path,
-                   why.message[0] == '\0' ? "its pages say something else than its footer" : why.message);
+    return fail_reading(error, code, path, &why);
 }
 
 int lt_cells_read(carquet_reader_t *reader, int32_t group, const char *const *columns, size_t column_count, const char *path, struct lt_table *out,
@@ -273,4 +283,116 @@ int lt_cells_read(carquet_reader_t *reader, int32_t group, const char *const *co
                          : read_columns(reader, group, fields, count, path, out, error);
     free(fields);
     return code;
+}
+
+/* ---- a file like the one before ---- */
+
+struct lt_cells_chunk {
+    enum lt_column_type type;
+    carquet_compression_t codec;
+    bool is_null; /* by its statistics: nobody looks at its bytes */
+    int64_t from, bytes, data, values; /* data: where its first data page is, from `from` on */
+};
+
+void lt_cells_before_init(struct lt_cells_before *before) {
+    *before = (struct lt_cells_before){.chunks = NULL};
+    lt_table_init(&before->rows);
+    lt_buf_init(&before->bytes);
+}
+
+void lt_cells_before_release(struct lt_cells_before *before) {
+    lt_table_release(&before->rows);
+    lt_buf_release(&before->bytes);
+    free(before->chunks);
+    before->chunks = NULL;
+}
+
+/* bytes -1: what the file says of the column cannot be; read_column says why. */
+static struct lt_cells_chunk find_chunk(const carquet_reader_t *reader, const struct field *f, int64_t rows, size_t file_bytes) {
+    carquet_column_chunk_metadata_t said;
+    struct lt_cells_chunk chunk = {.type = f->type, .is_null = says_null(reader, 0, f, rows), .bytes = -1};
+    if (carquet_reader_column_chunk_metadata(reader, 0, f->leaf, &said) != CARQUET_OK || said.type != f->physical) return chunk;
+    bool has_words = said.has_dictionary_page && said.dictionary_page_offset > 0 && said.dictionary_page_offset < said.data_page_offset;
+    int64_t from = has_words ? said.dictionary_page_offset : said.data_page_offset, bytes = said.total_compressed_size;
+    bool is_inside = from >= 0 && bytes >= 0 && (uint64_t)from <= file_bytes && (uint64_t)bytes <= file_bytes - (uint64_t)from;
+    if (is_inside) chunk = (struct lt_cells_chunk){f->type, said.codec, chunk.is_null, from, bytes, said.data_page_offset - from, said.num_values};
+    return chunk;
+}
+
+static bool is_same(const struct lt_cells_chunk *a, const struct lt_buf *a_bytes, const struct lt_cells_chunk *b, const struct lt_buf *b_bytes) {
+    if (a->is_null || b->is_null) return a->is_null && b->is_null;
+    return a->bytes >= 0 && a->codec == b->codec && a->bytes == b->bytes && a->data == b->data && a->values == b->values &&
+           memcmp(a_bytes->p + a->from, b_bytes->p + b->from, (size_t)a->bytes) == 0;
+}
+
+/* Has it the same columns, and as many rows? Only then its cells may stand in the table of the one before. */
+static bool is_alike(const struct lt_cells_before *before, const struct field *fields, int32_t count, int64_t rows) {
+    if (before->chunks == NULL || lt_table_columns(&before->rows) != count || lt_table_rows(&before->rows) != rows) return false;
+    for (int32_t i = 0; i < count; i++)
+        if (before->chunks[i].type != fields[i].type || strcmp(lt_table_name(&before->rows, i), fields[i].name) != 0) return false;
+    return true;
+}
+
+static int replace_column(struct lt_table *table, int32_t column, struct ArrowArray *array) {
+    NANOARROW_RETURN_NOT_OK(ArrowArrayFinishBuildingDefault(array, NULL));
+    ArrowArrayRelease(table->array.children[column]);
+    ArrowArrayMove(array, table->array.children[column]);
+    return ArrowArrayViewSetArray(table->view.children[column], table->array.children[column], NULL);
+}
+
+static int read_changed(struct lt_table *table, carquet_reader_t *reader, const struct field *fields, const bool *changed, int32_t count, const char *path,
+                        struct litmus_error *error) {
+    carquet_error_t why = CARQUET_ERROR_INIT;
+    struct scratch scratch = {.def = NULL};
+    int code = NANOARROW_OK;
+    for (int32_t i = 0; code == NANOARROW_OK && i < count; i++) {
+        struct ArrowArray array = {.release = NULL};
+        if (!changed[i]) continue;
+        code = start_array(&array, &fields[i]);
+        if (code == NANOARROW_OK) code = read_column(reader, 0, &fields[i], lt_table_rows(table), &scratch, &array, &why);
+        if (code == NANOARROW_OK) code = replace_column(table, i, &array);
+        if (array.release != NULL) ArrowArrayRelease(&array);
+    }
+    scratch_release(&scratch);
+    return code == NANOARROW_OK ? LITMUS_OK : fail_reading(error, code, path, &why);
+}
+
+/* `chunks`: room for what is learnt of this file. */
+static int read_next(struct lt_cells_before *before, carquet_reader_t *reader, const struct lt_buf *bytes, const struct field *fields, int32_t count,
+                     bool *changed, struct lt_cells_chunk *chunks, const char *path, struct litmus_error *error) {
+    int64_t rows = rows_of(reader, 0);
+    bool alike = is_alike(before, fields, count, rows);
+    for (int32_t i = 0; i < count; i++) {
+        chunks[i] = find_chunk(reader, &fields[i], rows, bytes->n);
+        changed[i] = alike && !is_same(&before->chunks[i], &before->bytes, &chunks[i], bytes);
+    }
+    if (alike) return read_changed(&before->rows, reader, fields, changed, count, path, error);
+    lt_table_release(&before->rows);
+    return read_columns(reader, 0, fields, count, path, &before->rows, error);
+}
+
+int lt_cells_next(struct lt_cells_before *before, carquet_reader_t *reader, struct lt_buf *bytes, const char *path, struct litmus_error *error) {
+    const carquet_schema_t *schema = carquet_reader_schema(reader);
+    size_t room = (size_t)carquet_schema_num_columns(schema) + 1;
+    struct field *fields = calloc(room, sizeof *fields);
+    struct lt_cells_chunk *chunks = calloc(room, sizeof *chunks);
+    bool *changed = calloc(room, sizeof *changed);
+    int32_t count = fields == NULL ? 0 : fields_of(schema, NULL, 0, fields);
+    int code = LITMUS_OK;
+    if (fields == NULL || chunks == NULL || changed == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+    else if (count < 0) code = lt_fail(error, LITMUS_EINVAL, 0, "%s has a column of a type foreign to run files", path);
+    else code = read_next(before, reader, bytes, fields, count, changed, chunks, path, error);
+    free(fields);
+    free(changed);
+    if (code != LITMUS_OK) {
+        free(chunks);
+        lt_cells_before_release(before);
+        return code;
+    }
+    free(before->chunks);
+    before->chunks = chunks;
+    lt_buf_release(&before->bytes);
+    before->bytes = *bytes;
+    lt_buf_init(bytes);
+    return LITMUS_OK;
 }

@@ -19,4 +19,15 @@ bool lt_cells_known(const carquet_schema_t *schema);
 int lt_cells_read(carquet_reader_t *reader, int32_t group, const char *const *columns, size_t column_count, const char *path, struct lt_table *out,
                   struct litmus_error *error);
 
+/* The file before: most columns of the next one are the same to the byte when its run had the same plan, and are not read again. */
+struct lt_cells_before {
+    struct lt_table rows; /* without columns: there is none */
+    struct lt_buf bytes;  /* the whole file */
+    struct lt_cells_chunk *chunks; /* of each column, in `bytes` */
+};
+void lt_cells_before_init(struct lt_cells_before *before);
+void lt_cells_before_release(struct lt_cells_before *before);
+/* The only row group of the file that `bytes` is, taken over with it: before->rows are then its rows. After an error there are none. Errors: as lt_cells_read. */
+int lt_cells_next(struct lt_cells_before *before, carquet_reader_t *reader, struct lt_buf *bytes, const char *path, struct litmus_error *error);
+
 #endif

@@ -56,6 +56,7 @@ struct compact {
     int64_t rows;
     size_t pending;
     char month[MONTH_BYTES];
+    struct lt_parquet_series *series; /* of the run files */
     struct lt_lake_run **taken; /* runs that are in new files, and pending ones */
     size_t taken_count;
     struct written *files;
@@ -240,15 +241,14 @@ static int write_pending(struct compact *c, struct litmus_error *error) {
 }
 
 /* The file as the ledger has it: one that changes meanwhile is the next compaction's. */
-static bool read_run(const struct compact *c, const struct lt_lake_run *run, struct lt_table *out) {
+static bool read_run(const struct compact *c, const struct lt_lake_run *run, const struct lt_table **out) {
     struct lt_buf path;
     struct stat st;
     lt_buf_init(&path);
     lt_buf_addf(&path, "%s/%.*s", c->q->data_dir, LT_STR_ARG(run->path));
-    bool ok = lt_parquet_read(lt_buf_cstr(&path), NULL, 0, out, NULL) == LITMUS_OK;
+    bool ok = lt_parquet_series_read(c->series, lt_buf_cstr(&path), out, NULL) == LITMUS_OK;
     bool same = ok && lstat(lt_buf_cstr(&path), &st) == 0 && st.st_size == run->size && lt_mtime_ns(&st) == run->mtime_ns &&
-                lt_table_stackable(out);
-    if (ok && !same) lt_table_release(out);
+                lt_table_stackable(*out);
     lt_buf_release(&path);
     return same;
 }
@@ -288,7 +288,7 @@ static void add_rows(struct compact *c, const struct lt_table *rows) {
 }
 
 static int take_run(struct compact *c, struct lt_lake_run *run, struct litmus_error *error) {
-    struct lt_table rows;
+    const struct lt_table *rows;
     if (!read_run(c, run, &rows)) {
         bool changed; /* in place, which the ledger learns only now: the next compaction takes it */
         const char *path = run->path.p;
@@ -296,16 +296,15 @@ static int take_run(struct compact *c, struct lt_lake_run *run, struct litmus_er
         c->done->left++;
         return LITMUS_OK;
     }
-    int code = fit_run(c, run, &rows, error);
+    int code = fit_run(c, run, rows, error);
     if (code == LITMUS_OK) {
-        add_rows(c, &rows);
-        code = lt_lake_plans_add(&c->plans, part_of(c, (char[PART_BYTES]){""}), &rows, error);
+        add_rows(c, rows);
+        code = lt_lake_plans_add(&c->plans, part_of(c, (char[PART_BYTES]){""}), rows, error);
         c->taken[c->taken_count++] = run;
         c->pending++;
         for (enum kind kind = RUNS; code == LITMUS_OK && kind < KINDS; kind++)
             if (c->stacks[kind].rows >= GROUP_ROWS || c->stacks[kind].bytes >= GROUP_BYTES) code = write_group(c, kind, error);
     }
-    lt_table_release(&rows);
     return code;
 }
 
@@ -420,7 +419,8 @@ static int change(struct compact *c, int readers, struct litmus_error *error) {
 static int take_runs(struct compact *c, struct litmus_error *error) {
     size_t count = c->lake.fresh_count;
     c->taken = calloc(count + 1, sizeof *c->taken);
-    int code = c->taken == NULL ? no_memory(error) : LITMUS_OK;
+    c->series = lt_parquet_series_new();
+    int code = c->taken == NULL || c->series == NULL ? no_memory(error) : LITMUS_OK;
     for (size_t i = 0; code == LITMUS_OK && i < count; i++) {
         if (c->on_run != NULL && !c->on_run(c->self, (int64_t)i, (int64_t)count)) break;
         code = take_run(c, &c->lake.fresh[i], error);
@@ -468,6 +468,7 @@ int lt_lake_compact(struct lt_query *q, bool (*on_run)(void *self, int64_t done,
     lt_lake_plans_release(&c.plans);
     lt_buf_release(&c.sums);
     clear_stacks(&c);
+    lt_parquet_series_free(c.series);
     free(c.taken);
     free(c.files);
     lt_buf_release(&path);

@@ -26,7 +26,8 @@ struct lt_lake_plans {
     struct lt_map known;                    /* digest of a plan -> its number, in this file */
     struct lt_arena arena;                  /* of the digests */
     struct lt_buf scratch;                  /* the plan of one run */
-    uint32_t count;
+    struct lt_buf last;                     /* that of the run before, which mostly is the same */
+    uint32_t last_number, count;
 };
 
 void lt_lake_plans_init(struct lt_lake_plans *plans);

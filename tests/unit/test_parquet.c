@@ -94,14 +94,32 @@ static void every_type_has_the_bytes_of_the_library(void **state) {
     }
 }
 
+static void assert_same_cells(const struct lt_table *a, const struct lt_table *b) {
+    struct lt_buf cell, other;
+    lt_buf_init(&cell);
+    lt_buf_init(&other);
+    assert_int_equal(lt_table_rows(a), lt_table_rows(b));
+    assert_int_equal(lt_table_columns(a), lt_table_columns(b));
+    for (int64_t column = 0; column < lt_table_columns(a); column++) {
+        assert_string_equal(lt_table_name(a, column), lt_table_name(b, column));
+        for (int64_t row = 0; row < lt_table_rows(a); row++) {
+            lt_buf_clear(&cell);
+            lt_buf_clear(&other);
+            lt_table_json(a, column, row, &cell);
+            lt_table_json(b, column, row, &other);
+            assert_string_equal(lt_buf_cstr(&cell), lt_buf_cstr(&other));
+        }
+    }
+    lt_buf_release(&cell);
+    lt_buf_release(&other);
+}
+
 static void what_is_written_is_read(void **state) {
     (void)state;
     char path[] = "parquet-XXXXXX";
     struct lt_table table, again;
-    struct lt_buf bytes, cell, other;
+    struct lt_buf bytes;
     lt_buf_init(&bytes);
-    lt_buf_init(&cell);
-    lt_buf_init(&other);
     build_table(&table, ROWS);
     assert_int_equal(lt_parquet_encode(&table, NULL, 0, &bytes, NULL), LITMUS_OK);
     int fd = mkstemp(path);
@@ -109,21 +127,98 @@ static void what_is_written_is_read(void **state) {
     close(fd);
     assert_int_equal(lt_parquet_read(path, NULL, 0, &again, NULL), LITMUS_OK);
     unlink(path);
-    assert_int_equal(lt_table_rows(&again), ROWS);
-    for (int64_t column = 0; column < lt_table_columns(&table); column++) {
-        for (int64_t row = 0; row < ROWS; row++) {
-            lt_buf_clear(&cell);
-            lt_buf_clear(&other);
-            lt_table_json(&table, column, row, &cell);
-            lt_table_json(&again, column, row, &other);
-            assert_string_equal(lt_buf_cstr(&cell), lt_buf_cstr(&other));
-        }
-    }
+    assert_same_cells(&table, &again);
     lt_table_release(&table);
     lt_table_release(&again);
     lt_buf_release(&bytes);
-    lt_buf_release(&cell);
-    lt_buf_release(&other);
+}
+
+static void write_bytes(const char *path, const struct lt_buf *bytes) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes->p, 1, bytes->n, file), bytes->n);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void row_groups_are_read_as_they_were_written(void **state) {
+    (void)state;
+    char path[] = "groups-XXXXXX";
+    struct lt_parquet_writer *writer;
+    struct lt_table one, two, read;
+    struct lt_buf bytes;
+    lt_buf_init(&bytes);
+    build_table(&one, 100);
+    build_table(&two, ROWS);
+    assert_int_equal(lt_parquet_writer_new(&one, &writer, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_writer_add(writer, &one, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_writer_add(writer, &two, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_writer_end(writer, &bytes, NULL), LITMUS_OK);
+    lt_parquet_writer_free(writer);
+    close(mkstemp(path));
+    write_bytes(path, &bytes);
+    assert_int_equal(lt_parquet_read(path, NULL, 0, &read, NULL), LITMUS_OK);
+    unlink(path);
+    struct lt_stack stack;
+    struct lt_table all;
+    lt_stack_init(&stack);
+    lt_stack_join(&stack, &one);
+    lt_stack_add(&stack, &one, 0, lt_table_rows(&one));
+    lt_stack_add(&stack, &two, 0, lt_table_rows(&two));
+    assert_int_equal(lt_stack_take(&stack, &all, NULL), LITMUS_OK);
+    assert_same_cells(&all, &read);
+    lt_stack_release(&stack);
+    lt_table_release(&all);
+    lt_table_release(&one);
+    lt_table_release(&two);
+    lt_table_release(&read);
+    lt_buf_release(&bytes);
+}
+
+/* `constant` columns of each type: the same in all files; others by `salt`; the last NULL in files of even salt. */
+static void build_alike(struct lt_table *table, int rows, int salt, int constant) {
+    struct lt_build build;
+    char name[40];
+    lt_build_start(&build, table, TYPES * (constant + 1) + 1, rows);
+    for (int column = 0; column < TYPES * (constant + 1) + 1; column++) {
+        bool last = column == TYPES * (constant + 1);
+        enum lt_column_type type = last ? LT_COLUMN_STR : (enum lt_column_type)(column % TYPES);
+        snprintf(name, sizeof name, "column_%d", column);
+        lt_build_column(&build, name, type);
+        for (int row = 0; row < rows; row++) {
+            if (last && salt % 2 == 0) lt_put_null(&build);
+            else put_cell(&build, type, column < TYPES ? row + 3 * salt : row);
+        }
+    }
+    assert_int_equal(lt_build_finish(&build, NULL), LITMUS_OK);
+}
+
+static void files_in_series_are_read_as_each_by_itself(void **state) {
+    (void)state;
+    static const struct {
+        int rows, salt, constant; /* rows 0: a damaged file */
+    } files[] = {{40, 1, 1}, {40, 1, 1}, {40, 2, 1}, {40, 3, 1}, {41, 3, 1}, {0}, {41, 3, 1}, {41, 4, 1}, {41, 4, 2}, {41, 6, 1}, {41, 7, 1}};
+    char path[] = "series-XXXXXX";
+    struct lt_parquet_series *series = lt_parquet_series_new();
+    close(mkstemp(path));
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct lt_table table, alone;
+        const struct lt_table *rows;
+        struct lt_buf bytes;
+        lt_buf_init(&bytes);
+        build_alike(&table, files[i].rows == 0 ? 40 : files[i].rows, files[i].salt, files[i].constant);
+        assert_int_equal(lt_parquet_encode(&table, NULL, 0, &bytes, NULL), LITMUS_OK);
+        for (size_t k = 4; files[i].rows == 0 && k < bytes.n / 2; k++) bytes.p[k] = (char)~bytes.p[k];
+        write_bytes(path, &bytes);
+        int code = lt_parquet_read(path, NULL, 0, &alone, NULL);
+        assert_int_equal(code, files[i].rows == 0 ? LITMUS_EDAMAGED : LITMUS_OK);
+        assert_int_equal(lt_parquet_series_read(series, path, &rows, NULL), code);
+        if (code == LITMUS_OK) assert_same_cells(&alone, rows);
+        lt_table_release(&table);
+        lt_table_release(&alone);
+        lt_buf_release(&bytes);
+    }
+    unlink(path);
+    lt_parquet_series_free(series);
 }
 
 static void columns_that_are_spent_have_the_same_bytes(void **state) {
@@ -205,6 +300,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_has_the_bytes_of_the_library),
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(row_groups_are_read_as_they_were_written),
+        cmocka_unit_test(files_in_series_are_read_as_each_by_itself),
         cmocka_unit_test(columns_that_are_spent_have_the_same_bytes),
         cmocka_unit_test(cells_again_are_as_if_each_was_put),
         cmocka_unit_test(a_list_with_elements_is_not_put_again),

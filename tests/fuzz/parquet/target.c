@@ -52,6 +52,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     check(part_code == why.code);
     if (part_code == LITMUS_OK) check_table(&part);
     if (code == LITMUS_OK && part_code == LITMUS_OK) check(lt_table_rows(&part) == lt_table_rows(&whole));
+    struct lt_parquet_series *series = lt_parquet_series_new(); /* the second time it is like the file before */
+    for (int i = 0; series != NULL && i < 2; i++) {
+        const struct lt_table *rows;
+        check(lt_parquet_series_read(series, path, &rows, NULL) == code);
+        if (code == LITMUS_OK) check_table(rows);
+    }
+    lt_parquet_series_free(series);
     lt_table_release(&whole);
     lt_table_release(&part);
     close(fd);
