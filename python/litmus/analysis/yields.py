@@ -42,7 +42,7 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
     """
     groups = scope.groups(by, "part,phase")
     keys = [Column(name, name.upper()) for name, _ in groups]
-    scope.con.execute("CREATE OR REPLACE TEMP TABLE firsts AS SELECT *, " + ", ".join(f'{sql} AS "{name}"' for name, sql in groups) + " FROM chosen WHERE try = 1")
+    scope.con.execute("CREATE OR REPLACE TEMP VIEW firsts AS SELECT *, " + ", ".join(f'{sql} AS "{name}"' for name, sql in groups) + " FROM chosen WHERE try = 1")
     units = Table("yield", keys + _UNITS, _units(scope, groups))
     steps = _steps(scope, groups, step)
     notes = _roll(units.rows, steps, [name for name, _ in groups])
@@ -74,16 +74,18 @@ def _steps(scope: Scope, groups: list[tuple[str, str]], step: str | None) -> lis
     names = ", ".join(f'"{name}"' for name, _ in groups)
     where = scope.steps_where(step)
     # Each run's group is a number: millions of rows are put together by it, not by the texts that make it.
-    scope.con.execute(f"""CREATE OR REPLACE TEMP TABLE grouped AS SELECT run_id, {names}, dut_part_number AS _part, test_phase AS _phase,
-                          dense_rank() OVER (ORDER BY {names}, dut_part_number, test_phase) AS number FROM firsts""")
-    scope.con.execute("CREATE OR REPLACE TEMP TABLE picked AS SELECT run_id, number FROM grouped")
+    keys = [f'"{name}"' for name, _ in groups] + ["dut_part_number", "test_phase"]
+    scope.con.execute(f"""CREATE OR REPLACE TEMP TABLE grouped AS SELECT row_number() OVER () AS number, *
+                          FROM (SELECT DISTINCT {names}, dut_part_number AS _part, test_phase AS _phase FROM firsts)""")
+    same = " AND ".join(f"f.{key} IS NOT DISTINCT FROM g.{own}" for key, own in zip(keys, [*keys[:-2], "_part", "_phase"]))
+    scope.con.execute(f"CREATE OR REPLACE TEMP TABLE picked AS SELECT run_id, number FROM firsts f JOIN grouped g ON {same}")
     rows = scope.rows(f"""
         SELECT {names}, _part, _phase, sums.* EXCLUDE (number)
         FROM (SELECT number, step_path, vector_index, parent_path, any_value(step_name) AS step_name, sum(n)::BIGINT AS planned,
                      coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker'), 0)::BIGINT AS left_out,
                      coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) = 'passed'), 0)::BIGINT AS passed
               FROM litmus_step_counts('picked') WHERE {where} GROUP BY ALL) sums
-             JOIN (SELECT DISTINCT number, {names}, _part, _phase FROM grouped) USING (number)""")
+             JOIN grouped USING (number)""")
     if step is not None and not rows:
         raise scope.no_step(step)
     paths = {row["step_path"] for row in rows}
