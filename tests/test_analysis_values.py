@@ -15,10 +15,10 @@ import scipy.integrate
 import scipy.stats
 
 from litmus import sql
-from litmus.analysis import analyse, control, plots
+from litmus.analysis import analyse, capability, control, numbers, plots
 from litmus.analysis.libraries import MissingLibrary
-from litmus.analysis.numbers import c4, d2, d3
-from litmus.analysis.scope import NothingFound
+from litmus.analysis.numbers import c4, chi_square, d2, d3
+from litmus.analysis.scope import NothingFound, Scope
 from litmus.errors import InvalidArgument
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -53,6 +53,12 @@ def test_constants_of_the_range_are_the_published_ones():
         cdf = scipy.stats.norm.cdf
         wanted, _ = scipy.integrate.quad(lambda x, n=n: 1 - (1 - cdf(x)) ** n - cdf(x) ** n, -10, 10, epsabs=1e-12)
         assert d2(n) == pytest.approx(wanted, rel=CLOSE)
+
+
+def test_quantiles_of_chi_square_are_those_of_scipy():
+    for freedom in (0.5, 1, 3, 5.445, 9, 40, 499, 500, 501, 7000.5, 2e6):
+        for p in (0.001, 0.025, 0.5, 0.975, 0.999):
+            assert chi_square(freedom, p) == pytest.approx(scipy.stats.chi2.ppf(p, freedom), rel=CLOSE), (freedom, p)
 
 
 # ---- capability
@@ -114,6 +120,15 @@ def test_one_sided_few_equal_and_changed_limits(tmp_path):
     assert [row["n"] for row in changed.rows] == [12, 12] and "limits of v changed: 2 pairs" in changed.notes[0]
     mixed = analyse("capability", data_dir=measured(tmp_path / "mixed", values, measurement_units=lambda n: "V" if n else "mV"))
     assert len(mixed.rows) == 2 and "mixed units: V, mV" in mixed.notes[0]
+
+
+def test_series_that_hash_alike_stay_apart(tmp_path):
+    measured(tmp_path, [n % 5 for n in range(30)], limit_low=lambda n: None if n % 3 else 1.5, limit_high=lambda n: 4.0 + n % 2, measurement_units=lambda n: "V" if n % 2 else None)
+    with sql.connect(tmp_path) as con:
+        capability.values.load(scope := Scope(con), None)
+        rows = capability._sums(scope)
+        assert len(rows) == 4 and len({row["moving_range"] for row in rows}) > 1
+        assert capability._sums(scope, "1") == rows
 
 
 def test_first_attempts_only_and_retries_are_counted(tmp_path):
@@ -225,5 +240,6 @@ def test_a_plot_is_written_whole_and_replaces_nothing_unasked(tmp_path):
 
 def test_without_scipy_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.special", None)
-    with pytest.raises(MissingLibrary, match=r"capability needs scipy: pip install 'litmus-recorder\[analysis\]'"):
-        analyse("capability", data_dir=measured(tmp_path, [2.0]))
+    assert capability_of(measured(tmp_path, [2 + n / 10 for n in range(12)]))["cp_low"] is not None  # needs none
+    with pytest.raises(MissingLibrary, match=r"chart needs scipy: pip install 'litmus-recorder\[analysis\]'"):
+        numbers._moments.__wrapped__(4)

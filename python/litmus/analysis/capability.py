@@ -7,8 +7,7 @@ import math
 from typing import Any
 
 from litmus.analysis import values
-from litmus.analysis.libraries import need
-from litmus.analysis.numbers import Z95, c4
+from litmus.analysis.numbers import Z95, c4, chi_square
 from litmus.analysis.report import Column, Report, Table
 from litmus.analysis.scope import Scope
 
@@ -31,13 +30,17 @@ _COLUMNS = [
     Column("first_at", None, "time"), Column("last_at", None, "time"),
 ]  # fmt: skip
 _SERIES = "dut_part_number, step, measurement, units, low, high"
+# The moving ranges are those of a series, which is a number here: the hash of what makes it (or all of that, should two hash alike).
+# So no text is put in order.
 _SUMS = f"""
-SELECT dut_part_number AS part, step, measurement, units, low, high, count(*) AS n, count(*) FILTER (WHERE try > 1) AS from_retests,
-       count(*) FILTER (WHERE value < low OR value > high) AS outside, avg(value) AS mean, CASE WHEN count(*) > 1 THEN stddev_samp(value) END AS sd,
-       avg(abs(value - before)) AS moving_range, min(started_at) AS first_at, max(started_at) AS last_at
-FROM (SELECT *, lag(value) OVER (PARTITION BY {_SERIES} ORDER BY started_at, run_id, measured_at, vector_index) AS before FROM analysis_values
-      WHERE low IS NOT NULL OR high IS NOT NULL)
-GROUP BY {_SERIES} ORDER BY part, step, measurement, first_at"""
+WITH points AS NOT MATERIALIZED (SELECT *, {{series}} AS series FROM analysis_values WHERE low IS NOT NULL OR high IS NOT NULL),
+     ranges AS (SELECT series, avg(abs(value - before)) AS moving_range
+                FROM (SELECT series, value, lag(value) OVER (PARTITION BY series ORDER BY place, measured_at, vector_index) AS before FROM points) GROUP BY series),
+     sums AS (SELECT series, {_SERIES}, count(*) AS n, count(*) FILTER (WHERE try > 1) AS from_retests, count(*) FILTER (WHERE value < low OR value > high) AS outside,
+                     avg(value) AS mean, CASE WHEN count(*) > 1 THEN stddev_samp(value) END AS sd, min(started_at) AS first_at, max(started_at) AS last_at
+              FROM points GROUP BY series, {_SERIES})
+SELECT series, dut_part_number AS part, step, measurement, units, low, high, n, from_retests, outside, mean, sd, moving_range, first_at, last_at
+FROM sums JOIN ranges USING (series) ORDER BY part, step, measurement, first_at"""
 _WITHIN = f"""
 SELECT dut_part_number AS part, step, measurement, units, low, high, count(*) AS subgroups, sum(n - 1)::BIGINT AS freedom, sum(squares) AS squares
 FROM (SELECT {_SERIES}, {{key}} AS subgroup, count(*) AS n, var_pop(value) * count(*) AS squares FROM analysis_values
@@ -53,15 +56,14 @@ def analyse(scope: Scope, measurement: str | None = None, *, step: str | None = 
         by: the group that makes a subgroup; None: moving ranges of two.
         limit: lines; 0: all.
     """
-    special = need("scipy.special", "capability")
     left_out = values.load(scope, measurement, step)
-    rows = scope.rows(_SUMS)
+    rows = _sums(scope)
     keys = ("part", "step", "measurement", "units", "low", "high")
     within = {}
     if by is not None:
         within = {tuple(one[key] for key in keys): one for one in scope.rows(_WITHIN.format(key=scope.group(by)))}
     for row in rows:
-        row.update(_indices(special, row, within.get(tuple(row[key] for key in keys))))
+        row.update(_indices(row, within.get(tuple(row[key] for key in keys))))
     notes = _notes(rows)
     without = scope.one("SELECT count(*) FROM analysis_values WHERE low IS NULL AND high IS NULL")
     left_out.update({"values: without a limit": without} if without else {})
@@ -70,7 +72,14 @@ def analyse(scope: Scope, measurement: str | None = None, *, step: str | None = 
     return Report("capability", [Table("capability", _COLUMNS, kept, more=len(rows) - len(kept))], RULES, left_out, notes, plot=_histogram(scope, rows))
 
 
-def _indices(special, row: dict[str, Any], within: dict[str, Any] | None) -> dict[str, Any]:
+def _sums(scope: Scope, series: str = f"hash({_SERIES})") -> list[dict[str, Any]]:
+    rows = scope.rows(_SUMS.format(series=series))
+    if len({str(row.pop("series")) for row in rows}) < len(rows):
+        return _sums(scope, f"row({_SERIES})")
+    return rows
+
+
+def _indices(row: dict[str, Any], within: dict[str, Any] | None) -> dict[str, Any]:
     """The indices of a row of sums; `within`: the squares within subgroups, None for moving ranges."""
     n, overall = row["n"], row["sd"]
     moving_range = row.pop("moving_range")
@@ -84,16 +93,15 @@ def _indices(special, row: dict[str, Any], within: dict[str, Any] | None) -> dic
     if n >= VALUES_MIN:
         for spread, nearer, sd, f in (("cp", "cpk", inner, freedom), ("pp", "ppk", overall, n - 1)):
             if sd:
-                out.update(_pair(special, row, spread, nearer, sd, f))
+                out.update(_pair(row, spread, nearer, sd, f))
     return out
 
 
-def _pair(special, row: dict[str, Any], spread: str, nearer: str, sd: float, freedom: float) -> dict[str, Any]:
+def _pair(row: dict[str, Any], spread: str, nearer: str, sd: float, freedom: float) -> dict[str, Any]:
     low, high, out = row["low"], row["high"], {}
     if low is not None and high is not None:
         p = (high - low) / (6 * sd)
-        # chdtri is the inverse of the upper tail
-        out.update({spread: p, spread + "_low": p * math.sqrt(special.chdtri(freedom, 0.975) / freedom), spread + "_high": p * math.sqrt(special.chdtri(freedom, 0.025) / freedom)})
+        out.update({spread: p, spread + "_low": p * math.sqrt(chi_square(freedom, 0.025) / freedom), spread + "_high": p * math.sqrt(chi_square(freedom, 0.975) / freedom)})
     k = min((side for side in ((high - row["mean"]) if high is not None else None, (row["mean"] - low) if low is not None else None) if side is not None)) / (3 * sd)
     half = Z95 * math.sqrt(1 / (9 * row["n"]) + k * k / (2 * freedom))
     return {**out, nearer: k, nearer + "_low": k - half, nearer + "_high": k + half}

@@ -37,7 +37,7 @@ WINDOW ordered AS (PARTITION BY left_out, dut_part_number, test_phase, trim(dut_
        whole AS (PARTITION BY left_out, dut_part_number, test_phase, trim(dut_serial) ORDER BY started_at, run_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"""
 _RUNS = """
 CREATE OR REPLACE TEMP VIEW analysis_runs AS
-SELECT k.*, CASE WHEN left_out IS NULL THEN coalesce(h.try, 1) END AS try, coalesce(first_run, run_id) AS first_run,
+SELECT k.rowid AS run, k.*, CASE WHEN left_out IS NULL THEN coalesce(h.try, 1) END AS try, coalesce(first_run, run_id) AS first_run,
        CASE WHEN h.run IS NULL THEN outcome ELSE last_outcome END AS last_outcome, CASE WHEN h.run IS NULL THEN outcome = 'passed' ELSE h.ever_passed END AS ever_passed
 FROM analysis_known k LEFT JOIN analysis_histories h ON h.run = k.rowid"""
 # Of rows as of runs: each row of a run file says what its run is.

@@ -11,15 +11,23 @@ from litmus.errors import InvalidArgument
 __all__ = ["RULE", "load", "one_series"]
 
 RULE = "values: of the first attempt in each run, in the order of the runs. Values of retries are left out; runs that are retests of a unit are in."
+# A value and the numbers of its run: among all, and in the order of time. What else the run has is joined to it where it is asked for.
+_PLACES = """
+CREATE OR REPLACE TEMP TABLE analysis_places AS
+SELECT run_id, run::INTEGER AS run, (row_number() OVER (ORDER BY started_at, run_id))::INTEGER AS place FROM counted"""
 _LOAD = """
-CREATE OR REPLACE TEMP TABLE analysis_values AS
-SELECT s.measurement_name AS measurement, s.step_path AS step, s.measurement_units AS units, s.limit_low AS low, s.limit_high AS high, s.measurement_value AS value,
-       s.vector_retry AS retry, s.vector_index, s.measurement_timestamp AS measured_at, c.* EXCLUDE (first_run)
-FROM {source} s JOIN counted c ON s.run_id = c.run_id WHERE record_type = 'measurement' AND {where}"""
+CREATE OR REPLACE TEMP TABLE analysis_points AS
+SELECT run, place, measurement_name AS measurement, step_path AS step, measurement_units AS units, limit_low AS low, limit_high AS high, measurement_value AS value,
+       vector_retry AS retry, vector_index, measurement_timestamp AS measured_at
+FROM {source} s JOIN analysis_places USING (run_id) WHERE record_type = 'measurement' AND {where}"""
+_VALUES = """
+CREATE OR REPLACE TEMP VIEW analysis_values AS
+SELECT p.* EXCLUDE (run), c.* EXCLUDE (run, first_run) FROM analysis_points p JOIN analysis_runs c USING (run)"""
+_RETRIES = "SELECT count(*) FROM litmus_rows WHERE record_type = 'measurement' AND vector_retry > 0 AND run_id IN (SELECT run_id FROM counted) AND {where}"
 
 
 def load(scope: Scope, measurement: str | None, step: str | None = None, all_attempts: bool = False) -> dict[str, int]:
-    """Makes the table analysis_values; gives what is left out of it.
+    """Makes analysis_values, a row a value; gives what is left out of it.
 
     Args:
         measurement: name, in which * and ? stand for anything; None: all.
@@ -32,14 +40,16 @@ def load(scope: Scope, measurement: str | None, step: str | None = None, all_att
     where = scope.steps_where(step)
     if measurement is not None:
         where += f" AND measurement_name GLOB {literal(pattern(measurement))}"
+    scope.con.execute(_PLACES)
     scope.con.execute(_LOAD.format(where=where, source="litmus_rows" if all_attempts else "first_measurements"))
-    if not scope.one("SELECT count(*) FROM analysis_values"):
+    scope.con.execute(_VALUES)
+    found = scope.rows("SELECT count(*) AS all, count(*) - count(value) AS without, count(*) FILTER (WHERE retry > 0) AS retries FROM analysis_points")[0]
+    if not found["all"]:
         raise _none(scope, measurement)
-    total = scope.one(f"SELECT count(*) FROM litmus_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM counted) AND {where}")
-    found = scope.rows("SELECT count(*) AS kept, count(*) - count(value) AS without FROM analysis_values")[0]
-    scope.con.execute("DELETE FROM analysis_values WHERE value IS NULL")
+    scope.con.execute("DELETE FROM analysis_points WHERE value IS NULL")
+    retries = scope.one(_RETRIES.format(where=where)) - found["retries"]  # a retry is a first attempt, where none before it measured
     left_out = scope.left_out(units=False)
-    left_out.update({what: n for what, n in (("values: of retries", total - found["kept"]), ("values: none, or a text", found["without"])) if n})
+    left_out.update({what: n for what, n in (("values: of retries", retries), ("values: none, or a text", found["without"])) if n})
     return left_out
 
 
