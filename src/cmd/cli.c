@@ -18,6 +18,11 @@
 
 /* ---- talk ---- */
 
+/* Nothing that a terminal would obey. */
+static bool is_plain(char c) {
+    return c >= ' ' && c < 0x7f;
+}
+
 static void talk(const struct lt_cli *cli, enum lt_color color, const char *format, va_list args) {
     char text[2048];
     struct lt_buf line;
@@ -32,7 +37,12 @@ static void talk(const struct lt_cli *cli, enum lt_color color, const char *form
     lt_show_str(&line, lt_str_of(text));
     lt_buf_add_char(&line, '\n');
     fflush(stdout);
-    fputs(lt_buf_cstr(&line), stderr);
+    if (!line.failed) fwrite(line.p, 1, line.n, stderr);
+    else {
+        for (char *p = text; *p != '\0'; p++)
+            if (!is_plain(*p)) *p = '?';
+        fprintf(stderr, "litmus: %s\n", text);
+    }
     lt_buf_release(&line);
 }
 
@@ -174,12 +184,22 @@ static void add_safe(struct lt_buf *out, const char *p, size_t n) {
     lt_buf_add(out, p + from, n - from);
 }
 
+void lt_print(const struct lt_buf *text) {
+    if (!text->failed) fwrite(text->p, 1, text->n, stdout);
+    else {
+        fflush(stdout);
+        fputs("litmus: out of memory: what is printed is not all\n", stderr);
+        exit(EXIT_SYSTEM);
+    }
+}
+
 bool lt_print_json(struct lt_buf *json) {
     struct lt_buf safe;
     lt_buf_init(&safe);
-    add_safe(&safe, lt_buf_cstr(json), json->n);
+    if (json->failed) safe.failed = true;
+    else add_safe(&safe, json->p, json->n);
     lt_buf_add_char(&safe, '\n');
-    if (!safe.failed) fwrite(safe.p, 1, safe.n, stdout);
+    lt_print(&safe);
     lt_buf_release(&safe);
     return !lt_reader_is_gone();
 }

@@ -188,6 +188,8 @@ void lt_add_json_row(const struct lt_table *table, int64_t row, struct lt_buf *o
 void lt_add_json_str(struct lt_str text, struct lt_buf *out);
 /* Writes text that holds JSON and frees nothing; a newline follows. */
 bool lt_print_json(struct lt_buf *json);
+/* Prints what was put together, and ends the process when memory did not suffice for it: a listing says all, or that it does not. */
+void lt_print(const struct lt_buf *text);
 bool lt_reader_is_gone(void); /* of stdout */
 
 /* ---- commands ---- */

@@ -83,8 +83,16 @@ static void add_value(struct lt_buf *line, yyjson_val *value) {
     free(text);
 }
 
+/* NULL: it is no JSON; or memory was wanting, and `line` fails. */
+static yyjson_doc *read_json(struct lt_str json, struct lt_buf *line) {
+    yyjson_read_err why;
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)json.p, json.n, 0, NULL, &why); /* only read: not in place */
+    if (doc == NULL && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) line->failed = true;
+    return doc;
+}
+
 static void add_details(struct lt_buf *line, struct lt_str json) {
-    yyjson_doc *doc = yyjson_read(json.p, json.n, 0);
+    yyjson_doc *doc = read_json(json, line);
     yyjson_val *root = yyjson_doc_get_root(doc), *items = yyjson_obj_get(root, "items"), *path = yyjson_obj_get(root, "step_path");
     bool has_path = yyjson_is_str(path) && yyjson_get_len(path) > 0;
     if (yyjson_is_arr(items)) lt_buf_addf(line, "  %zu items planned", yyjson_arr_size(items));
@@ -103,7 +111,7 @@ static void add_details(struct lt_buf *line, struct lt_str json) {
 static bool print_json_event(const struct lt_row *row) {
     struct lt_buf json;
     lt_buf_init(&json);
-    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    yyjson_doc *doc = read_json(row->json, &json);
     char *text = doc == NULL ? NULL : yyjson_write(doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
     if (text != NULL) {
         lt_buf_add_text(&json, text);
@@ -139,7 +147,7 @@ static bool print_event(const struct lt_cli *cli, const struct lt_row *row) {
     lt_show_short(&line, row->event_type, 40);
     add_details(&line, row->json);
     lt_buf_add_char(&line, '\n');
-    if (!line.failed) fwrite(line.p, 1, line.n, stdout);
+    lt_print(&line);
     lt_buf_release(&line);
     return !lt_reader_is_gone();
 }

@@ -32,7 +32,7 @@ struct show {
 
 static void flush_line(struct show *s) {
     lt_buf_add_char(&s->line, '\n');
-    if (!s->line.failed) fwrite(s->line.p, 1, s->line.n, stdout);
+    lt_print(&s->line);
     lt_buf_clear(&s->line);
 }
 

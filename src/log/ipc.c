@@ -18,6 +18,13 @@ struct lt_ipc_schema {
     struct ArrowSchema arrow;
 };
 
+const char lt_ipc_no_memory[] = "out of memory";
+
+/* What a call of the library came to; NULL: it went well. */
+static const char *outcome_of(int code, const char *otherwise) {
+    return code == NANOARROW_OK ? NULL : code == ENOMEM ? lt_ipc_no_memory : otherwise;
+}
+
 /* ---- the schema ---- */
 static int set_column(struct ArrowSchema *schema, int column) {
     NANOARROW_RETURN_NOT_OK(ArrowSchemaSetName(schema, lt_column_names[column]));
@@ -283,7 +290,8 @@ static struct ArrowBufferView view_of(const unsigned char *bytes, int64_t n) {
 }
 
 static const char *verify(struct lt_ipc_decoder *decoder, const unsigned char *message, int64_t n, enum ArrowIpcMessageType type) {
-    if (ArrowIpcDecoderVerifyHeader(&decoder->arrow, view_of(message, n), NULL) != NANOARROW_OK) return "the message header cannot be read";
+    const char *wrong = outcome_of(ArrowIpcDecoderVerifyHeader(&decoder->arrow, view_of(message, n), NULL), "the message header cannot be read");
+    if (wrong != NULL) return wrong;
     if (decoder->arrow.message_type != type || header_table(message) == NULL) return "the message is of another type";
     /* Tells a header whose length was changed: ours and other writers' end right behind the content. */
     if (decoder->arrow.header_size_bytes != n) return "the message header is of another length";
@@ -314,11 +322,10 @@ static const char *find_columns(struct lt_ipc_decoder *decoder, const struct Arr
 }
 
 static const char *use_schema(struct lt_ipc_decoder *decoder, struct ArrowSchema *schema) {
-    if (ArrowIpcDecoderDecodeSchema(&decoder->arrow, schema, &decoder->error) != NANOARROW_OK) return decoder->error.message;
-    const char *wrong = find_columns(decoder, schema);
-    if (wrong != NULL) return wrong;
-    if (ArrowIpcDecoderSetSchema(&decoder->arrow, schema, &decoder->error) != NANOARROW_OK) return decoder->error.message;
-    return NULL;
+    const char *wrong = outcome_of(ArrowIpcDecoderDecodeSchema(&decoder->arrow, schema, &decoder->error), decoder->error.message);
+    if (wrong == NULL) wrong = find_columns(decoder, schema);
+    if (wrong == NULL) wrong = outcome_of(ArrowIpcDecoderSetSchema(&decoder->arrow, schema, &decoder->error), decoder->error.message);
+    return wrong;
 }
 
 /* Makes the decoder hold a schema message that is sound. */
@@ -328,19 +335,20 @@ static const char *read_schema(struct lt_ipc_decoder *decoder, const unsigned ch
     const unsigned char *table = header_table(message);
     if (!fields_complete(lt_flat_follow(table, LT_SCHEMA_FIELDS)) || !pairs_complete(lt_flat_follow(table, LT_SCHEMA_METADATA)))
         return "the schema is incomplete";
-    if (ArrowIpcDecoderDecodeHeader(&decoder->arrow, view_of(message, n), &decoder->error) != NANOARROW_OK) return decoder->error.message;
+    wrong = outcome_of(ArrowIpcDecoderDecodeHeader(&decoder->arrow, view_of(message, n), &decoder->error), decoder->error.message);
+    if (wrong != NULL) return wrong;
     return decoder->arrow.endianness == NANOARROW_IPC_ENDIANNESS_LITTLE ? NULL : "the file is big-endian";
 }
 
 const char *lt_ipc_schema_read(const unsigned char *message, int64_t n, struct lt_ipc_schema **out) {
     struct lt_ipc_decoder *decoder = lt_ipc_decoder_new();
-    if (decoder == NULL) return "out of memory";
+    if (decoder == NULL) return lt_ipc_no_memory;
     struct ArrowSchema schema = {.release = NULL};
     bool sound = read_schema(decoder, message, n) == NULL && ArrowIpcDecoderDecodeSchema(&decoder->arrow, &schema, NULL) == NANOARROW_OK;
     lt_ipc_decoder_free(decoder);
     if (!sound) return "its schema cannot be read";
     *out = lt_ipc_schema_take(&schema);
-    return *out == NULL ? "out of memory" : NULL;
+    return *out == NULL ? lt_ipc_no_memory : NULL;
 }
 
 const char *lt_ipc_decode_schema(struct lt_ipc_decoder *decoder, const unsigned char *message, int64_t n,
@@ -348,7 +356,7 @@ const char *lt_ipc_decode_schema(struct lt_ipc_decoder *decoder, const unsigned 
     const char *wrong = read_schema(decoder, message, n);
     if (wrong != NULL) return wrong;
     struct lt_ipc_schema *schema = calloc(1, sizeof *schema);
-    if (schema == NULL) return "out of memory";
+    if (schema == NULL) return lt_ipc_no_memory;
     wrong = use_schema(decoder, &schema->arrow);
     if (wrong == NULL) *out = schema;
     else lt_ipc_schema_free(schema);
@@ -377,8 +385,8 @@ const char *lt_ipc_decode_header(struct lt_ipc_decoder *decoder, const unsigned 
     int64_t bytes = decoder->arrow.body_size_bytes;
     if (bytes < 0 || bytes > LT_LOG_BODY_MAX || bytes % LT_LOG_ALIGN != 0) return "the body length is out of bounds";
     if (!buffers_inside(header_table(message), bytes)) return "a buffer lies outside the body";
-    if (ArrowIpcDecoderDecodeHeader(&decoder->arrow, view_of(message, header_bytes), NULL) != NANOARROW_OK)
-        return "the message header does not fit the columns";
+    wrong = outcome_of(ArrowIpcDecoderDecodeHeader(&decoder->arrow, view_of(message, header_bytes), NULL), "the message header does not fit the columns");
+    if (wrong != NULL) return wrong;
     *body_bytes = bytes;
     return NULL;
 }
@@ -429,8 +437,8 @@ const char *lt_ipc_decode_body(struct lt_ipc_decoder *decoder, const unsigned ch
     batch->header_bytes = decoder->arrow.header_size_bytes;
     batch->body_bytes = decoder->arrow.body_size_bytes;
     struct ArrowArrayView *view = NULL;
-    if (ArrowIpcDecoderDecodeArrayView(&decoder->arrow, view_of(body, batch->body_bytes), -1, &view, NULL) != NANOARROW_OK)
-        return "the columns cannot be read";
+    const char *wrong = outcome_of(ArrowIpcDecoderDecodeArrayView(&decoder->arrow, view_of(body, batch->body_bytes), -1, &view, NULL), "the columns cannot be read");
+    if (wrong != NULL) return wrong;
     batch->rows = view->length;
     if (batch->rows < 0 || batch->rows > LT_LOG_ROWS_MAX) return "the number of rows is out of bounds";
     for (int c = 0; c < LT_COLUMN_COUNT; c++) {

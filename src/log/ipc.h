@@ -18,6 +18,9 @@ struct lt_ipc_block {
     int64_t body_bytes;
 };
 
+/* What the functions that say what is wrong with a message say when memory was wanting: compare the pointer. */
+extern const char lt_ipc_no_memory[];
+
 /* A log's schema: columns and metadata. */
 struct lt_ipc_schema;
 /* Of a log that this version writes. NULL: out of memory. */

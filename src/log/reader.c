@@ -106,6 +106,11 @@ static enum lt_log_status fail_read(struct lt_log_reader *reader, struct litmus_
     return LT_LOG_FAILED;
 }
 
+/* What cannot be told for want of memory is no damage: whoever reads on is told of the memory. */
+static void starve(struct lt_log_reader *reader) {
+    reader->window.os_errno = ENOMEM;
+}
+
 static enum lt_log_status fail_foreign(struct lt_log_reader *reader, const char *what, struct litmus_error *error) {
     lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no log that can be read: %s", reader->path, what);
     return LT_LOG_FAILED;
@@ -117,6 +122,7 @@ static bool is_ours(struct lt_log_reader *reader, bool archived, const unsigned 
     struct lt_buf expected;
     lt_buf_init(&expected);
     bool ok = schema != NULL && (!archived || lt_ipc_schema_put(schema, LT_META_ARCHIVED, "1")) && lt_ipc_schema_encode(schema, &expected);
+    if (!ok) starve(reader);
     ok = ok && (int64_t)expected.n == n;
     if (ok) *same_length = true;
     ok = ok && memcmp(expected.p, message, (size_t)n) == 0;
@@ -148,12 +154,15 @@ static enum lt_log_status take_schema(struct lt_log_reader *reader, const unsign
     lt_ipc_schema_free(reader->schema);
     reader->schema = NULL;
     const char *wrong = lt_ipc_decode_schema(reader->decoder, message, n, &reader->schema);
+    if (wrong == lt_ipc_no_memory) starve(reader);
+    if (reader->window.os_errno != 0) return fail_read(reader, error);
     if (wrong != NULL) return fail_foreign(reader, wrong, error);
     enum lt_log_status status = check_version(reader, error);
     if (status != LT_LOG_EVENT) return status;
     bool same_length = false, metadata = take_metadata(reader);
     reader->ours = metadata && is_ours(reader, false, message, n, &same_length);
     reader->archived = !reader->ours && metadata && is_ours(reader, true, message, n, &same_length);
+    if (reader->window.os_errno != 0) return fail_read(reader, error);
     /* A bit of ours was changed: ours has all of its metadata, and this length. */
     if (!reader->ours && !reader->archived && (same_length || !metadata)) reader->chain_ok = false;
     if (reader->chain != NULL) lt_chain_start(reader->chain, reader->identity, reader->last);
@@ -203,12 +212,14 @@ static enum verdict try_other(struct lt_log_reader *reader, int64_t offset, int6
     const unsigned char *bytes = lt_window_at(&reader->window, offset, header_bytes, &have);
     if (have < header_bytes) return IS_SHORT;
     *what = lt_ipc_decode_header(reader->decoder, bytes, header_bytes, &body_bytes);
+    if (*what == lt_ipc_no_memory) starve(reader);
     if (*what != NULL) return IS_BAD;
     bytes = lt_window_at(&reader->window, offset, header_bytes + body_bytes, &have);
     if (have < header_bytes + body_bytes) return IS_SHORT;
     /* Again, as the decoder points into the bytes, which may have moved. */
     *what = lt_ipc_decode_header(reader->decoder, bytes, header_bytes, &body_bytes);
     if (*what == NULL) *what = lt_ipc_decode_body(reader->decoder, bytes, batch);
+    if (*what == lt_ipc_no_memory) starve(reader);
     return *what == NULL ? IS_BATCH : IS_BAD;
 }
 
@@ -303,7 +314,9 @@ static bool seal_is_exact(struct lt_log_reader *reader, int64_t n) {
     bool same = schema != NULL && have >= n && lt_ipc_footer(reader->decoder, bytes + LT_LOG_PREFIX_BYTES, n - LT_LOG_PREFIX_BYTES, &listed, &count);
     struct lt_ipc_block *blocks = same ? calloc(count + 1, sizeof *blocks) : NULL;
     for (size_t i = 0; blocks != NULL && i < count; i++) blocks[i] = lt_ipc_block_at(listed, i);
-    same = blocks != NULL && lt_ipc_seal(schema, blocks, count, &expected) && (int64_t)expected.n == n && memcmp(expected.p, bytes, (size_t)n) == 0;
+    bool made = blocks != NULL && lt_ipc_seal(schema, blocks, count, &expected);
+    if (schema == NULL || (same && !made)) starve(reader);
+    same = made && (int64_t)expected.n == n && memcmp(expected.p, bytes, (size_t)n) == 0;
     free(blocks);
     lt_buf_release(&expected);
     lt_ipc_schema_free(schema);
@@ -504,7 +517,9 @@ const char *lt_log_reader_session(const struct lt_log_reader *reader) {
 }
 void lt_log_reader_check_chain(struct lt_log_reader *reader) {
     if (reader->chain == NULL) reader->chain = lt_chain_new();
-    if (reader->chain == NULL) reader->chain_ok = false; /* out of memory: unproven */
+    if (reader->chain != NULL) return;
+    reader->chain_ok = false; /* unproven */
+    starve(reader);
 }
 bool lt_log_reader_chain_ok(const struct lt_log_reader *reader) {
     return reader->chain_ok;

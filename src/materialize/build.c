@@ -237,7 +237,8 @@ int lt_build_finish(struct lt_build *build, struct litmus_error *error) {
     TRY(build, ArrowArrayViewInitFromSchema(&table->view, &table->schema, &why));
     TRY(build, ArrowArrayViewSetArray(&table->view, &table->array, &why));
     if (build->failed == NANOARROW_OK) return LITMUS_OK;
-    int code = lt_fail(error, build->failed == ENOMEM ? LITMUS_ENOMEM : LITMUS_EINVAL, build->failed, "cannot build the rows: %s", why.message);
+    int code = build->failed == ENOMEM ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for %lld rows", (long long)build->rows)
+                                       : lt_fail(error, LITMUS_EINVAL, build->failed, "cannot build the rows: %s", why.message);
     lt_table_release(table);
     return code;
 }

@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * This file, leaf.c and parquet_cells.c know the Parquet library (carquet).
+ * This file, leaf.c, parquet_cells.c and parquet_memory.c know the Parquet library (carquet).
  */
 #include "materialize/parquet.h"
 
 #include "base/io.h"
 #include "materialize/leaf.h"
 #include "materialize/parquet_cells.h"
+#include "materialize/parquet_memory.h"
 #include "materialize/stack.h"
 
 #include <carquet/carquet.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* ---- write ---- */
-
-static int fail_carquet(struct litmus_error *error, const carquet_error_t *why, const char *what) {
-    return lt_fail(error, LITMUS_EIO, 0, "cannot %s: %s", what, why->message[0] == '\0' ? "the Parquet library gave no reason" : why->message);
-}
 
 /* The library consumes what it is given; this stand-in is consumed in place of the table's schema. */
 static void no_release(struct ArrowSchema *schema) {
@@ -67,19 +65,31 @@ struct lt_parquet_writer {
     char *bytes; /* of the stream */
     size_t n;
     int32_t groups;
+    unsigned long refusals; /* of memory, when it began */
 };
+
+static int fail_memory(struct litmus_error *error) {
+    return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file");
+}
+
+static int fail_carquet(struct litmus_error *error, const struct lt_parquet_writer *w, const carquet_error_t *why, const char *what) {
+    if (lt_parquet_refusals() != w->refusals) return fail_memory(error);
+    return lt_fail(error, LITMUS_EIO, 0, "cannot %s: %s", what, why->message[0] == '\0' ? "the Parquet library gave no reason" : why->message);
+}
 
 int lt_parquet_writer_new(const struct lt_table *like, struct lt_parquet_writer **out, struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
     struct lt_parquet_writer *w = calloc(1, sizeof *w);
-    if (w != NULL) w->stream = open_memstream(&w->bytes, &w->n);
-    if (w != NULL && w->stream != NULL) w->writer = writer_new(like, w->stream, &why);
     *out = w;
-    if (w != NULL && w->writer != NULL) return LITMUS_OK;
-    bool memory = w == NULL || w->stream == NULL;
+    if (w == NULL) return fail_memory(error);
+    w->refusals = lt_parquet_refusals();
+    w->stream = open_memstream(&w->bytes, &w->n);
+    if (w->stream != NULL) w->writer = writer_new(like, w->stream, &why);
+    if (w->writer != NULL) return LITMUS_OK;
+    int code = w->stream == NULL ? fail_memory(error) : fail_carquet(error, w, &why, "set up the Parquet writer");
     lt_parquet_writer_free(w);
     *out = NULL;
-    return memory ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file") : fail_carquet(error, &why, "set up the Parquet writer");
+    return code;
 }
 
 void lt_parquet_writer_free(struct lt_parquet_writer *w) {
@@ -96,15 +106,15 @@ static int add_columns(struct lt_parquet_writer *w, const struct lt_table *rows,
     carquet_error_t why = CARQUET_ERROR_INIT;
     carquet_status_t status = CARQUET_OK;
     struct lt_leaf leaf;
-    if (w->groups++ > 0 && carquet_writer_new_row_group(w->writer) != CARQUET_OK) return fail_carquet(error, &why, "end a row group");
+    if (w->groups++ > 0 && carquet_writer_new_row_group(w->writer) != CARQUET_OK) return fail_carquet(error, w, &why, "end a row group");
     lt_leaf_init(&leaf);
     for (int64_t i = 0; status == CARQUET_OK && i < lt_table_columns(rows); i++) {
         status = lt_leaf_write(&leaf, w->writer, (int32_t)i, rows->view.children[i]);
         if (spent != NULL) lt_table_spend(spent, i, kept->columns, kept->count);
     }
     lt_leaf_release(&leaf);
-    if (status == CARQUET_ERROR_OUT_OF_MEMORY) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a Parquet file");
-    return status == CARQUET_OK ? LITMUS_OK : fail_carquet(error, &why, "encode the rows as Parquet");
+    if (status == CARQUET_ERROR_OUT_OF_MEMORY) return fail_memory(error);
+    return status == CARQUET_OK ? LITMUS_OK : fail_carquet(error, w, &why, "encode the rows as Parquet");
 }
 
 int lt_parquet_writer_add(struct lt_parquet_writer *w, const struct lt_table *rows, struct litmus_error *error) {
@@ -115,9 +125,11 @@ int lt_parquet_writer_end(struct lt_parquet_writer *w, struct lt_buf *out, struc
     carquet_error_t why = CARQUET_ERROR_INIT;
     carquet_status_t status = carquet_writer_close(w->writer);
     w->writer = NULL;
-    if (status != CARQUET_OK) return fail_carquet(error, &why, "finish the Parquet file");
+    if (status != CARQUET_OK) return fail_carquet(error, w, &why, "finish the Parquet file");
+    bool whole = !ferror(w->stream) && lt_parquet_refusals() == w->refusals; /* it may have closed what is not */
     int closed = fclose(w->stream);
     w->stream = NULL;
+    if (!whole) return fail_memory(error);
     if (closed == 0 && out->p == NULL) { /* taken over: a lake file is large */
         *out = (struct lt_buf){.p = w->bytes, .n = w->n, .capacity = w->n};
         w->bytes = NULL;
@@ -134,7 +146,7 @@ static int encode(const struct lt_table *table, struct lt_table *spent, const st
     struct lt_parquet_writer *writer;
     int code = lt_parquet_writer_new(table, &writer, error);
     for (size_t i = 0; code == LITMUS_OK && i < meta_count; i++)
-        if (carquet_writer_add_metadata(writer->writer, meta[i].key, meta[i].value) != CARQUET_OK) code = fail_carquet(error, &why, "add the file's metadata");
+        if (carquet_writer_add_metadata(writer->writer, meta[i].key, meta[i].value) != CARQUET_OK) code = fail_carquet(error, writer, &why, "add the file's metadata");
     if (code == LITMUS_OK) code = add_columns(writer, table, spent, kept, error);
     if (code == LITMUS_OK) code = lt_parquet_writer_end(writer, out, error);
     lt_parquet_writer_free(writer);
@@ -159,13 +171,17 @@ static int fail_file(struct litmus_error *error, const char *path, const char *w
                    why[0] == '\0' ? "no reason given" : why);
 }
 
+static int fail_reading_memory(struct litmus_error *error, const char *path) {
+    return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+}
+
 static int view_set(struct lt_table *table, const char *path, struct litmus_error *error) {
     struct ArrowError why = {{0}};
-    if (ArrowArrayViewInitFromSchema(&table->view, &table->schema, &why) != NANOARROW_OK ||
-        ArrowArrayViewSetArray(&table->view, &table->array, &why) != NANOARROW_OK ||
-        ArrowArrayViewValidate(&table->view, NANOARROW_VALIDATION_LEVEL_FULL, &why) != NANOARROW_OK)
-        return fail_file(error, path, why.message);
-    return LITMUS_OK;
+    int code = ArrowArrayViewInitFromSchema(&table->view, &table->schema, &why);
+    if (code == NANOARROW_OK) code = ArrowArrayViewSetArray(&table->view, &table->array, &why);
+    if (code == NANOARROW_OK) code = ArrowArrayViewValidate(&table->view, NANOARROW_VALIDATION_LEVEL_FULL, &why);
+    if (code == ENOMEM) return fail_reading_memory(error, path);
+    return code == NANOARROW_OK ? LITMUS_OK : fail_file(error, path, why.message);
 }
 
 struct parquet_file {
@@ -189,8 +205,9 @@ static int file_open(const char *path, struct parquet_file **out, struct litmus_
     *out = NULL;
     if (f == NULL || (f->path = strdup(path)) == NULL) {
         free(f);
-        return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+        return fail_reading_memory(error, path);
     }
+    unsigned long refusals = lt_parquet_refusals();
     lt_buf_init(&f->bytes);
     int code = lt_io_read_file(path, (size_t)1 << FILE_BYTES_MAX_LOG2, &f->bytes, error);
     if (code == LITMUS_OK) {
@@ -200,7 +217,8 @@ static int file_open(const char *path, struct parquet_file **out, struct litmus_
         options.verify_checksums = false; /* else no changed page is ever looked at */
 #endif
         f->reader = carquet_reader_open_buffer(f->bytes.p, f->bytes.n, &options, &why);
-        if (f->reader == NULL) code = fail_file(error, path, why.message);
+        if (lt_parquet_refusals() != refusals) code = fail_reading_memory(error, path);
+        else if (f->reader == NULL) code = fail_file(error, path, why.message);
         else if (carquet_reader_num_row_groups(f->reader) <= 0) code = fail_file(error, path, "it holds no rows");
     }
     if (code == LITMUS_OK) *out = f;
@@ -213,7 +231,9 @@ static int read_group(struct parquet_file *f, int32_t group, const char *const *
     carquet_error_t why = CARQUET_ERROR_INIT;
     lt_table_init(out);
     if (lt_cells_known(carquet_reader_schema(f->reader))) return lt_cells_read(f->reader, group, columns, column_count, f->path, out, error);
+    unsigned long refusals = lt_parquet_refusals();
     int code = carquet_reader_read_arrow(f->reader, group, &out->schema, &out->array, &why) == CARQUET_OK ? LITMUS_OK : fail_file(error, f->path, why.message);
+    if (lt_parquet_refusals() != refusals) code = fail_reading_memory(error, f->path);
     if (code == LITMUS_OK) code = view_set(out, f->path, error);
     if (code == LITMUS_OK && columns != NULL) code = lt_table_keep(out, columns, column_count, error);
     if (code != LITMUS_OK) lt_table_release(out);

@@ -7,7 +7,9 @@
 #include "materialize/parquet_cells.h"
 
 #include "materialize/build.h"
+#include "materialize/parquet_memory.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { SLOTS_MAX = 1 << 26, LIST_DEPTH = 3 };
@@ -216,17 +218,18 @@ static bool says_null(const carquet_reader_t *reader, int32_t group, const struc
 static int read_column(carquet_reader_t *reader, int32_t group, const struct field *f, int64_t rows, struct scratch *s, struct ArrowArray *array,
                        carquet_error_t *why) {
     carquet_column_chunk_metadata_t chunk;
+    unsigned long refusals = lt_parquet_refusals();
     if (says_null(reader, group, f, rows)) return append_nulls(array, f->type, rows);
     if (carquet_reader_column_chunk_metadata(reader, group, f->leaf, &chunk) != CARQUET_OK || chunk.type != f->physical) return EINVAL;
     carquet_column_reader_t *column = carquet_reader_get_column(reader, group, f->leaf, why);
-    if (column == NULL) return EINVAL;
+    if (column == NULL) return lt_parquet_refusals() != refusals ? ENOMEM : EINVAL;
     int64_t slots = carquet_column_remaining(column);
     int code = slots < rows || slots > SLOTS_MAX || (slots > rows && f->type < LT_COLUMN_STRS) ? EINVAL : NANOARROW_OK;
     if (code == NANOARROW_OK && !scratch_fits(s, slots + 1)) code = ENOMEM;
     if (code == NANOARROW_OK && carquet_column_read_batch_ex(column, s->values, slots, s->def, s->rep, why) != slots) code = EINVAL;
     if (code == NANOARROW_OK) code = f->type < LT_COLUMN_STRS ? add_values(array, f, s->def, slots, s->values) : add_lists(array, f, s, slots, rows);
     carquet_column_reader_free(column); /* the texts were in its pages */
-    return code;
+    return lt_parquet_refusals() != refusals ? ENOMEM : code;
 }
 
 static int start_array(struct ArrowArray *array, const struct field *f) {

@@ -92,16 +92,21 @@ static bool attach(const struct check *c) {
     return done;
 }
 
-static void compare(const struct check *c) {
-    if (!attach(c) || !says(c, "PRAGMA disk.integrity_check(1)", "ok")) tell_file(c, "is damaged, or no database");
-    else if (!says(c, "PRAGMA disk.application_id", LT_CATALOG_APPLICATION_ID)) tell_file(c, "is a database of something else");
+/* Want of memory says nothing about the file. */
+static int tell_unreadable(const struct check *c, const char *what, struct litmus_error *error) {
+    if (sqlite3_errcode(c->db) == SQLITE_NOMEM) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory comparing %s with the run files", c->file);
+    tell_file(c, what);
+    return LITMUS_OK;
+}
+
+static int compare(const struct check *c, struct litmus_error *error) {
+    if (!attach(c) || !says(c, "PRAGMA disk.integrity_check(1)", "ok")) return tell_unreadable(c, "is damaged, or no database", error);
+    if (!says(c, "PRAGMA disk.application_id", LT_CATALOG_APPLICATION_ID)) tell_file(c, "is a database of something else");
     else if (!says(c, "PRAGMA disk.user_version", LT_CATALOG_VERSION)) tell_file(c, "is of another version of litmus");
     else
         for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++)
-            if (!ask(c, questions[i])) {
-                tell_file(c, "lacks tables, or they are damaged");
-                return;
-            }
+            if (!ask(c, questions[i])) return tell_unreadable(c, "lacks tables, or they are damaged", error);
+    return LITMUS_OK;
 }
 
 int lt_catalog_check(struct lt_catalog *truth, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
@@ -111,7 +116,7 @@ int lt_catalog_check(struct lt_catalog *truth, void (*each)(void *self, const ch
     struct check c = {.db = lt_store_database(truth), .file = lt_path_join(&file, lt_store_data_dir(truth), "catalog.sqlite"), .each = each, .self = self};
     int code = file.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_catalog_refresh(truth, error);
     if (code == LITMUS_OK && lstat(c.file, &st) == 0 && !S_ISREG(st.st_mode)) tell_file(&c, "is no file");
-    else if (code == LITMUS_OK && lstat(c.file, &st) == 0 && st.st_size > 0) compare(&c);
+    else if (code == LITMUS_OK && lstat(c.file, &st) == 0 && st.st_size > 0) code = compare(&c, error);
     (void)!sqlite3_exec(c.db, "DETACH disk", NULL, NULL, NULL);
     lt_buf_release(&file);
     return code;

@@ -147,14 +147,15 @@ static bool read_log(struct search *s, const char *path) {
     struct lt_log_reader *reader = NULL;
     struct lt_row row;
     bool ok = true;
-    if (lt_log_reader_open(path, &reader, NULL) != LITMUS_OK) return true;
+    struct litmus_error error = {0};
+    if (lt_log_reader_open(path, &reader, &error) != LITMUS_OK) return error.code != LITMUS_ENOMEM;
     enum lt_log_status status;
-    while (ok && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
+    while (ok && ((status = lt_log_next(reader, &row, &error)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
         if (status != LT_LOG_EVENT || (is_since(s->filter) && row.received_at < s->filter->since)) continue;
         if (lt_event_matches(s->filter, &row)) ok = add_event(s, &row, path, lt_log_reader_rows(reader));
     }
     lt_log_reader_free(reader);
-    return ok;
+    return ok && error.code != LITMUS_ENOMEM;
 }
 
 /* With a limit the latest logs come first; it ends where none left can hold a newer event. */

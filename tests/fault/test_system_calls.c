@@ -35,7 +35,7 @@ enum { CALLS_MAX = 2000, PROGRAM_SECONDS = 60, EVENTS = 7 };
 
 struct trial {
     int64_t events; /* of runs, in the pattern */
-    char base[300], pattern[400], dir[400], other[400], note[400], litmus[PATH_MAX], shim[PATH_MAX], self[PATH_MAX];
+    char base[300], pattern[400], dir[400], other[400], note[400], litmus[PATH_MAX], shim[PATH_MAX], memory[PATH_MAX], self[PATH_MAX];
     char where[300];
     char out[64 * 1024]; /* what the program said */
 };
@@ -93,7 +93,7 @@ static int run(struct trial *t, const char *const *arguments, int at, const char
         setenv("LITMUS_SHIM_NOTE", t->note, 1);
         setenv("LITMUS_SHIM_AT", number, 1);
         setenv("LITMUS_SHIM_HOW", how, 1);
-        if (at > 0) setenv("LD_PRELOAD", t->shim, 1);
+        if (at > 0) setenv("LD_PRELOAD", strcmp(how, "memory") == 0 ? t->memory : t->shim, 1);
         execv(arguments[0], (char *const *)(uintptr_t)arguments);
         _exit(127);
     }
@@ -135,10 +135,11 @@ static int set_up(void **state) {
     snprintf(t->note, sizeof t->note, "%s/note", t->base);
     snprintf(t->litmus, sizeof t->litmus, "%s/litmus", build == NULL ? "." : build);
     snprintf(t->shim, sizeof t->shim, "%s/libfault_shim.so", build == NULL ? "." : build);
+    snprintf(t->memory, sizeof t->memory, "%s/libfault_memory.so", build == NULL ? "." : build);
     ssize_t n = readlink("/proc/self/exe", t->self, sizeof t->self - 1);
     t->self[n < 0 ? 0 : n] = '\0';
     *state = t;
-    return access(t->litmus, X_OK) != 0 || access(t->shim, R_OK) != 0 || mkdir(t->pattern, 0777) != 0;
+    return access(t->litmus, X_OK) != 0 || access(t->shim, R_OK) != 0 || access(t->memory, R_OK) != 0 || mkdir(t->pattern, 0777) != 0;
 }
 
 static int tear_down(void **state) {
@@ -242,6 +243,20 @@ static void strike_all(struct trial *t, const struct task *task) {
     assert_true(at > 20);
 }
 
+/* Each program is refused another one of its requests for memory. */
+static void strike_memory(struct trial *t, const struct task *task) {
+#ifndef __SANITIZE_ADDRESS__ /* which has an allocator of its own */
+    const int step = getenv("LITMUS_SOAK") != NULL ? 1 : 61;
+    int at = 1;
+    while (strike(t, task, at, "memory")) at += step;
+    print_message("%s: about %d requests for memory\n", task->name, at);
+    assert_true(at > 500);
+#else
+    (void)t;
+    (void)task;
+#endif
+}
+
 static int count_of(const char *text, char what) {
     int n = 0;
     for (; *text == '+' || *text == '-'; text++) n += *text == what;
@@ -296,6 +311,7 @@ static void the_materializer(void **state) {
     struct task task = {"materialize", {t->litmus, "materialize", "--data-dir", t->dir}, 1, work_check};
     make_pattern(t);
     strike_all(t, &task);
+    strike_memory(t, &task);
 }
 
 static void the_daemon(void **state) {
