@@ -90,28 +90,31 @@ SELECT * EXCLUDE (lake_plan), 1 AS n FROM others
 UNION ALL BY NAME
 SELECT *, 'passed' AS step_outcome, 'passed' AS vector_outcome, NULL::VARCHAR AS never_ran_reason, ['passed'] AS attempt_outcomes, false AS never_ran FROM ordinary;
 
--- When each step last ran, and first and last did not, of some runs by part and phase. `picked`: run_id, dut_part_number, test_phase. A step of a plan ran in the
--- latest run of the plan but those in which none of its rows ran: as many of these as stand at the top are passed over.
+-- When each step last ran, and first and last did not, of some runs by part and phase. `picked`: run_id, dut_part_number, test_phase. A family is the runs with one plan,
+-- part and phase. A step of a plan ran in the latest run of the family but those in which none of its rows ran: as many of these as stand at the top are passed over.
+-- Most steps ran in the latest run, and are done with that.
 CREATE OR REPLACE TEMP MACRO litmus_step_times(picked) AS TABLE
-WITH runs AS MATERIALIZED (SELECT *, dense_rank() OVER (ORDER BY dut_part_number, test_phase, lake_plan) AS family
-             FROM (SELECT run_id, r.run_started_at, r.lake_plan, p.dut_part_number, p.test_phase FROM litmus_step_runs r JOIN query_table(picked) p USING (run_id))),
+WITH runs AS MATERIALIZED (SELECT run_id, r.run_started_at, r.lake_plan, p.dut_part_number, p.test_phase FROM litmus_step_runs r JOIN query_table(picked) p USING (run_id)),
+     families AS MATERIALIZED (SELECT row_number() OVER () AS family, * FROM (SELECT DISTINCT lake_plan, dut_part_number, test_phase FROM runs)),
      placed AS MATERIALIZED (SELECT run_id, family, run_started_at, row_number() OVER (PARTITION BY family ORDER BY run_started_at DESC, run_id) AS place
-               FROM runs WHERE lake_plan IS NOT NULL),
-     planned AS MATERIALIZED (SELECT family, f.dut_part_number, f.test_phase, s.step_path, count(*) AS k
-                FROM (SELECT DISTINCT family, lake_plan, dut_part_number, test_phase FROM runs) f JOIN litmus_lake_steps s ON s.lake_kind = 'plan' AND s.lake_plan = f.lake_plan GROUP BY ALL),
-     missed AS (SELECT family, step_path, place, count(*) AS k FROM litmus_step_others JOIN placed USING (run_id) WHERE never_ran GROUP BY ALL),
+               FROM runs r JOIN families f ON r.lake_plan IS NOT DISTINCT FROM f.lake_plan AND r.dut_part_number IS NOT DISTINCT FROM f.dut_part_number
+                    AND r.test_phase IS NOT DISTINCT FROM f.test_phase),
+     planned AS MATERIALIZED (SELECT family, s.step_path, count(*) AS k FROM families f JOIN litmus_lake_steps s ON s.lake_kind = 'plan' AND s.lake_plan = f.lake_plan GROUP BY ALL),
+     told AS MATERIALIZED (SELECT family, step_path, place, p.run_started_at, never_ran FROM litmus_step_others o JOIN placed p USING (run_id) WHERE never_ran OR lake_plan IS NULL),
+     missed AS (SELECT m.family, m.step_path, place, count(*) AS k FROM told m SEMI JOIN (SELECT family, step_path FROM told WHERE never_ran AND place = 1) top
+                     ON top.family = m.family AND top.step_path IS NOT DISTINCT FROM m.step_path WHERE never_ran GROUP BY ALL),
      atop AS (SELECT family, step_path, count(*) AS n
                  FROM (SELECT m.family, m.step_path, place, row_number() OVER (PARTITION BY m.family, m.step_path ORDER BY place) AS nth
                        FROM missed m JOIN planned p ON p.family = m.family AND p.step_path IS NOT DISTINCT FROM m.step_path AND p.k = m.k)
                  WHERE place = nth GROUP BY ALL)
-SELECT dut_part_number, test_phase, step_path, max(moment) FILTER (WHERE ran) AS last_ran_at, min(moment) FILTER (WHERE NOT ran) AS first_missed_at,
-       max(moment) FILTER (WHERE NOT ran) AS last_missed_at
-FROM (SELECT p.dut_part_number, p.test_phase, p.step_path, r.run_started_at AS moment, true AS ran
-      FROM planned p LEFT JOIN atop l ON l.family = p.family AND l.step_path IS NOT DISTINCT FROM p.step_path
-           JOIN placed r ON r.family = p.family AND r.place = coalesce(l.n, 0) + 1
+SELECT dut_part_number, test_phase, step_path, max(last_ran) AS last_ran_at, min(first_missed) AS first_missed_at, max(last_missed) AS last_missed_at
+FROM (SELECT family, step_path, max(run_started_at) FILTER (WHERE NOT never_ran) AS last_ran, min(run_started_at) FILTER (WHERE never_ran) AS first_missed,
+             max(run_started_at) FILTER (WHERE never_ran) AS last_missed FROM told GROUP BY ALL
       UNION ALL
-      SELECT r.dut_part_number, r.test_phase, o.step_path, r.run_started_at, NOT o.never_ran
-      FROM litmus_step_others o JOIN runs r USING (run_id) WHERE o.never_ran OR o.lake_plan IS NULL)
+      SELECT p.family, p.step_path, r.run_started_at, NULL, NULL
+      FROM planned p LEFT JOIN atop l ON l.family = p.family AND l.step_path IS NOT DISTINCT FROM p.step_path
+           JOIN placed r ON r.family = p.family AND r.place = coalesce(l.n, 0) + 1)
+     JOIN families USING (family)
 GROUP BY ALL;
 
 -- Paths of steps that some run planned.
