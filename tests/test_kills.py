@@ -51,7 +51,9 @@ import pytest
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
-    yield
+    result = yield
+    if result.excinfo:
+        return
     fd = os.open(os.environ["PROMISED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(fd, f"{os.getpid()} {item.nodeid}\\n".encode())
     os.close(fd)

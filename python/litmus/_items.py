@@ -260,9 +260,10 @@ class Items:
                     report.litmus_outcome = "failed"
             return
         if when == "???":  # a plugin that runs tests in children: the child died
-            execution.add("errored", "call", _verdict.failure(report))
+            verdict, words = ("skipped", _verdict.skip_reason(report)) if outcome == "skipped" else ("errored", _verdict.failure(report))
+            execution.add(verdict, "call", words)
             if self.worker:
-                report.litmus_outcome = "errored"  # the worker itself lives
+                report.litmus_outcome = verdict  # the worker itself lives
         elif outcome == "skipped":
             words = _verdict.skip_reason(report)
             if not execution.started and not hasattr(report, "wasxfail") and (

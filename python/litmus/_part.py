@@ -60,6 +60,8 @@ class Part:
 
     def leave(self) -> None:
         """Last act of the process's pytest: gives the environment back, dies of SIGTERM if asked to."""
+        if self.stop_reason == "crash" and self.run_id is None and self.trouble is None and _getpid() == self.pid:
+            self.record_unstarted()
         if self._environ:
             os.environ[NESTED] = self._environ
         else:
@@ -79,6 +81,15 @@ class Part:
                     pass
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(self.pid, signal.SIGTERM)
+
+    def record_unstarted(self) -> None:
+        """A pytest_configure or pytest_sessionstart raised, and pytest called no sessionfinish."""
+        from types import SimpleNamespace
+
+        try:
+            self.finish_unstarted(SimpleNamespace(items=[], testsfailed=0, shouldfail=False, shouldstop=False, exitstatus=3, config=self.config))
+        except Exception as exc:
+            self.fail(exc)
 
     def start_items(self, session, plan) -> None:
         """The plan is on record: from here on the items' own hooks run."""
@@ -240,7 +251,7 @@ class Part:
     def prepare(self, source: str, work) -> None:
         """What must be there before a test may run; without it the run ends as errored, its whole plan on record."""
         try:
-            if self.cannot_start is None:
+            if self.cannot_start is None and self.stop_reason != "crash":
                 work(self)
         except Exception as exc:
             self.external, self.stop_reason = "errored", "instrument error"

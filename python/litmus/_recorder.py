@@ -87,13 +87,6 @@ class Recorder(Part):
             items.close_open()
             self.end_run(session, items.outcome(), items.unfinished())
 
-    def leave(self) -> None:
-        """pytest calls no sessionfinish where a later pytest_sessionstart raised."""
-        if self.stop_reason == "crash" and self.run_id is None and self.trouble is None and _getpid() == self.pid:
-            from types import SimpleNamespace
-
-            try:
-                self.finish(SimpleNamespace(items=[], testsfailed=0, shouldfail=False, shouldstop=False, exitstatus=3, config=self.config))
-            except Exception as exc:
-                self.fail(exc)
-        super().leave()
+    def finish_unstarted(self, session) -> None:
+        """The end of a run whose session did not start."""
+        self.finish(session)

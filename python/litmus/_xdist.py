@@ -250,13 +250,19 @@ class Controller(Part):
         steps = _verdict.worse(steps, "skipped" if self.skipped else None)
         self.end_run(session, steps, True)
 
+    def finish_unstarted(self, session) -> None:
+        """No worker was started."""
+        self.begin()
+        if self.session is not None:
+            self.finish(session)
+
     def leave(self) -> None:
+        super().leave()
         if self.claim is not None:
             try:
                 os.unlink(self.claim)
             except OSError:
                 pass
-        super().leave()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session) -> None:

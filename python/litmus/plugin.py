@@ -148,9 +148,35 @@ class _Declarations:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config) -> None:
+    """From here on a run was asked for."""
+    config.pluginmanager.register(_BeforeStart(config), "litmus-before-start")
+
+
+class _BeforeStart:
+    """A pytest_configure that raises keeps the session from its start: that goes on record as a run, too."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def pytest_internalerror(self, excrepr, excinfo) -> None:
+        if hasattr(self.config, "workerinput"):
+            return
+        _choose(self.config)
+        recorder = self.config.pluginmanager.get_plugin("litmus-recorder")
+        if recorder is not None:
+            recorder.pytest_internalerror(excrepr, excinfo)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session) -> None:
+    """The session starts: the part that this process plays in its recording joins."""
+    session.config.pluginmanager.unregister(name="litmus-before-start")
+    _choose(session.config)
+
+
+def _choose(config) -> None:
     """Chooses the part to play in this process, if any."""
-    config = session.config
     option = config.option
     worker = getattr(config, "workerinput", None)
     if worker is not None:

@@ -70,6 +70,8 @@ def pytest_runtest_protocol(item, nextitem):
     _, status = os.waitpid(child, 0)
     if status:
         reports = [TestReport(item.nodeid, item.location, {}, "failed", "died", "???")]
+        if item.get_closest_marker("xfail"):
+            reports[0].outcome, reports[0].wasxfail = "skipped", "reason: known; died"
     else:
         reports = [TestReport._from_json(d) for d in pickle.load(open(path, "rb"))]
     for report in reports:

@@ -448,6 +448,8 @@ CASES = [
         def test_err(): 1/0
         def test_die(): os._exit(3)
         def test_die_too(): os._exit(3)
+        @pytest.mark.xfail
+        def test_die_as_expected(): os._exit(3)
         def test_sub(subtests):
             with subtests.test("a"): pass
         @pytest.mark.skip(reason="later")
@@ -460,6 +462,7 @@ CASES = [
             "::test_err": ("errored", "call", "Zero"),
             "::test_die": ("errored", "call", "died"),
             "::test_die_too": ("errored", "call", "died"),
+            "::test_die_as_expected": ("skipped", None, "xfail: known; died"),
             "::test_marked": (None, None, "later"),
             "::test_skips": ("skipped", None, "now"),
         },

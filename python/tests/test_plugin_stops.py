@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from harness import needs
 
 FIVE = """
 import os, signal, time, pytest
@@ -214,7 +215,9 @@ def test_internal_error(suite):
 
 
 @pytest.mark.parametrize(
-    "hook, planned", [("collection_finish(session)", 5), ("collection_modifyitems(items)", 5), ("sessionstart(session)", 0)], ids=["finish", "modify", "start"]
+    "hook, planned",
+    [("collection_finish(session)", 5), ("collection_modifyitems(items)", 5), ("sessionstart(session)", 0), ("configure(config)", 0)],
+    ids=["finish", "modify", "start", "configure"],
 )
 def test_a_conftest_raises_before_the_loop(suite, hook, planned):
     suite.write({"test_a.py": FIVE, "conftest.py": f"def pytest_{hook}: raise OSError('hook')"})
@@ -222,6 +225,21 @@ def test_a_conftest_raises_before_the_loop(suite, hook, planned):
     assert record.code == 3
     assert outcomes(record) == [None] * planned
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "crash")
+
+
+@needs("xdist")
+@pytest.mark.parametrize("hook", ["sessionstart(session)", "configure(config)"])
+def test_a_conftest_raises_before_the_workers_start(suite, hook):
+    suite.write({"test_a.py": FIVE, "conftest.py": f"def pytest_{hook}: raise OSError('hook')"})
+    record = suite.run("-n", "2")
+    assert (record.code, record.plan) == (3, [])
+    assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "crash")
+
+
+@pytest.mark.parametrize("how", ["raise pytest.UsageError('so not')", "pytest.exit('not today')"])
+def test_a_conftest_says_that_nothing_runs(suite, how):
+    suite.write({"test_a.py": FIVE, "conftest.py": f"import pytest\ndef pytest_configure(config): {how}"})
+    assert suite.run().events == []
 
 
 def test_nested_pytest_does_not_record(suite):
