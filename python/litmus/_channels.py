@@ -92,9 +92,7 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
         self._options = {"units": units, "run_id": run_id, "instrument_role": instrument_role, "method": method, "resource": resource}
         self.channel_id = channel_id
         self.closed = False
-        from urllib.parse import quote
-
-        self.uri = f"channel://{quote(channel_id, safe=_SAFE)}?session={session.id}"
+        self.uri = uri_of(channel_id, session.id)
 
     def _open(self, type: str):
         if self.closed:
@@ -190,6 +188,13 @@ def for_test(channel_id: str, **options):
     from litmus._measure import running
 
     return (open_channel if running else Unrecorded)(channel_id, **options)
+
+
+def uri_of(channel_id: str, session_id: str) -> str:
+    """What refers to a channel, in a measurement and to `litmus.channel`."""
+    from urllib.parse import quote
+
+    return f"channel://{quote(channel_id, safe=_SAFE)}?session={session_id}"
 
 
 _SAFE = "".join(map(chr, range(33, 127))).translate({ord(c): None for c in "?#%"})

@@ -24,6 +24,7 @@ from litmus.plugin import load as load_module
 
 nearest = load_module("_sidefile").nearest  # a plain import would have pytest rewrite it
 _within = load_module("_within")
+one_line = load_module("_verdict").one_line  # also of an exception that cannot be printed
 
 KEYS = (
     "driver", "resource", "id", "protocol", "manufacturer", "model", "serial", "firmware", "cal_due", "cal_last", "cal_certificate", "cal_lab",
@@ -77,7 +78,7 @@ class Recorded:
             try:
                 result = value(*args, **kwargs)
             except Exception as exc:
-                self._emit("diagnostic.warning", {"source": f"instrument.{self._role}", "message": f"{name} raised {type(exc).__name__}: {exc}"[:1000], "details": fields})
+                self._emit("diagnostic.warning", {"source": f"instrument.{self._role}", "message": f"{name} raised {type(exc).__name__}: {one_line(exc)}"[:1000], "details": fields})
                 raise
             if result is None:
                 self._emit("instrument.configure", dict(fields, parameters=_parameters(args, kwargs)))
@@ -167,7 +168,7 @@ class Bench:
         except _within.TooLong:
             raise InstrumentError(f"{where} did not connect within {seconds} s; `timeout` in {self.path} says how long it may take") from None
         except Exception as exc:
-            raise InstrumentError(f"{where} cannot be connected: {type(exc).__name__}: {exc}") from exc
+            raise InstrumentError(f"{where} cannot be connected: {type(exc).__name__}: {one_line(exc)}") from exc
 
     def compare(self, role: str, spec: dict, found: dict) -> None:
         """Is it the instrument that the station file names?"""
@@ -198,7 +199,7 @@ class Bench:
                 if close is not None:
                     _within.within(self.specs[role].get("timeout", 10), f"litmus-close-{role}", close)
             except Exception as exc:
-                self.emit("diagnostic.warning", {"source": "litmus.instruments", "message": f"{role} cannot be closed: {exc}"})
+                self.emit("diagnostic.warning", {"source": "litmus.instruments", "message": f"{role} cannot be closed: {one_line(exc) or type(exc).__name__}"})
             self.emit("fixture.instrument_disconnected", {"role": role, "instrument_id": str(self.specs[role].get("id", role))})
 
 

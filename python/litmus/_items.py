@@ -251,6 +251,7 @@ class Items:
         excinfo = call.excinfo if call is not None else None
         exc = excinfo.value if excinfo is not None else None
         if report.__class__ is not self.report_type and getattr(report, "context", None) is not None:  # a subtest's
+            execution.calls.pop(when, None)  # the body itself goes on
             if outcome == "failed" and execution.subtest is None:
                 where = _subtest_words(report)
                 execution.subtest = f"subtest {where}: {_verdict.failure(report, exc)}"
@@ -314,6 +315,8 @@ class Items:
             execution.outcome, execution.failed_phase, execution.message = "failed", "call", execution.subtest
         elif execution.subtest is not None and execution.message and execution.message.startswith("contains "):
             execution.message = execution.subtest
+        elif execution.subtest is not None and execution.outcome == "terminated":
+            execution.note("failed", "call", execution.subtest)
         if len(execution.frames) > 1:
             _measure.close_left_open(execution.frames, execution.outcome in ("terminated", "aborted"))
         judged = execution.measured_failures

@@ -59,7 +59,7 @@ def scan(config, settings, part) -> tuple | None:
     except _within.TooLong:
         raise ScanError(f"the scanner gave no serial within {seconds} s; `scan: {{timeout: N}}` in litmus.yaml says how long it may take") from None
     except Exception as exc:
-        raise ScanError(f"the serial could not be scanned: {type(exc).__name__}: {exc}") from exc
+        raise ScanError(f"the serial could not be scanned: {type(exc).__name__}: {load('_verdict').one_line(exc)}") from exc
     if serial is None and how.get("by") == "hook":
         raise ScanError("`scan: hook` in litmus.yaml, and no hook pytest_litmus_scan gave a serial")
     if serial is None:

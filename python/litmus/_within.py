@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import threading
 
+from litmus.plugin import load
+
 
 class TooLong(Exception):
     """The work was not done in its time."""
@@ -30,7 +32,7 @@ def within(seconds: float, name: str, work):
     if isinstance(error, Exception):
         raise error
     if error is not None:
-        raise RuntimeError(f"it raised {type(error).__name__}: {error}")
+        raise RuntimeError(f"it raised {type(error).__name__}: {load('_verdict').one_line(error)}")
     if "value" not in box:
         raise TooLong(f"not done within {seconds} s")
     return box["value"]

@@ -16,6 +16,7 @@ import pytest
 _litmus = pytest.importorskip("litmus._litmus")
 import litmus  # noqa: E402
 from litmus import errors  # noqa: E402
+from litmus.data.channel_store import ChannelStore  # noqa: E402
 
 T0 = 1_700_000_000_000_000_000
 
@@ -37,6 +38,20 @@ def test_samples_come_back_while_recorded_and_after(session, data_dir):
     assert [p.name for p in pathlib.Path(data_dir, "channels").rglob(".*")] == []
     with pytest.raises(errors.StateError):
         ch.append(1.0)
+
+
+def test_every_name_is_found_again(session, data_dir):
+    """By itself, by what the writer says, and by what the store lists."""
+    names = ["a b", "x?y", "x#y", "100%", "\u00e9", "a/b", "..", "a%2Fb", "session=1"]
+    uris = {}
+    for n, name in enumerate(names):
+        with litmus.open_channel(name, session=session) as ch:
+            ch.append(n)
+            uris[name] = ch.uri
+    listed = {row["channel_id"]: row["uri"] for row in ChannelStore(data_dir).channels()}
+    assert listed == uris
+    for n, name in enumerate(names):
+        assert [list(litmus.channel(one, data_dir).read()[1]) for one in (name, uris[name])] == [[n], [n]]
 
 
 @pytest.mark.parametrize("code", "bBhHiIqQfd")

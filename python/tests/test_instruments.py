@@ -36,6 +36,19 @@ class Good:
     def fail(self): raise OSError("no answer")
     def __enter__(self): return self
     def __exit__(self, *leaving): pass
+class Unprintable(Exception):
+    def __str__(self): raise RuntimeError("no words")
+class Mute:
+    def __init__(self, resource): self.resource = resource
+    def read(self): raise Unprintable
+    def close(self): raise Unprintable
+class BadMute:
+    def __init__(self, resource): raise Unprintable
+class Quits:
+    def __init__(self, resource): raise SystemExit("so not")
+class QuitsAtTheEnd:
+    def __init__(self, resource): pass
+    def close(self): raise KeyboardInterrupt
 class HangsAtTheEnd:
     def __init__(self, resource): pass
     def close(self): threading.Event().wait()
@@ -96,7 +109,7 @@ def test_they_connect_before_the_plan_and_close_after_the_run(project):
     assert (project.folder / "closed").read_text() == "usb-1"
 
 
-@pytest.mark.parametrize("driver, words", [("Bad", "no route to usb-1"), ("Hanging", "did not connect within 0.2 s"), ("Missing", "Missing")])
+@pytest.mark.parametrize("driver, words", [("Bad", "no route to usb-1"), ("BadMute", "instrument dmm (usb-1) cannot be connected: Unprintable: <unprintable"), ("Quits", "it raised SystemExit: so not"), ("Hanging", "did not connect within 0.2 s"), ("Missing", "Missing")])
 def test_a_connect_that_fails_or_hangs_leaves_the_whole_plan(project, driver, words):
     project.station(f"instruments:\n  dmm: {{driver: drivers.{driver}, resource: usb-1, timeout: 0.2}}\n")
     done = project.run()
@@ -185,6 +198,23 @@ def test_what_goes_wrong_with_an_instrument_is_on_record(project):
         ("instrument.dmm", "fail raised OSError: no answer"), ("litmus.instruments", "last cannot be closed: not done within 0.2 s"),
     ]  # fmt: skip
     assert [event["role"] for event in project.events("fixture.instrument_disconnected")] == ["idle", "last", "dmm"]
+
+
+def test_an_instrument_that_raises_what_no_driver_should(project):
+    """Its words are on record as far as there are any, the test gets what was raised, and the others are closed."""
+    project.station(
+        "instruments:\n  first: {driver: drivers.Good, resource: usb-1}\n"
+        "  mute: {driver: drivers.Mute, resource: usb-2, record: true}\n  last: {driver: drivers.QuitsAtTheEnd, resource: usb-3}\n"
+    )
+    (project.folder / "test_it.py").write_text("import pytest, drivers\ndef test_a(mute):\n    with pytest.raises(drivers.Unprintable): mute.read()\n")
+    done = project.run()
+    assert done.returncode == 0 and "litmus: run" in done.stdout, done.stdout
+    assert [e["message"] for e in project.events("diagnostic.warning")] == [
+        "read raised Unprintable: <unprintable Unprintable: RuntimeError>", "last cannot be closed: it raised KeyboardInterrupt:",
+        "mute cannot be closed: <unprintable Unprintable: RuntimeError>",
+    ]  # fmt: skip
+    assert [event["role"] for event in project.events("fixture.instrument_disconnected")] == ["last", "mute", "first"]
+    assert (project.folder / "closed").read_text() == "usb-1"
 
 
 def test_which_of_two_stations(project):

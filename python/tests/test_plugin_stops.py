@@ -115,6 +115,14 @@ def test_interrupted_in_a_body(suite, how, words, code):
     record.check_parquet()
 
 
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="subtests are pytest's own from 9 on")
+def test_interrupted_after_a_subtest(suite):
+    suite.write({"test_a.py": "def test(subtests):\n with subtests.test('a'): assert 0, 'first'\n with subtests.test('b'): pass\n raise KeyboardInterrupt"})
+    (row,) = suite.run().rows
+    assert (row.outcome, row.phase) == ("terminated", "call")
+    assert row.message.startswith("KeyboardInterrupt; call failed: subtest [a]: AssertionError: first")
+
+
 @pytest.mark.parametrize("phase", ["setup", "teardown"])
 def test_interrupted_in_a_fixture(suite, phase):
     before, after = ("raise KeyboardInterrupt", "") if phase == "setup" else ("", "raise KeyboardInterrupt")

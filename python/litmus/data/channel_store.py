@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from litmus._channels import uri_of
 from litmus.data._common import Store
 from litmus.data.event_store import EventStore
 
@@ -57,7 +58,7 @@ class ChannelStore(Store):
                 "resource": event.get("resource"),
                 "started_at": event["occurred_at"],
                 "closed_at": closed.get(key),
-                "uri": f"channel://{event['channel_id']}?session={event['session_id']}",
+                "uri": uri_of(event["channel_id"], event["session_id"]),
             }
         return list(found.values())
 
