@@ -7,6 +7,7 @@ import datetime
 import math
 import pathlib
 import random
+import statistics
 import sys
 
 import numpy as np
@@ -17,7 +18,7 @@ import statsmodels.api
 import statsmodels.formula.api
 
 from litmus import sql
-from litmus.analysis import analyse, compare, grr
+from litmus.analysis import analyse, grr
 from litmus.analysis.retest import kind_of
 from litmus.errors import InvalidArgument, LitmusError
 
@@ -88,25 +89,36 @@ def test_durations_are_those_of_the_last_execution(tmp_path):
 # ---- compare
 
 
-@pytest.mark.parametrize("a, of_a, b, of_b", [(8, 10, 1, 6), (0, 5, 5, 5), (0, 3, 0, 9), (90, 100, 70, 100), (9990, 10000, 9970, 10000), (3, 3, 5, 5)])
-def test_fishers_test_is_that_of_scipy(a, of_a, b, of_b):
-    assert compare.fisher(a, of_a, b, of_b) == pytest.approx(scipy.stats.fisher_exact([[a, of_a - a], [b, of_b - b]]).pvalue, rel=CLOSE)
+FISHER = [(8, 10, 1, 6), (0, 5, 5, 5), (0, 3, 0, 9), (90, 100, 70, 100), (9990, 10000, 9970, 10000), (3, 3, 5, 5), (24_000, 25_000, 23_900, 25_010)]
 
 
-def test_fishers_tea():
-    """Fisher 1935: three of four cups told apart, p of one side 17/70; both sides, 34/70."""
-    assert compare.fisher(3, 4, 1, 4) == pytest.approx(34 / 70, rel=CLOSE)
-    assert compare.fisher(1, 1, 0, 0) is None
+def samples(data_dir, rows):
+    """What litmus_sample_tests says of [(name, a, b)]."""
+    with sql.connect(data_dir, events=False, views="litmus_sample_tests") as con:
+        con.execute("CREATE TEMP TABLE found (measurement_name VARCHAR, step_path VARCHAR, measurement_units VARCHAR, value DOUBLE, is_a BOOLEAN, is_b BOOLEAN)")
+        cells = [f"('{name}', NULL, NULL, {value!r}, {is_a}, {not is_a})" for name, a, b in rows for is_a, values in ((True, a), (False, b)) for value in values]
+        con.execute("INSERT INTO found VALUES " + ", ".join(cells))
+        result = con.execute("FROM litmus_sample_tests('found')")
+        names = [column[0] for column in result.description]
+        return {row[0]: dict(zip(names, row)) for row in result.fetchall()}
 
 
-@pytest.mark.parametrize("seed, digits", [(1, 6), (2, 1), (3, 0)])  # few digits: many ties
-def test_tests_of_values_are_those_of_scipy(seed, digits):
-    rng = random.Random(seed)
-    a, b = [round(rng.gauss(5, 1), digits) for _ in range(17)], [round(rng.gauss(5.5, 2), digits) for _ in range(23)]
-    got, welch = compare.tests(a, b), scipy.stats.ttest_ind(a, b, equal_var=False)
-    order = scipy.stats.mannwhitneyu(a, b, method="asymptotic")
-    assert (got["welch_t"], got["welch_p"]) == (pytest.approx(welch.statistic, rel=CLOSE), pytest.approx(welch.pvalue, rel=CLOSE))
-    assert (got["mann_whitney_u"], got["mann_whitney_p"]) == (pytest.approx(order.statistic, rel=CLOSE), pytest.approx(order.pvalue, rel=CLOSE))
+def test_tests_of_values_are_those_of_scipy(tmp_path):
+    sets = []
+    for seed, digits in [(1, 6), (2, 1), (3, 0)]:  # few digits: many ties
+        rng = random.Random(seed)
+        sets.append((str(seed), [round(rng.gauss(5, 1), digits) for _ in range(17)], [round(rng.gauss(5.5, 2), digits) for _ in range(23)]))
+    found = samples(tmp_path, sets)
+    for name, a, b in sets:
+        got, welch, order = found[name], scipy.stats.ttest_ind(a, b, equal_var=False), scipy.stats.mannwhitneyu(a, b, method="asymptotic")
+        assert (got["a_n"], got["b_n"], got["a_mean"], got["b_sd"]) == (17, 23, pytest.approx(statistics.fmean(a), rel=CLOSE), pytest.approx(statistics.stdev(b), rel=CLOSE))
+        assert (got["welch_t"], got["welch_p"]) == (pytest.approx(welch.statistic, rel=CLOSE), pytest.approx(welch.pvalue, rel=CLOSE))
+        assert (got["mann_whitney_u"], got["mann_whitney_p"]) == (pytest.approx(order.statistic, rel=CLOSE), pytest.approx(order.pvalue, rel=CLOSE))
+
+
+def test_samples_that_cannot_be_tested(tmp_path):
+    found = samples(tmp_path, [("one", [1.0], [2.0, 3.0]), ("equal", [1.0, 1.0], [1.0, 1.0]), ("alone", [], [1.0, 2.0])])
+    assert sorted(found) == ["equal", "one"] and found["one"]["welch_p"] is found["one"]["a_sd"] is found["equal"]["mann_whitney_p"] is None
 
 
 def test_the_functions_of_sql_are_those_of_scipy(tmp_path):
@@ -114,14 +126,11 @@ def test_the_functions_of_sql_are_those_of_scipy(tmp_path):
     special = scipy.special
     wanted = {f"litmus_beta({x}, {a}, {b})": special.betainc(a, b, x) for x, a, b in ((0.3, 2, 0.5), (0.999999, 0.5, 0.5), (1e-9, 0.6, 3), (0.9, 5000, 0.5), (0.5, 300, 200), (0, 1, 1), (1, 1, 1))}
     wanted.update({f"litmus_normal_p({z})": 2 * special.ndtr(-z) for z in (0, 0.01, 0.99, 1, 3, 8)}, **{"litmus_t_p(2.5, 7.3)": 2 * special.stdtr(7.3, -2.5), "litmus_f_p(3.1, 4, 9)": special.fdtrc(4, 9, 3.1)})
-    wanted.update({f"litmus_fisher({a}, {n}, {b}, {m})": scipy.stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue for a, n, b, m in ((8, 10, 1, 6), (0, 3, 0, 9), (9990, 10000, 9970, 10000))})
+    wanted.update({f"litmus_fisher({a}, {n}, {b}, {m})": scipy.stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue for a, n, b, m in FISHER})
+    wanted["litmus_fisher(3, 4, 1, 4)"] = 34 / 70  # Fisher's tea, 1935: p of one side 17/70
+    wanted["litmus_fisher(1, 1, 0, 0) IS NULL"] = True
     (got,) = ask(tmp_path, "SELECT " + ", ".join(f'{text} AS "{text}"' for text in wanted))
     assert got == {text: pytest.approx(float(value), rel=CLOSE, abs=1e-300) for text, value in wanted.items()}
-
-
-def test_samples_that_cannot_be_tested():
-    assert compare.tests([1.0], [2.0, 3.0])["welch_p"] is None
-    assert compare.tests([1.0, 1.0], [1.0, 1.0])["mann_whitney_p"] is None
 
 
 def test_two_stations(tmp_path):

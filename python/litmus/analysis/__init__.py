@@ -22,18 +22,19 @@ from litmus.errors import InvalidArgument
 
 __all__ = ["ANALYSES", "Column", "Report", "Table", "analyse"]
 
-# name -> (module, its options)
+_STEPS, _VALUES = "litmus_step_counts, litmus_step_runs_counted", "first_measurements"
+# name -> (module, its options, the views that it asks beside runs: each costs time)
 ANALYSES = {
-    "yield": ("yields", ("by", "step", "limit")),
-    "pareto": ("pareto", ("by", "step", "limit")),
-    "coverage": ("coverage", ("step", "all", "limit")),
-    "drift": ("drift", ("limit",)),
-    "capability": ("capability", ("step", "by", "limit")),
-    "retest": ("retest", ("step", "all", "limit")),
-    "durations": ("durations", ("by", "step", "limit")),
-    "grr": ("grr", ("step", "by")),
-    "compare": ("compare", ("step", "measurement", "limit")),
-    "control": ("control", ("kind", "step", "by", "all")),
+    "yield": ("yields", ("by", "step", "limit"), _STEPS),
+    "pareto": ("pareto", ("by", "step", "limit"), _STEPS),
+    "coverage": ("coverage", ("step", "all", "limit"), f"{_STEPS}, litmus_step_times"),
+    "drift": ("drift", ("limit",), ""),
+    "capability": ("capability", ("step", "by", "limit"), _VALUES),
+    "retest": ("retest", ("step", "all", "limit"), _STEPS),
+    "durations": ("durations", ("by", "step", "limit"), ""),
+    "grr": ("grr", ("step", "by"), _VALUES),
+    "compare": ("compare", ("step", "measurement", "limit"), f"{_STEPS}, {_VALUES}, litmus_fisher, litmus_sample_tests"),
+    "control": ("control", ("kind", "step", "by", "all"), _VALUES),
 }
 
 
@@ -64,14 +65,14 @@ def analyse(name: str, *arguments: str, data_dir: str | os.PathLike | None = Non
         raise InvalidArgument(f"no analysis {name!r}: {', '.join(ANALYSES)}")
     if con is not None:
         return _answer(con, name, arguments, options, since, until, tz)
-    with connect(data_dir, events=False, views="runs, first_measurements, litmus_step_counts, litmus_step_times, litmus_step_runs_counted") as own:
+    with connect(data_dir, events=False, views=f"runs, {ANALYSES[name][2]}") as own:
         return _answer(own, name, arguments, options, since, until, tz)
 
 
 def _answer(con, name: str, arguments: tuple[str, ...], options: dict[str, Any], since: Any, until: Any, tz: str | None) -> Report:
     from litmus.analysis.scope import FILTERS, Scope
 
-    module, known = ANALYSES[name]
+    module, known, _ = ANALYSES[name]
     unknown = [word for word in options if word not in known and word not in FILTERS]
     if unknown:
         raise InvalidArgument(f"{name} has no option {unknown[0]!r}: {', '.join((*known, *FILTERS))}")

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from litmus.analysis.libraries import need
 from litmus.analysis.report import Column, Report, Table
 from litmus.analysis.scope import FILTERS, NothingFound, Scope, chooses, literal, near, pattern
 from litmus.errors import InvalidArgument
@@ -61,14 +59,14 @@ def analyse(scope: Scope, *sets: str, step: str | None = None, measurement: str 
 
 
 def _make_set(scope: Scope, place: str, text: str) -> None:
-    """The table set_a or set_b: runs of the scope that a text such as "station=b1,lot=L2" chooses."""
+    """The view set_a or set_b: runs of the scope that a text such as "station=b1,lot=L2" chooses."""
     clauses = ["true"]
     for part in text.split(","):
         name, equals, value = part.partition("=")
         if not equals or name not in FILTERS:
             raise InvalidArgument(f"{part!r} chooses no runs: write NAME=VALUE with {', '.join(FILTERS)}{near(name, list(FILTERS)) if equals else ''}")
         clauses.append(chooses(name, value))
-    scope.con.execute(f"CREATE OR REPLACE TEMP TABLE set_{place} AS SELECT * FROM counted WHERE {' AND '.join(clauses)}")
+    scope.con.execute(f"CREATE OR REPLACE TEMP VIEW set_{place} AS SELECT * FROM counted WHERE {' AND '.join(clauses)}")
     if not scope.one(f"SELECT count(*) FROM set_{place}"):
         raise NothingFound(f"no run fits {text}")
 
@@ -78,14 +76,13 @@ def _yield(scope: Scope) -> dict[str, Any]:
     for place in "ab":
         found = scope.rows(f"SELECT count_if(outcome = 'passed') AS passed, count(*) AS n FROM set_{place} WHERE try = 1")[0]
         row.update({f"{place}_passed": found["passed"], f"{place}_of": found["n"]})
-    return _shares(row)
+    return _shares(row, scope.one(f"SELECT litmus_fisher({row['a_passed']}, {row['a_of']}, {row['b_passed']}, {row['b_of']})"))
 
 
-def _shares(row: dict[str, Any]) -> dict[str, Any]:
+def _shares(row: dict[str, Any], p: float | None) -> dict[str, Any]:
     for place in "ab":
         row[f"{place}_yield"] = row[f"{place}_passed"] / row[f"{place}_of"] if row[f"{place}_of"] else None
-    row["p"] = fisher(row["a_passed"], row["a_of"], row["b_passed"], row["b_of"])
-    return row
+    return {**row, "p": p}
 
 
 def _steps(scope: Scope, step: str | None) -> list[dict[str, Any]]:
@@ -93,74 +90,32 @@ def _steps(scope: Scope, step: str | None) -> list[dict[str, Any]]:
     counts = ", ".join(f"coalesce(sum(n) FILTER (WHERE is_{p} AND first = 'passed'), 0)::BIGINT AS {p}_passed, coalesce(sum(n) FILTER (WHERE is_{p}), 0)::BIGINT AS {p}_of" for p in "ab")
     scope.con.execute(f"CREATE OR REPLACE TEMP TABLE picked AS {_IN_SETS}")
     rows = scope.rows(f"""
-        SELECT step, {counts} FROM (SELECT step_path AS step, coalesce(attempt_outcomes[1], vector_outcome) AS first, is_a, is_b, n FROM litmus_step_counts('picked')
+        SELECT *, litmus_fisher(a_passed, a_of, b_passed, b_of) AS p
+        FROM (SELECT step, {counts} FROM (SELECT step_path AS step, coalesce(attempt_outcomes[1], vector_outcome) AS first, is_a, is_b, n FROM litmus_step_counts('picked')
                                     WHERE first NOT IN ('done', 'skipped') AND {where})
-        GROUP BY step HAVING a_of > 0 OR b_of > 0""")
+              GROUP BY step HAVING a_of > 0 OR b_of > 0)""")
     if step is not None and not rows:
         raise scope.no_step(step)
-    return [_shares(row) for row in rows]
+    return [_shares(row, row.pop("p")) for row in rows]
 
 
 def _measured(scope: Scope, step: str | None, measurement: str | None) -> list[dict[str, Any]]:
     where = scope.steps_where(step)
     if measurement is not None:
         where += f" AND measurement_name GLOB {literal(pattern(measurement))}"
-    rows = scope.rows(f"""
-        SELECT measurement_name AS measurement, step_path AS step, measurement_units AS units,
-               list(measurement_value) FILTER (WHERE is_a) AS a, list(measurement_value) FILTER (WHERE is_b) AS b
-        FROM first_measurements JOIN ({_IN_SETS}) USING (run_id) WHERE measurement_value IS NOT NULL AND {where} GROUP BY ALL ORDER BY ALL""")
-    return [{**row, **tests(row.pop("a"), row.pop("b"))} for row in rows if row["a"] and row["b"]]
+    scope.con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE compared_values AS SELECT measurement_name, step_path, measurement_units, measurement_value AS value, is_a, is_b
+        FROM first_measurements JOIN picked USING (run_id) WHERE measurement_value IS NOT NULL AND {where}""")
+    return scope.rows("""SELECT measurement_name AS measurement, step_path AS step, measurement_units AS units, * EXCLUDE (measurement_name, step_path, measurement_units)
+                         FROM litmus_sample_tests('compared_values') ORDER BY ALL""")
 
 
 def _holm(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """Adds the corrected p; the most significant first."""
-    rows.sort(key=lambda row: (row[name] is None, row[name] or 0.0, str(row["step"])))
+    """Adds the corrected p; the most significant first. What differs by rounding is equal: p = 1 of several steps, in the order of their names."""
+    rows.sort(key=lambda row: (row[name] is None, float(f"{row[name] or 0.0:.9g}"), str(row["step"])))
     tested, so_far = sum(1 for row in rows if row[name] is not None), 0.0
     for i, row in enumerate(rows):
         row["holm"] = None
         if row[name] is not None:
             so_far = row["holm"] = max(so_far, min(1.0, (tested - i) * row[name]))
     return rows
-
-
-def fisher(a: int, of_a: int, b: int, of_b: int) -> float | None:
-    """Two-sided p of a passed of of_a against b of of_b; None: one of them is empty. Tables as likely as this one count."""
-    if not of_a or not of_b:
-        return None
-    np = need("numpy", "compare")
-    passed, least = a + b, max(0, a + b - of_b)
-    k = np.arange(least, min(a + b, of_a), dtype=float)  # from one table to the next: how much more likely
-    steps = np.log((passed - k) * (of_a - k)) - np.log((k + 1) * (of_b - passed + k + 1))
-    chance = np.concatenate([[0.0], np.cumsum(steps)])
-    chance = np.exp(chance - chance.max())
-    return float(min(1.0, chance[chance <= chance[a - least] * (1 + 1e-7)].sum() / chance.sum()))
-
-
-def tests(a: list[float], b: list[float]) -> dict[str, Any]:
-    """Means, deviations, Welch's t test and Mann and Whitney's test of two samples; None where a sample is too small or all are equal."""
-    np, special = need("numpy", "compare"), need("scipy.special", "compare")
-    x, y = np.asarray(a, float), np.asarray(b, float)
-    out: dict[str, Any] = {"a_n": len(x), "a_mean": float(x.mean()), "a_sd": None, "b_n": len(y), "b_mean": float(y.mean()), "b_sd": None,
-                           "welch_t": None, "welch_p": None, "mann_whitney_u": None, "mann_whitney_p": None}  # fmt: skip
-    if len(x) < 2 or len(y) < 2:
-        return out
-    out["a_sd"], out["b_sd"] = float(x.std(ddof=1)), float(y.std(ddof=1))
-    va, vb = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
-    if va + vb > 0:
-        t = (x.mean() - y.mean()) / math.sqrt(va + vb)
-        freedom = (va + vb) ** 2 / (va**2 / (len(x) - 1) + vb**2 / (len(y) - 1))
-        out.update(welch_t=float(t), welch_p=float(2 * special.stdtr(freedom, -abs(t))))
-        out.update(_mann_whitney(np, special, x, y))
-    return out
-
-
-def _mann_whitney(np, special, x, y) -> dict[str, float]:
-    both = np.concatenate([x, y])
-    _, place, ties = np.unique(both, return_inverse=True, return_counts=True)
-    ends = np.cumsum(ties)
-    ranks = (ends - (ties - 1) / 2)[place]
-    n, m, total = len(x), len(y), len(both)
-    u = ranks[:n].sum() - n * (n + 1) / 2
-    deviation = math.sqrt(n * m / 12 * (total + 1 - float((ties.astype(float) ** 3 - ties).sum()) / (total * (total - 1))))
-    z = (max(u, n * m - u) - n * m / 2 - 0.5) / deviation
-    return {"mann_whitney_u": float(u), "mann_whitney_p": float(min(1.0, 2 * special.ndtr(-z)))}

@@ -334,26 +334,32 @@ SELECT CASE WHEN step_path IS NULL THEN 'first pass' ELSE 'step' END AS what, st
 FROM (SELECT *, row_number() OVER (PARTITION BY step_path IS NULL ORDER BY p, step_path) - 1 AS place, count(p) OVER (PARTITION BY step_path IS NULL) AS steps FROM tested)
 ORDER BY what, p NULLS LAST, step_path;
 
--- Measured values of first attempts, as litmus compare: Welch's t test, and that of Mann and Whitney (normal, corrected for ties and continuity).
-CREATE OR REPLACE TEMP MACRO compare_values(set_a, set_b) AS TABLE
-WITH chosen AS (SELECT run_id, litmus_chooses(set_a, r) AS is_a, litmus_chooses(set_b, r) AS is_b FROM runs r),
-     found AS (SELECT measurement_name, step_path, measurement_units, measurement_value AS value, is_a FROM first_measurements JOIN chosen USING (run_id) WHERE is_a AND measurement_value IS NOT NULL
-               UNION ALL
-               SELECT measurement_name, step_path, measurement_units, measurement_value, false FROM first_measurements JOIN chosen USING (run_id) WHERE is_b AND measurement_value IS NOT NULL),
-     ranked AS (SELECT *, rank() OVER (series ORDER BY value) + (count(*) OVER (PARTITION BY measurement_name, step_path, measurement_units, value) - 1) / 2 AS place,
-                       count(*) OVER (PARTITION BY measurement_name, step_path, measurement_units, value) AS alike
-                FROM found WINDOW series AS (PARTITION BY measurement_name, step_path, measurement_units)),
-     sums AS (SELECT measurement_name, step_path, measurement_units, count(*) FILTER (WHERE is_a) AS a_n, avg(value) FILTER (WHERE is_a) AS a_mean,
-                     count(*) FILTER (WHERE NOT is_a) AS b_n, avg(value) FILTER (WHERE NOT is_a) AS b_mean,
-                     CASE WHEN a_n > 1 AND b_n > 1 THEN stddev_samp(value) FILTER (WHERE is_a) END AS a_sd, CASE WHEN a_n > 1 AND b_n > 1 THEN stddev_samp(value) FILTER (WHERE NOT is_a) END AS b_sd,
-                     sum(place) FILTER (WHERE is_a) AS a_ranks, sum(alike * alike - 1.0) AS ties FROM ranked GROUP BY ALL HAVING a_n > 0 AND b_n > 0),
-     tested AS (SELECT *, a_sd * a_sd / a_n AS va, b_sd * b_sd / b_n AS vb, a_ranks - a_n * (a_n + 1) / 2 AS u, a_n * b_n / 12 * (a_n + b_n + 1 - ties / ((a_n + b_n) * (a_n + b_n - 1.0))) AS spread FROM sums)
+-- Two samples of each series, by Welch's t test and that of Mann and Whitney (normal, corrected for ties and continuity). `found` names a table or view:
+-- measurement_name, step_path, measurement_units, value, is_a, is_b. (favg: the difference of two means is small beside them.)
+CREATE OR REPLACE TEMP MACRO litmus_sample_tests(found) AS TABLE
+WITH tied AS (SELECT measurement_name, step_path, measurement_units, value, count(*) FILTER (WHERE is_a) AS a, count(*) FILTER (WHERE is_b) AS b FROM query_table(found) GROUP BY ALL),
+     ranked AS (SELECT measurement_name, step_path, measurement_units, a, a + b AS alike, sum(a + b) OVER (PARTITION BY measurement_name, step_path, measurement_units ORDER BY value) AS last FROM tied),
+     ranks AS (SELECT measurement_name AS name, step_path AS path, measurement_units AS units, sum(a * (last - (alike - 1) / 2)) AS a_ranks, sum(alike * (alike * alike - 1.0)) AS ties
+               FROM ranked GROUP BY ALL),
+     sums AS (SELECT measurement_name, step_path, measurement_units, count(*) FILTER (WHERE is_a) AS a_n, favg(value) FILTER (WHERE is_a) AS a_mean,
+                     count(*) FILTER (WHERE is_b) AS b_n, favg(value) FILTER (WHERE is_b) AS b_mean,
+                     CASE WHEN a_n > 1 AND b_n > 1 THEN stddev_samp(value) FILTER (WHERE is_a) END AS a_sd, CASE WHEN a_n > 1 AND b_n > 1 THEN stddev_samp(value) FILTER (WHERE is_b) END AS b_sd
+              FROM query_table(found) GROUP BY ALL HAVING a_n > 0 AND b_n > 0),
+     tested AS (SELECT *, a_sd * a_sd / a_n AS va, b_sd * b_sd / b_n AS vb, a_ranks - a_n * (a_n + 1) / 2 AS u, a_n * b_n / 12 * (a_n + b_n + 1 - ties / ((a_n + b_n) * (a_n + b_n - 1.0))) AS spread
+                FROM sums JOIN ranks ON name IS NOT DISTINCT FROM measurement_name AND path IS NOT DISTINCT FROM step_path AND units IS NOT DISTINCT FROM measurement_units)
 SELECT measurement_name, step_path, measurement_units, a_n, a_mean, a_sd, b_n, b_mean, b_sd,
        CASE WHEN va + vb > 0 THEN (a_mean - b_mean) / sqrt(va + vb) END AS welch_t,
        CASE WHEN va + vb > 0 THEN litmus_t_p((a_mean - b_mean) / sqrt(va + vb), (va + vb) ** 2 / (va * va / (a_n - 1) + vb * vb / (b_n - 1))) END AS welch_p,
        CASE WHEN va + vb > 0 THEN u END AS mann_whitney_u,
        CASE WHEN va + vb > 0 THEN litmus_normal_p(greatest(0, greatest(u, a_n * b_n - u) - a_n * b_n / 2 - 0.5) / sqrt(spread)) END AS mann_whitney_p
-FROM tested ORDER BY welch_p, measurement_name, step_path;
+FROM tested;
+
+-- Measured values of first attempts, as litmus compare.
+CREATE OR REPLACE TEMP MACRO compare_values(set_a, set_b) AS TABLE
+WITH compared_values AS (SELECT measurement_name, step_path, measurement_units, measurement_value AS value, is_a, is_b
+                         FROM first_measurements JOIN (SELECT run_id, litmus_chooses(set_a, r) AS is_a, litmus_chooses(set_b, r) AS is_b FROM runs r WHERE is_a OR is_b) USING (run_id)
+                         WHERE measurement_value IS NOT NULL)
+FROM litmus_sample_tests('compared_values') ORDER BY welch_p, measurement_name, step_path;
 
 -- Gauge R&R, as litmus grr: components of variance of the units measured by each operator ("by" another of the columns of a run). Golden units are in.
 CREATE OR REPLACE TEMP MACRO grr(measurement, who := 'operator', chosen := '') AS TABLE
