@@ -143,6 +143,14 @@ def test_only_the_views_that_are_named_are_made_unless_the_catalog_is_asked_for(
     assert done.returncode != 0 and "steps" in done.stderr
 
 
+@pytest.mark.parametrize("text, made", [("SELECT 1", 0), ("FROM read_parquet('d/*.parquet') JOIN 'x.csv' USING (a)", 0), ("SELECT n FROM ( SELECT 1 AS n)", 0), ("FROM litmus_rows", 0),
+                                        ("FROM live", 2), ("WITH a AS (SELECT 1) FROM a", len(sql.VIEWS)), ("FROM duckdb_views()", len(sql.VIEWS)), (".tables", len(sql.VIEWS))])  # fmt: skip
+def test_text_that_reads_files_only_pays_for_no_view(history, text, made):
+    with sql.connect(history, events=False, views=text) as con:
+        there = {name for (name,) in con.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()}
+    assert len(there & set(sql.VIEWS)) == made
+
+
 def test_plan_drift_names_what_joined_and_left(tmp_path):
     for number, steps in enumerate([{"a": ["passed"], "b": ["passed"]}, {"a": ["passed"], "c": ["passed"]}]):
         rows = run_rows(number, "U1", "passed", steps)

@@ -275,18 +275,36 @@ static void want_under(struct view *views, size_t number) {
         for (size_t i = 0; i < number; i++) views[i].wanted = views[i].wanted || lt_sql_names(lt_str_of(views_sql[line]), views[i].name);
 }
 
+/* Does it read what is none of the views, no file and nothing that they stand on? With a view named wrongly, DuckDB says which was meant. */
+static bool reads_others(struct lt_str text) {
+    static const char *const known[] = {"'", "(", "read_", "litmus_"};
+    for (size_t i = 0; i + 4 < text.n; i++) {
+        bool reads = strncasecmp(text.p + i, "from", 4) == 0 || strncasecmp(text.p + i, "join", 4) == 0, is_known = false;
+        if (!reads || is_word(text.p[i + 4]) || (i > 0 && is_word(text.p[i - 1]))) continue;
+        size_t at = i + 4;
+        while (at < text.n && isspace((unsigned char)text.p[at])) at++;
+        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+            is_known = is_known || (at + strlen(known[k]) <= text.n && strncasecmp(text.p + at, known[k], strlen(known[k])) == 0);
+        if (!is_known) return true;
+    }
+    return text.n > 0 && text.p[0] == '.'; /* of the shell: .tables */
+}
+
 /* Each view costs the time to look at the columns of all files, however few rows there are. */
 static void add_views(const char *text, struct lt_buf *out) {
-    static const char *const of_catalog[] = {"show", "tables", "describe", "summarize", "pragma", "information_schema", "duckdb_views", "duckdb_columns"};
+    static const char *const of_catalog[] = {"show", "tables", "describe", "summarize", "pragma", "information_schema", "duckdb_views", "duckdb_columns",
+                                             "duckdb_functions", "sqlite_master"};
     struct view views[VIEWS_MAX];
     size_t count = list_views(views);
     bool all = text == NULL, any = false;
-    for (size_t i = 0; !all && i < sizeof of_catalog / sizeof of_catalog[0]; i++) all = lt_sql_names(lt_str_of(text), of_catalog[i]);
-    for (size_t i = 0; !all && i < count; i++) any |= views[i].wanted = lt_sql_names(lt_str_of(text), views[i].name);
+    struct lt_str words = lt_str_of(text == NULL ? "" : text);
+    for (size_t i = 0; !all && i < sizeof of_catalog / sizeof of_catalog[0]; i++) all = lt_sql_names(words, of_catalog[i]);
+    for (size_t i = 0; !all && i < count; i++) any |= views[i].wanted = lt_sql_names(words, views[i].name);
+    all = all || (!any && reads_others(words));
     for (size_t i = count; i-- > 0;)
         if (views[i].wanted) want_under(views, i);
     for (size_t i = 0; i < count; i++)
-        for (size_t line = views[i].from; (!any || views[i].wanted) && line < views[i].to; line++) lt_buf_add_text(out, views_sql[line]);
+        for (size_t line = views[i].from; (all || views[i].wanted) && line < views[i].to; line++) lt_buf_add_text(out, views_sql[line]);
 }
 
 int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {

@@ -15,8 +15,8 @@ struct lt_sql_options {
     const char *spill;        /* where DuckDB puts what does not fit into memory; need not exist. NULL: the caller says it */
     bool events;              /* with the events; else `events` is a view without rows */
     int64_t since;            /* events received from then on; LT_TIME_NONE: all */
-    const char *views;        /* text: only the views that it names, and those under them, are made, which is quicker. NULL, and text that names none or
-                               * asks for the catalog: all */
+    const char *views;        /* text: only the views that it names, and those under them, are made, which is quicker. NULL, and text that asks for the catalog
+                               * or names none and reads else than files: all */
     const char *memory_limit; /* "2GB"; NULL: LITMUS_SQL_MEMORY, or DuckDB's own: 80 % of the machine's */
 };
 
