@@ -106,11 +106,22 @@ bool lt_ipc_schema_put(struct lt_ipc_schema *schema, const char *key, const char
 }
 
 /* ---- encoding ---- */
+/* Can it be read again? Where memory was wanting, the encoder may leave a part out and not say so. A footer comes with what is behind it. */
+static bool is_sound(const char *bytes, size_t n, bool message) {
+    struct ArrowIpcDecoder decoder;
+    struct ArrowBufferView view = {.data = {.data = bytes}, .size_bytes = (int64_t)n};
+    if (ArrowIpcDecoderInit(&decoder) != NANOARROW_OK) return false;
+    bool sound = (message ? ArrowIpcDecoderVerifyHeader(&decoder, view, NULL) : ArrowIpcDecoderVerifyFooter(&decoder, view, NULL)) == NANOARROW_OK;
+    ArrowIpcDecoderReset(&decoder);
+    return sound;
+}
+
 /* Takes what the encoder made into `out`; encapsulated with prefix and padding if it is a message. */
 static bool finish(struct ArrowIpcEncoder *encoder, bool message, struct lt_buf *out) {
     struct ArrowBuffer bytes;
     ArrowBufferInit(&bytes);
     bool ok = ArrowIpcEncoderFinalizeBuffer(encoder, message, &bytes) == NANOARROW_OK;
+    ok = ok && (!message || is_sound((const char *)bytes.data, (size_t)bytes.size_bytes, true));
     if (ok) lt_buf_add(out, bytes.data, (size_t)bytes.size_bytes);
     ArrowBufferReset(&bytes);
     return ok && !out->failed;
@@ -146,7 +157,7 @@ bool lt_ipc_seal(const struct lt_ipc_schema *schema, const struct lt_ipc_block *
     int32_t footer_bytes = (int32_t)(out->n - start);
     lt_buf_add(out, &footer_bytes, sizeof footer_bytes);
     lt_buf_add(out, LT_LOG_MAGIC, LT_LOG_MAGIC_BYTES);
-    return !out->failed;
+    return !out->failed && is_sound(out->p + start, out->n - start, false);
 }
 
 /* The numbers that a layout fills in, as the encoder put them. */

@@ -129,7 +129,7 @@ int lt_parquet_writer_end(struct lt_parquet_writer *w, struct lt_buf *out, struc
     bool whole = !ferror(w->stream) && lt_parquet_refusals() == w->refusals; /* it may have closed what is not */
     int closed = fclose(w->stream);
     w->stream = NULL;
-    if (!whole) return fail_memory(error);
+    if (!whole || (closed == 0 && w->bytes == NULL)) return fail_memory(error); /* a memory stream that cannot be cut to its size is gone */
     if (closed == 0 && out->p == NULL) { /* taken over: a lake file is large */
         *out = (struct lt_buf){.p = w->bytes, .n = w->n, .capacity = w->n};
         w->bytes = NULL;

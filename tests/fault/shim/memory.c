@@ -2,7 +2,7 @@
  *
  * memory.c - a library for LD_PRELOAD that refuses a program its n-th request for memory, as a limit on its
  * size does (ulimit -v). It counts those for LARGE bytes and more: not all that others wrote looks at the
- * answer to a smaller one (nanoarrow 0.8.0 does not at one of 24 bytes), and a limit seldom meets one first.
+ * answer to a smaller one (nanoarrow 0.8.0 and OpenSSL 3 do not at some of less than 64 bytes), and a limit seldom meets one first.
  *
  *   LITMUS_SHIM_AT    which request, from 1
  *   LITMUS_SHIM_NOTE  a file that is made when it strikes
