@@ -30,7 +30,7 @@ ANALYSES = {
     "coverage": ("coverage", ("step", "all", "limit"), f"{_STEPS}, litmus_step_times"),
     "drift": ("drift", ("limit",), ""),
     "capability": ("capability", ("step", "by", "limit"), _VALUES),
-    "retest": ("retest", ("step", "all", "limit"), _STEPS),
+    "retest": ("retest", ("step", "all", "limit"), "litmus_picked_steps"),
     "durations": ("durations", ("by", "step", "limit"), ""),
     "grr": ("grr", ("step", "by"), _VALUES),
     "compare": ("compare", ("step", "measurement", "limit"), f"{_STEPS}, {_VALUES}, litmus_fisher, litmus_sample_tests"),

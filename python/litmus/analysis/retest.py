@@ -26,18 +26,21 @@ CREATE OR REPLACE TEMP TABLE failed_cases AS
 SELECT DISTINCT c.dut_part_number AS part, c.test_phase AS phase, trim(c.dut_serial) AS serial, step_path AS step, vector_index
 FROM (SELECT * FROM litmus_step_others WHERE {_BAD} AND {{where}}) s JOIN chosen c ON s.run_id = c.run_id WHERE c.left_out IS NULL"""
 # Every execution of these steps in these units, those that passed too; n of them alike.
-_UNITS = """
+_PICKED = """
 CREATE OR REPLACE TEMP TABLE picked AS
-SELECT run_id, run_id AS run, started_at, dut_part_number, test_phase, trim(dut_serial) AS unit FROM chosen
-WHERE left_out IS NULL AND trim(dut_serial) IN (SELECT serial FROM failed_cases)"""
+SELECT run_id, run_id AS run, started_at, part, phase, serial, step AS step_path
+FROM chosen JOIN (SELECT DISTINCT part, phase, serial, step FROM failed_cases) ON serial = trim(dut_serial) AND part IS NOT DISTINCT FROM dut_part_number
+     AND phase IS NOT DISTINCT FROM test_phase
+WHERE left_out IS NULL"""
 _EXECUTED = f"""
 CREATE OR REPLACE TEMP TABLE executed_cases AS
+WITH executed AS MATERIALIZED (SELECT * FROM litmus_picked_steps('picked') WHERE list_has_any(attempt_outcomes, ['passed', 'failed', 'errored']))
 SELECT f.*, s.run AS run_id, s.started_at, [word FOR word IN attempt_outcomes IF word IN ('passed', 'failed', 'errored')][-1] AS verdict, {_BAD} AS failed,
        list_contains(attempt_outcomes, 'passed') AS passed, sum(n)::BIGINT AS n
-FROM litmus_step_counts('picked') s
-     JOIN failed_cases f ON s.step_path = f.step AND s.vector_index IS NOT DISTINCT FROM f.vector_index AND s.unit = f.serial
-     AND s.dut_part_number IS NOT DISTINCT FROM f.part AND s.test_phase IS NOT DISTINCT FROM f.phase
-WHERE list_has_any(attempt_outcomes, ['passed', 'failed', 'errored']) GROUP BY ALL HAVING sum(n) > 0"""
+FROM executed s
+     JOIN failed_cases f ON s.step_path = f.step AND s.vector_index IS NOT DISTINCT FROM f.vector_index AND s.serial = f.serial
+     AND s.part IS NOT DISTINCT FROM f.part AND s.phase IS NOT DISTINCT FROM f.phase
+GROUP BY ALL HAVING sum(n) > 0"""
 _NEAR = f"""
 SELECT run_id, step_path AS step, vector_index, bool_and(coalesce(greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
        <= {MARGIN * (1 + 1e-9)} * coalesce(limit_high - limit_low, abs(limit_high), abs(limit_low)), false)) AS is_near
@@ -59,7 +62,7 @@ def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: 
         limit: lines; 0: all.
     """
     scope.con.execute(_FAILED.format(where=scope.steps_where(step)))
-    scope.con.execute(_UNITS)
+    scope.con.execute(_PICKED)
     scope.con.execute(_EXECUTED)
     cases = scope.rows(_GATHER)
     for case in cases:

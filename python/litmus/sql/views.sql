@@ -90,6 +90,19 @@ SELECT * EXCLUDE (lake_plan), 1 AS n FROM others
 UNION ALL BY NAME
 SELECT *, 'passed' AS step_outcome, 'passed' AS vector_outcome, NULL::VARCHAR AS never_ran_reason, ['passed'] AS attempt_outcomes, false AS never_ran FROM ordinary;
 
+-- The same of chosen steps only: `picked` has run_id, step_path, and what to group by. So few rows of plans are looked at.
+CREATE OR REPLACE TEMP MACRO litmus_picked_steps(picked) AS TABLE
+WITH others AS MATERIALIZED (SELECT p.* EXCLUDE (run_id), lake_plan, vector_index, attempt_outcomes FROM litmus_step_others o JOIN query_table(picked) p
+                             ON p.run_id = o.run_id AND p.step_path = o.step_path),
+     planned AS MATERIALIZED (SELECT p.* EXCLUDE (run_id), lake_plan FROM query_table(picked) p JOIN litmus_step_runs r ON r.run_id = p.run_id WHERE lake_plan IS NOT NULL),
+     ordinary AS (SELECT p.* EXCLUDE (lake_plan), s.vector_index, 1 AS n
+                  FROM planned p JOIN (SELECT * FROM litmus_lake_steps WHERE lake_kind = 'plan') s ON s.lake_plan = p.lake_plan AND s.step_path = p.step_path
+                  UNION ALL BY NAME
+                  SELECT * EXCLUDE (lake_plan, attempt_outcomes), -1 AS n FROM others WHERE lake_plan IS NOT NULL)
+SELECT * EXCLUDE (lake_plan), 1 AS n FROM others
+UNION ALL BY NAME
+SELECT *, ['passed'] AS attempt_outcomes FROM ordinary;
+
 -- When each step last ran, and first and last did not, of some runs by part and phase. `picked`: run_id, dut_part_number, test_phase. A family is the runs with one plan,
 -- part and phase. A step of a plan ran in the latest run of the family but those in which none of its rows ran: as many of these as stand at the top are passed over.
 -- Most steps ran in the latest run, and are done with that.
@@ -246,15 +259,15 @@ GROUP BY step_path;
 CREATE OR REPLACE TEMP VIEW litmus_failed_steps AS
 SELECT DISTINCT trim(r.dut_serial) AS serial, step_path FROM litmus_step_others o JOIN litmus_step_runs r USING (run_id) WHERE list_has_any(attempt_outcomes, ['failed', 'errored']);
 
-CREATE OR REPLACE TEMP VIEW litmus_failed_unit_runs AS
-SELECT run_id, run_id AS run, started_at, dut_part_number, test_phase, trim(dut_serial) AS serial FROM unit_runs WHERE trim(dut_serial) IN (SELECT serial FROM litmus_failed_steps);
+CREATE OR REPLACE TEMP VIEW litmus_failed_unit_steps AS
+SELECT run_id, run_id AS run, started_at, dut_part_number, test_phase, serial, step_path FROM unit_runs JOIN litmus_failed_steps ON serial = trim(dut_serial);
 
 -- A case: a planned step (each vector) of a unit that failed or errored in any attempt of any run, and what came of it, as litmus retest --all.
 -- An execution without a verdict (skipped, done, cut off) mends nothing and spoils nothing.
 CREATE OR REPLACE TEMP VIEW retest AS
 WITH ran AS (SELECT dut_part_number, test_phase, serial, step_path, vector_index, run AS run_id, started_at, [word FOR word IN attempt_outcomes IF word IN ('passed', 'failed', 'errored')][-1] AS verdict,
                     list_has_any(attempt_outcomes, ['failed', 'errored']) AS failed, list_contains(attempt_outcomes, 'passed') AS passed, sum(n) AS n
-             FROM litmus_step_counts('litmus_failed_unit_runs') JOIN litmus_failed_steps USING (serial, step_path) WHERE list_has_any(attempt_outcomes, ['passed', 'failed', 'errored']) GROUP BY ALL HAVING sum(n) > 0),
+             FROM litmus_picked_steps('litmus_failed_unit_steps') WHERE list_has_any(attempt_outcomes, ['passed', 'failed', 'errored']) GROUP BY ALL HAVING sum(n) > 0),
      cases AS (SELECT dut_part_number, test_phase, serial, step_path, vector_index, sum(n)::BIGINT AS runs, coalesce(sum(n) FILTER (WHERE failed), 0)::BIGINT AS failed_runs, max(started_at) AS last_at,
                       arg_max(verdict, (started_at, run_id)) AS last_verdict, bool_or(failed AND passed) AS is_mixed,
                       list(run_id) FILTER (WHERE failed) AS bad FROM ran GROUP BY ALL HAVING failed_runs > 0),
