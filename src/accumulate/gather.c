@@ -164,9 +164,11 @@ static int find_cuts(struct gather *g, struct litmus_error *error) {
         if (code != LITMUS_OK) return code;
         bool ok = true;
         enum lt_log_status status;
-        while (ok && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
+        struct litmus_error why = {0};
+        while (ok && ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
             if (status == LT_LOG_EVENT && is_type(&row, "run.materialized") && row.run_id.p != NULL) ok = take_cut(g, &row);
         lt_log_reader_free(reader);
+        if (why.code != LITMUS_OK && !is_of_file(why.code, why.os_errno)) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
         if (!ok) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", g->out->logs[i].path);
     }
     return LITMUS_OK;
@@ -206,13 +208,24 @@ static struct lt_gathered_run *run_of(struct gather *g, const struct lt_row *row
     return run;
 }
 
+/* Does a producer say it? What others say of a run comes after it as a matter of course. */
+static bool is_of_producer(const struct lt_row *row) {
+    static const char *const of_others[] = {"run.", "review.", "diagnostic.", "session.", "retention."};
+    for (size_t i = 0; i < sizeof of_others / sizeof of_others[0]; i++)
+        if (row->event_type.n > strlen(of_others[i]) && memcmp(row->event_type.p, of_others[i], strlen(of_others[i])) == 0) return false;
+    return true;
+}
+
 static int take_row(struct gather *g, const struct source *s, struct litmus_error *error) {
     const struct lt_row *row = &s->head;
     if (row->run_id.p == NULL || (g->options->run_id != NULL && !lt_str_eq(row->run_id, lt_str_of(g->options->run_id)))) return LITMUS_OK;
     struct lt_gathered_run *run = run_of(g, row);
     if (run == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for run %.*s", LT_STR_ARG(row->run_id));
     const struct cut *cut = find_cut(g, row->run_id);
-    if (cut != NULL && cut->rows != NULL && g->out->logs[s->number].rows > cut->rows[s->number]) return LITMUS_OK;
+    if (cut != NULL && cut->rows != NULL && g->out->logs[s->number].rows > cut->rows[s->number]) {
+        run->late += is_of_producer(row);
+        return LITMUS_OK;
+    }
     return lt_gathered_run_fold(run, row, g->out->logs[s->number].path, s->number, error);
 }
 

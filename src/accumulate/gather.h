@@ -17,6 +17,7 @@ struct lt_gathered_run {
     bool producer_alive;         /* the process that executes the run holds a log of the session */
     bool materialized;           /* a run.materialized event is in the log */
     struct lt_str destination;   /* its destination (in the run's arena), relative to the data_dir */
+    int64_t late;                /* events of producers that came after its file was made, and are in no row */
     int64_t renamed;             /* how often the file was given another name since it was made */
     struct lt_str owner_log;     /* path of the log that holds run.started (in the run's arena) */
     struct lt_str only_log;      /* identity of the one log that has rows of it; NULL: not said (in the run's arena) */

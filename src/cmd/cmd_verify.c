@@ -71,7 +71,8 @@ static void print_json_sum(const struct lt_proof *proof) {
     lt_buf_addf(&line, "{\"file_path\":null,\"finding\":null,\"findings\":%lld,\"events\":%lld,\"logs\":%lld,\"run_files\":%lld,\"channel_files\":%lld", (long long)proof->findings,
                 (long long)proof->events, (long long)proof->logs, (long long)proof->files, (long long)proof->channels);
     for (size_t i = 0; i < 4; i++) lt_buf_addf(&line, ",\"signature_%s\":%lld", lt_signature_words[i], (long long)signatures[i]);
-    lt_buf_addf(&line, ",\"unsealed\":%lld,\"clock_steps\":%lld,\"keys\":%zu}", (long long)proof->unsealed, (long long)proof->clock_steps, proof->options.keys->count);
+    lt_buf_addf(&line, ",\"unsealed\":%lld,\"clock_steps\":%lld,\"late\":%lld,\"keys\":%zu}", (long long)proof->unsealed, (long long)proof->clock_steps, (long long)proof->late,
+                proof->options.keys->count);
     lt_print_json(&line);
     lt_buf_release(&line);
 }
@@ -87,6 +88,9 @@ static void print_sum(const struct lt_cli *cli, const struct lt_proof *proof) {
     if (signatures[LT_SIGNATURE_UNKNOWN] > 0 && proof->options.keys->count == 0)
         lt_say(cli, "no key is known here: whoever can write the files could have signed them anew; name the station's with --key");
     if (proof->clock_steps > 0) lt_say(cli, "the wall clock was set %lld times while logs were written: litmus events --type clock.stepped", (long long)proof->clock_steps);
+    if (proof->late > 0)
+        lt_say(cli, "%lld event%s came after the file of their run was made, from a process that went on; in no row: litmus events --run %.8s", (long long)proof->late,
+               proof->late == 1 ? "" : "s", proof->late_run);
 }
 
 /* A run, or else a session. */

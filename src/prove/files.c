@@ -98,6 +98,8 @@ static int check_file(struct lt_proof *v, const struct lt_gathering *session, co
         return LITMUS_OK;
     }
     v->files++;
+    if (run->late > 0 && v->late == 0) snprintf(v->late_run, sizeof v->late_run, "%.*s", LT_STR_ARG(run->run.run_id));
+    v->late += run->late;
     lt_buf_clear(&v->path);
     lt_buf_addf(&v->path, "%s/%.*s", v->options.data_dir, LT_STR_ARG(run->destination));
     const char *path = lt_buf_cstr(&v->path);

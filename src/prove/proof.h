@@ -66,6 +66,8 @@ struct lt_proof {
     int64_t logs, events, files, channels, findings;
     int64_t signatures[4];           /* of the logs, by enum lt_signature */
     int64_t unsealed, clock_steps;
+    int64_t late;       /* events of producers that are in no row, as they came after the file of their run was made */
+    char late_run[40];  /* the first run that has such */
     const char *run_id; /* NULL: every run. Borrowed */
     struct lt_links links;
     struct lt_claims claims; /* of the logs and run files that were looked at */

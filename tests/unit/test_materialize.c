@@ -246,6 +246,7 @@ static void what_an_orphan_writes_later_changes_nothing(void **state) {
     assert_int_equal(lt_materialize_run(m, &g, g.runs[0], true, &done, &b->error), LITMUS_OK);
     outcomes_of(done.path, after, sizeof after);
     assert_string_equal(before, after);
+    assert_int_equal(g.runs[0]->late, 2); /* and it is told */
     lt_materializer_free(m);
     lt_gathering_release(&g);
 }
