@@ -29,8 +29,8 @@
 #define LT_SQL_MARK(name) ", ?"
 
 static const char lt_sql_open[] =
+    "PRAGMA synchronous = OFF;" /* disposable: what a power loss takes is read again; first, as the change of the journal syncs, too */
     "PRAGMA journal_mode = WAL;"
-    "PRAGMA synchronous = OFF;" /* disposable: what a power loss takes is read again */
     "PRAGMA trusted_schema = OFF;"
     "PRAGMA temp_store = MEMORY;";
 
