@@ -293,3 +293,56 @@ def test_an_attachment_that_cannot_be_stored_reaches_the_operator(tmp_path):
     assert "not (wholly) on record" in said and "_ref" in said
     run_row, steps, _ = only_run(tmp_path)
     assert [step["step_outcome"] for step in steps][1:] == ["passed", "passed"]
+
+
+ODD_ENDS = {  # what the phase `bad` does -> its outcome and message, the run's outcome
+    "mute": ("class Mute(Exception):\n    def __str__(self): raise RuntimeError\ndef bad(test): raise Mute", "errored", "Mute: <unprintable Mute: RuntimeError>", "errored"),
+    "without words": ("def bad(test): raise ValueError", "errored", "ValueError", "errored"),
+    "exit": ("def bad(test): raise SystemExit(3)", "errored", "its thread ended: it raised SystemExit, or what is no Exception", "errored"),
+    "repeat": ("@htf.PhaseOptions(repeat_limit=2)\ndef bad(test): return htf.PhaseResult.REPEAT", "failed", "still to be repeated after 2 attempts", "failed"),
+}
+
+
+def test_a_phase_that_ends_as_none_should(tmp_path):
+    execute(tmp_path, "".join(f"{body}\nrun(power, bad, last, serial='{name}')\n" for name, (body, *_) in ODD_ENDS.items()))
+    with RunStore(tmp_path / "data") as store:
+        said = {run["dut_serial"]: (run["outcome"], store.get_steps(run["test_run_id"])) for run in store.list_runs()}
+    assert said.keys() == ODD_ENDS.keys()
+    for name, (_, outcome, message, run_outcome) in ODD_ENDS.items():
+        steps = [(step["step_name"], step["step_outcome"], step["step_message"]) for step in said[name][1][1:]]
+        assert (said[name][0], steps) == (run_outcome, [("power", "passed", None), ("bad", outcome, message), ("last", None, None)])
+
+
+def test_what_a_diagnoser_found_is_the_reason(tmp_path):
+    execute(
+        tmp_path,
+        """
+        from openhtf.core import diagnoses_lib
+        class Found(diagnoses_lib.DiagResultEnum):
+            SHORT = "short_circuit"
+        @htf.PhaseDiagnoser(Found)
+        def look(phase): return htf.Diagnosis(Found.SHORT, "pin 3 to ground", is_failure=True)
+        @htf.diagnose(look)
+        def probed(test): pass
+        assert run(probed) is False
+        """,
+    )
+    _, steps, _ = only_run(tmp_path)
+    assert (steps[1]["step_outcome"], steps[1]["step_message"]) == ("failed", "diagnosed: short_circuit")
+
+
+def test_a_test_that_came_to_nothing_did_not_pass(tmp_path):
+    """OpenHTF says PASS where a plug raises SystemExit."""
+    execute(
+        tmp_path,
+        """
+        class Quits(htf.plugs.BasePlug):
+            def __init__(self): raise SystemExit
+        @htf.plug(meter=Quits)
+        def uses(test, meter): pass
+        run(power, uses)
+        """,
+    )
+    run, steps, _ = only_run(tmp_path)
+    assert run["outcome"] == "errored" and [step["step_outcome"] for step in steps] == ["passed", None, None]
+    assert rows_of(tmp_path)["board/uses"]["never_ran_reason"] == "instrument_error"

@@ -16,6 +16,7 @@ An entry says what a measurement is judged against; those of stronger places lie
 
 from __future__ import annotations
 
+import enum
 import os
 
 from litmus.plugin import load
@@ -237,22 +238,28 @@ class Declared:
             entry = self.part.characteristics.get(name)
         if entry is None:
             return None
-        frame = _measure.innermost()
-        made = limit(entry, {**self.params, **(frame.members["inputs"] if frame is not None else {})}, name) or None
+        made = limit(entry, self._inputs() if entry.get("bands") else {}, name) or None
         if made is not None and not entry.get("bands"):
             self._fixed[name] = made
         return made
+
+    def _inputs(self) -> dict:
+        """The inputs of the step that is running, those of a sub-step over the test's: each as a file can say it, recorded or not."""
+        plain = load("_plain").plain
+        params = {name: plain(value.value if isinstance(value, enum.Enum) else value) for name, value in self.params.items()}
+        frame = _measure.innermost()
+        inputs = frame.members["inputs"] if frame is not None else {}
+        return {**inputs, **params} if frame is not None and frame.parent is None else {**params, **inputs}
 
 
 def of_item(item, part: Part | None, files) -> dict:
     """name -> entry of one test: marker below side file below profile, key by key. Errors: ConfigError, TypeError, ValueError."""
     levels = []
-    for marker in reversed(list(item.iter_markers("limits"))):
+    for marker in reversed(_sidefile.marks(item, "limits")):
         if marker.args:
             raise ConfigError(f"{item.nodeid}: the marker limits takes name=limit, nothing else")
         levels.append((marker.kwargs, lambda words, *_: ConfigError(f"{item.nodeid}: {words}")))
-    node_id = item.nodeid.split("[", 1)[0]
-    for section in files.sections("limits", str(item.path), node_id):
+    for section in files.sections("limits", str(item.path), _sidefile.test_id(item)):
         if not isinstance(section.value, dict):
             raise section.error("limits are a mapping from measurement to limit")
         levels.append((section.value, section.error))
@@ -294,20 +301,20 @@ def collect(config, items) -> None:
     that file stay in the plan."""
     part, files = getattr(config, "_litmus_part", None), _sidefile.of_config(config)
     wrong = files.wrong
-    found: dict = {}  # node id without parameters -> entries
+    found: dict = {}  # test without parameters, and its markers: a parameter may have its own -> entries
     for item in items:
         if not hasattr(item, "module"):
             continue
-        file, node_id = str(item.path), item.nodeid.split("[", 1)[0]
-        if file not in wrong and node_id not in found:
+        file, test = str(item.path), (_sidefile.test_id(item), *map(id, item.iter_markers("limits")))
+        if file not in wrong and test not in found:
             try:
                 files.check_names(file, lambda name, module=item.module: _known(module, name))
-                found[node_id] = of_item(item, part, files)
+                found[test] = of_item(item, part, files)
             except (ConfigError, TypeError, ValueError, OSError) as exc:
                 files.refuse(config, item, exc)
         callspec = getattr(item, "callspec", None)
-        if found.get(node_id) or part is not None or file in wrong:
-            item._litmus_declared = Declared(found.get(node_id, {}), part, dict(callspec.params) if callspec is not None else {}, wrong.get(file))
+        if found.get(test) or part is not None or file in wrong:
+            item._litmus_declared = Declared(found.get(test, {}), part, dict(callspec.params) if callspec is not None else {}, wrong.get(file))
 
 
 def _known(module, name: str) -> tuple:

@@ -276,7 +276,7 @@ class Items:
         elif outcome == "passed":
             if when == "call" and execution.outcome is None:
                 execution.outcome = "passed"
-        elif outcome == "rerun" and call is not None and exc is None:  # ours (_retry): nothing was raised, what was measured is the reason
+        elif outcome == "rerun" and call is not None and exc is None and execution.all_failures is not None:  # ours (_retry): what was measured is the reason
             execution.outcome = execution.outcome or "passed"  # each vector has its own verdict, and so has a body without a sweep
             execution.reports.append(report)
         elif outcome in ("failed", "rerun") or exc is not None:  # some plugins have their own word for an attempt that failed
@@ -434,6 +434,8 @@ class Items:
         words = part.interrupt_words
         if words is None:
             words = "SIGTERM" if part.sigterm else "interrupted"
+        if execution.outcome is None:  # a hook raised before its report
+            execution.judge_calls()
         execution.add(outcome, _phase(execution), words)
         self.end(execution)
 

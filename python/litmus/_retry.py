@@ -100,8 +100,8 @@ def of_item(item, files, default: Policy | None, reruns: bool) -> Policy | None:
 
     Parameter: reruns (pytest-rerunfailures is there, and may be asked for, too).
     """
-    sections = files.sections("retry", str(item.path), item.nodeid.split("[", 1)[0])
-    mark = item.get_closest_marker("retry")
+    sections = files.sections("retry", str(item.path), _sidefile.test_id(item))
+    mark = next(iter(_sidefile.marks(item, "retry")), None)
     flaky = reruns and item.get_closest_marker("flaky") is not None
     if not sections and mark is None:
         by_command = reruns and (getattr(item.config.option, "reruns", None) or getattr(item.config.option, "force_reruns", None))

@@ -201,11 +201,30 @@ def apply_profile(config, settings: Settings) -> None:
         wanted, given = settings.first(key), getattr(option, dest, "")
         if wanted:
             setattr(option, dest, f"({given}) and ({wanted})" if given else wanted)
-    for name in settings.levels:
+    settled = set()
+    for name in settings.levels:  # the strongest first
         for key, value in settings.document.mapping("profiles", name, "options").items():
             dest = key.replace("-", "_")
-            if not any(word.split("=")[0] in (f"--{key}", f"--{key.replace('_', '-')}") for word in map(str, config.invocation_params.args)):
+            if dest not in settled and not _is_given(config, dest):
                 setattr(option, dest, value)
+            settled.add(dest)
+
+
+class _Unset(int):
+    """Stands for an option that nobody gave, also where an action counts."""
+
+
+def _is_given(config, dest: str) -> bool:
+    """Whether the command line sets that attribute of config.option: of -x it is maxfail."""
+    import argparse
+
+    unset = _Unset()
+    seen = argparse.Namespace(**{**vars(config.option), dest: unset})
+    try:
+        config._parser.parse_known_args([str(word) for word in config.invocation_params.args], namespace=seen)
+    except (AttributeError, TypeError):  # an action that adds to a list was there
+        return True
+    return getattr(seen, dest) is not unset
 
 
 def add_marks(settings: Settings, items) -> None:
@@ -221,11 +240,11 @@ def add_marks(settings: Settings, items) -> None:
 
 
 def _name(item) -> str:
-    return item.nodeid.split("[", 1)[0].rsplit("::", 1)[-1]
+    return _sidefile.test_id(item).rsplit("::", 1)[-1]
 
 
 def _is(item, test: str) -> bool:
-    node_id = item.nodeid.split("[", 1)[0]
+    node_id = _sidefile.test_id(item)
     inner = node_id.split("::", 1)[-1]
     return test in (node_id, inner, inner.rsplit("::", 1)[-1], f"{os.path.basename(str(item.path))}::{inner}")
 

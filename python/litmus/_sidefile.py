@@ -90,6 +90,18 @@ class Document:
                 raise self.error(f"no key `{key}`{nearest(key, allowed)}", *keys, key)
 
 
+def test_id(item) -> str:
+    """The node id of a test without its parameters; a folder may have brackets, too, and pytest-xdist appends groups."""
+    name = getattr(item, "originalname", None) or item.name.split("[", 1)[0]
+    return f"{item.parent.nodeid}::{name}"
+
+
+def marks(item, name: str) -> list:
+    """The markers of that name on a test, the nearest first: a parameter's own (pytest.param(..., marks=...)) before the function's."""
+    of_parameter = list(map(id, getattr(getattr(item, "callspec", None), "marks", None) or ()))
+    return sorted(item.iter_markers(name), key=lambda mark: id(mark) not in of_parameter)
+
+
 class Section:
     """What one file says of one test under one heading: `value`, and `error(words, *deeper keys)` to complain about it."""
 

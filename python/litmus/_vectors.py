@@ -214,8 +214,8 @@ class Called:
 
 def of_item(item, files) -> Sweep | None:
     """The sweep that is declared for a test: of the profile, else the side file, else the nearest marker. Errors: ConfigError."""
-    sections = files.sections("vectors", str(item.path), item.nodeid.split("[", 1)[0])
-    mark = item.get_closest_marker("vectors")
+    sections = files.sections("vectors", str(item.path), _sidefile.test_id(item))
+    mark = next(iter(_sidefile.marks(item, "vectors")), None)
     if not sections and mark is None:
         return None
     if "vectors" not in getattr(item, "fixturenames", ()):

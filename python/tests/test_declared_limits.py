@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from harness import needs
 
 pytest.importorskip("litmus._litmus")
 from litmus import _declared  # noqa: E402
@@ -65,6 +66,50 @@ def test_what_wins(suite):
     assert (started["product_id"], started["product_name"], started["product_revision"], started["dut_part_number"]) == ("PSU-100", "supply", "B", "PSU-100")
 
 
+def test_a_parameter_may_have_limits_of_its_own(suite):
+    body = """
+        import pytest
+        @pytest.mark.limits(rail=(0, 1))
+        @pytest.mark.parametrize("volts", [1, pytest.param(3, marks=pytest.mark.limits(rail=(2, 4))), pytest.param(5, marks=pytest.mark.limits(rail=(4, 6)))])
+        def test(verify, volts): verify("rail", volts)
+    """
+    suite.write({"test_a.py": body})
+    record = suite.run()
+    assert [(event["limit_low"], event["limit_high"], event["outcome"]) for event in record.of("test.measurement")] == [(0, 1, "passed"), (2, 4, "passed"), (4, 6, "passed")]
+
+
+@pytest.mark.parametrize("arguments", [(), pytest.param(("-n1", "--dist=loadgroup"), marks=needs("xdist"))], ids=["alone", "grouped"])
+def test_a_side_file_holds_wherever_its_test_is(suite, arguments):
+    """In a folder with brackets, and in a group of pytest-xdist."""
+    body = "import pytest\n@pytest.mark.xdist_group('g')\ndef test_a(verify): verify('rail', 3)\nclass TestB:\n def test_a(self, verify): verify('rail', 9)\n"
+    suite.write({"v[1]/test_a.py": body, "v[1]/test_a.yaml": "limits:\n  test_a: {rail: [2, 4]}\n  TestB::test_a: {rail: [8, 10]}\n"})
+    record = suite.run("-W", "ignore", *arguments)
+    assert sorted((event["value"], event["limit_low"], event["outcome"]) for event in record.of("test.measurement")) == [(3, 2, "passed"), (9, 8, "passed")], record.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("--litmus-off",)], ids=["recorded", "off"])
+def test_a_band_fits_parameters_of_every_kind(suite, arguments):
+    pytest.importorskip("numpy")
+    body = """
+        import decimal, enum, fractions, numpy, pytest
+        class Mode(enum.Enum): FAST = "fast"
+        class Word(str, enum.Enum): FAST = "fast"
+        LOADS = [1, 1.0, numpy.int64(1), numpy.float32(1), decimal.Decimal(1), fractions.Fraction(1)]
+        @pytest.mark.parametrize("load", LOADS, ids=lambda value: type(value).__name__)
+        def test_number(verify, load): verify("rail", 5)
+        @pytest.mark.parametrize("mode", ["fast", numpy.str_("fast"), Mode.FAST, Word.FAST], ids=lambda value: type(value).__name__)
+        def test_word(verify, mode): verify("rail", 5)
+    """
+    side = """
+        limits:
+          test_number: {rail: {low: 0, high: 1, bands: [{when: {load: {low: 0.5, high: 2}}, high: 10}]}}
+          test_word: {rail: {low: 0, high: 1, bands: [{when: {mode: [fast, slow]}, high: 10}]}}
+    """
+    suite.write({"test_a.py": body, "test_a.yaml": side})
+    record = suite.run(*arguments)
+    assert record.code == 0 and record.summary["passed"] == 10, record.out
+
+
 def test_limits_hold_without_recording(suite):
     suite.write({"test_a.py": "def test(verify): verify('rail', 3)", "test_a.yaml": "limits: {test: {rail: [1, 2]}}\n"})
     assert suite.run("--litmus-off").code == 1
@@ -107,7 +152,8 @@ def module(tmp_path, request):
         hook = Hook()
 
     class Item:
-        path, nodeid = tmp_path / "test_a.py", "test_a.py::test_x"
+        path, nodeid, name = tmp_path / "test_a.py", "test_a.py::test_x", "test_x"
+        parent = type("parent", (), {"nodeid": "test_a.py"})
         module = type("module", (), {"test_x": print})
         callspec = type("callspec", (), {"params": {"load": 1}})
 

@@ -519,6 +519,15 @@ def test_an_attempt_whose_report_a_plugin_withholds(suite):
     record.check_against_pytest()
 
 
+@pytest.mark.parametrize("marker", [pytest.param("flaky(reruns=2)", marks=needs("pytest_rerunfailures")), "retry(times=2)"])
+def test_every_attempt_that_passed_against_strict_expectation_failed(suite, marker):
+    suite.write({"test_a.py": f"import pytest\n@pytest.mark.{marker}\n@pytest.mark.xfail(strict=True, reason='known')\ndef test(): pass"})
+    record = suite.run()
+    (row,) = record.rows
+    assert row.attempts == ["failed"] * 3
+    assert [event["message"] for event in record.of("test.step_ended")] == ["[XPASS(strict)] known"] * 3
+
+
 @needs("pytest_rerunfailures")
 def test_every_rerun_is_on_record(suite):
     suite.write({"test_a.py": "n = []\ndef test():\n n.append(1)\n assert len(n) > 2, 'not yet'"})

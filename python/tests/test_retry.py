@@ -216,3 +216,9 @@ def test_a_slip_in_litmus_yaml(suite):
     suite.write({"test_a.py": "def test(): pass\n", "litmus.yaml": "retry:\n  times: 2\n  delays: 1\n"})
     process = suite.run()
     assert process.code == 4 and "litmus.yaml, line 3, column 3: retry has no key `delays`; did you mean delay?" in process.err
+
+
+def test_a_parameter_may_have_a_policy_of_its_own(suite):
+    body = "import pytest\n@pytest.mark.retry(times=0)\n@pytest.mark.parametrize('n', [1, pytest.param(2, marks=pytest.mark.retry(times=2))])\ndef test(n): assert 0"
+    suite.write({"test_a.py": body})
+    assert [len(row.attempts) for row in suite.run().rows] == [1, 3]

@@ -217,6 +217,13 @@ def test_the_command_line_stands_above_a_profile(suite):
     assert record.counts()["passed"] == 1  # it did not stop after one
 
 
+@pytest.mark.parametrize("arguments, failed", [((), 2), (("-x",), 1), (("--maxfail", "3"), 3), (("-kdef", "-q"), 2)], ids=["none", "x", "apart", "another"])
+def test_options_of_the_nearest_profile_below_those_of_the_command_line(suite, arguments, failed):
+    profiles = "profiles:\n  base: {options: {maxfail: 5}}\n  mine: {extends: base, options: {maxfail: 2}}\n"
+    suite.write({"test_def.py": "import pytest\n@pytest.mark.parametrize('n', range(6))\ndef test(n): assert 0", "litmus.yaml": profiles})
+    assert suite.run("--litmus-profile=mine", *arguments).counts() == {"failed": failed, None: 6 - failed}
+
+
 @pytest.mark.parametrize("arguments, words", [(["--litmus-profile=nine"], "no profile `nine`"), (["--litmus-custom=x"], "KEY=VALUE")])
 def test_what_cannot_be_used_stops_before_collection(suite, arguments, words):
     suite.write({"test_a.py": "raise SystemExit(9)\n", "litmus.yaml": "profiles: {a: {}}\n"})

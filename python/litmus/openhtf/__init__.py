@@ -24,6 +24,7 @@ from openhtf.core.test_record import Outcome, PhaseOutcome
 from openhtf.util import console_output
 
 from litmus._limits import nearest
+from litmus._verdict import one_line
 from litmus.openhtf import plan as _plan
 from litmus.openhtf import values as _values
 
@@ -68,6 +69,7 @@ class OutputCallback:
         self._recorded = 0  # phase records that are in the log
         self._phases: dict = {}  # id of a phase's descriptor: Planned; what this run has planned
         self._retries: dict = {}
+        self._outcomes: dict = {}  # of the last attempt
         self._left_out = 0  # phases that this test was not to run
 
     # ---- what OpenHTF calls
@@ -127,13 +129,13 @@ class OutputCallback:
 
     def _finish(self, record) -> list:
         try:
-            self._record_phases(record)
+            self._guarded(self._record_phases, record)
             if self._open is not None:  # its thread was left behind
                 self._end(self._open, _now_us(), "terminated" if record.outcome is Outcome.ABORTED else "errored", "the phase did not end")
             self._pass_over()
             if self._serial != str(record.dut_id or ""):
                 self._emit("fixture.dut_scanned", {"dut_serial": str(record.dut_id), "scan_source": "openhtf"}, _now_us())
-            outcome = _RUN.get(record.outcome, "errored")
+            outcome = "errored" if record.outcome is Outcome.PASS and self._cannot_have_passed() else _RUN.get(record.outcome, "errored")
             self._emit("run.ended", {"outcome": outcome, "stop_reason": self._stop_reason(record)}, (record.end_time_millis or 0) * 1000 or _now_us())
         finally:
             session, self._session = self._session, None
@@ -143,9 +145,20 @@ class OutputCallback:
     def _stop_reason(self, record) -> str | None:
         if record.outcome is Outcome.ABORTED:
             return "interrupted"
-        if record.outcome is Outcome.ERROR and all(isinstance(phase, _plan.Trigger) for phase in self._retries):  # scanner, plugs
+        if self._came_to_nothing():
             return "instrument error"
+        if record.outcome is Outcome.PASS and self._cannot_have_passed():
+            return "crash"
         return "maxfail" if len(self._retries) + self._left_out < len(self._phases) else None
+
+    def _cannot_have_passed(self) -> bool:
+        """OpenHTF says PASS where its own thread died: of a plug that raised SystemExit, of an exception without words."""
+        return self._came_to_nothing() or any(outcome in ("failed", "errored") for outcome in self._outcomes.values())
+
+    def _came_to_nothing(self) -> bool:
+        """No phase was come to, and one had to be: the scanner or a plug failed."""
+        due = any(not phase.conditional and phase.branch is None for phase in self._plan.values())
+        return due and all(isinstance(phase, _plan.Trigger) for phase in self._retries)
 
     def _pass_over(self) -> None:
         """Phases that never ran though the test went on behind them, with the reason that is known."""
@@ -172,6 +185,7 @@ class OutputCallback:
 
     def _end(self, phase, at: int, outcome: str, message: str | None) -> None:
         self._open = None
+        self._outcomes[phase] = outcome
         failed_phase = "call" if outcome in ("failed", "errored") else None
         self._emit("test.step_ended", {**phase.step, "vector_index": 0, "retry": self._retries[phase], "outcome": outcome, "vector_outcome": outcome,
                                        "message": message, "failed_phase": failed_phase}, max(at, self._started))
@@ -188,9 +202,9 @@ class OutputCallback:
             self._recorded += 1
             phase = self._phases.get(ended.descriptor_id)
             if phase is not None:
-                self._record_phase(phase, ended)
+                self._record_phase(phase, ended, record.outcome)
 
-    def _record_phase(self, phase, ended) -> None:
+    def _record_phase(self, phase, ended, outcome) -> None:
         if self._open is not phase:
             if ended.result is not None and ended.result.is_skip:  # never called: its subtest had failed
                 self._not_run(phase, "maxfail", f"subtest {ended.subtest_name} had failed" if ended.subtest_name else "passed over by OpenHTF")
@@ -200,7 +214,7 @@ class OutputCallback:
         own = {key: phase.step[key] for key in ("step_name", "step_index", "step_path")}
         self._guarded(self._measured, own, phase, ended, max(at, self._started))
         self._attach(own, phase, ended, max(at, self._started))
-        self._end(phase, at, *self._verdict(ended))
+        self._end(phase, at, *self._verdict(phase, ended, outcome))
 
     def _measured(self, own: dict, phase, ended, at: int) -> None:
         for fields, index in _values.measurements(ended):
@@ -210,7 +224,7 @@ class OutputCallback:
         """What the phase attached, and of an exception its traceback. What cannot be stored is told of; the phase is on record all the same."""
         for name, attachment in ended.attachments.items():
             self._guarded(lambda name=name, given=attachment: self._store(own, phase, at, name, given.data, given.mimetype))
-        traceback = _values.traceback_of(ended.result)
+        traceback = self._guarded(_values.traceback_of, ended.result)
         if traceback:
             self._guarded(self._store, own, phase, at, "failure.txt", traceback.encode("utf-8", "backslashreplace"), "text/plain")
 
@@ -219,20 +233,25 @@ class OutputCallback:
         payload = {"name": str(name), "uri": uri, "sha256": digest, "size_bytes": size, "mime_type": mime}
         self._emit("test.attachment", {**own, "vector_index": 0, "retry": self._retries[phase], **payload}, at)
 
-    def _verdict(self, ended) -> tuple:
-        """(outcome, message) of a phase. Of a repeated one, whether it measured something wrong."""
+    def _verdict(self, phase, ended, test_outcome) -> tuple:
+        """(outcome, message) of a phase. Of a repeated one, whether it measured something wrong. `test_outcome`: None while the test runs."""
         result = ended.result
         failed = [name for name, measurement in (ended.measurements or {}).items() if measurement.outcome.name == "FAIL"]
         unset = [name for name, measurement in (ended.measurements or {}).items() if measurement.outcome.name in ("UNSET", "PARTIALLY_SET")]
-        words = "; ".join(f"{what}: {', '.join(names)}" for what, names in (("failed", failed), ("not measured", unset)) if names) or None
+        diagnosed = [str(getattr(result, "value", result)) for result in ended.failure_diagnosis_results]
+        found = (("failed", failed), ("not measured", unset), ("diagnosed", diagnosed))
+        words = "; ".join(f"{what}: {', '.join(names)}" for what, names in found if names) or None
         if result is None or result.is_timeout:
             return "errored", "timed out"
         if result.is_aborted:
-            return "terminated", "stopped by the operator"
+            stopped = test_outcome in (None, Outcome.ABORTED)
+            return ("terminated", "stopped by the operator") if stopped else ("errored", "its thread ended: it raised SystemExit, or what is no Exception")
         if result.raised_exception:
-            kind, text = result.phase_result.exc_type, str(result.phase_result.exc_val)
+            kind, text = result.phase_result.exc_type, one_line(result.phase_result.exc_val)
             known = tuple(self._test.get_option("failure_exceptions"))
-            return ("failed" if issubclass(kind, known) else "errored"), f"{kind.__name__}: {text}".splitlines()[0]
+            return ("failed" if issubclass(kind, known) else "errored"), f"{kind.__name__}: {text}" if text else kind.__name__
+        if result.is_repeat and self._retries[phase] + 1 >= phase.repeat_limit:
+            return "failed", words or f"still to be repeated after {phase.repeat_limit} attempts"
         if result.is_repeat:
             return ("failed", words) if failed else ("skipped", "to be repeated")
         if result.is_skip:

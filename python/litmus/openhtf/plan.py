@@ -8,7 +8,7 @@ import inspect
 import os
 
 from openhtf.core.phase_branches import BranchSequence
-from openhtf.core.phase_descriptor import PhaseDescriptor
+from openhtf.core.phase_descriptor import DEFAULT_REPEAT_LIMIT, PhaseDescriptor
 from openhtf.util import data
 
 
@@ -20,16 +20,18 @@ class Planned:
         groups: names of the groups, sequences and subtests that it is in, outermost first.
         branch: name of the branch that leads to it, or None.
         conditional: it has a `run_if`.
+        repeat_limit: how many attempts it has at most.
         code: `file`, `module` and `function` of what it calls.
         step: the fields that its step events share; made when a run starts.
     """
 
-    __slots__ = ("branch", "code", "conditional", "groups", "name", "step")
+    __slots__ = ("branch", "code", "conditional", "groups", "name", "repeat_limit", "step")
 
     def __init__(self, phase: PhaseDescriptor, groups: tuple, branch: str | None):
         self.name = str(phase.name)
         self.groups, self.branch = groups, branch
         self.conditional = phase.options.run_if is not None
+        self.repeat_limit = phase.options.repeat_limit or DEFAULT_REPEAT_LIMIT
         self.code = _code(phase.func)
         self.step = None
 
@@ -113,4 +115,5 @@ class Trigger(Planned):
 
     def __init__(self, name: str):
         self.name, self.groups, self.branch, self.conditional, self.step = str(name), (), None, False, None
+        self.repeat_limit = DEFAULT_REPEAT_LIMIT
         self.code = {"file": None, "module": None, "function": str(name)}
