@@ -84,3 +84,26 @@ def test_recall_lists_units_and_values(tmp_path):
     assert [line.split("  ")[0] for line in shown] == ["SN1", "SN1", "SN2", "SN2"]
     assert "  v  1.5  V  done  -" in shown[0] and '  version  say "v1"  -  done  -' in shown[1]
     assert lines(run(tmp_path / "data", "recall", "PSU-1", "--json")) == []
+
+
+def test_recall_by_any_name_that_an_instrument_has(tmp_path):
+    """Two roles of one address are one run; a measurement may name its instrument by role, asset id, serial or address."""
+    connected = [{"role": "dmm", "instrument_id": "DMM-42", "serial": "S1", "resource": "USB0"}, {"role": "psu", "instrument_id": "PSU-1", "resource": "USB0"}]
+    named = {"a": "dmm", "b": "DMM-42", "c": "S1", "d": "USB0", "e": "PSU-1", "f": "scope", "g": None}
+    step = {"step_name": "t", "step_index": 0, "step_path": "t.py/t", "vector_index": 0}
+    with _litmus.Session(str(tmp_path), daemon=False) as session:
+        run_id = "00000000-0000-4000-8000-000000000001"
+        session.emit("run.started", {"dut_serial": "SN1"}, run_id)
+        for instrument in connected:
+            session.emit("fixture.instrument_connected", {"driver": "x", "protocol": "visa", "mocked": False, **instrument}, run_id)
+        session.emit("test.step_started", step, run_id)
+        for name, instrument in named.items():
+            session.emit("test.measurement", {**step, "measurement_name": name, "value": 1.0, "outcome": "done", "instrument_name": instrument}, run_id)
+        session.emit("test.step_ended", {**step, "outcome": "passed"}, run_id)
+        session.emit("run.ended", {"outcome": "passed"}, run_id)
+    for wanted, names in (("USB0", "abcdeg"), ("DMM-42", "abcdg"), ("S1", "abcdg"), ("dmm", "abcdg"), ("PSU-1", "deg"), ("scope", "")):
+        done = run(tmp_path, "recall", wanted, "--json")
+        found = {row["measurement_name"]: row["certain"] for row in lines(done)}
+        assert found == {name: name != "g" for name in names}, wanted
+        assert f"was connected in {bool(names):d} runs, with {len(names)} measurements" in done.stderr
+    assert [row["role"] for row in lines(run(tmp_path, "recall", "USB0", "--json"))] == ["dmm", "dmm", "dmm", "dmm", "psu", "dmm"]

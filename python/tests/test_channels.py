@@ -54,6 +54,20 @@ def test_every_name_is_found_again(session, data_dir):
         assert [list(litmus.channel(one, data_dir).read()[1]) for one in (name, uris[name])] == [[n], [n]]
 
 
+def test_a_channel_that_is_opened_again_is_open_again(session, data_dir):
+    for value in (1.0, 2.0):
+        ch = litmus.open_channel("dmm.volt", session=session)
+        ch.append(value)
+        if value == 1.0:
+            ch.close()
+            first = ChannelStore(data_dir).channels()[0]["closed_at"]
+    (row,) = ChannelStore(data_dir).channels()
+    assert first is not None and row["closed_at"] is None
+    ch.close()
+    (row,) = ChannelStore(data_dir).channels()
+    assert row["closed_at"] >= first and list(litmus.channel(row["uri"], data_dir).read()[1]) == [1.0, 2.0]
+
+
 @pytest.mark.parametrize("code", "bBhHiIqQfd")
 def test_every_type_of_buffer(session, data_dir, code):
     data = array.array(code, range(100))

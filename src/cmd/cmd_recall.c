@@ -12,40 +12,64 @@
 #include <stdio.h>
 #include <yyjson.h>
 
-struct touched { /* texts in the arena */
-    struct lt_str run_id, role;
+enum { ROLE, NAMES = 4 };
+static const char *const names[NAMES] = {"role", "instrument_id", "serial", "resource"}; /* what may stand for an instrument */
+
+struct touched { /* an instrument in a run; texts in the arena */
+    struct lt_str run_id, names[NAMES];
+    size_t next; /* another one of the same run, 0: none */
+    bool again;  /* not the first of its run */
 };
 struct recall {
     struct lt_arena arena;
     struct lt_map seen; /* "run_id role" */
+    struct lt_map runs; /* run_id -> the latest of it in the list */
     struct touched *list;
-    size_t count, capacity;
-    int64_t measurements, units;
+    size_t count, capacity, run_count;
+    int64_t measurements;
 };
 
-static bool is(yyjson_val *event, const char *field, const char *wanted) {
-    yyjson_val *value = yyjson_obj_get(event, field);
-    return yyjson_is_str(value) && strcmp(yyjson_get_str(value), wanted) == 0;
+static struct lt_str text_of(yyjson_val *event, const char *field) {
+    const char *text = yyjson_get_str(yyjson_obj_get(event, field));
+    return text == NULL ? LT_STR_NULL : lt_str_of(text);
 }
 
 /* By asset id, serial number, address or role. */
-static bool is_wanted(yyjson_val *event, const char *wanted) {
-    return is(event, "instrument_id", wanted) || is(event, "serial", wanted) || is(event, "resource", wanted) || is(event, "role", wanted);
+static bool is_wanted(yyjson_val *event, struct lt_str wanted) {
+    for (int n = 0; n < NAMES; n++)
+        if (lt_str_eq(text_of(event, names[n]), wanted)) return true;
+    return false;
 }
 
-static int note(struct recall *r, struct lt_str run_id, const char *role, struct litmus_error *error) {
+/* Whether that role of that run is in the list already; if not, it is from now on taken to be. */
+static int is_new(struct recall *r, struct lt_str run_id, struct lt_str role, bool *new, struct litmus_error *error) {
     struct lt_buf key;
     lt_buf_init(&key);
-    lt_buf_addf(&key, "%.*s %s", LT_STR_ARG(run_id), role);
-    bool seen = !key.failed && lt_map_get(&r->seen, (struct lt_str){key.p, key.n}, 0) != LT_MAP_NONE;
-    struct lt_str own = seen || key.failed ? LT_STR_NULL : lt_arena_str(&r->arena, (struct lt_str){key.p, key.n});
+    lt_buf_addf(&key, "%.*s %.*s", LT_STR_ARG(run_id), LT_STR_ARG(role));
+    bool failed = key.failed;
+    *new = !failed && lt_map_get(&r->seen, (struct lt_str){key.p, key.n}, 0) == LT_MAP_NONE;
+    if (*new) failed = !lt_map_put(&r->seen, lt_arena_str(&r->arena, (struct lt_str){key.p, key.n}), 0, 0) || r->arena.failed;
     lt_buf_release(&key);
-    if (seen) return LITMUS_OK;
-    struct touched *list = own.p == NULL ? NULL : lt_grow_list(r->list, r->count, &r->capacity, sizeof *list);
-    if (list != NULL) r->list = list;
-    if (list == NULL || !lt_map_put(&r->seen, own, 0, (uint32_t)r->count)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing runs");
-    list[r->count++] = (struct touched){lt_arena_str(&r->arena, (struct lt_str){own.p, run_id.n}), {own.p + run_id.n + 1, own.n - run_id.n - 1}};
-    return r->arena.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing runs") : LITMUS_OK;
+    return failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing runs") : LITMUS_OK;
+}
+
+static int note(struct recall *r, struct lt_str run_id, yyjson_val *event, struct litmus_error *error) {
+    bool new = false;
+    int code = is_new(r, run_id, text_of(event, names[ROLE]), &new, error);
+    if (code != LITMUS_OK || !new) return code;
+    struct touched *list = lt_grow_list(r->list, r->count, &r->capacity, sizeof *list);
+    if (list == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing runs");
+    r->list = list;
+    struct touched *own = &list[r->count];
+    *own = (struct touched){.run_id = lt_arena_str(&r->arena, run_id)};
+    for (int n = 0; n < NAMES; n++) own->names[n] = lt_arena_str(&r->arena, text_of(event, names[n]));
+    uint32_t before = lt_map_get(&r->runs, own->run_id, 0);
+    own->again = before != LT_MAP_NONE;
+    if (own->again) list[before].next = r->count;
+    if (r->arena.failed || !lt_map_put(&r->runs, own->run_id, 0, (uint32_t)r->count)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing runs");
+    r->run_count += !own->again;
+    r->count++;
+    return LITMUS_OK;
 }
 
 static int find_runs(struct lt_cli *cli, const char *wanted, struct recall *r, struct litmus_error *error) {
@@ -57,8 +81,8 @@ static int find_runs(struct lt_cli *cli, const char *wanted, struct recall *r, s
     for (int64_t i = 0; code == LITMUS_OK && i < lt_table_rows(&events); i++) {
         struct lt_str text = lt_table_str(&events, json, i), run_id = lt_table_str(&events, run, i);
         yyjson_doc *doc = text.p == NULL ? NULL : yyjson_read(text.p, text.n, 0);
-        yyjson_val *event = yyjson_doc_get_root(doc), *role = yyjson_obj_get(event, "role");
-        if (run_id.p != NULL && is_wanted(event, wanted)) code = note(r, run_id, yyjson_is_str(role) ? yyjson_get_str(role) : "", error);
+        yyjson_val *event = yyjson_doc_get_root(doc);
+        if (run_id.p != NULL && is_wanted(event, lt_str_of(wanted))) code = note(r, run_id, event, error);
         yyjson_doc_free(doc);
     }
     lt_table_release(&events);
@@ -72,7 +96,7 @@ enum { COLUMNS = sizeof columns / sizeof columns[0], RUN_ID = 1, VALUE = 5, TEXT
 /* `places`: where the columns are in the table. */
 static void add_json(const struct lt_table *t, const int64_t *places, int64_t row, const struct touched *touched, bool certain, struct lt_buf *line) {
     lt_buf_add_text(line, "{\"role\":");
-    lt_add_json_str(touched->role, line);
+    lt_add_json_str(touched->names[ROLE].p == NULL ? LT_STR("") : touched->names[ROLE], line);
     lt_buf_addf(line, ",\"certain\":%s", certain ? "true" : "false");
     for (int c = 0; c < COLUMNS; c++) {
         lt_buf_addf(line, ",\"%s\":", columns[c]);
@@ -112,25 +136,33 @@ static void print_row(const struct lt_cli *cli, const struct lt_table *t, const 
     lt_buf_release(&line);
 }
 
+/* Which instrument of a run's a measurement names, by any name that it has; NULL: another one. */
+static const struct touched *named(const struct recall *r, const struct touched *first, struct lt_str instrument) {
+    for (const struct touched *each = first; each != NULL; each = each->next == 0 ? NULL : &r->list[each->next])
+        for (int n = 0; n < NAMES; n++)
+            if (lt_str_eq(each->names[n], instrument)) return each;
+    return NULL;
+}
+
 /* A measurement that names another instrument was not touched; one that names none may have been. */
-static int print_run(struct lt_cli *cli, const char *wanted, const struct touched *touched, struct recall *r) {
+static int print_run(struct lt_cli *cli, const struct touched *first, struct recall *r) {
     struct lt_run_ref run;
     struct lt_table rows;
     struct litmus_error error = {0};
     lt_table_init(&rows);
-    int code = lt_query_find(cli->query, touched->run_id.p, &run, &error);
+    int code = lt_query_find(cli->query, first->run_id.p, &run, &error);
     if (code == LITMUS_OK) code = lt_query_measurements(cli->query, &run, &rows, &error);
     int64_t places[COLUMNS];
     for (int c = 0; code == LITMUS_OK && c < COLUMNS; c++) places[c] = lt_table_find(&rows, columns[c]);
     for (int64_t i = 0; code == LITMUS_OK && i < lt_table_rows(&rows); i++) {
         struct lt_str instrument = lt_table_str(&rows, places[INSTRUMENT_NAME], i);
-        bool certain = instrument.p != NULL && (lt_str_eq(instrument, touched->role) || lt_str_eq(instrument, lt_str_of(wanted)));
-        if (instrument.p != NULL && instrument.n > 0 && !certain) continue;
+        bool certain = instrument.p != NULL && instrument.n > 0;
+        const struct touched *touched = certain ? named(r, first, instrument) : first;
+        if (touched == NULL) continue;
         print_row(cli, &rows, places, i, touched, certain);
         r->measurements++;
     }
     lt_table_release(&rows);
-    if (code == LITMUS_OK) r->units++;
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
 }
 
@@ -143,12 +175,14 @@ int lt_cmd_recall(struct lt_cli *cli) {
     lt_cli_finish_work(cli);
     if (find_runs(cli, wanted, &r, &error) != LITMUS_OK) worst = lt_cli_fail(cli, &error);
     for (size_t i = 0; i < r.count && !lt_reader_is_gone(); i++) {
-        exit = print_run(cli, wanted, &r.list[i], &r);
+        if (r.list[i].again) continue;
+        exit = print_run(cli, &r.list[i], &r);
         if (exit != EXIT_OK) worst = exit;
     }
-    if (worst == EXIT_OK) lt_say(cli, "%s was connected in %zu runs, with %" PRId64 " measurements", wanted, r.count, r.measurements);
+    if (worst == EXIT_OK) lt_say(cli, "%s was connected in %zu runs, with %" PRId64 " measurements", wanted, r.run_count, r.measurements);
     free(r.list);
     lt_map_release(&r.seen);
+    lt_map_release(&r.runs);
     lt_arena_release(&r.arena);
     return worst;
 }

@@ -39,14 +39,16 @@ class ChannelStore(Store):
             Dicts with channel_id, session_id, run_id, units, instrument_role, method, resource,
             started_at (ISO 8601 text), closed_at (None while open) and uri.
         """
-        closed = {
-            (event["session_id"], event["channel_id"]): event["occurred_at"]
-            for event in self._events.events(session_id=session_id, event_type="channel.closed")
-        }
+        closed: dict[tuple[str, str], list[str]] = {}
+        for event in self._events.events(session_id=session_id, event_type="channel.closed"):
+            closed.setdefault((event["session_id"], event["channel_id"]), []).append(event["occurred_at"])
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for event in self._events.events(session_id=session_id, event_type="channel.started"):
             key = (event["session_id"], event["channel_id"])
-            if key in found:
+            ends = closed.get(key)
+            closed_at = ends.pop(0) if ends else None
+            if key in found:  # it was opened again
+                found[key]["closed_at"] = closed_at
                 continue
             found[key] = {
                 "channel_id": event["channel_id"],
@@ -57,7 +59,7 @@ class ChannelStore(Store):
                 "method": event.get("method"),
                 "resource": event.get("resource"),
                 "started_at": event["occurred_at"],
-                "closed_at": closed.get(key),
+                "closed_at": closed_at,
                 "uri": uri_of(event["channel_id"], event["session_id"]),
             }
         return list(found.values())
