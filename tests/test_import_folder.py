@@ -128,6 +128,27 @@ def test_a_name_that_another_run_has(both):
     assert "nothing new" in run("import", "-d", here, bench).stderr
 
 
+def test_a_name_that_was_changed_elsewhere(both):
+    """The bench takes its own sessions back, with the log that gave the run another name: its file has that name here, too, and is there once."""
+    here, bench = both
+    (theirs,) = bench.glob("runs/*/*.parquet")
+    before = theirs.read_bytes()
+    (ours,) = here.glob("runs/*/*.parquet")
+    taken = here / theirs.relative_to(bench)
+    taken.parent.mkdir(exist_ok=True)
+    shutil.copy(ours, taken)
+    ok("import", "-d", here, bench)
+    taken.unlink()
+    ok("import", "-d", bench, here)
+    assert [p for p in bench.glob("runs/*/*.parquet") if p.read_bytes() == before] == [p for p in bench.glob("runs/*/*_BENCH.parquet")]
+    assert not theirs.exists() and not theirs.with_name(theirs.stem + "_ref").exists() and len(list(bench.glob("runs/*/*_BENCH_ref/*.png"))) == 1
+    for data in here, bench:
+        ok("verify", "--all", "-d", data)
+    ok("import", "-d", here, bench)
+    ok("import", "-d", bench, here)
+    assert [len(list(data.glob("runs/*/*_BENCH.parquet"))) for data in (here, bench)] == [1, 1], "and again"
+
+
 def test_another_content_is_refused_and_named(both):
     here, bench = both
     ok("import", "-d", here, bench)

@@ -325,8 +325,34 @@ static int stage_run_file(struct lt_import *p, const struct lt_gathering *sessio
     return code;
 }
 
-static int stage_run(struct lt_import *p, struct coming *c, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own,
-                     struct litmus_error *error) {
+static int drop_attached(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
+    struct lt_import *p = self;
+    return S_ISDIR(st->st_mode) ? lt_changeset_remove_folder(&p->changes, path, error) : lt_changeset_remove(&p->changes, path, error);
+}
+
+/* The run's file under the name that it had here: the same bytes come under another one, which a log that comes says. Two files of
+ * one run would count twice. */
+static int drop_other_name(struct lt_import *p, const struct lt_gathering *before, const struct lt_gathered_run *run, const char *name, struct litmus_error *error) {
+    struct lt_str old = LT_STR_NULL;
+    struct lt_buf path, attached;
+    for (size_t i = 0; i < before->run_count; i++)
+        if (before->runs[i]->materialized && lt_str_eq(before->runs[i]->run.run_id, run->run.run_id)) old = before->runs[i]->destination;
+    if (p->dry || !lt_destination_usable(old) || lt_str_eq(old, lt_str_of(name))) return LITMUS_OK;
+    lt_buf_init(&path);
+    lt_buf_init(&attached);
+    lt_buf_add(&path, old.p, old.n);
+    lt_attachments_folder(lt_buf_cstr(&path), &attached);
+    int code = path.failed || attached.failed ? out_of_memory(error) : LITMUS_OK;
+    if (code == LITMUS_OK && exists(p->data_dir, path.p)) code = lt_changeset_remove(&p->changes, path.p, error);
+    if (code == LITMUS_OK) code = lt_tree_walk(p->data_dir, lt_buf_cstr(&attached), drop_attached, p, error);
+    if (code == LITMUS_OK && exists(p->data_dir, lt_buf_cstr(&attached))) code = lt_changeset_remove_folder(&p->changes, lt_buf_cstr(&attached), error);
+    lt_buf_release(&path);
+    lt_buf_release(&attached);
+    return code;
+}
+
+static int stage_run(struct lt_import *p, struct coming *c, const struct lt_gathering *before, const struct lt_gathering *session, const struct lt_gathered_run *run,
+                     struct lt_own_log *own, struct litmus_error *error) {
     struct lt_buf name;
     if (!run->run.has_started) return LITMUS_OK;
     c->runs++;
@@ -334,6 +360,7 @@ static int stage_run(struct lt_import *p, struct coming *c, const struct lt_gath
     lt_buf_init(&name);
     int code = settle_name(p, run, own, &name, error);
     if (code == LITMUS_OK && !p->dry) code = stage_run_file(p, session, run, lt_buf_cstr(&name), error);
+    if (code == LITMUS_OK) code = drop_other_name(p, before, run, lt_buf_cstr(&name), error);
     lt_buf_add_text(&c->runs_described, c->runs_described.n == 0 ? "{\"run_id\":" : ",{\"run_id\":");
     lt_json_str(&c->runs_described, run->run.run_id);
     lt_buf_add_text(&c->runs_described, ",\"file\":");
@@ -344,18 +371,22 @@ static int stage_run(struct lt_import *p, struct coming *c, const struct lt_gath
 }
 
 static int stage_runs(struct lt_import *p, struct coming *c, struct litmus_error *error) {
-    struct lt_log_list logs;
-    struct lt_gathering session = {0};
+    struct lt_log_list logs, here = {0};
+    struct lt_gathering session = {0}, before = {0};
     struct lt_own_log own;
     lt_own_log_init(&own, p->staging, c->session->id, NULL, -1);
     own.durability = LITMUS_DURABILITY_EACH;
     int code = list_logs(p, c, &logs, error);
     if (code == LITMUS_OK && logs.count > 0) code = lt_gather_session(p->data_dir, c->session->id, &(struct lt_gather_options){.logs = &logs}, &session, error);
     if (code == LITMUS_OK && session.log_count < logs.count) code = lt_fail(error, LITMUS_EIO, 0, "a log of session %s could not be read: nothing of it came", c->session->id);
-    for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) code = stage_run(p, c, &session, session.runs[i], &own, error);
+    if (code == LITMUS_OK) code = lt_log_find(p->data_dir, c->session->id, &here, error);
+    if (code == LITMUS_OK && here.count > 0) code = lt_gather_session(p->data_dir, c->session->id, &(struct lt_gather_options){.logs = &here}, &before, error);
+    for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) code = stage_run(p, c, &before, &session, session.runs[i], &own, error);
     int closed = lt_own_log_close(&own, code == LITMUS_OK ? error : NULL);
     lt_gathering_release(&session);
+    lt_gathering_release(&before);
     lt_log_list_release(&logs);
+    lt_log_list_release(&here);
     return code != LITMUS_OK ? code : closed;
 }
 
