@@ -36,6 +36,7 @@ ANALYSES = {
     "compare": ("compare", ("step", "measurement", "limit"), f"{_STEPS}, {_VALUES}, litmus_fisher, litmus_sample_tests"),
     "control": ("control", ("kind", "step", "by", "all"), _VALUES),
 }
+_NO_HISTORY = ("pareto", "coverage", "drift", "retest", "durations")  # which runs of a unit came before is nothing to these
 
 
 def analyse(name: str, *arguments: str, data_dir: str | os.PathLike | None = None, con=None, since: Any = None, until: Any = None, tz: str | None = None,
@@ -76,7 +77,7 @@ def _answer(con, name: str, arguments: tuple[str, ...], options: dict[str, Any],
     unknown = [word for word in options if word not in known and word not in FILTERS]
     if unknown:
         raise InvalidArgument(f"{name} has no option {unknown[0]!r}: {', '.join((*known, *FILTERS))}")
-    scope = Scope(con, since=since, until=until, tz=tz, **{word: value for word, value in options.items() if word in FILTERS})
+    scope = Scope(con, since=since, until=until, tz=tz, history=name not in _NO_HISTORY, **{word: value for word, value in options.items() if word in FILTERS})
     own = {word: value for word, value in options.items() if word in known and value is not None}
     report = importlib.import_module(f"litmus.analysis.{module}").analyse(scope, *arguments, **own)
     report.filters = scope.about()
