@@ -119,6 +119,14 @@ static void note_done(void *self, const struct lt_materialized *done) {
     if (run->done != NULL) job->run_count++;
 }
 
+static void job_done(struct lt_pool *pool, struct lt_job *job) {
+    pthread_mutex_lock(&pool->mutex);
+    queue_put(&pool->done, job);
+    pool->busy--;
+    pthread_mutex_unlock(&pool->mutex);
+    ring(pool);
+}
+
 static void work(struct worker *worker, struct lt_job *job) {
     struct lt_pool *pool = worker->pool;
     int64_t start = lt_monotonic_us();
@@ -137,6 +145,7 @@ static void work(struct worker *worker, struct lt_job *job) {
     }
     if (pool->on_hand != NULL) pool->on_hand(pool->self, worker->number, NULL);
     job->took_us = lt_monotonic_us() - start;
+    job_done(pool, job);
 }
 
 /* The next job; NULL when the pool stops or nothing came for `KEEP_SECONDS` (only if `bounded`).
@@ -169,12 +178,6 @@ static void rest(struct worker *worker) {
     lt_memory_give_back();
 }
 
-static void job_done(struct lt_pool *pool, struct lt_job *job) {
-    queue_put(&pool->done, job);
-    ring(pool);
-    if (--pool->busy == 0 && pool->queued == 0) lt_catalog_queue_hurry(pool->catalog);
-}
-
 static void *worker_main(void *self) {
     struct worker *worker = self;
     struct lt_pool *pool = worker->pool;
@@ -188,7 +191,6 @@ static void *worker_main(void *self) {
         if (job != NULL) work(worker, job);
         else rest(worker);
         pthread_mutex_lock(&pool->mutex);
-        if (job != NULL) job_done(pool, job);
     }
     worker->ended = true; /* takes no more jobs */
     pthread_mutex_unlock(&pool->mutex);
@@ -374,4 +376,11 @@ struct lt_job *lt_pool_take(struct lt_pool *pool) {
     if (pool->done.head != NULL) ring(pool);
     pthread_mutex_unlock(&pool->mutex);
     return job;
+}
+
+void lt_pool_settle(struct lt_pool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    bool idle = pool->busy == 0 && pool->queued == 0;
+    pthread_mutex_unlock(&pool->mutex);
+    if (idle) lt_catalog_queue_hurry(pool->catalog);
 }
