@@ -252,10 +252,11 @@ class Items:
         exc = excinfo.value if excinfo is not None else None
         if report.__class__ is not self.report_type and getattr(report, "context", None) is not None:  # a subtest's
             execution.calls.pop(when, None)  # the body itself goes on
-            if outcome == "failed" and execution.subtest is None:
-                where = _subtest_words(report)
-                execution.subtest = f"subtest {where}: {_verdict.failure(report, exc)}"
             if outcome == "failed":
+                words = f"subtest {_subtest_words(report)}: {_verdict.failure(report, exc)}"
+                execution.subtest = execution.subtest or words
+                if execution.vectors is not None:  # it is the verdict on the vector at hand
+                    execution.frames[0].worsen("failed", words)
                 execution.reports.append(report)
                 if self.worker:
                     report.litmus_outcome = "failed"
@@ -265,6 +266,10 @@ class Items:
             execution.add(verdict, "call", words)
             if self.worker:
                 report.litmus_outcome = verdict  # the worker itself lives
+        elif execution.vectors is not None and outcome != "passed" and self.is_told(execution, when, exc):
+            execution.outcome = execution.outcome or "passed"  # of the vector at hand
+            if self.worker and outcome == "failed":
+                report.litmus_outcome = "failed"
         elif outcome == "skipped":
             words = _verdict.skip_reason(report)
             if not execution.started and not hasattr(report, "wasxfail") and (
@@ -281,11 +286,6 @@ class Items:
             execution.reports.append(report)
         elif outcome in ("failed", "rerun") or exc is not None:  # some plugins have their own word for an attempt that failed
             verdict = "errored"
-            if execution.vectors is not None and execution.vectors.is_told(exc):
-                execution.outcome = execution.outcome or "passed"  # of the vector at hand
-                if self.worker:
-                    report.litmus_outcome = "failed"
-                return
             if when == "call":
                 verdict = _verdict.reported_outcome(report) if call is None else _verdict.body_outcome(exc)
             execution.add(verdict, when, _verdict.failure(report, exc))
@@ -294,6 +294,11 @@ class Items:
                 report.litmus_outcome = verdict
         else:
             execution.add("errored", when, f"outcome {outcome}")
+
+    @staticmethod
+    def is_told(execution: Execution, when: str, exc) -> bool:
+        """Whether a report only sums up what the rows of vectors have."""
+        return execution.vectors.is_told(exc) or (when == "call" and exc is None and execution.subtest is not None)
 
     def end(self, execution: Execution, occurred_at: int | None = None) -> None:
         """test.step_ended, or test.step_not_run."""
@@ -305,13 +310,15 @@ class Items:
                 execution.step.runs = -1
             self.emit_not_run(execution.step, 0, _width(execution.step), "skip_marker", execution.passed_over or None)
             return
+        if execution.passed_over is not None:  # and yet its teardown, of a wider scope, failed
+            execution.note("skipped", "setup", execution.passed_over)
         if not execution.started:  # a hook before ours raised, or the test ran in a child
             began = execution.calls.get("setup")
             at = began.start if began is not None else execution.began
             self.start(execution, int(at * 1e6) if at else None)
         if execution.outcome is None and execution.passed_over is None and "call" in execution.calls:
             execution.judge_calls()
-        if execution.subtest is not None and execution.outcome in (None, "passed", "skipped"):
+        if execution.subtest is not None and execution.vectors is None and execution.outcome in (None, "passed", "skipped"):
             execution.outcome, execution.failed_phase, execution.message = "failed", "call", execution.subtest
         elif execution.subtest is not None and execution.message and execution.message.startswith("contains "):
             execution.message = execution.subtest

@@ -411,7 +411,9 @@ def _fit(name: str, value, units, limit: Limit) -> tuple:
         raise TypeError(f"measurement {name} is {kinds[0]}, and its limit {kinds[1]}")
     if units is None or limit.units is None or units == limit.units:
         return value, units or limit.units
-    if value is None or isinstance(value, str):
+    if value is None:  # its row has the limit's numbers
+        return value, limit.units
+    if isinstance(value, str):
         return value, units
     return _limits.in_units(value, units, limit.units, f"measurement {name}"), limit.units
 

@@ -166,6 +166,7 @@ def test_slip(verify): verify("x", 1, lo=1)
 @pytest.mark.limits(rail=(1, 2))
 def test_name(verify): verify("rial", 1)
 def test_twice(measure): measure("x", Volts(), units="V")
+def test_none(measure): measure("none", None, {"high": 2, "units": "V"}, units="mV")
 """,
     )
     assert said["test_ok"] is None
@@ -176,7 +177,7 @@ def test_twice(measure): measure("x", Volts(), units="V")
     on_record = {e["measurement_name"]: [e[key] for key in ("value", "limit_low", "limit_high", "limit_nominal", "units")] for e in record.of("test.measurement")}
     assert on_record == {
         "bool": [1, None, None, 1, None], "bounds": [1, 0.5, 1.5, None, None], "bools": [1, 0, 1, None, None], "large": [2.0**64, 2.0**63, 2.0**65, None, None],
-        "quantity": [1500, None, 2000, None, "mV"], "a": [3, None, 2, None, None],
+        "none": [None, None, 2, None, "V"], "quantity": [1500, None, 2000, None, "mV"], "a": [3, None, 2, None, None],
     }  # fmt: skip
     assert [event["value"] for event in record.of("test.observation")] == [1.5]
 

@@ -468,6 +468,11 @@ CASES = [
         },
         files={"conftest.py": FORKED},
     ),
+    Case(
+        "skipped_by_marker_and_wider_teardown",
+        "import pytest\n@pytest.fixture(scope='module')\ndef m():\n yield\n raise OSError('late')\ndef test(m): pass\n@pytest.mark.skip('not now')\ndef test_last(): pass",
+        {"::test": "passed", "::test_last": ("errored", "teardown", "OSError: late; setup skipped: not now")},
+    ),
     Case("no_cacheprovider_q", "def test(): pass", {"::test": "passed"}, args=("-q",)),
     Case("verbose", "def test(): pass", {"::test": "passed"}, args=("-vv", "-rA")),
     Case("importlib_mode", "class Test:\n def test(self): pass", {"::test": "passed"}, args=("--import-mode=importlib",)),

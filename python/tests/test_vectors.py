@@ -228,6 +228,12 @@ def test_skipped(vectors): pass
 def test_xfail(vectors):
     for v in vectors: assert v.a < 2
 
+@pytest.mark.xfail(strict=True, reason="known")
+@pytest.mark.vectors(a=[1, 2, 3])
+def test_xfail_goes_on(vectors):
+    for v in vectors:
+        with v: assert v.a != 2
+
 @pytest.mark.vectors(a=[1, 2])
 def test_outside_of_the_loop(vectors):
     for v in vectors: pass
@@ -271,6 +277,7 @@ WANTED = {
     "test_product": ["passed"] * 4,
     "test_skipped": [None] * 3,
     "test_xfail": ["passed", "skipped", None],
+    "test_xfail_goes_on": ["passed", "failed", "passed"],
     "test_outside_of_the_loop": ["passed", "errored"],
     "test_setup": ["errored", None],
     "test_teardown": ["passed", "errored"],
@@ -285,7 +292,7 @@ def test_hostile(suite, args):
     suite.write({"test_h.py": HOSTILE})
     record = suite.run(*args)
     assert {name: outcomes(record, name) for name in WANTED} == WANTED
-    assert record.summary == {"failed": 7, "error": 3, "passed": 5, "skipped": 1, "xfailed": 1}, record.out
+    assert record.summary == {"failed": 7, "error": 3, "passed": 5, "skipped": 1, "xfailed": 2}, record.out
     never = {row["step_name"]: (row["never_ran_reason"], row["step_message"]) for row in record.parquet if row["record_type"] == "step" and row["vector_outcome"] is None}
     assert never == {
         "test_never_taken": ("sweep_stopped", "vector 1 of 2: errored"),
@@ -300,6 +307,17 @@ def test_hostile(suite, args):
     assert record.run_ended["outcome"] == "errored" and record.run_ended["stop_reason"] is None
     record.check_order()
     record.check_parquet()
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="subtests are pytest's own from 9 on")
+@pytest.mark.parametrize("args", [(), pytest.param(("-n", "1"), marks=needs("xdist"))])
+def test_a_subtest_is_of_the_vector_at_hand(suite, args):
+    body = "import pytest\n@pytest.mark.vectors(a=[1, 2, 3])\ndef test(vectors, subtests):\n for v in vectors:\n  with subtests.test(a=v.a): assert v.a != 2\n"
+    suite.write({"test_h.py": body})
+    record = suite.run(*args)
+    assert outcomes(record, "test") == ["passed", "failed", "passed"]
+    assert "subtest (a=2): assert 2 != 2" in steps(record, "test")[1]["step_message"]
+    assert (record.code, record.run_ended["outcome"]) == (1, "failed")
 
 
 def test_a_kill_in_the_third(suite):
