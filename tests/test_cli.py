@@ -204,6 +204,23 @@ def test_events(data):
     assert ok("events", "--since", "2199-01-01", "-d", data) == ""
 
 
+def test_a_log_that_cannot_be_read(tmp_path):
+    """It is told as that: its events are said to be left out, and no link to it is called broken."""
+    data = tmp_path / "data"
+    for _ in range(2):
+        record(tmp_path / "suite", data, "def test_a(): pass", "--litmus-no-daemon")
+    first = min((json.loads(line) for line in ok("events", "-t", "session.started", "--json", "-d", data).splitlines()), key=lambda event: event["received_at"])
+    (log,) = data.glob(f"events/*/{first['session_id']}-{first['pid']}.arrow")
+    log.rename(tmp_path / "kept")
+    log.symlink_to(log.name)  # nobody can open it, root neither
+    done = run("events", "-d", data)
+    assert done.returncode == 0 and "left out: 1 log that cannot be read: " in done.stderr and log.name in done.stderr
+    done = run("verify", "--all", "-d", data)
+    assert done.returncode == 1 and f"cannot open log {log}" in done.stdout and "is missing" not in done.stdout
+    log.unlink()
+    assert f"log {log.stem} is missing" in run("verify", "--all", "-d", data).stdout
+
+
 def test_event_types():
     types = {t["event_type"]: t for t in map(json.loads, ok("events", "--types", "--json").splitlines())}
     fields = {f["name"]: f for f in types["test.step_ended"]["fields"]}

@@ -172,6 +172,12 @@ struct follower {
     struct lt_map listed; /* ids */
 };
 
+static void tell_unread(struct lt_cli *cli) {
+    const char *why;
+    int64_t unread = lt_query_events_unread(cli->query, &why);
+    if (unread > 0) lt_say(cli, "left out: %lld log%s that cannot be read: %s", (long long)unread, unread == 1 ? "" : "s", why);
+}
+
 static void on_event(void *self, const struct lt_row *row) {
     struct follower *f = self;
     if (lt_map_get(&f->listed, row->id, 0) == LT_MAP_NONE) print_event(f->cli, row);
@@ -202,6 +208,7 @@ static int list_and_follow(struct lt_cli *cli, const struct lt_event_filter *fil
     if (cli->follow) code = lt_event_follow_open(cli->query, filter, false, &f, &error);
     if (code == LITMUS_OK) code = lt_query_events(cli->query, filter, &events, &error);
     if (code == LITMUS_OK) print_events(cli, &events);
+    if (code == LITMUS_OK) tell_unread(cli);
     int64_t id = code == LITMUS_OK ? lt_table_find(&events, "id") : -1;
     for (int64_t row = 0; f != NULL && code == LITMUS_OK && row < lt_table_rows(&events); row++)
         if (!lt_map_put(&to.listed, lt_table_str(&events, id, row), 0, 1)) code = lt_fail(&error, LITMUS_ENOMEM, 0, "out of memory following the logs");

@@ -31,6 +31,18 @@ void lt_links_add_log(struct lt_links *links, const struct lt_head *last, const 
     else links->logs[links->log_count++] = log;
 }
 
+void lt_links_add_unread(struct lt_links *links, const char *path) {
+    const unsigned char first[LT_CHAIN_BYTES] = {0};
+    struct lt_head head = {.rows = 0};
+    const char *name = strrchr(path, '/');
+    name = name == NULL ? path : name + 1;
+    size_t n = strlen(name), suffix = strlen(LT_LOG_SUFFIX);
+    if (n <= suffix || n - suffix >= sizeof head.identity) return;
+    memcpy(head.identity, name, n - suffix);
+    lt_links_add_log(links, &head, first, false, path);
+    if (!links->failed) links->logs[links->log_count - 1].unread = true;
+}
+
 static void add_link(struct lt_links *links, const struct lt_head *head, const char *by, int64_t at) {
     struct lt_link *items = lt_grow_list(links->links, links->count, &links->capacity, sizeof *items);
     if (items != NULL) links->links = items;
@@ -119,6 +131,7 @@ static bool was_removed(const struct lt_links *links, const char *identity) {
 /* NULL: it is there as it was. */
 static const char *what_is_wrong(const struct lt_linked_log *log, const struct lt_head *named) {
     if (log == NULL) return named->rows == 0 ? NULL : "is missing";
+    if (log->unread) return NULL;
     if (log->last.rows < named->rows) return log->grows ? NULL : "was cut";
     if (named->rows == 0) return NULL;
     if (named->rows == 1) return memcmp(log->first, named->chain, sizeof log->first) == 0 ? NULL : "was replaced";

@@ -13,6 +13,7 @@ struct lt_linked_log {
     struct lt_head last;
     unsigned char first[LT_CHAIN_BYTES]; /* chain(1) */
     bool grows;                          /* it was not sealed when it was read */
+    bool unread;                         /* it is there, and the system does not let us read it: nothing more is known */
     char *path;
 };
 /* That a log was there. */
@@ -34,6 +35,8 @@ struct lt_links {
 void lt_links_init(struct lt_links *links); /* allocates nothing */
 void lt_links_release(struct lt_links *links);
 void lt_links_add_log(struct lt_links *links, const struct lt_head *last, const unsigned char first[LT_CHAIN_BYTES], bool grows, const char *path);
+/* A log that could not be opened, by its path: it is there, and no link to it is called broken. */
+void lt_links_add_unread(struct lt_links *links, const char *path);
 /* What an event says of other logs: session.started names those before it, retention.imported those that came with it,
  * retention.pruned those that went by policy. */
 void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset);

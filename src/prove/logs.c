@@ -113,6 +113,7 @@ void lt_proof_log(struct lt_proof *proof, const char *path) {
     proof->logs++;
     if (lt_log_reader_open(path, &log.reader, &error) != LITMUS_OK) {
         lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "%s", error.text);
+        if (proof->with_links && error.code != LITMUS_EDAMAGED && error.code != LITMUS_ENOENT) lt_links_add_unread(&proof->links, path);
         return;
     }
     lt_log_reader_check_chain(log.reader);

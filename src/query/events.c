@@ -148,7 +148,10 @@ static bool read_log(struct search *s, const char *path) {
     struct lt_row row;
     bool ok = true;
     struct litmus_error error = {0};
-    if (lt_log_reader_open(path, &reader, &error) != LITMUS_OK) return error.code != LITMUS_ENOMEM;
+    if (lt_log_reader_open(path, &reader, &error) != LITMUS_OK) {
+        if (s->query->unread++ == 0) s->query->unread_why = error;
+        return error.code != LITMUS_ENOMEM;
+    }
     enum lt_log_status status;
     while (ok && ((status = lt_log_next(reader, &row, &error)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
         if (status != LT_LOG_EVENT || (is_since(s->filter) && row.received_at < s->filter->since)) continue;
@@ -207,6 +210,7 @@ int lt_query_events(struct lt_query *q, const struct lt_event_filter *filter, st
     lt_arena_init(&s.paths);
     lt_arena_init(&s.arena);
     int64_t since = is_since(filter) ? filter->since - SINCE_GRAIN_US : 0;
+    q->unread = 0;
     int code = lt_query_refresh(q, error);
     if (code == LITMUS_OK) code = lt_catalog_logs(q->catalog, session_of(q, filter, &ref), since, take_log, &s, error);
     if (code == LITMUS_OK && (s.failed || !settle(&s))) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the events");
@@ -215,4 +219,9 @@ int lt_query_events(struct lt_query *q, const struct lt_event_filter *filter, st
     lt_arena_release(&s.paths);
     lt_arena_release(&s.arena);
     return code;
+}
+
+int64_t lt_query_events_unread(const struct lt_query *query, const char **why) {
+    *why = query->unread_why.text;
+    return query->unread;
 }

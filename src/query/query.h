@@ -65,6 +65,8 @@ struct lt_event_filter {
 /* Events as rows: id, event_type, occurred_at, received_at, session_id, run_id, json; received_at
  * ascending (ties: order of the log); an id once. */
 int lt_query_events(struct lt_query *query, const struct lt_event_filter *filter, struct lt_table *out, struct litmus_error *error);
+/* How many logs the latest of these could not open; *why: the first one's reason, borrowed. */
+int64_t lt_query_events_unread(const struct lt_query *query, const char **why);
 
 
 /* Events as they come, from logs that others are writing. */

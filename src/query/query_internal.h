@@ -15,6 +15,8 @@ struct lt_query {
     int lake_fd; /* shared lock on the lake while its files are in use; -1: none */
     bool as_is;  /* lt_query_take_as_is */
     bool in_memory;
+    int64_t unread; /* logs that the latest lt_query_events left out */
+    struct litmus_error unread_why;
 };
 
 /* ---- overlay.c: runs that have no file ---- */
