@@ -27,6 +27,10 @@ STATION_KEYS = ("instruments", "custom", "description")
 FILE_KEYS = (
     "attach_output", "calibration", "custom", "data_dir", "durability", "golden_units", "part", "profiles", "record", "retry", "scan", "signing_key", "station",
 )  # fmt: skip
+TOO_LATE = (
+    "capture", "confcutdir", "file_or_dir", "help", "inifilename", "maxprocesses", "noconftest", "numprocesses", "override_ini", "plugins", "rootdir", "version",
+)  # fmt: skip
+OPTION_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list"}
 FACT_KEYS = tuple(dict.fromkeys(key for name, field, _ in FIELDS for key in (field, name)))
 
 
@@ -161,14 +165,26 @@ class Settings:
                 raise document.error(f"`{key}` is an expression such as `not slow`, not {value!r}", *keys, key)
         for key in _sidefile.SECTIONS:
             document.mapping(*keys, key)
-        for option in document.mapping(*keys, "options"):
-            if not hasattr(self.option, option.replace("-", "_")):
-                known = [known for known in vars(self.option) if not known.startswith("_")]
-                raise document.error(f"pytest has no option `{option}`{_sidefile.nearest(option, known)}", *keys, "options", option)
+        for option, value in document.mapping(*keys, "options").items():
+            words = self._wrong_option(option, value)
+            if words is not None:
+                raise document.error(words, *keys, "options", option)
         for test, marks in document.mapping(*keys, "marks").items():
             names = [marks] if isinstance(marks, str) else marks
             if not isinstance(names, list) or not all(isinstance(mark, str) and mark.isidentifier() for mark in names):
                 raise document.error(f"the marks of `{test}` are names of markers, not {marks!r}", *keys, "marks", test)
+
+    def _wrong_option(self, name: str, value) -> str | None:
+        """What is wrong with an option of a profile; None: nothing."""
+        dest = name.replace("-", "_")
+        if not hasattr(self.option, dest):
+            return f"pytest has no option `{name}`{_sidefile.nearest(name, [known for known in vars(self.option) if not known.startswith('_')])}"
+        if dest in TOO_LATE:
+            return f"pytest reads `{name}` before there is a profile: give it on the command line, or in `addopts`"
+        kind = type(getattr(self.option, dest))  # of its default
+        if kind in OPTION_KINDS and type(value) is not kind and not (kind is float and type(value) is int):
+            return f"the option `{name}` is {OPTION_KINDS[kind]}, not {value!r:.100}"
+        return None
 
 
 def of_config(config) -> Settings:

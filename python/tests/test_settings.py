@@ -68,6 +68,9 @@ def test_metadata_of_ones_own_a_key_from_the_first_place(tmp_path, monkeypatch):
         ("profiles:\n  fst: {extends: fats}\n  fast: {}\n", "line 2, column 9: no profile `fats`; did you mean fast?"),
         ("profiles:\n  fst: {extends: b}\n  b: {extends: fst}\n", "line 3, column 7: the profile `fst` extends itself"),
         ("profiles:\n  fst: {options: {max_fail: 1}}\n", "line 2, column 19: pytest has no option `max_fail`; did you mean maxfail?"),
+        ("profiles:\n  fst: {options: {maxfail: two}}\n", "line 2, column 19: the option `maxfail` is a whole number, not 'two'"),
+        ("profiles:\n  fst: {options: {maxfail: true}}\n", "line 2, column 19: the option `maxfail` is a whole number, not True"),
+        ("profiles:\n  fst: {options: {numprocesses: 2}}\n", "line 2, column 19: pytest reads `numprocesses` before there is a profile"),
         ("profiles:\n  fst: {select: [a]}\n", "line 2, column 9: `select` is an expression"),
         ("profiles:\n  fst: {marks: {test_a: ['a b']}}\n", "line 2, column 17: the marks of `test_a`"),
         ("profiles:\n  fst: {phase: [a]}\n", "line 2, column 9: `phase` must be a text"),
@@ -77,7 +80,7 @@ def test_metadata_of_ones_own_a_key_from_the_first_place(tmp_path, monkeypatch):
 )
 def test_a_slip_in_a_profile_names_line_column_and_the_nearest(tmp_path, text, words):
     (tmp_path / "litmus.yaml").write_text(text)
-    option = types.SimpleNamespace(litmus_profile="fst", maxfail=0)
+    option = types.SimpleNamespace(litmus_profile="fst", maxfail=0, numprocesses=None)
     with pytest.raises(ConfigError) as caught:
         _settings.Settings(option, str(tmp_path), str(tmp_path)).facts()
     assert str(tmp_path / "litmus.yaml") in str(caught.value) and words in str(caught.value)
