@@ -168,6 +168,9 @@ def _crash(longrepr: object) -> object:
     if places:
         message = getattr(places[0][0], "message", "")
         lines = [line for line in places[0][1] if line.strip()]
+        raised = next((line for line in lines if line.startswith("UNEXPECTED EXCEPTION: ")), None)
+        if raised is not None and message == "UnexpectedException":
+            return f"{message}: {raised.partition(': ')[2]}"
         wanted = "Expected:"
         if wanted in lines:
             at = lines.index(wanted)

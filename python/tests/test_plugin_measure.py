@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 
 import pytest
 
@@ -37,6 +39,35 @@ REFUSED = [
 @pytest.mark.parametrize("low, high, nominal, comparator, value, want", JUDGED)
 def test_judge(low, high, nominal, comparator, value, want):
     assert judge(value, low, high, nominal, comparator) == want
+
+
+EDGES = [-INF, -1.0, -5e-324, 0.0, 5e-324, 1.0, math.nextafter(1, 2), 1e308, INF]
+
+
+def passes(value: float, low, high, nominal, comparator: str) -> bool:
+    """Section 5 of the run schema, read word by word."""
+    if comparator in ("EQ", "NE"):
+        return (value == nominal) == (comparator == "EQ")
+    of_low = {"GE": operator.le, "GT": operator.lt}.get(comparator[:2])
+    of_high = {"LE": operator.le, "LT": operator.lt}.get(comparator[-2:])
+    return (of_low is None or low is None or of_low(low, value)) and (of_high is None or high is None or of_high(value, high))
+
+
+@pytest.mark.parametrize("comparator", ["GELE", "GELT", "GTLE", "GTLT", "GE", "GT", "LE", "LT", "EQ", "NE"])
+def test_every_comparator_at_every_edge(comparator):
+    judged = 0
+    for low, high in itertools.product([None, *EDGES], repeat=2):
+        try:
+            limit = Limit(low, high, 1.0, comparator)
+        except ValueError:
+            continue
+        for value in (*EDGES, True, 1, 2**62):
+            said = limit.judge(value)
+            assert said == ("passed" if passes(float(value), low, high, 1.0, comparator) else "failed"), (low, high, value)
+            assert said == "passed" or limit.violation("m", float(value), "V")
+            judged += 1
+        assert limit.judge(math.nan) == limit.judge(None) == "errored"
+    assert judged > 50
 
 
 @pytest.mark.parametrize("low, high, nominal, comparator", REFUSED)

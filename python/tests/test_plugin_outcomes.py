@@ -322,7 +322,7 @@ CASES = [
         {
             "::test_a.good": "passed",
             "::test_a.bad": ("failed", "call", "expected 3, got 2"),
-            "::test_a.err": ("errored", "call", ""),
+            "::test_a.err": ("errored", "call", "ZeroDivisionError('division by zero')"),
             "::test_a.skipped": ("skipped", None, ""),
         },
         args=("--doctest-modules",),
