@@ -80,6 +80,9 @@ class Vector(collections.abc.Mapping):
         return f"vector {self.index}: " + ", ".join(f"{name}={value!r:.60}" for name, value in self._inputs.items())
 
     def __enter__(self) -> Vector:
+        """Errors: VectorsError for one that the sweep has left: its row is written."""
+        if self.index != self._vectors.taken - 1:
+            raise VectorsError(f"vector {self.index} is over, the sweep is at {self._vectors.taken - 1}: go through the vectors themselves (for v in vectors), not a list of them")
         return self
 
     def __exit__(self, kind, exc, trace) -> bool:

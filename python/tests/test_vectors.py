@@ -235,6 +235,11 @@ def test_xfail_goes_on(vectors):
         with v: assert v.a != 2
 
 @pytest.mark.vectors(a=[1, 2])
+def test_a_list_of_them(vectors):
+    for v in reversed(list(vectors)):
+        with v: assert v.a > 1
+
+@pytest.mark.vectors(a=[1, 2])
 def test_outside_of_the_loop(vectors):
     for v in vectors: pass
     raise OSError("after it")
@@ -278,6 +283,7 @@ WANTED = {
     "test_skipped": [None] * 3,
     "test_xfail": ["passed", "skipped", None],
     "test_xfail_goes_on": ["passed", "failed", "passed"],
+    "test_a_list_of_them": ["passed", "errored"],
     "test_outside_of_the_loop": ["passed", "errored"],
     "test_setup": ["errored", None],
     "test_teardown": ["passed", "errored"],
@@ -292,7 +298,7 @@ def test_hostile(suite, args):
     suite.write({"test_h.py": HOSTILE})
     record = suite.run(*args)
     assert {name: outcomes(record, name) for name in WANTED} == WANTED
-    assert record.summary == {"failed": 7, "error": 3, "passed": 5, "skipped": 1, "xfailed": 2}, record.out
+    assert record.summary == {"failed": 8, "error": 3, "passed": 5, "skipped": 1, "xfailed": 2}, record.out
     never = {row["step_name"]: (row["never_ran_reason"], row["step_message"]) for row in record.parquet if row["record_type"] == "step" and row["vector_outcome"] is None}
     assert never == {
         "test_never_taken": ("sweep_stopped", "vector 1 of 2: errored"),
