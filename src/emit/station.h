@@ -15,6 +15,7 @@ struct lt_station {
     struct lt_key_place place;
     const struct lt_key *key;      /* NULL: nothing is signed */
     struct litmus_error key_error; /* why a key that is there cannot be used */
+    int64_t (*wall)(void); /* the wall clock; tests give another */
     int64_t clock_at, clock_offset; /* of the last event: boot clock, and wall clock less boot clock */
 };
 
