@@ -34,6 +34,7 @@ FIELDS = (
     ("project", "project_name", "project (default: name of the root directory)"),
 )
 
+NOTHING_RUNS = ("cacheshow", "collectonly", "setuponly", "setupplan", "showfixtures", "show_fixtures_per_test")  # options of pytest
 NESTED = "LITMUS_RECORDING"  # set while we record: a pytest that a test starts inherits it
 NOT_RECORDED = 74  # exit code of pytest when recording is required and something is not on record (EX_IOERR; none of pytest's own)
 
@@ -185,8 +186,8 @@ def _choose(config) -> None:
         return
     if flag(option, "off") or (os.environ.get(NESTED) and not flag(option, "on")):
         return
-    if option.collectonly or getattr(option, "setuponly", False) or getattr(option, "setupplan", False):
-        return  # nothing will run
+    if any(getattr(option, name, False) for name in NOTHING_RUNS):
+        return
     _play(config, *(("_xdist", "Controller") if config.pluginmanager.hasplugin("dsession") else ("_recorder", "Recorder")))
 
 

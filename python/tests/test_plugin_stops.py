@@ -244,10 +244,10 @@ def test_a_conftest_raises_before_the_workers_start(suite, hook):
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "crash")
 
 
-@pytest.mark.parametrize("how", ["raise pytest.UsageError('so not')", "pytest.exit('not today')"])
-def test_a_conftest_says_that_nothing_runs(suite, how):
+@pytest.mark.parametrize("how, arguments", [("raise pytest.UsageError('so not')", ()), ("pytest.exit('not today')", ()), ("raise OSError('hook')", ("--fixtures",))])
+def test_nothing_was_to_run(suite, how, arguments):
     suite.write({"test_a.py": FIVE, "conftest.py": f"import pytest\ndef pytest_configure(config): {how}"})
-    assert suite.run().events == []
+    assert suite.run(*arguments).events == []
 
 
 def test_nested_pytest_does_not_record(suite):
