@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import gc
@@ -255,6 +256,46 @@ def test_pythons_duckdb_gives_the_same(history, tmp_path, option):
         assert done.stdout.splitlines()[0] == by_program.splitlines()[0] and len(done.stdout.splitlines()) == 7, done.stderr
     done = subprocess.run([tmp_path / "litmus", "sql", "-d", history, "-c", "SELEC"], env=environment(PATH=str(tmp_path)), capture_output=True, text=True)
     assert done.returncode == 2 and "syntax error" in done.stderr
+
+
+def test_the_record_is_not_written_to(history, tmp_path_factory):
+    """Through the views: they are of a database in memory. What somebody writes on purpose with COPY is not held up, but found out (verify)."""
+    before = {path: path.read_bytes() for path in history.rglob("*.parquet")}
+    assert ok("sql", "-d", history, "--csv", "-c", "SELECT path IS NULL AS m FROM duckdb_databases() WHERE NOT internal").split() == ["m", "true"]
+    for text in ("DELETE FROM runs", "UPDATE steps SET step_outcome = 'passed'", "INSERT INTO measurements (run_id) VALUES ('x')"):
+        done = run("sql", "-d", history, "-c", text)
+        assert done.returncode == 2 and "table" in done.stderr, text  # DuckDB says that a view is none
+    for name in ("runs/2026-03-01/more.parquet", "more.parquet", "lake/../runs/more.parquet"):
+        (history / "lake").mkdir(exist_ok=True)
+        done = run("sql", "-d", history, "--parquet", history / name, "-c", "FROM runs")
+        assert done.returncode == 2 and "in the data directory" in done.stderr
+    assert {path: path.read_bytes() for path in history.rglob("*.parquet")} == before
+    ok("sql", "-d", history, "--parquet", tmp_path_factory.mktemp("out") / "runs.parquet", "-c", "FROM runs")
+
+
+def test_a_question_fetches_no_extension(history):
+    assert ok("sql", "-d", history, "--csv", "-c", "SELECT current_setting('autoinstall_known_extensions') AS a").split() == ["a", "false"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_query_is_no_slip_of_the_user_and_leaves_nothing(history, tmp_path, number):
+    scratch, pipe = tmp_path / "scratch", tmp_path / "pipe"
+    scratch.mkdir()
+    os.mkfifo(pipe)
+    endless = f"COPY (SELECT 'started') TO '{pipe}' (FORMAT csv, HEADER false, USE_TMP_FILE false); SELECT sum(hash(a.range + b.range)) FROM range(100000000) a, range(10000000) b"
+    words = [LITMUS, "sql", "-d", history, "--csv", "-c", endless]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(TMPDIR=str(scratch)), start_new_session=True) as sql:
+        assert pipe.read_text() == "started\n"  # waits until DuckDB has opened and left it
+        for _ in range(100):  # DuckDB does not hear a Ctrl-C between two statements, so it is pressed until it ends
+            sql.send_signal(number)  # to litmus alone: it passes it on
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                sql.wait(0.2)
+            if sql.returncode is not None:
+                break
+        else:
+            os.killpg(sql.pid, signal.SIGKILL)
+        assert sql.communicate()[0] == "" and sql.returncode == 128 + number
+    assert list(scratch.iterdir()) == []
 
 
 def test_nothing_is_left_behind(history, tmp_path):

@@ -22,7 +22,7 @@
     X(NOT_FOUND, 3, "no such run, session or daemon, or an id that fits several")               \
     X(DATA, 4, "data is damaged, missing or of a newer version")                                \
     X(SYSTEM, 5, "the operating system refused: no permission, no space, an input/output error")    \
-    X(INTERRUPTED, 130, "a command that follows was interrupted by Ctrl-C (143: by SIGTERM)")
+    X(INTERRUPTED, 130, "a command that follows, or SQL, was interrupted by Ctrl-C (143: by SIGTERM)")
 enum exit_code {
 #define LT_EXIT_ENUM(name, number, text) EXIT_##name = number,
     LT_EXITS(LT_EXIT_ENUM)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/portable.h"
+#include "cmd/interrupt.h"
 #include "cmd/programs.h"
 #include "query/sql_setup.h"
 
@@ -91,6 +92,18 @@ static void wrap_parquet(struct session *s) {
     s->text = copy;
 }
 
+/* A Parquet file in the data_dir would be taken for a run, or for rows of the lake, by who reads its folders with a glob. */
+static int check_output(struct lt_cli *cli) {
+    char folder[PATH_MAX], whole[PATH_MAX], data_dir[PATH_MAX];
+    if (cli->parquet == NULL) return EXIT_OK;
+    const char *slash = strrchr(cli->parquet, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - cli->parquet) + 1, slash == NULL ? "." : cli->parquet);
+    if (realpath(folder, whole) == NULL || realpath(lt_buf_cstr(&cli->data_dir), data_dir) == NULL) return EXIT_OK; /* DuckDB says what is wrong */
+    size_t n = strlen(data_dir);
+    if (strncmp(whole, data_dir, n) != 0 || (whole[n] != '/' && whole[n] != '\0')) return EXIT_OK;
+    return lt_usage(cli, "--parquet %s is in the data directory, which litmus alone writes: name a file elsewhere", cli->parquet);
+}
+
 static int write_setup(struct session *s) {
     struct lt_buf setup;
     struct litmus_error error = {0};
@@ -156,6 +169,7 @@ static int run_session(struct session *s) {
     arguments_of(s, arguments);
     fflush(stdout);
     if (watched && pipe(ends) != 0) lt_fail_os(&error, errno, "make", "a pipe");
+    lt_interrupt_catch(); /* the scratch folder is taken away in any case */
     pid_t pid = error.code == 0 ? fork() : -1;
     if (pid == 0) {
         if (watched) dup2(ends[1], STDERR_FILENO);
@@ -169,13 +183,16 @@ static int run_session(struct session *s) {
         if (error.code == 0) lt_fail_os(&error, errno, "start", s->program);
         return lt_cli_fail(s->cli, &error);
     }
-    sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* the session's */
+    if (!watched) sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* of a shell, it ends a query */
+    lt_interrupt_pass_to(pid);
     if (watched) {
         close(ends[1]);
         memory = pass_on(ends[0]);
         close(ends[0]);
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    lt_interrupt_pass_to(0);
+    if (lt_interrupted()) return lt_interrupt_exit();
     if (memory) lt_complain(s->cli, "the query needs more memory than it may have: give it more with --memory 8GB, or narrow it, for example by run_started_at");
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return EXIT_OK;
     return WIFSIGNALED(status) || WEXITSTATUS(status) == 127 ? EXIT_SYSTEM : EXIT_USAGE;
@@ -198,6 +215,7 @@ int lt_cmd_sql(struct lt_cli *cli) {
     int exit = read_text(&s);
     if (exit == EXIT_OK) exit = find_program(&s);
     if (exit == EXIT_OK) exit = lt_cli_query(cli);
+    if (exit == EXIT_OK) exit = check_output(cli);
     if (exit == EXIT_OK) {
         const char *folder = getenv("TMPDIR");
         snprintf(s.scratch, sizeof s.scratch, "%.3900s/litmus-sql-XXXXXX", folder == NULL || folder[0] == '\0' ? "/tmp" : folder);

@@ -68,7 +68,8 @@ static bool is_size(const char *text) {
 
 static int add_settings(const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
     const char *limit = options->memory_limit != NULL ? options->memory_limit : getenv("LITMUS_SQL_MEMORY");
-    lt_buf_add_text(out, "SET TimeZone = 'UTC';\nSET enable_progress_bar = false;\nSET parquet_metadata_cache = true;\n");
+    lt_buf_add_text(out, "SET TimeZone = 'UTC';\nSET enable_progress_bar = false;\nSET parquet_metadata_cache = true;\n"
+                         "SET autoinstall_known_extensions = false;\n"); /* a question fetches nothing from a network */
     if (limit != NULL && limit[0] != '\0') {
         if (!is_size(limit)) return lt_fail(error, LITMUS_EINVAL, 0, "\"%s\" is no memory limit: give 512MB or 2GB", limit);
         lt_buf_addf(out, "SET memory_limit = '%s';\n", limit);
