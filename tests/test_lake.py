@@ -78,9 +78,13 @@ def test_every_encoding_is_one_that_all_engines_read(history):
     """Spark 3 cannot read numbers that are split by bytes; make interop asks Spark itself."""
     compact(history)
     for path in history.glob("lake/month=*/*.parquet"):
-        group = pq.ParquetFile(path).metadata.row_group(0)
-        found = {encoding for column in range(group.num_columns) for encoding in group.column(column).encodings}
+        metadata = pq.ParquetFile(path).metadata
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+        found = {encoding for column in columns for encoding in column.encodings}
         assert found <= {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY"}, found
+        # A dictionary is for times that many rows have, which are those of runs.
+        assert {column.path_in_schema for column in columns if column.path_in_schema.split(".")[0].endswith("_at") and "RLE_DICTIONARY" in column.encodings} <= {"run_started_at", "run_ended_at"}
 
 
 def test_a_run_that_comes_goes_or_changes_counts_at_once(history):

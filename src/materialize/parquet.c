@@ -23,6 +23,12 @@ static void no_release(struct ArrowSchema *schema) {
     schema->release = NULL;
 }
 
+/* When something happened in a run. In many rows no two times are the same: a dictionary is begun in vain. */
+static bool is_moment(const struct ArrowSchema *column) {
+    const struct ArrowSchema *value = column->n_children == 1 ? column->children[0] : column;
+    return strncmp(value->format, "tsu:", 4) == 0 && strncmp(column->name, "run_", 4) != 0;
+}
+
 /* Numbers are not split by bytes, which the library would do: Spark 3 cannot read that. */
 static carquet_encoding_t encoding_of(const carquet_schema_t *schema, int32_t leaf) {
     switch (carquet_schema_column_type(schema, leaf)) {
@@ -35,7 +41,7 @@ static carquet_encoding_t encoding_of(const carquet_schema_t *schema, int32_t le
 
 /* The library's own memory writer goes through a temporary file; a memory stream keeps the disk out
  * of it until the bytes are whole. */
-static carquet_writer_t *writer_new(const struct lt_table *table, FILE *stream, carquet_error_t *why) {
+static carquet_writer_t *writer_new(const struct lt_table *table, bool is_long, FILE *stream, carquet_error_t *why) {
     struct ArrowSchema arrow = table->schema;
     carquet_schema_t *schema = NULL;
     arrow.release = no_release;
@@ -49,7 +55,8 @@ static carquet_writer_t *writer_new(const struct lt_table *table, FILE *stream, 
     carquet_writer_t *writer = carquet_writer_create_file(stream, schema, &options, why);
     int32_t leaves = writer == NULL ? 0 : carquet_writer_num_columns(writer);
     for (int32_t i = 0; i < leaves; i++) {
-        if (carquet_writer_set_column_encoding(writer, i, encoding_of(schema, i)) != CARQUET_OK) {
+        bool is_plain = is_long && is_moment(table->schema.children[i]);
+        if (carquet_writer_set_column_encoding(writer, i, is_plain ? CARQUET_ENCODING_PLAIN : encoding_of(schema, i)) != CARQUET_OK) {
             carquet_writer_abort(writer);
             writer = NULL;
             break;
@@ -77,19 +84,24 @@ static int fail_carquet(struct litmus_error *error, const struct lt_parquet_writ
     return lt_fail(error, LITMUS_EIO, 0, "cannot %s: %s", what, why->message[0] == '\0' ? "the Parquet library gave no reason" : why->message);
 }
 
-int lt_parquet_writer_new(const struct lt_table *like, struct lt_parquet_writer **out, struct litmus_error *error) {
+/* `is_long`: of the rows of many runs. */
+static int new_writer(const struct lt_table *like, bool is_long, struct lt_parquet_writer **out, struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
     struct lt_parquet_writer *w = calloc(1, sizeof *w);
     *out = w;
     if (w == NULL) return fail_memory(error);
     w->refusals = lt_parquet_refusals();
     w->stream = open_memstream(&w->bytes, &w->n);
-    if (w->stream != NULL) w->writer = writer_new(like, w->stream, &why);
+    if (w->stream != NULL) w->writer = writer_new(like, is_long, w->stream, &why);
     if (w->writer != NULL) return LITMUS_OK;
     int code = w->stream == NULL ? fail_memory(error) : fail_carquet(error, w, &why, "set up the Parquet writer");
     lt_parquet_writer_free(w);
     *out = NULL;
     return code;
+}
+
+int lt_parquet_writer_new(const struct lt_table *like, struct lt_parquet_writer **out, struct litmus_error *error) {
+    return new_writer(like, true, out, error);
 }
 
 void lt_parquet_writer_free(struct lt_parquet_writer *w) {
@@ -144,7 +156,7 @@ static int encode(const struct lt_table *table, struct lt_table *spent, const st
                   size_t meta_count, struct lt_buf *out, struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
     struct lt_parquet_writer *writer;
-    int code = lt_parquet_writer_new(table, &writer, error);
+    int code = new_writer(table, false, &writer, error);
     for (size_t i = 0; code == LITMUS_OK && i < meta_count; i++)
         if (carquet_writer_add_metadata(writer->writer, meta[i].key, meta[i].value) != CARQUET_OK) code = fail_carquet(error, writer, &why, "add the file's metadata");
     if (code == LITMUS_OK) code = add_columns(writer, table, spent, kept, error);

@@ -69,7 +69,7 @@ static void encode_by_library(struct lt_table *table, struct lt_buf *out) {
     struct ArrowArray array = table->array;
     schema.release = no_release;
     array.release = keep_array;
-    assert_int_equal(lt_parquet_writer_new(table, &writer, NULL), LITMUS_OK);
+    assert_int_equal(new_writer(table, false, &writer, NULL), LITMUS_OK);
     assert_int_equal(carquet_writer_write_arrow(writer->writer, &array, &schema, NULL), CARQUET_OK);
     assert_int_equal(lt_parquet_writer_end(writer, out, NULL), LITMUS_OK);
     lt_parquet_writer_free(writer);
