@@ -196,13 +196,14 @@ def test_runs_by_lot_and_by_how_a_commit_starts(tmp_path):
     assert found("--git", "bc") == found("--lot", "L") == []
 
 
-def test_output_as_csv_parquet_and_from_a_file(history, tmp_path):
+def test_output_as_csv_parquet_and_from_a_file(history, tmp_path_factory):
     out = list(csv.DictReader(io.StringIO(ok("sql", "-d", history, "--csv", "-c", "SELECT run_id, outcome FROM runs ORDER BY 1;"))))
     assert [one["outcome"] for one in out] == ["passed", "failed", "aborted", "passed", "passed", "passed"]
-    script = tmp_path / "it's.sql"
+    elsewhere = tmp_path_factory.mktemp("out")
+    script = elsewhere / "it's.sql"
     script.write_text("SELECT * FROM runs -- all\n;\n")
-    ok("sql", "-d", history, "-f", script, "--parquet", tmp_path / "it's.parquet")
-    assert pq.read_table(tmp_path / "it's.parquet").num_rows == 6
+    ok("sql", "-d", history, "-f", script, "--parquet", elsewhere / "it's.parquet")
+    assert pq.read_table(elsewhere / "it's.parquet").num_rows == 6
 
 
 def test_a_folder_whose_name_is_a_pattern(tmp_path):
