@@ -302,7 +302,9 @@ class Items:
 
     def end(self, execution: Execution, occurred_at: int | None = None) -> None:
         """test.step_ended, or test.step_not_run."""
-        if execution.passed_over is not None and execution.outcome is None and not execution.started:
+        if execution.passed_over is not None and execution.outcome is None and execution.step.runs > 0:  # after an attempt that has a row
+            execution.outcome, execution.message = "skipped", execution.passed_over
+        elif execution.passed_over is not None and execution.outcome is None and not execution.started:
             self.current = None
             self.not_run += 1
             if execution.step.runs == 0:
@@ -310,7 +312,7 @@ class Items:
                 execution.step.runs = -1
             self.emit_not_run(execution.step, 0, _width(execution.step), "skip_marker", execution.passed_over or None)
             return
-        if execution.passed_over is not None:  # and yet its teardown, of a wider scope, failed
+        elif execution.passed_over is not None:  # and yet its teardown, of a wider scope, failed
             execution.note("skipped", "setup", execution.passed_over)
         if not execution.started:  # a hook before ours raised, or the test ran in a child
             began = execution.calls.get("setup")

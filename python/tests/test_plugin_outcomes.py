@@ -533,6 +533,19 @@ def test_every_attempt_that_passed_against_strict_expectation_failed(suite, mark
     assert [event["message"] for event in record.of("test.step_ended")] == ["[XPASS(strict)] known"] * 3
 
 
+@needs("pytest_rerunfailures", "xdist")
+@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_a_rerun_that_a_marker_skips(suite, arguments):
+    """The first attempt failed in the teardown of a module; it has a row, and the last one counts."""
+    body = "import pytest\n@pytest.fixture(scope='module')\ndef m():\n yield\n raise OSError('late')\ndef test(m): pass\n@pytest.mark.skip('not now')\ndef test_last(): pass"
+    suite.write({"test_a.py": body})
+    record = suite.run("--reruns", "1", *arguments)
+    row = record.row("::test_last")
+    assert (row.attempts, row.message, row.reason) == (["errored", "skipped"], "not now", None)
+    assert (record.code, record.run_ended["outcome"]) == (0, "passed")
+    record.check_parquet()
+
+
 @needs("pytest_rerunfailures")
 def test_every_rerun_is_on_record(suite):
     suite.write({"test_a.py": "n = []\ndef test():\n n.append(1)\n assert len(n) > 2, 'not yet'"})
