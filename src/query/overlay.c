@@ -77,7 +77,11 @@ static int add_session(struct lt_query *q, const char *session_id, struct lt_ove
     int code = lt_query_gather(q, session_id, NULL, &session, &why);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         const struct lt_gathered_run *run = session.runs[i];
-        if (!run->run.has_started || run->materialized || has_file(q, run)) continue;
+        if (!run->run.has_started || has_file(q, run)) continue;
+        if (run->materialized) {
+            out->outdated = true;
+            continue;
+        }
         struct lt_overlay_run *added = add_run(out);
         code = added == NULL ? no_memory(error) : lt_rows_build(&run->run, &added->rows, &why);
         if (code == LITMUS_OK) code = lt_summary_of(&added->rows, LT_STR_NULL, &added->summary, &why);

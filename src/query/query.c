@@ -165,14 +165,21 @@ static int load_checked(struct lt_query *q, const struct lt_run_filter *f, struc
     return code == LITMUS_OK ? code : lt_fail(error, code, why.os_errno, "%s", why.text);
 }
 
-static int add_overlay(struct lt_query *q, const struct lt_run_filter *f, struct lt_summaries *out, struct litmus_error *error) {
-    struct lt_overlay overlay;
+static bool is_listed(const struct lt_summaries *list, size_t count, struct lt_str run_id) {
+    for (size_t i = 0; i < count; i++)
+        if (lt_str_eq(list->items[i].run_id, run_id)) return true;
+    return false;
+}
+
+/* What got its file meanwhile is there already. */
+static int add_overlay(const struct lt_overlay *overlay, const struct lt_run_filter *f, struct lt_summaries *out, struct litmus_error *error) {
     size_t finished = out->count;
-    int code = lt_overlay_load(q, &overlay, error);
-    for (size_t i = 0; code == LITMUS_OK && i < overlay.count; i++)
-        if (fits(f, &overlay.runs[i].summary) && !add_summary(out, &overlay.runs[i].summary))
+    int code = LITMUS_OK;
+    for (size_t i = 0; code == LITMUS_OK && i < overlay->count; i++) {
+        const struct lt_summary *run = &overlay->runs[i].summary;
+        if (fits(f, run) && !is_listed(out, finished, run->run_id) && !add_summary(out, run))
             code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the runs");
-    lt_overlay_release(&overlay);
+    }
     if (out->count > finished && out->count > 1) qsort(out->items, out->count, sizeof *out->items, newest_first);
     return code;
 }
@@ -194,9 +201,14 @@ int lt_summaries_load(struct lt_query *q, const struct lt_run_filter *filter, st
     int64_t offset = filter->offset > 0 ? filter->offset : 0;
     first.offset = 0;
     if (filter->limit > 0) first.limit = filter->limit > INT64_MAX - offset ? 0 : filter->limit + offset;
+    struct lt_overlay overlay = {0};
     int code = lt_query_refresh(q, error);
+    /* First the runs without a file: one that gets its file in between is listed twice, which can be told, and never left out. */
+    if (code == LITMUS_OK && !filter->finished_only) code = lt_overlay_load(q, &overlay, error);
+    if (code == LITMUS_OK && overlay.outdated) code = lt_catalog_refresh(q->catalog, error);
     if (code == LITMUS_OK) code = load_checked(q, &first, out, error);
-    if (code == LITMUS_OK && !filter->finished_only) code = add_overlay(q, &first, out, error);
+    if (code == LITMUS_OK) code = add_overlay(&overlay, &first, out, error);
+    lt_overlay_release(&overlay);
     if (code != LITMUS_OK) return code;
     size_t skip = (uint64_t)offset < out->count ? (size_t)offset : out->count;
     if (skip > 0) memmove(out->items, out->items + skip, (out->count - skip) * sizeof *out->items);

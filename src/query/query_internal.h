@@ -27,6 +27,7 @@ struct lt_overlay_run {
 struct lt_overlay {
     struct lt_overlay_run *runs;
     size_t count, capacity;
+    bool outdated; /* a run got its file since the last refresh, and is in neither: refresh again */
 };
 /* The runs of the open sessions as of the last refresh. Release in every case. */
 int lt_overlay_load(struct lt_query *query, struct lt_overlay *out, struct litmus_error *error);

@@ -2,6 +2,7 @@
  *
  * Questions over finished files and runs in flight.
  */
+#include "materialize/own_log.h"
 #include "query/query.h"
 #include "base/clock.h"
 #include "materialize/materialize.h"
@@ -210,6 +211,32 @@ static void test_what_was_just_looked_at_is_taken_as_it_is_once(void **state) {
         assert_int_equal(lt_table_rows(&t), seen);
         lt_table_release(&t);
     }
+    lt_query_free(q);
+}
+
+static void test_a_run_that_gets_its_file_meanwhile_is_listed(void **state) {
+    struct bench *b = *state;
+    struct recording r;
+    char catalog[300];
+    snprintf(catalog, sizeof catalog, "%s/catalog.sqlite", b->dir);
+    assert_int_equal(mkdir(catalog, 0777), 0); /* then each has one of its own, in memory */
+    struct lt_query *q = open_query(b);
+    start_recording(b, &r, "A", 1);
+    do_step(&r, 0, "passed");
+    /* A daemon's log of the session is there already, as after a crash: it ends the run, and some time later says that it has its file. */
+    struct lt_own_log own;
+    lt_own_log_init(&own, b->dir, r.session_id, NULL, -1);
+    struct litmus_event begins = {.event_type = "diagnostic.warning", .run_id = r.run_id, .payload = "{\"source\":\"litmus\",\"message\":\"m\"}"};
+    struct litmus_event says = {.event_type = "run.materialized", .run_id = r.run_id, .payload = "{\"materializer\":\"parquet\",\"destination\":\"runs/x.parquet\"}"};
+    must(b, lt_own_log_emit(&own, &begins, NULL, &b->error));
+    must(b, lt_query_unfinished(q, note_session, (char[64]){""}, &b->error));
+    finish_recording(&r);
+    must(b, lt_own_log_emit(&own, &says, NULL, &b->error));
+    must(b, lt_own_log_close(&own, &b->error));
+    lt_query_take_as_is(q); /* as if that had come between the look at runs/ and the look at the logs */
+    struct lt_table t = runs(b, q, &(struct lt_run_filter){.limit = 10});
+    assert_int_equal(lt_table_rows(&t), 1);
+    lt_table_release(&t);
     lt_query_free(q);
 }
 
@@ -509,6 +536,7 @@ int main(void) {
         TEST(test_a_run_in_flight_is_listed_and_ends),
         TEST(test_a_dead_producers_run_is_unfinished_until_materialized),
         TEST(test_what_was_just_looked_at_is_taken_as_it_is_once),
+        TEST(test_a_run_that_gets_its_file_meanwhile_is_listed),
         TEST(test_find),
         TEST(test_an_ambiguous_prefix_names_the_candidates),
         TEST(test_steps_and_measurements_live_and_final),
