@@ -74,6 +74,58 @@ static int session_new(const struct litmus_session_options *options, litmus_sess
     return code;
 }
 
+/* ---- emit ---- */
+static bool remember_ended(litmus_session *session, const char *run_id) {
+    if (session->ended_run_count == session->ended_run_capacity) {
+        size_t capacity = session->ended_run_capacity == 0 ? 4 : session->ended_run_capacity * 2;
+        void *larger = realloc(session->ended_runs, capacity * sizeof *session->ended_runs);
+        if (larger == NULL) return false;
+        session->ended_runs = larger;
+        session->ended_run_capacity = capacity;
+    }
+    memcpy(session->ended_runs[session->ended_run_count++], run_id, LT_UUID_BYTES);
+    return true;
+}
+
+/* Under the lock. */
+static void watch_clock(litmus_session *session, int64_t received_at) {
+    int64_t step = lt_station_clock_step(&session->station, received_at);
+    if (step == 0) return;
+    char payload[128];
+    struct lt_row row;
+    snprintf(payload, sizeof payload, "{\"step_us\":%lld,\"boot_clock_us\":%lld}", (long long)step, (long long)session->station.clock_at);
+    struct litmus_event event = {.event_type = "clock.stepped", .payload = payload};
+    if (lt_compose(&session->composer, session->session_id, &event, &row, NULL) == LITMUS_OK) (void)!lt_log_append(session->log, &row, 1, NULL);
+}
+
+/* `head` (may be NULL): where the log stood with this event, before another might follow it. */
+static int emit(litmus_session *session, const struct litmus_event *event, bool own, char id_out[37], struct lt_head *head, struct litmus_error *error) {
+    struct lt_row row;
+    pthread_mutex_lock(&session->shared->lock);
+    daemon_started(session->shared);
+    int code = (own ? lt_compose_own : lt_compose)(&session->composer, session->session_id, event, &row, error);
+    if (code == LITMUS_OK) code = lt_log_append(session->log, &row, 1, error);
+    int64_t received_at = row.received_at;
+    if (code == LITMUS_OK && id_out != NULL) memcpy(id_out, row.id.p, LT_UUID_BYTES);
+    if (code == LITMUS_OK && row.run_id.p != NULL && strcmp(event->event_type, "run.ended") == 0) (void)!remember_ended(session, event->run_id);
+    if (head != NULL) *head = lt_log_writer_head(session->log);
+    if (code == LITMUS_OK) watch_clock(session, received_at);
+    pthread_mutex_unlock(&session->shared->lock);
+    return code;
+}
+
+int litmus_emit(litmus_session *session, const struct litmus_event *event, char id_out[37], struct litmus_error *error) {
+    int code = lt_need_handle(session, "litmus_emit", "litmus_session_open", error);
+    if (code == LITMUS_OK && event == NULL) code = lt_fail(error, LITMUS_EINVAL, 0, "litmus_emit needs an event, and was given NULL");
+    if (code != LITMUS_OK) return code;
+    return emit(session, event, false, id_out, NULL, error);
+}
+
+int lt_session_emit_own(litmus_session *session, const struct litmus_event *event, struct litmus_error *error) {
+    return emit(session, event, true, NULL, NULL, error);
+}
+
+/* ---- open ---- */
 /* The fields of session.started that the producer need not say. Text of the environment is escaped
  * by the JSON writer. */
 static char *started_payload(const struct litmus_session_options *options, const struct lt_station *station, const struct lt_heads *heads,
@@ -123,8 +175,7 @@ static int emit_started(litmus_session *session, const struct litmus_session_opt
     bool listed = lt_heads_take(NULL, session->data_dir, &heads, NULL) == LITMUS_OK;
     char *payload = started_payload(options, &session->station, listed ? &heads : NULL, error);
     struct litmus_event event = {.event_type = "session.started", .payload = payload};
-    int code = payload == NULL ? (error == NULL ? LITMUS_EEVENT : error->code) : litmus_emit(session, &event, NULL, error);
-    own = lt_log_writer_head(session->log);
+    int code = payload == NULL ? (error == NULL ? LITMUS_EEVENT : error->code) : emit(session, &event, false, NULL, &own, error);
     if (code == LITMUS_OK && listed) (void)!lt_heads_give(&heads, heads.count < LT_HEADS_NAMED_MAX ? heads.count : LT_HEADS_NAMED_MAX, &own, NULL);
     lt_heads_release(&heads);
     free(payload);
@@ -165,54 +216,6 @@ int litmus_session_open(const struct litmus_session_options *options, litmus_ses
         session->shared->starting = 0;
     *out = session;
     return LITMUS_OK;
-}
-
-static bool remember_ended(litmus_session *session, const char *run_id) {
-    if (session->ended_run_count == session->ended_run_capacity) {
-        size_t capacity = session->ended_run_capacity == 0 ? 4 : session->ended_run_capacity * 2;
-        void *larger = realloc(session->ended_runs, capacity * sizeof *session->ended_runs);
-        if (larger == NULL) return false;
-        session->ended_runs = larger;
-        session->ended_run_capacity = capacity;
-    }
-    memcpy(session->ended_runs[session->ended_run_count++], run_id, LT_UUID_BYTES);
-    return true;
-}
-
-/* Under the lock. */
-static void watch_clock(litmus_session *session, int64_t received_at) {
-    int64_t step = lt_station_clock_step(&session->station, received_at);
-    if (step == 0) return;
-    char payload[128];
-    struct lt_row row;
-    snprintf(payload, sizeof payload, "{\"step_us\":%lld,\"boot_clock_us\":%lld}", (long long)step, (long long)session->station.clock_at);
-    struct litmus_event event = {.event_type = "clock.stepped", .payload = payload};
-    if (lt_compose(&session->composer, session->session_id, &event, &row, NULL) == LITMUS_OK) (void)!lt_log_append(session->log, &row, 1, NULL);
-}
-
-static int emit(litmus_session *session, const struct litmus_event *event, bool own, char id_out[37], struct litmus_error *error) {
-    struct lt_row row;
-    pthread_mutex_lock(&session->shared->lock);
-    daemon_started(session->shared);
-    int code = (own ? lt_compose_own : lt_compose)(&session->composer, session->session_id, event, &row, error);
-    if (code == LITMUS_OK) code = lt_log_append(session->log, &row, 1, error);
-    int64_t received_at = row.received_at;
-    if (code == LITMUS_OK && id_out != NULL) memcpy(id_out, row.id.p, LT_UUID_BYTES);
-    if (code == LITMUS_OK && row.run_id.p != NULL && strcmp(event->event_type, "run.ended") == 0) (void)!remember_ended(session, event->run_id);
-    if (code == LITMUS_OK) watch_clock(session, received_at);
-    pthread_mutex_unlock(&session->shared->lock);
-    return code;
-}
-
-int litmus_emit(litmus_session *session, const struct litmus_event *event, char id_out[37], struct litmus_error *error) {
-    int code = lt_need_handle(session, "litmus_emit", "litmus_session_open", error);
-    if (code == LITMUS_OK && event == NULL) code = lt_fail(error, LITMUS_EINVAL, 0, "litmus_emit needs an event, and was given NULL");
-    if (code != LITMUS_OK) return code;
-    return emit(session, event, false, id_out, error);
-}
-
-int lt_session_emit_own(litmus_session *session, const struct litmus_event *event, struct litmus_error *error) {
-    return emit(session, event, true, NULL, error);
 }
 
 /* ---- close ---- */

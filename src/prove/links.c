@@ -108,12 +108,6 @@ static int by_identity(const void *a, const void *b) {
     return strcmp(left->last.identity, right->last.identity);
 }
 
-static const struct lt_linked_log *find_log(const struct lt_links *links, const char *identity) {
-    struct lt_linked_log key = {0};
-    snprintf(key.last.identity, sizeof key.last.identity, "%s", identity);
-    return links->log_count == 0 ? NULL : bsearch(&key, links->logs, links->log_count, sizeof key, by_identity);
-}
-
 static int by_text(const void *a, const void *b) {
     return strcmp(a, b);
 }
@@ -137,6 +131,25 @@ static const char *what_is_wrong(const struct lt_linked_log *log, const struct l
     if (named->rows == 1) return memcmp(log->first, named->chain, sizeof log->first) == 0 ? NULL : "was replaced";
     if (log->last.rows > named->rows) return log->grows ? NULL : "was added to";
     return memcmp(log->last.chain, named->chain, sizeof log->last.chain) == 0 ? NULL : "was replaced";
+}
+
+/* As above, of the log that has the name; *log is the one that was looked at last, NULL: there is none. One process may have written two logs
+ * of a session on two days, of one name: which of them is meant is told by what they hold. */
+static const char *look_up(const struct lt_links *links, const struct lt_head *named, const struct lt_linked_log **log) {
+    size_t low = 0, high = links->log_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(links->logs[middle].last.identity, named->identity) < 0) low = middle + 1;
+        else high = middle;
+    }
+    const char *what = what_is_wrong(NULL, named);
+    *log = NULL;
+    for (size_t i = low; i < links->log_count && strcmp(links->logs[i].last.identity, named->identity) == 0; i++) {
+        *log = &links->logs[i];
+        what = what_is_wrong(*log, named);
+        if (what == NULL) break;
+    }
+    return what;
 }
 
 static void tell_broken(const struct lt_link *link, const struct lt_linked_log *log, const char *what, lt_broken_link_fn *each, void *self) {
@@ -168,8 +181,8 @@ int lt_links_check(struct lt_links *links, lt_broken_link_fn *each, void *self, 
     const char *told = ""; /* one finding a log: its longest name comes first */
     for (size_t i = 0; i < links->count; i++) {
         const struct lt_link *link = &links->links[i];
-        const struct lt_linked_log *log = find_log(links, link->head.identity);
-        const char *what = what_is_wrong(log, &link->head);
+        const struct lt_linked_log *log;
+        const char *what = look_up(links, &link->head, &log);
         if (what == NULL || strcmp(told, link->head.identity) == 0 || (log == NULL && was_removed(links, link->head.identity))) continue;
         told = link->head.identity;
         tell_broken(link, log, what, each, self);
