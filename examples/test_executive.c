@@ -26,7 +26,7 @@ static int run_step(litmus_run *run, int step, bool die) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 2) {
+    if (argc < 2 || argv[1][0] == '-') {
         fprintf(stderr, "usage: %s DATA_DIR [--die]\n", argv[0]);
         return 2;
     }

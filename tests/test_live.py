@@ -139,7 +139,7 @@ def test_the_time_left_comes_from_earlier_runs_of_the_plan(bench):
     for _ in range(4):
         left.append(next_of(follower, "step_ended"))
     seconds = [told["left_s"] for told in left]
-    whole = [row["duration"] for row in ask(bench.data, "SELECT epoch(ended_at - started_at) AS duration FROM runs WHERE NOT live ORDER BY started_at LIMIT 2")]
+    whole = [row["duration"] for row in ask(bench.data, "SELECT round(epoch(ended_at - started_at), 3) AS duration FROM runs WHERE NOT live ORDER BY started_at LIMIT 2")]
     assert seconds == sorted(seconds, reverse=True) and 0 < seconds[0] <= max(whole) and seconds[-1] < seconds[0]
 
 
