@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+import litmus
 from litmus.analysis import analyse
 from litmus.analysis.numbers import wilson
 from litmus.analysis.scope import NothingFound
@@ -266,6 +267,39 @@ def test_drift_knows_a_step_by_its_node_id_and_by_its_function(tmp_path):
     again, first = analyse("drift", data_dir=tmp_path).rows
     assert (first["change"], first["step"], first["was"], first["why"]) == ("renamed", "u.py/a", "t.py/a", "same function, other file")
     assert (again["change"], again["step"], again["was"], again["why"]) == ("renamed", "t.py/zzz", "u.py/a", "same node id")
+
+
+# ---- sub-steps
+
+
+def test_a_sub_step_is_in_its_step(tmp_path):
+    """Counted by itself it would double its step: 2 planned steps, not 4; one failure, whose value lies near its limit."""
+    number = 0
+    for serial, station, attempts in (("U1", "one", ["failed"]), ("U1", "one", ["passed"]), ("U2", "two", ["failed", "passed"])):
+        number += 1
+        rows = run_rows(number, serial, attempts[-1], {"a": attempts, "b": ["passed"]}, values=[5.1])
+        rows = [{**one, "measurement_outcome": "failed" if number == 1 else "passed", "step_path": "t.py/a/ramp"} if one["record_type"] == "measurement" else one for one in rows]
+        rows += [{**one, "step_name": "ramp", "step_path": one["step_path"] + "/ramp", "parent_path": one["step_path"]} for one in rows if one["record_type"] == "step"]
+        store(tmp_path, with_fields(run_only(rows, plan_digest=str(number)), station_id=station))
+        ok("compact", "-d", tmp_path, "-q") if number == 2 else None
+    steps = {"t.py/a", "t.py/b"}
+    def names(found, step="step"):
+        return {one[step] for one in found}
+
+    with litmus.connect(tmp_path, events=False) as con:
+        assert [(one["step"], one["failures"], one["share"]) for one in analyse("pareto", con=con)] == [("t.py/a", 1, 1.0)]
+        coverage = analyse("coverage", con=con, all=True)
+        assert names(coverage) == names(analyse("durations", con=con)) == names(analyse("compare", "station=one", "station=two", con=con).table("steps").rows) == steps
+        assert coverage.notes[0].startswith("2 planned steps; 2 ran every time")
+        kinds = {("U1", "t.py/a", "marginal"), ("U2", "t.py/a", "flaky")}
+        assert {(one["serial"], one["step"], one["kind"]) for one in analyse("retest", con=con, all=True).table("cases").rows} == kinds
+        for name in ("coverage", "durations", "retest"):  # asked for by name, it is there
+            assert "t.py/a/ramp" in names(analyse(name, con=con, step="ramp", **({"all": True} if name == "coverage" else {}))), name
+    with litmus.connect(tmp_path, events=False) as con:
+        for view in ("step_coverage", "durations", "compare('station=one', 'station=two') WHERE what = 'step'"):
+            assert set(con.sql(f"SELECT step_path FROM {view}").fetchall()) == {(step,) for step in steps}, view
+        assert con.sql("SELECT step_path, share FROM step_pareto").fetchall() == [("t.py/a", 1.0)] and con.sql("SELECT step_path, flaky FROM flaky_steps").fetchall() == [("t.py/a", 1)]
+        assert set(con.sql("SELECT serial, step_path, kind FROM retest").fetchall()) == kinds and con.sql("FROM plan_drift").fetchall() == []
 
 
 # ---- the commands

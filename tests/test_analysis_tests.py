@@ -32,8 +32,8 @@ CLOSE = 1e-9
 
 def test_retests_are_told_apart(tmp_path):
     history = {"FLAKY": [["failed", "passed"]], "LATER": [["failed"], ["passed"]], "BAD": [["failed"], ["errored"]], "ONCE": [["failed"]], "GOOD": [["passed"]],
-               "NEAR": [["failed"], ["passed"]], "FAR": [["failed"], ["passed"]]}  # fmt: skip
-    values = {"NEAR": 5.2, "FAR": 5.3}  # limits 1 to 5: a twentieth of the span is 0.2
+               "NEAR": [["failed"], ["passed"]], "FAR": [["failed"], ["passed"]], "NONE": [["errored"], ["passed"]]}  # fmt: skip
+    values = {"NEAR": 5.2, "FAR": 5.3, "NONE": None}  # of "NONE" something was read that is no number; limits 1 to 5: a twentieth of the span is 0.2
     number = 0
     for serial, runs in history.items():
         for day, attempts in enumerate(runs):
@@ -42,10 +42,10 @@ def test_retests_are_told_apart(tmp_path):
             put(tmp_path, [{**row, "measurement_outcome": "failed" if row["record_type"] == "measurement" else None} for row in rows])
     report = analyse("retest", data_dir=tmp_path, all=True)
     assert {case["serial"]: case["kind"] for case in report.table("cases").rows} == {
-        "FLAKY": "flaky", "LATER": "passed on retest", "BAD": "bad unit", "ONCE": "not retested", "NEAR": "marginal", "FAR": "passed on retest"}  # fmt: skip
+        "FLAKY": "flaky", "LATER": "passed on retest", "BAD": "bad unit", "ONCE": "not retested", "NEAR": "marginal", "FAR": "passed on retest", "NONE": "passed on retest"}  # fmt: skip
     assert {case["serial"]: case["kind"] for case in sql.scan("retest", tmp_path).to_pylist()} == {case["serial"]: case["kind"] for case in report.table("cases").rows}
     (row,) = report.rows
-    assert (row["step"], row["cases"], row["flaky"], row["marginal"], row["passed_on_retest"], row["bad_unit"], row["not_retested"]) == ("t.py/a", 6, 1, 1, 2, 1, 1)
+    assert (row["step"], row["cases"], row["flaky"], row["marginal"], row["passed_on_retest"], row["bad_unit"], row["not_retested"]) == ("t.py/a", 7, 1, 1, 3, 1, 1)
 
 
 def test_an_execution_without_a_verdict_neither_mends_nor_spoils(tmp_path):
@@ -154,6 +154,9 @@ def test_two_stations(tmp_path):
     for sets, says in ((["station=old"], "takes two sets"), (["staton=old", "x"], "did you mean 'station'"), (["station=old", "station=none"], "no run fits station=none")):
         with pytest.raises(LitmusError, match=says):
             analyse("compare", *sets, data_dir=tmp_path)
+    put(tmp_path, [{**row, "station_id": "third"} for row in run_rows(9, "U1", "passed", {"a": ["passed"]})])  # a retest: it has no first run
+    (first,) = analyse("compare", "station=old", "station=third", data_dir=tmp_path).rows
+    assert (first["b_passed"], first["b_of"], first["b_yield"], first["p"]) == (0, 0, None, None)
 
 
 def test_a_step_that_one_set_alone_has_is_listed_without_a_p_value(tmp_path):
@@ -212,6 +215,15 @@ def test_the_analysis_of_variance_is_that_of_statsmodels(lean):
     if not pooled:
         assert {row["source"]: row["p"] for row in anova}["interaction"] == pytest.approx(wanted.loc["C(part):C(who)", "PR(>F)"], rel=CLOSE)
     assert rows[0]["tolerance"] is None and math.fsum(row["contribution"] for row in rows if row["source"] in ("grr", "unit")) == pytest.approx(1.0)
+
+
+def test_values_that_are_alike_have_no_variance():
+    """Means of equal values differ from them in the last bit: of no variance at all there is no share, and no interaction."""
+    rows, anova, ndc = grr.study({part: {who: [2.1] * 3 for who in "ABC"} for part in map(str, range(7))}, 1.0, 5.0)
+    assert {row["variance"] for row in rows} == {0.0} and {row["contribution"] for row in rows} == {None} and ndc is None
+    rows, anova, ndc = grr.study({str(part): {who: [0.1 * part] * 3 for who in "ABC"} for part in range(7)}, 1.0, 5.0)
+    assert {row["source"]: row["contribution"] for row in rows} == {"unit": 1.0, "total": 1.0, **dict.fromkeys(("grr", "repeatability", "reproducibility", "operator", "interaction"), 0.0)}
+    assert ndc is None and {row["f"] for row in anova} == {None}
 
 
 def test_a_study_on_record(tmp_path, monkeypatch):

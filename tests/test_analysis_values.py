@@ -122,6 +122,15 @@ def test_one_sided_few_equal_and_changed_limits(tmp_path):
     assert len(mixed.rows) == 2 and "mixed units: V, mV" in mixed.notes[0]
 
 
+def test_what_is_no_number_is_no_value(tmp_path):
+    """A file of another writer may hold NaN, and a driver gives the largest double for an overflow: the rest is counted, and they are told of."""
+    values = [2 + n / 10 for n in range(12)]
+    measured(tmp_path, [*values, math.nan, math.inf, -sys.float_info.max])
+    report, (view,) = analyse("capability", data_dir=tmp_path), sql.scan("capability", tmp_path).to_pylist()
+    assert report.rows[0]["n"] == view["n"] == 12 and report.rows[0]["ppk"] == pytest.approx(view["ppk"], rel=CLOSE) and view["without_value"] == 3
+    assert report.left_out == {"values: none, a text, or no number to count with (NaN, infinite, beyond 1e150)": 3}
+
+
 def test_series_that_hash_alike_stay_apart(tmp_path):
     measured(tmp_path, [n % 5 for n in range(30)], limit_low=lambda n: None if n % 3 else 1.5, limit_high=lambda n: 4.0 + n % 2, measurement_units=lambda n: "V" if n % 2 else None)
     with sql.connect(tmp_path) as con:
@@ -174,6 +183,13 @@ def test_values_that_are_all_equal_break_no_rule(tmp_path):
     report = analyse("control", "v", data_dir=measured(tmp_path, [2.1] * 20), all=True)
     assert [row["signals"] for row in report.rows] == [0, 0] and not any(point["rules"] for point in report.table("points").rows)
     assert not any(row["is_beyond"] for row in sql.scan("control", tmp_path).to_pylist())
+
+
+def test_lots_that_differ_and_do_not_vary_are_out_of_control(tmp_path):
+    data_dir = measured(tmp_path, [2.1 + (n == 48 or n == 49) for n in range(60)], dut_lot_number=lambda n: f"L{n // 2:02d}")
+    for kind in ("xbar-r", "xbar-s"):
+        means, spread = analyse("control", "v", data_dir=data_dir, by="lot", kind=kind).rows
+        assert (means["upper"], means["signals"], spread["signals"]) == (means["center"], 30, 0)
 
 
 def test_p_chart_of_first_runs(tmp_path, monkeypatch):

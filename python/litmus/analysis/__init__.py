@@ -22,7 +22,7 @@ from litmus.errors import InvalidArgument
 
 __all__ = ["ANALYSES", "Column", "Report", "Table", "analyse"]
 
-_STEPS, _VALUES = "litmus_step_counts, litmus_step_runs_counted", "first_measurements"
+_STEPS, _VALUES = "litmus_count, litmus_step_counts, litmus_step_runs_counted", "first_measurements"
 # name -> (module, its options, the views that it asks beside runs: each costs time)
 ANALYSES = {
     "yield": ("yields", ("by", "step", "limit"), _STEPS),
@@ -30,7 +30,7 @@ ANALYSES = {
     "coverage": ("coverage", ("step", "all", "limit"), f"{_STEPS}, litmus_step_times"),
     "drift": ("drift", ("limit",), ""),
     "capability": ("capability", ("step", "by", "limit"), _VALUES),
-    "retest": ("retest", ("step", "all", "limit"), "litmus_picked_steps"),
+    "retest": ("retest", ("step", "all", "limit"), "litmus_count, litmus_picked_steps, litmus_step_paths"),
     "durations": ("durations", ("by", "step", "limit"), ""),
     "grr": ("grr", ("step", "by"), _VALUES),
     "compare": ("compare", ("step", "measurement", "limit"), f"{_STEPS}, {_VALUES}, litmus_fisher, litmus_sample_tests"),

@@ -11,7 +11,7 @@ from litmus.errors import InvalidArgument
 
 RULES = [
     "yield: units of the set whose first run passed / units whose first run is in the set; p: Fisher's exact test, two-sided.",
-    "steps: executions that passed in their first attempt / executions whose first attempt judged (not skipped, not done), in all runs of the set; p: Fisher's exact test. Executions of a unit that was retested are not independent.",
+    "steps: executions that passed in their first attempt / executions whose first attempt judged (not skipped, not done), in all runs of the set, a sub-step in its step; p: Fisher's exact test. Executions of a unit that was retested are not independent.",
     "values: of first attempts in all runs; p: of the means by Welch's t test, of the order by Mann and Whitney's test (normal, corrected for ties and continuity).",
     "holm: p corrected for the number of steps, or values, compared (Holm 1979). Below 0.05 a difference is called significant.",
 ]
@@ -74,7 +74,7 @@ def _make_set(scope: Scope, place: str, text: str) -> None:
 def _yield(scope: Scope) -> dict[str, Any]:
     row: dict[str, Any] = {"what": "first pass"}
     for place in "ab":
-        found = scope.rows(f"SELECT count_if(outcome = 'passed') AS passed, count(*) AS n FROM set_{place} WHERE try = 1")[0]
+        found = scope.rows(f"SELECT count(*) FILTER (WHERE outcome = 'passed') AS passed, count(*) AS n FROM set_{place} WHERE try = 1")[0]
         row.update({f"{place}_passed": found["passed"], f"{place}_of": found["n"]})
     return _shares(row, scope.one(f"SELECT litmus_fisher({row['a_passed']}, {row['a_of']}, {row['b_passed']}, {row['b_of']})"))
 
@@ -87,16 +87,16 @@ def _shares(row: dict[str, Any], p: float | None) -> dict[str, Any]:
 
 def _steps(scope: Scope, step: str | None) -> list[dict[str, Any]]:
     where = scope.steps_where(step)
-    counts = ", ".join(f"coalesce(sum(n) FILTER (WHERE is_{p} AND first = 'passed'), 0)::BIGINT AS {p}_passed, coalesce(sum(n) FILTER (WHERE is_{p}), 0)::BIGINT AS {p}_of" for p in "ab")
+    counts = ", ".join(f"litmus_count(n, is_{p} AND first = 'passed') AS {p}_passed, litmus_count(n, is_{p}) AS {p}_of" for p in "ab")
     scope.con.execute(f"CREATE OR REPLACE TEMP TABLE picked AS {_IN_SETS}")
     rows = scope.rows(f"""
         SELECT *, litmus_fisher(a_passed, a_of, b_passed, b_of) AS p
-        FROM (SELECT step, {counts} FROM (SELECT step_path AS step, coalesce(attempt_outcomes[1], vector_outcome) AS first, is_a, is_b, n FROM litmus_step_counts('picked')
+        FROM (SELECT step, any_value(parent_path) AS parent_path, {counts} FROM (SELECT step_path AS step, parent_path, coalesce(attempt_outcomes[1], vector_outcome) AS first, is_a, is_b, n FROM litmus_step_counts('picked')
                                     WHERE first NOT IN ('done', 'skipped') AND {where})
               GROUP BY step HAVING a_of > 0 OR b_of > 0)""")
     if step is not None and not rows:
         raise scope.no_step(step)
-    return [_shares(row, row.pop("p")) for row in rows]
+    return [_shares(row, row.pop("p")) for row in scope.planned(rows)]
 
 
 def _measured(scope: Scope, step: str | None, measurement: str | None) -> list[dict[str, Any]]:

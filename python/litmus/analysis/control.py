@@ -174,11 +174,19 @@ def _p(scope: Scope, by: str) -> dict[str, list[dict[str, Any]]]:
     return {"p": [_floored(_point("p", row.pop("failed") / row["n"], p, math.sqrt(p * (1 - p) / row["n"]), **row), 1.0) for row in rows]}
 
 
+def _distance(point: dict[str, Any]) -> float:
+    """From the centre, in deviations. Where none varies, what differs from the centre is far away; values that are all equal (but for rounding) break no rule."""
+    away = point["value"] - point["center"]
+    if point["sigma"]:
+        return away / point["sigma"]
+    return math.copysign(1e9, away) if abs(away) > 1e-12 * abs(point["center"]) else math.nan
+
+
 def _answer(charts: dict[str, list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """One line a chart, and all points with the rules that they break."""
     summary, all_points = [], []
     for chart, points in charts.items():
-        z = [(point["value"] - point["center"]) / point["sigma"] if point["sigma"] else math.nan for point in points]  # values that are all equal break no rule
+        z = [_distance(point) for point in points]
         only_first = chart in ("moving range", "ranges", "deviations")
         for point, names in zip(points, broken(z)):
             point["rules"] = " ".join(name for name in names if name == "N1/WE1" or not only_first) or None

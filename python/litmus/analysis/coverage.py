@@ -10,7 +10,7 @@ from litmus.analysis.scope import Scope, literal
 from litmus.data._common import time_us
 
 RULES = [
-    "ran: executions of the planned step (each vector, in each run) that started / planned. Skipped in its body or a fixture counts as ran, a skip marker does not.",
+    "ran: executions of the planned step (each vector, in each run) that started / planned. Skipped in its body or a fixture counts as ran, a skip marker does not. A sub-step is in its step.",
     "missed since: start of the first run after the last in which the step ran; empty: it ran in the latest run that planned it.",
 ]
 _COLUMNS = [
@@ -19,12 +19,12 @@ _COLUMNS = [
     Column("missed_since", "MISSED SINCE", "time"), Column("reasons", "WHY", "text"),
 ]  # fmt: skip
 _STEPS = """
-WITH sums AS (SELECT dut_part_number AS part, test_phase AS phase, step_path AS step, never_ran AS missed, CASE WHEN missed THEN coalesce(never_ran_reason, 'unknown') END AS reason,
+WITH sums AS (SELECT dut_part_number AS part, test_phase AS phase, step_path AS step, parent_path, never_ran AS missed, CASE WHEN missed THEN coalesce(never_ran_reason, 'unknown') END AS reason,
                      sum(n)::BIGINT AS n FROM litmus_step_counts('picked') WHERE {where} GROUP BY ALL),
-     steps AS (SELECT part, phase, step, coalesce(sum(n) FILTER (WHERE NOT missed), 0)::BIGINT AS ran, sum(n)::BIGINT AS planned, ran / planned AS coverage,
+     steps AS (SELECT part, phase, step, any_value(parent_path) AS parent_path, litmus_count(n, NOT missed) AS ran, sum(n)::BIGINT AS planned, ran / planned AS coverage,
                       planned - ran AS never_ran, map_from_entries(list((reason, n)) FILTER (WHERE missed)) AS reasons
                FROM sums GROUP BY part, phase, step)
-SELECT s.part, s.phase, s.step, ran, planned, coverage, never_ran, last_ran_at, last_missed_at, reasons
+SELECT s.part, s.phase, s.step, s.parent_path, ran, planned, coverage, never_ran, last_ran_at, last_missed_at, reasons
 FROM steps s LEFT JOIN litmus_step_times('picked') t ON t.step_path IS NOT DISTINCT FROM s.step AND t.dut_part_number IS NOT DISTINCT FROM s.part
      AND t.test_phase IS NOT DISTINCT FROM s.phase"""
 _SINCE = """
@@ -47,6 +47,7 @@ def analyse(scope: Scope, *, step: str | None = None, all: bool = False, limit: 
     rows = scope.rows(_STEPS.format(where=scope.steps_where(step)))
     if step is not None and not rows:
         raise scope.no_step(step)
+    rows = scope.planned(rows)
     missed = [row for row in rows if row["never_ran"]]
     _since(scope, [row for row in missed if row["last_ran_at"] is None or row["last_missed_at"] > row["last_ran_at"]])
     for row in rows:

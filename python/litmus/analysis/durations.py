@@ -7,8 +7,8 @@ from litmus.analysis.report import Column, Report, Table
 from litmus.analysis.scope import Scope
 
 RULES = [
-    "Durations are of finished runs that were not cut off, and of the last execution of each step that ended; in seconds. Percentiles are interpolated between the two nearest values.",
-    "share: of the time of all steps. trend: slope of the least-squares line of duration over the start of the run, a week.",
+    "runs: finished, and not cut off. steps: the last execution of each step that ended, in any finished run; in seconds. Percentiles are interpolated between the two nearest values.",
+    "share: of the time of all steps; a sub-step is in its step. trend: slope of the least-squares line of duration over the start of the run, a week.",
 ]
 _FIGURES = [Column("n", "N", "count"), Column("median", "MEDIAN s", "number"), Column("p90", "90 %", "number"), Column("p95", "95 %", "number"), Column("p99", "99 %", "number"),
             Column("longest", "LONGEST", "number"), Column("total", None, "number"), Column("share", "SHARE", "share"), Column("trend", "TREND s/WEEK", "number")]  # fmt: skip
@@ -31,14 +31,15 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
     runs = _finish(scope.rows(f"""SELECT {names}, {_SUMS} FROM (SELECT {keys}, started_at AS "at", epoch_us(ended_at) - epoch_us(started_at) AS us FROM counted
                                   WHERE duration_s IS NOT NULL AND outcome NOT IN ('terminated', 'aborted')) GROUP BY {names} ORDER BY {names}"""))
     where = scope.rows_where(step)
-    steps = _finish(scope.rows(f"""SELECT step, {_SUMS} FROM (SELECT step_path AS step, run_started_at AS "at", epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM litmus_rows
-                                   WHERE record_type = 'step' AND step_ended_at IS NOT NULL AND step_started_at IS NOT NULL AND {where}) GROUP BY step ORDER BY total DESC, step"""))
+    found = scope.rows(f"""SELECT step, any_value(parent_path) AS parent_path, {_SUMS} FROM (SELECT step_path AS step, parent_path, run_started_at AS "at", epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM litmus_rows
+                                   WHERE record_type = 'step' AND step_ended_at IS NOT NULL AND step_started_at IS NOT NULL AND {where}) GROUP BY step ORDER BY total DESC, step""")
+    steps = _finish(scope.planned(found))
     if step is not None and not steps:
         raise scope.no_step(step)
     kept = steps[:limit] if limit else steps
     left_out = scope.left_out(units=False)
     cut_off = scope.one("SELECT count(*) FROM counted WHERE duration_s IS NULL OR outcome IN ('terminated', 'aborted')")
-    left_out.update({"runs: cut off": cut_off} if cut_off else {})
+    left_out.update({"runs: cut off (not in the durations of runs)": cut_off} if cut_off else {})
     tables = [Table("steps", [Column("step", "STEP"), *_FIGURES], kept, more=len(steps) - len(kept)),
               Table("runs", [*(Column(name, name.upper()) for name, _ in groups), *_FIGURES], runs, "Runs")]  # fmt: skip
     return Report("durations", tables, RULES, left_out)

@@ -98,6 +98,8 @@ def _anova(np, x) -> tuple[list[dict[str, Any]], bool]:
     mean, cell, unit, who = x.mean(), x.mean(axis=2), x.mean(axis=(1, 2)), x.mean(axis=(0, 2))
     squares = {"unit": b * n * ((unit - mean) ** 2).sum(), "operator": a * n * ((who - mean) ** 2).sum(),
                "interaction": n * ((cell - unit[:, None] - who[None, :] + mean) ** 2).sum(), "repeatability": ((x - cell[:, :, None]) ** 2).sum()}  # fmt: skip
+    rounding = x.size * (2e-15 * np.abs(x).max()) ** 2  # of means: values that are alike have no variance
+    squares = {source: square if square > rounding else 0.0 for source, square in squares.items()}
     freedom = {"unit": a - 1, "operator": b - 1, "interaction": (a - 1) * (b - 1), "repeatability": a * b * (n - 1)}
 
     def ratio(source: str, against: str) -> tuple[float | None, float | None]:

@@ -9,7 +9,7 @@ from litmus.errors import InvalidArgument
 
 BY = ("step", "measurement", *GROUPS)
 RULES = {
-    "step": "failures: executions of a planned step (each vector, in each run) whose last attempt failed or errored. share: of all failures; cumulative: with those above it.",
+    "step": "failures: executions of a planned step (each vector, in each run) whose last attempt failed or errored; a sub-step is in its step. share: of all failures; cumulative: with those above it.",
     "measurement": "failures: measurements with outcome failed or errored, in every attempt (from_retries: those in attempts after the first). share: of all failures.",
     "run": "failures: runs that failed, errored, were terminated or aborted, retests included. share: of all such runs.",
 }
@@ -17,8 +17,8 @@ _COLUMNS = [
     Column("failures", None, "count"), Column("of", None, "count"), Column("rate", "FAILED", "share", ("failures", "of")),
     Column("share", "SHARE", "share"), Column("cumulative_share", "CUMULATIVE", "share"),
 ]  # fmt: skip
-_STEP = """SELECT step_path AS step, coalesce(sum(n) FILTER (WHERE vector_outcome IN ('failed', 'errored')), 0)::BIGINT AS failures,
-           coalesce(sum(n) FILTER (WHERE vector_outcome IS NOT NULL), 0)::BIGINT AS "of"
+_STEP = """SELECT step_path AS step, any_value(parent_path) AS parent_path, litmus_count(n, vector_outcome IN ('failed', 'errored')) AS failures,
+           litmus_count(n, vector_outcome IS NOT NULL) AS "of"
            FROM litmus_step_counts('picked') WHERE {where} GROUP BY step_path"""
 _MEASUREMENT = """SELECT measurement_name AS measurement, step_path AS step, count(*) FILTER (WHERE measurement_outcome IN ('failed', 'errored')) AS failures, count(*) AS "of",
                   count(*) FILTER (WHERE vector_retry > 0 AND measurement_outcome IN ('failed', 'errored')) AS from_retries
@@ -46,6 +46,8 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
     rows = scope.rows(text.format(where=where) if by in ("step", "measurement") else text)
     if step is not None and not rows:
         raise scope.no_step(step)
+    if by == "step":
+        rows = scope.planned(rows)
     keys = ["measurement", "step"] if by == "measurement" else [by]
     failing = sorted((row for row in rows if row["failures"]), key=lambda row: (-row["failures"], *(str(row[key]) for key in keys)))
     columns = [Column(key, key.upper()) for key in keys] + _COLUMNS + ([Column("from_retries", "IN RETRIES", "count")] if by == "measurement" else [])

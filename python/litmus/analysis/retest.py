@@ -11,7 +11,7 @@ from litmus.analysis.scope import Scope
 MARGIN = 0.05
 KINDS = ("flaky", "marginal", "passed on retest", "bad unit", "not retested")
 RULES = [
-    "One case is a planned step (each vector) of a unit that failed or errored in any attempt of any of its chosen runs.",
+    "One case is a planned step (each vector, with its sub-steps) of a unit that failed or errored in any attempt of any of its chosen runs.",
     "bad unit: it failed in several runs, the last with a verdict on the step (passed, failed, errored) among them. not retested: it failed in that run, and in no other.",
     "flaky: it failed and passed within one run. passed on retest: it failed in a run and passed in a later one.",
     f"marginal: flaky or passed on retest, where a value failed, and each value that failed lies beyond its limit by at most {MARGIN:.0%} of the span of the limits (of the limit, if there is one).",
@@ -24,7 +24,8 @@ _BAD = "list_has_any(attempt_outcomes, ['failed', 'errored'])"
 _FAILED = f"""
 CREATE OR REPLACE TEMP TABLE failed_cases AS
 SELECT DISTINCT c.dut_part_number AS part, c.test_phase AS phase, trim(c.dut_serial) AS serial, step_path AS step, vector_index
-FROM (SELECT * FROM litmus_step_others WHERE {_BAD} AND {{where}}) s JOIN chosen c ON s.run_id = c.run_id WHERE c.left_out IS NULL"""
+FROM (SELECT * FROM litmus_step_others WHERE {_BAD} AND {{where}}
+           AND coalesce(parent_path, '') NOT IN (SELECT step_path FROM litmus_step_paths WHERE step_path IS NOT NULL AND {{where}})) s JOIN chosen c ON s.run_id = c.run_id WHERE c.left_out IS NULL"""
 # Every execution of these steps in these units, those that passed too; n of them alike.
 _PICKED = """
 CREATE OR REPLACE TEMP TABLE picked AS
@@ -42,14 +43,16 @@ FROM executed s
      AND s.part IS NOT DISTINCT FROM f.part AND s.phase IS NOT DISTINCT FROM f.phase
 GROUP BY ALL HAVING sum(n) > 0"""
 _NEAR = f"""
-SELECT run_id, step_path AS step, vector_index, bool_and(coalesce(greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
+SELECT e.run_id, e.step, e.vector_index, bool_and(coalesce(measurement_value IS NOT NULL AND greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
        <= {MARGIN * (1 + 1e-9)} * coalesce(limit_high - limit_low, abs(limit_high), abs(limit_low)), false)) AS is_near
-FROM litmus_rows WHERE record_type = 'measurement' AND measurement_outcome IN ('failed', 'errored') AND run_id IN (SELECT run_id FROM executed_cases WHERE failed)
+FROM (SELECT * FROM litmus_rows WHERE record_type = 'measurement' AND measurement_outcome IN ('failed', 'errored') AND run_id IN (SELECT run_id FROM executed_cases WHERE failed)) m
+     JOIN (SELECT DISTINCT run_id, step, vector_index FROM executed_cases WHERE failed) e
+     ON m.run_id = e.run_id AND m.vector_index IS NOT DISTINCT FROM e.vector_index AND (step_path = e.step OR starts_with(step_path, e.step || '/'))
 GROUP BY ALL"""
 _GATHER = f"""
-SELECT part, phase, serial, step, e.vector_index, sum(e.n)::BIGINT AS runs, coalesce(sum(e.n) FILTER (WHERE failed), 0)::BIGINT AS failed_runs, max(started_at) AS last_at,
+SELECT part, phase, serial, step, e.vector_index, sum(e.n)::BIGINT AS runs, litmus_count(e.n, failed) AS failed_runs, max(started_at) AS last_at,
        arg_max(verdict, (started_at, run_id)) AS last_verdict, bool_or(failed AND passed) AS is_mixed,
-       bool_and(is_near) FILTER (WHERE failed) AS is_near, count_if(failed AND is_near IS NULL) AS without_value
+       bool_and(is_near) FILTER (WHERE failed) AS is_near, count(*) FILTER (WHERE failed AND is_near IS NULL) AS without_value
 FROM executed_cases e LEFT JOIN ({_NEAR}) m USING (run_id, step, vector_index) GROUP BY ALL"""
 
 

@@ -183,6 +183,12 @@ class Scope:
         """A condition on step_name and step_path."""
         return "true" if step is None else "(step_name GLOB {0} OR step_path GLOB {0})".format(literal(pattern(step)))
 
+    @staticmethod
+    def planned(rows: list[dict[str, Any]], step: str = "step") -> list[dict[str, Any]]:
+        """Rows a step without those of its sub-steps (which stay where they alone were asked for); takes parent_path out of them."""
+        paths = {row[step] for row in rows}
+        return [row for row in rows if row.pop("parent_path") not in paths]
+
     def no_step(self, step: str) -> NothingFound:
         """What to raise when no step of the counted runs fits."""
         names = self.con.execute(f"SELECT DISTINCT step_name FROM litmus_rows WHERE record_type = 'step' AND {self.rows_where()}").fetchall()

@@ -17,7 +17,7 @@ CREATE OR REPLACE TEMP TABLE analysis_places AS
 SELECT run_id, run::INTEGER AS run, (row_number() OVER (ORDER BY started_at, run_id))::INTEGER AS place FROM counted"""
 _LOAD = """
 CREATE OR REPLACE TEMP TABLE analysis_points AS
-SELECT run, place, measurement_name AS measurement, step_path AS step, measurement_units AS units, limit_low AS low, limit_high AS high, measurement_value AS value,
+SELECT run, place, measurement_name AS measurement, step_path AS step, measurement_units AS units, limit_low AS low, limit_high AS high, CASE WHEN abs(measurement_value) < 1e150 THEN measurement_value END AS value,
        vector_retry AS retry, vector_index, measurement_timestamp AS measured_at
 FROM {source} s JOIN analysis_places USING (run_id) WHERE record_type = 'measurement' AND {where}"""
 _VALUES = """
@@ -49,7 +49,7 @@ def load(scope: Scope, measurement: str | None, step: str | None = None, all_att
     scope.con.execute("DELETE FROM analysis_points WHERE value IS NULL")
     retries = scope.one(_RETRIES.format(where=where)) - found["retries"]  # a retry is a first attempt, where none before it measured
     left_out = scope.left_out(units=False)
-    left_out.update({what: n for what, n in (("values: of retries", retries), ("values: none, or a text", found["without"])) if n})
+    left_out.update({what: n for what, n in (("values: of retries", retries), ("values: none, a text, or no number to count with (NaN, infinite, beyond 1e150)", found["without"])) if n})
     return left_out
 
 

@@ -82,14 +82,13 @@ def _steps(scope: Scope, groups: list[tuple[str, str]], step: str | None) -> lis
     rows = scope.rows(f"""
         SELECT {names}, _part, _phase, sums.* EXCLUDE (number)
         FROM (SELECT number, step_path, vector_index, parent_path, any_value(step_name) AS step_name, sum(n)::BIGINT AS planned,
-                     coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker'), 0)::BIGINT AS left_out,
-                     coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) = 'passed'), 0)::BIGINT AS passed
+                     litmus_count(n, coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker') AS left_out,
+                     litmus_count(n, coalesce(attempt_outcomes[1], vector_outcome) = 'passed') AS passed
               FROM litmus_step_counts('picked') WHERE {where} GROUP BY ALL) sums
              JOIN grouped USING (number)""")
     if step is not None and not rows:
         raise scope.no_step(step)
-    paths = {row["step_path"] for row in rows}
-    kept = [row for row in rows if row.pop("parent_path") not in paths]
+    kept = scope.planned(rows, "step_path")
     for row in kept:
         row["judged"] = row.pop("planned") - row["left_out"]
         row["yield"] = row["passed"] / row["judged"] if row["judged"] else None

@@ -57,6 +57,9 @@ SELECT * FROM litmus_rows WHERE NOT live AND NOT litmus_is_golden(dut_serial, du
 CREATE OR REPLACE TEMP VIEW counted_steps AS
 SELECT *, step_outcome IS NULL AND vector_outcome IS NULL AND step_started_at IS NULL AS never_ran FROM counted_rows WHERE record_type = 'step';
 
+-- How many of the rows that n counts are so.
+CREATE OR REPLACE TEMP MACRO litmus_count(n, is_so) AS coalesce(sum(n) FILTER (WHERE is_so), 0)::BIGINT;
+
 -- Steps are counted by plan: in the lake a run says which plan it has, and its rows are there only for what did not plainly pass (src/query/lake_plans.h).
 -- What is not in the lake is counted row by row. litmus_step_runs: one row a run with steps; lake_plan is NULL outside the lake.
 CREATE OR REPLACE TEMP VIEW litmus_step_runs AS
@@ -130,10 +133,10 @@ FROM (SELECT family, step_path, max(run_started_at) FILTER (WHERE NOT never_ran)
      JOIN families USING (family)
 GROUP BY ALL;
 
--- Paths of steps that some run planned.
+-- Steps, with their sub-steps, that are in some run. What is counted by step leaves a sub-step out, by its parent: it is in its step.
 CREATE OR REPLACE TEMP VIEW litmus_step_paths AS
-SELECT DISTINCT step_path FROM litmus_lake_steps WHERE lake_kind = 'plan' AND lake_plan IN (SELECT lake_plan FROM litmus_step_runs WHERE lake_plan IS NOT NULL)
-UNION SELECT step_path FROM litmus_step_others WHERE lake_plan IS NULL;
+SELECT DISTINCT step_path, step_name FROM litmus_lake_steps WHERE lake_kind = 'plan' AND lake_plan IN (SELECT lake_plan FROM litmus_step_runs WHERE lake_plan IS NOT NULL)
+UNION SELECT step_path, step_name FROM litmus_step_others WHERE lake_plan IS NULL;
 
 -- Runs that count, with all that is known of them here; and as litmus_step_counts takes them.
 CREATE OR REPLACE TEMP VIEW litmus_step_runs_counted AS
@@ -143,31 +146,37 @@ CREATE OR REPLACE TEMP VIEW litmus_counted_runs AS SELECT run_id, dut_part_numbe
 
 -- How often each planned step ran, never ran, and what came of it.
 CREATE OR REPLACE TEMP VIEW step_coverage AS
-SELECT c.* EXCLUDE (usual_reason), last_ran_at, first_missed_at, usual_reason
-FROM (SELECT dut_part_number, test_phase, step_path, any_value(step_name) AS step_name, sum(n)::BIGINT AS planned,
-             coalesce(sum(n) FILTER (WHERE NOT s.never_ran), 0)::BIGINT AS ran, coalesce(sum(n) FILTER (WHERE s.never_ran), 0)::BIGINT AS never_ran,
-             coalesce(sum(n) FILTER (WHERE vector_outcome = 'passed'), 0)::BIGINT AS passed, coalesce(sum(n) FILTER (WHERE vector_outcome = 'failed'), 0)::BIGINT AS failed,
-             coalesce(sum(n) FILTER (WHERE vector_outcome = 'errored'), 0)::BIGINT AS errored, coalesce(sum(n) FILTER (WHERE vector_outcome = 'skipped'), 0)::BIGINT AS skipped,
+WITH counted AS MATERIALIZED (
+     SELECT dut_part_number, test_phase, step_path, any_value(step_name) AS step_name, any_value(parent_path) AS parent_path, sum(n)::BIGINT AS planned,
+             litmus_count(n, NOT s.never_ran) AS ran, litmus_count(n, s.never_ran) AS never_ran,
+             litmus_count(n, vector_outcome = 'passed') AS passed, litmus_count(n, vector_outcome = 'failed') AS failed,
+             litmus_count(n, vector_outcome = 'errored') AS errored, litmus_count(n, vector_outcome = 'skipped') AS skipped,
              ran / planned AS coverage, mode(never_ran_reason) FILTER (WHERE s.never_ran) AS usual_reason
-      FROM litmus_step_counts('litmus_counted_runs') s GROUP BY dut_part_number, test_phase, step_path) c
+     FROM litmus_step_counts('litmus_counted_runs') s GROUP BY dut_part_number, test_phase, step_path)
+SELECT c.* EXCLUDE (usual_reason, parent_path), last_ran_at, first_missed_at, usual_reason
+FROM counted c
      LEFT JOIN litmus_step_times('litmus_counted_runs') t ON t.step_path IS NOT DISTINCT FROM c.step_path AND t.dut_part_number IS NOT DISTINCT FROM c.dut_part_number
-     AND t.test_phase IS NOT DISTINCT FROM c.test_phase;
+     AND t.test_phase IS NOT DISTINCT FROM c.test_phase
+WHERE coalesce(parent_path, '') NOT IN (SELECT step_path FROM counted WHERE step_path IS NOT NULL);
 
 -- Which steps fail, the most frequent first, with their share of all failures and the sum of the shares so far.
 CREATE OR REPLACE TEMP VIEW step_pareto AS
-SELECT *, failures / sum(failures) OVER () AS share,
+WITH counted AS MATERIALIZED (
+     SELECT step_path, any_value(step_name) AS step_name, any_value(parent_path) AS parent_path, litmus_count(n, vector_outcome IN ('failed', 'errored')) AS failures, sum(n)::BIGINT AS planned
+     FROM litmus_step_counts('litmus_counted_runs') GROUP BY step_path)
+SELECT * EXCLUDE (parent_path), failures / sum(failures) OVER () AS share,
        sum(failures) OVER (ORDER BY failures DESC, step_path ROWS UNBOUNDED PRECEDING) / sum(failures) OVER () AS cumulative_share
-FROM (SELECT step_path, any_value(step_name) AS step_name, coalesce(sum(n) FILTER (WHERE vector_outcome IN ('failed', 'errored')), 0)::BIGINT AS failures, sum(n)::BIGINT AS planned
-      FROM litmus_step_counts('litmus_counted_runs') GROUP BY step_path)
-WHERE failures > 0 ORDER BY failures DESC, step_path;
+FROM counted WHERE failures > 0 AND coalesce(parent_path, '') NOT IN (SELECT step_path FROM counted WHERE step_path IS NOT NULL) ORDER BY failures DESC, step_path;
 
 -- Failed and passed in one run: flaky. More attempts than one, and no pass: it failed again.
 CREATE OR REPLACE TEMP VIEW flaky_steps AS
-SELECT step_path, coalesce(sum(n) FILTER (WHERE len(attempt_outcomes) > 1), 0)::BIGINT AS retried,
-       coalesce(sum(n) FILTER (WHERE len(attempt_outcomes) > 1 AND list_has_any(attempt_outcomes, ['failed', 'errored']) AND list_contains(attempt_outcomes, 'passed')), 0)::BIGINT AS flaky,
+WITH counted AS MATERIALIZED (
+SELECT step_path, any_value(parent_path) AS parent_path, litmus_count(n, len(attempt_outcomes) > 1) AS retried,
+       litmus_count(n, len(attempt_outcomes) > 1 AND list_has_any(attempt_outcomes, ['failed', 'errored']) AND list_contains(attempt_outcomes, 'passed')) AS flaky,
        sum(n)::BIGINT AS ran
 FROM litmus_step_counts('litmus_counted_runs') WHERE len(attempt_outcomes) > 0
-GROUP BY step_path HAVING retried > 0;
+GROUP BY step_path)
+SELECT * EXCLUDE (parent_path) FROM counted WHERE retried > 0 AND coalesce(parent_path, '') NOT IN (SELECT step_path FROM counted WHERE step_path IS NOT NULL);
 
 -- Yield by part number and phase. n of d for each figure; what is left out is counted, too.
 -- first pass: units whose first run passed; last pass: whose latest did; final: that passed once at any time.
@@ -198,8 +207,8 @@ CREATE OR REPLACE TEMP VIEW litmus_first_runs AS SELECT run_id, dut_part_number,
 CREATE OR REPLACE TEMP VIEW step_yield AS
 SELECT dut_part_number, test_phase, step_path, vector_index, step_name, passed, planned - left_out AS judged, left_out, CASE WHEN judged > 0 THEN passed / judged END AS yield
 FROM (SELECT dut_part_number, test_phase, step_path, vector_index, parent_path, any_value(step_name) AS step_name, sum(n)::BIGINT AS planned,
-             coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) = 'passed'), 0)::BIGINT AS passed,
-             coalesce(sum(n) FILTER (WHERE coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker'), 0)::BIGINT AS left_out
+             litmus_count(n, coalesce(attempt_outcomes[1], vector_outcome) = 'passed') AS passed,
+             litmus_count(n, coalesce(attempt_outcomes[1], vector_outcome) IN ('skipped', 'done') OR never_ran_reason = 'skip_marker') AS left_out
       FROM litmus_step_counts('litmus_first_runs') GROUP BY ALL)
 WHERE coalesce(parent_path, '') NOT IN (SELECT step_path FROM litmus_step_paths WHERE step_path IS NOT NULL);
 
@@ -210,11 +219,13 @@ SELECT dut_part_number, test_phase, count(yield) AS steps, product(yield) AS rol
 FROM step_yield GROUP BY dut_part_number, test_phase;
 
 -- What was measured in the first attempt that measured it, in each run that counts: figures about values are of these. A retry exists because a value was bad.
+-- NaN and infinity (in files of other writers), and what is so large that its square is none, is no value.
 CREATE OR REPLACE TEMP VIEW first_measurements AS
+SELECT * REPLACE (CASE WHEN abs(measurement_value) < 1e150 THEN measurement_value END AS measurement_value) FROM (
 SELECT * FROM counted_rows WHERE record_type = 'measurement' AND run_id NOT IN (SELECT run_id FROM measurements WHERE vector_retry > 0)
 UNION ALL
 SELECT * FROM counted_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM measurements WHERE vector_retry > 0)
-QUALIFY coalesce(vector_retry, 0) = min(coalesce(vector_retry, 0)) OVER (PARTITION BY run_id, step_path, vector_index, measurement_name);
+QUALIFY coalesce(vector_retry, 0) = min(coalesce(vector_retry, 0)) OVER (PARTITION BY run_id, step_path, vector_index, measurement_name));
 
 -- As litmus capability, of first attempts, from 10 values on that are not all equal: Pp and Ppk by the standard deviation of all values (n - 1), Cp and Cpk by
 -- the mean moving range of two. The intervals are Bissell's for 95 %. Other limits or units make a row of their own.
@@ -248,35 +259,37 @@ WINDOW series AS (PARTITION BY step_path, measurement_name, measurement_units);
 
 -- How long steps took that ended, in seconds, as litmus durations: of the last execution; trend: seconds a week.
 CREATE OR REPLACE TEMP VIEW durations AS
-SELECT step_path, any_value(step_name) AS step_name, count(*) AS n, quantile_cont(us, 0.5) / 1e6 AS median, quantile_cont(us, 0.9) / 1e6 AS p90,
-       quantile_cont(us, 0.95) / 1e6 AS p95, quantile_cont(us, 0.99) / 1e6 AS p99, max(us) / 1e6 AS longest, sum(us) / 1e6 AS total,
-       sum(us) / sum(sum(us)) OVER () AS share, CASE WHEN max(run_started_at) > min(run_started_at) THEN regr_slope(us, epoch_us(run_started_at)) * 604800 END AS trend
-FROM (SELECT step_path, step_name, run_started_at, epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM counted_rows
+WITH counted AS MATERIALIZED (
+SELECT step_path, any_value(step_name) AS step_name, any_value(parent_path) AS parent_path, count(*) AS n, quantile_cont(us, 0.5) / 1e6 AS median, quantile_cont(us, 0.9) / 1e6 AS p90,
+       quantile_cont(us, 0.95) / 1e6 AS p95, quantile_cont(us, 0.99) / 1e6 AS p99, max(us) / 1e6 AS longest, sum(us) / 1e6 AS total, CASE WHEN max(run_started_at) > min(run_started_at) THEN regr_slope(us, epoch_us(run_started_at)) * 604800 END AS trend
+FROM (SELECT step_path, step_name, parent_path, run_started_at, epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM counted_rows
       WHERE record_type = 'step' AND step_started_at IS NOT NULL AND step_ended_at IS NOT NULL)
-GROUP BY step_path;
+GROUP BY step_path)
+SELECT * EXCLUDE (parent_path, trend), total / nullif(sum(total) OVER (), 0) AS share, trend FROM counted WHERE coalesce(parent_path, '') NOT IN (SELECT step_path FROM counted WHERE step_path IS NOT NULL);
 
 -- Steps that failed or errored in any attempt, by serial, and the runs of such units.
 CREATE OR REPLACE TEMP VIEW litmus_failed_steps AS
-SELECT DISTINCT trim(r.dut_serial) AS serial, step_path FROM litmus_step_others o JOIN litmus_step_runs r USING (run_id) WHERE list_has_any(attempt_outcomes, ['failed', 'errored']);
+SELECT DISTINCT trim(r.dut_serial) AS serial, step_path FROM litmus_step_others o JOIN litmus_step_runs r USING (run_id) WHERE list_has_any(attempt_outcomes, ['failed', 'errored'])
+      AND coalesce(parent_path, '') NOT IN (SELECT step_path FROM litmus_step_paths WHERE step_path IS NOT NULL);
 
 CREATE OR REPLACE TEMP VIEW litmus_failed_unit_steps AS
 SELECT run_id, run_id AS run, started_at, dut_part_number, test_phase, serial, step_path FROM unit_runs JOIN litmus_failed_steps ON serial = trim(dut_serial);
 
 -- A case: a planned step (each vector) of a unit that failed or errored in any attempt of any run, and what came of it, as litmus retest --all.
--- An execution without a verdict (skipped, done, cut off) mends nothing and spoils nothing.
+-- An execution without a verdict (skipped, done, cut off) mends nothing and spoils nothing. The values of a step are those of its sub-steps, too.
 CREATE OR REPLACE TEMP VIEW retest AS
 WITH ran AS (SELECT dut_part_number, test_phase, serial, step_path, vector_index, run AS run_id, started_at, [word FOR word IN attempt_outcomes IF word IN ('passed', 'failed', 'errored')][-1] AS verdict,
                     list_has_any(attempt_outcomes, ['failed', 'errored']) AS failed, list_contains(attempt_outcomes, 'passed') AS passed, sum(n) AS n
              FROM litmus_picked_steps('litmus_failed_unit_steps') WHERE list_has_any(attempt_outcomes, ['passed', 'failed', 'errored']) GROUP BY ALL HAVING sum(n) > 0),
-     cases AS (SELECT dut_part_number, test_phase, serial, step_path, vector_index, sum(n)::BIGINT AS runs, coalesce(sum(n) FILTER (WHERE failed), 0)::BIGINT AS failed_runs, max(started_at) AS last_at,
+     cases AS (SELECT dut_part_number, test_phase, serial, step_path, vector_index, sum(n)::BIGINT AS runs, litmus_count(n, failed) AS failed_runs, max(started_at) AS last_at,
                       arg_max(verdict, (started_at, run_id)) AS last_verdict, bool_or(failed AND passed) AS is_mixed,
                       list(run_id) FILTER (WHERE failed) AS bad FROM ran GROUP BY ALL HAVING failed_runs > 0),
-     near AS (SELECT run_id, step_path, vector_index, bool_and(coalesce(greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
+     near AS (SELECT run_id, step_path, vector_index, bool_and(coalesce(measurement_value IS NOT NULL AND greatest(measurement_value - limit_high, limit_low - measurement_value, 0)
                      <= 0.05 * (1 + 1e-9) * coalesce(limit_high - limit_low, abs(limit_high), abs(limit_low)), false)) AS is_near
               FROM measurements WHERE measurement_outcome IN ('failed', 'errored') GROUP BY ALL),
      margins AS (SELECT c.dut_part_number, c.test_phase, c.serial, c.step_path, c.vector_index, bool_and(coalesce(is_near, false)) AS is_near
                  FROM (SELECT *, unnest(bad) AS run_id FROM cases) c LEFT JOIN near n
-                      ON n.run_id = c.run_id AND n.step_path = c.step_path AND n.vector_index IS NOT DISTINCT FROM c.vector_index GROUP BY ALL)
+                      ON n.run_id = c.run_id AND (n.step_path = c.step_path OR starts_with(n.step_path, c.step_path || '/')) AND n.vector_index IS NOT DISTINCT FROM c.vector_index GROUP BY ALL)
 SELECT c.* EXCLUDE (last_verdict, is_mixed, bad),
        CASE WHEN last_verdict IS DISTINCT FROM 'passed' THEN CASE WHEN failed_runs > 1 THEN 'bad unit' ELSE 'not retested' END
             WHEN is_near THEN 'marginal' WHEN is_mixed THEN 'flaky' ELSE 'passed on retest' END AS kind
@@ -295,7 +308,8 @@ SELECT run_id, run_id AS run FROM (SELECT run_id FROM litmus_changed_plans UNION
 
 CREATE OR REPLACE TEMP VIEW plan_drift AS
 WITH changed AS MATERIALIZED (FROM litmus_changed_plans),
-     plans AS MATERIALIZED (SELECT DISTINCT run AS run_id, step_path, vector_index FROM litmus_step_counts('litmus_plan_runs'))
+     found AS MATERIALIZED (SELECT DISTINCT run AS run_id, step_path, parent_path, vector_index FROM litmus_step_counts('litmus_plan_runs')),
+     plans AS MATERIALIZED (FROM found WHERE coalesce(parent_path, '') NOT IN (SELECT step_path FROM found WHERE step_path IS NOT NULL))
 SELECT c.run_id, c.started_at, c.git_commit, c.before_id, 'joined' AS change, p.step_path, p.vector_index FROM changed c JOIN plans p ON p.run_id = c.run_id
 WHERE NOT EXISTS (SELECT 1 FROM plans o WHERE o.run_id = c.before_id AND o.step_path = p.step_path AND o.vector_index IS NOT DISTINCT FROM p.vector_index)
 UNION ALL
@@ -335,13 +349,14 @@ CASE WHEN z <= 0 THEN 1.0 WHEN z < 1 THEN 1 - exp(-z * z / 2) * list_sum([exp((2
 CREATE OR REPLACE TEMP MACRO compare(set_a, set_b) AS TABLE
 WITH sets AS MATERIALIZED (SELECT r.run_id, r.outcome, u.try, litmus_chooses(set_a, r) AS is_a, litmus_chooses(set_b, r) AS is_b
                            FROM runs r LEFT JOIN unit_runs u USING (run_id) WHERE r.left_out IS NULL OR r.left_out IN ('no serial', 'no verdict')),
-     counted AS (SELECT NULL AS step_path, outcome = 'passed' AS has_passed, is_a, is_b FROM sets WHERE try = 1
+     counted AS (SELECT NULL AS step_path, NULL AS parent_path, outcome = 'passed' AS has_passed, is_a, is_b FROM sets WHERE try = 1
                  UNION ALL
-                 SELECT step_path, coalesce(attempt_outcomes[1], vector_outcome) = 'passed', is_a, is_b FROM counted_steps JOIN sets USING (run_id)
+                 SELECT step_path, parent_path, coalesce(attempt_outcomes[1], vector_outcome) = 'passed', is_a, is_b FROM counted_steps JOIN sets USING (run_id)
                  WHERE coalesce(attempt_outcomes[1], vector_outcome) NOT IN ('skipped', 'done')),
-     sums AS (SELECT step_path, count(*) FILTER (WHERE is_a AND has_passed) AS a_passed, count(*) FILTER (WHERE is_a) AS a_of,
+     sums AS MATERIALIZED (SELECT step_path, any_value(parent_path) AS parent_path, count(*) FILTER (WHERE is_a AND has_passed) AS a_passed, count(*) FILTER (WHERE is_a) AS a_of,
                      count(*) FILTER (WHERE is_b AND has_passed) AS b_passed, count(*) FILTER (WHERE is_b) AS b_of FROM counted GROUP BY step_path),
-     tested AS (SELECT *, litmus_fisher(a_passed, a_of, b_passed, b_of) AS p FROM sums WHERE step_path IS NULL OR a_of > 0 OR b_of > 0)
+     tested AS (SELECT *, litmus_fisher(a_passed, a_of, b_passed, b_of) AS p FROM sums
+                WHERE step_path IS NULL OR (a_of > 0 OR b_of > 0) AND coalesce(parent_path, '') NOT IN (SELECT step_path FROM sums WHERE step_path IS NOT NULL))
 SELECT CASE WHEN step_path IS NULL THEN 'first pass' ELSE 'step' END AS what, step_path, a_passed, a_of, b_passed, b_of, p,
        CASE WHEN step_path IS NOT NULL AND p IS NOT NULL THEN max(least(1.0, (steps - place) * p)) OVER (PARTITION BY step_path IS NULL ORDER BY place) END AS holm
 FROM (SELECT *, row_number() OVER (PARTITION BY step_path IS NULL ORDER BY p, step_path) - 1 AS place, count(p) OVER (PARTITION BY step_path IS NULL) AS steps FROM tested)
@@ -377,10 +392,10 @@ FROM litmus_sample_tests('compared_values') ORDER BY welch_p, measurement_name, 
 -- Gauge R&R, as litmus grr: components of variance of the units measured by each operator ("by" another of the columns of a run). Golden units are in.
 CREATE OR REPLACE TEMP MACRO grr(measurement, who := 'operator', chosen := '') AS TABLE
 WITH taken AS MATERIALIZED (
-         SELECT trim(m.dut_serial) AS unit, CASE who WHEN 'operator' THEN m.operator_id WHEN 'station' THEN m.station_id WHEN 'fixture' THEN m.fixture_id END AS person, m.measurement_value AS value, limit_low, limit_high, m.step_path, measurement_units,
+         SELECT trim(m.dut_serial) AS unit, CASE who WHEN 'operator' THEN m.operator_id WHEN 'station' THEN m.station_id WHEN 'fixture' THEN m.fixture_id END AS person, m.run_started_at, m.measurement_value AS value, limit_low, limit_high, m.step_path, measurement_units,
                 row_number() OVER (PARTITION BY unit, person ORDER BY m.run_started_at, m.run_id, measurement_timestamp, vector_retry, vector_index) AS trial
          FROM measurements m JOIN runs r USING (run_id)
-         WHERE measurement_name = measurement AND m.measurement_value IS NOT NULL AND unit <> '' AND person IS NOT NULL AND litmus_chooses(chosen, r)
+         WHERE measurement_name = measurement AND abs(m.measurement_value) < 1e150 AND unit <> '' AND person IS NOT NULL AND litmus_chooses(chosen, r)
                AND (r.left_out IS NULL OR r.left_out IN ('golden unit', 'no verdict'))),
      cells AS (SELECT unit, person, count(*) AS trials FROM taken GROUP BY ALL),
      size AS (SELECT count(DISTINCT unit) AS a, count(DISTINCT person) AS b, min(trials) AS n, count(*) AS filled,
@@ -391,12 +406,15 @@ WITH taken AS MATERIALIZED (
                              ELSE true END AS is_good FROM size),
      means AS (SELECT value, avg(value) OVER () AS mean, avg(value) OVER (PARTITION BY unit) AS of_unit, avg(value) OVER (PARTITION BY person) AS of_person,
                       avg(value) OVER (PARTITION BY unit, person) AS of_cell FROM taken WHERE trial <= (SELECT n FROM good WHERE is_good)),
-     squares AS (SELECT sum((of_unit - mean) ** 2) AS u, sum((of_person - mean) ** 2) AS w, sum((of_cell - of_unit - of_person + mean) ** 2) AS i, sum((value - of_cell) ** 2) AS e FROM means),
+     sums AS (SELECT count(*) * (2e-15 * max(abs(value))) ** 2 AS rounding, sum((of_unit - mean) ** 2) AS u, sum((of_person - mean) ** 2) AS w,
+                     sum((of_cell - of_unit - of_person + mean) ** 2) AS i, sum((value - of_cell) ** 2) AS e FROM means),
+     squares AS (SELECT CASE WHEN u > rounding THEN u ELSE 0 END AS u, CASE WHEN w > rounding THEN w ELSE 0 END AS w, CASE WHEN i > rounding THEN i ELSE 0 END AS i,
+                        CASE WHEN e > rounding THEN e ELSE 0 END AS e FROM sums),
      tested AS (SELECT *, (a - 1) * (b - 1) AS fi, a * b * (n - 1) AS fe, CASE WHEN e > 0 THEN litmus_f_p(i / fi / (e / fe), fi, fe) > 0.25 ELSE false END AS pooled FROM squares, good),
      mean_squares AS (SELECT *, u / (a - 1) AS mu, w / (b - 1) AS mw, CASE WHEN pooled THEN (e + i) / (fe + fi) ELSE e / fe END AS me, CASE WHEN pooled THEN me ELSE i / fi END AS mi FROM tested),
      parts AS (SELECT me AS repeatability, greatest(0, (mw - mi) / (a * n)) AS person, CASE WHEN pooled THEN 0 ELSE greatest(0, (mi - me) / n) END AS interaction,
                       greatest(0, (mu - mi) / (b * n)) AS unit, repeatability + person + interaction + unit AS total FROM mean_squares)
 SELECT source, variance, sqrt(variance) AS deviation, variance / nullif(total, 0) AS contribution, sqrt(variance / nullif(total, 0)) AS study,
-       6 * sqrt(variance) / (SELECT nullif(arg_max(limit_high - limit_low, trial), 0) FROM taken) AS tolerance
+       6 * sqrt(variance) / (SELECT nullif(arg_max(limit_high - limit_low, run_started_at), 0) FROM taken) AS tolerance
 FROM (SELECT total, unnest(['grr', 'repeatability', 'reproducibility', 'operator', 'interaction', 'unit', 'total']) AS source,
              unnest([repeatability + person + interaction, repeatability, person + interaction, person, interaction, unit, total]) AS variance FROM parts);
