@@ -59,6 +59,24 @@ def foreign_types(data_dir):
     return RUNS, "types.parquet"
 
 
+def foreign_times(data_dir):
+    """A run by its id, with words where run files have times."""
+    pq.write_table(pa.table({"record_type": ["run"], "run_id": ["r1"], "run_started_at": ["noon"]}), data_dir / "runs/2026-03-01/times.parquet")
+    return RUNS, "times.parquet"
+
+
+def foreign_attempts(data_dir):
+    """A run by its id, with one word where run files have a list of them."""
+    pq.write_table(pa.table({"record_type": ["step"], "run_id": ["r1"], "attempt_outcomes": ["passed"]}), data_dir / "runs/2026-03-01/attempts.parquet")
+    return RUNS, "attempts.parquet"
+
+
+def runs_in_one_file(data_dir):
+    rows = [row for rows in HISTORY[:2] for row in rows]
+    put(data_dir, rows, "both.parquet")
+    return RUNS, "both.parquet"
+
+
 def no_parquet(data_dir):
     (data_dir / "runs/2026-03-01/notes.txt").write_text("not a run")
     (data_dir / "runs/2026-03-01/folder.parquet").mkdir()
@@ -103,12 +121,13 @@ def catalog_that_is_none(data_dir):
     return RUNS, None
 
 
-@pytest.mark.parametrize("harm", [broken, empty, foreign, foreign_types, no_parquet, deleted, a_day_deleted, all_deleted, the_same_runs_of_another,
+@pytest.mark.parametrize("harm", [broken, empty, foreign, foreign_types, foreign_times, foreign_attempts, runs_in_one_file, no_parquet, deleted, a_day_deleted, all_deleted, the_same_runs_of_another,
                                   catalog_of_another_version, catalog_that_is_none])
 def test_the_rest_is_answered_by_each_door(history, harm):
     count, named = harm(history)
     by_runs = run("runs", "-d", history, "--json", "-n", "0")
     by_sql = run("sql", "-d", history, "--json", "-c", "SELECT count(*) AS n FROM runs")
+    ok("sql", "-d", history, "-c", "FROM steps; FROM attempts; FROM step_coverage")
     export = run("export", "-d", history, "-f", "ndjson", "-n", "0")
     assert (by_runs.returncode, by_sql.returncode) == (0, 0), by_runs.stderr + by_sql.stderr
     assert len(by_runs.stdout.splitlines()) == count
@@ -153,3 +172,15 @@ def test_times_are_the_same_in_every_zone(history, zone):
     assert datetime.datetime.fromisoformat(first) == HISTORY[0][0]["run_started_at"]
     since = ok("runs", "-d", history, "--json", "--since", "2026-03-02T00:00Z", TZ=zone)
     assert len(since.splitlines()) == 1
+
+
+def test_what_is_wrong_a_hundred_times_is_summed_up(tmp_path):
+    put(tmp_path, HISTORY[0])
+    for number in range(100):
+        (tmp_path / f"runs/2026-03-01/x{number}.parquet").write_bytes(b"PAR1")
+    told = run("runs", "-d", tmp_path)
+    assert len(told.stdout.splitlines()) == 2 and len(told.stderr.splitlines()) == 11 and "90 more like these" in told.stderr, told.stderr
+    assert len(run("runs", "-d", tmp_path, "-v").stderr.splitlines()) == 100
+    found = run("doctor", "-d", tmp_path)
+    assert found.returncode == 1 and found.stdout.count("foreign: ") == 11 and "foreign: 91 more like these" in found.stdout, found.stdout
+    assert sum(json.loads(line).get("check") == "foreign" for line in run("doctor", "-d", tmp_path, "--json").stdout.splitlines()) == 101

@@ -143,14 +143,24 @@ void lt_cli_finish_work(struct lt_cli *cli) {
     lt_materializer_free(work.materializer);
 }
 
+enum { DAMAGED_MAX = 10 };
+
+struct damaged {
+    struct lt_cli *cli;
+    long long count;
+};
+
 static bool tell_damaged(void *self, const char *path, const char *reason) {
+    struct damaged *d = self;
     (void)path; /* the reason names it */
-    lt_say(self, "left out: %s", reason);
+    if (++d->count <= DAMAGED_MAX || d->cli->verbose > 0) lt_say(d->cli, "left out: %s", reason);
     return true;
 }
 
 void lt_tell_damaged(struct lt_cli *cli) {
-    (void)lt_query_damaged(cli->query, tell_damaged, cli, NULL);
+    struct damaged damaged = {.cli = cli};
+    (void)lt_query_damaged(cli->query, tell_damaged, &damaged, NULL);
+    if (damaged.count > DAMAGED_MAX && cli->verbose == 0) lt_say(cli, "left out: %lld more like these (litmus doctor -v names all)", damaged.count - DAMAGED_MAX);
 }
 
 int lt_cli_find(struct lt_cli *cli, const char *ref, struct lt_run_ref *out) {

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static void add_json_field(struct lt_buf *line, const char *name, const char *text) {
     lt_buf_addf(line, ",\"%s\":", name);
@@ -46,11 +47,38 @@ static void print_text(const struct lt_cli *cli, const struct lt_doctor_finding 
     lt_buf_release(&line);
 }
 
+enum { CHECKS_MAX = 64, ALIKE_MAX = 10 };
+
+/* A check that finds 100,000 files says so; -v and --json name them all. */
+struct told {
+    const struct lt_cli *cli;
+    struct {
+        const char *check; /* of the table: static */
+        int64_t count;
+    } checks[CHECKS_MAX];
+    size_t check_count;
+};
+
+static int64_t count_of(struct told *t, const char *check) {
+    size_t i = 0;
+    while (i < t->check_count && strcmp(t->checks[i].check, check) != 0) i++;
+    if (i == CHECKS_MAX) return 1;
+    if (i == t->check_count) t->checks[t->check_count++].check = check;
+    return ++t->checks[i].count;
+}
+
 static void tell(void *self, const struct lt_doctor_finding *f) {
-    const struct lt_cli *cli = self;
+    struct told *t = self;
+    const struct lt_cli *cli = t->cli;
     if (cli->err_terminal && !cli->quiet) fputs("\r\033[K", stderr);
     if (cli->json) print_json(f);
-    else if (f->level == LT_DOCTOR_WRONG || f->mended || cli->verbose > 0) print_text(cli, f);
+    else if (cli->verbose > 0 || ((f->level == LT_DOCTOR_WRONG || f->mended) && count_of(t, f->check) <= ALIKE_MAX)) print_text(cli, f);
+}
+
+static void tell_rest(const struct told *t) {
+    for (size_t i = 0; i < t->check_count; i++)
+        if (t->checks[i].count > ALIKE_MAX)
+            printf("...     %s: %" PRId64 " more like these (-v names them)\n", t->checks[i].check, t->checks[i].count - ALIKE_MAX);
 }
 
 static void show_progress(void *self, const char *what) {
@@ -110,10 +138,12 @@ int lt_cmd_doctor(struct lt_cli *cli) {
     int exit = lt_cli_data_dir(cli);
     if (exit == EXIT_OK) exit = find_keys(cli, &keys);
     if (exit != EXIT_OK) return exit;
+    struct told told = {.cli = cli};
     struct lt_doctor_options options = {.data_dir = lt_buf_cstr(&cli->data_dir), .keys = &keys, .mend = cli->mend, .finding = tell,
-                                        .progress = cli->err_terminal && !cli->quiet ? show_progress : NULL, .self = cli};
+                                        .progress = cli->err_terminal && !cli->quiet ? show_progress : NULL, .self = &told};
     int code = lt_doctor(&options, &sum, &error);
     lt_keyring_release(&keys);
+    tell_rest(&told);
     if (code != LITMUS_OK) return lt_cli_fail(cli, &error);
     sum_up(cli, &sum);
     return sum.wrong > 0 ? EXIT_FINDINGS : EXIT_OK;

@@ -273,15 +273,32 @@ static int read_groups(struct parquet_file *f, const char *const *columns, size_
     return code;
 }
 
+static int read_rows(struct parquet_file *f, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
+    int code = carquet_reader_num_row_groups(f->reader) == 1 ? read_group(f, 0, columns, column_count, out, error)
+                                                             : read_groups(f, columns, column_count, out, error);
+    if (code != LITMUS_OK) lt_table_release(out);
+    return code;
+}
+
 int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
     struct parquet_file *file;
     lt_table_init(out);
     int code = file_open(path, &file, error);
     if (code != LITMUS_OK) return code;
-    if (carquet_reader_num_row_groups(file->reader) == 1) code = read_group(file, 0, columns, column_count, out, error);
-    else code = read_groups(file, columns, column_count, out, error);
+    code = read_rows(file, columns, column_count, out, error);
     file_close(file);
-    if (code != LITMUS_OK) lt_table_release(out);
+    return code;
+}
+
+int lt_parquet_read_run(const char *path, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
+    struct parquet_file *file;
+    lt_table_init(out);
+    int code = file_open(path, &file, error);
+    if (code != LITMUS_OK) return code;
+    const char *foreign = lt_cells_foreign(carquet_reader_schema(file->reader));
+    if (foreign == NULL) code = read_rows(file, columns, column_count, out, error);
+    else code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no run file: its column %s is of another type than in run files (move it away)", path, foreign);
+    file_close(file);
     return code;
 }
 

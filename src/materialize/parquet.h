@@ -39,6 +39,10 @@ void lt_parquet_writer_free(struct lt_parquet_writer *writer); /* NULL accepted 
 int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out,
                     struct litmus_error *error);
 
+/* The same of a file that may be anybody's: each column of a run file is to hold what it holds in run files, or EDAMAGED. */
+int lt_parquet_read_run(const char *path, const char *const *columns, size_t column_count, struct lt_table *out,
+                        struct litmus_error *error);
+
 /* Reads whole files one after the other, which is quicker when they are much alike, as those of the runs of one plan are. */
 struct lt_parquet_series;
 struct lt_parquet_series *lt_parquet_series_new(void); /* NULL: no memory */

@@ -116,6 +116,75 @@ bool lt_cells_known(const carquet_schema_t *schema) {
     return fields_of(schema, NULL, 0, NULL) >= 0;
 }
 
+/* ---- columns of others ---- */
+
+enum class { TEXT, TIME, NUMBER, BOOL, NOTHING, OTHER };
+
+static enum class class_of(const carquet_schema_node_t *node) {
+    const carquet_logical_type_t *logical = carquet_schema_node_logical_type(node);
+    carquet_logical_type_id_t id = logical == NULL ? CARQUET_LOGICAL_UNKNOWN : logical->id;
+    if (id == CARQUET_LOGICAL_NULL) return NOTHING;
+    switch (carquet_schema_node_physical_type(node)) {
+    case CARQUET_PHYSICAL_BYTE_ARRAY: return id == CARQUET_LOGICAL_STRING || id == CARQUET_LOGICAL_ENUM || id == CARQUET_LOGICAL_JSON ? TEXT : OTHER;
+    case CARQUET_PHYSICAL_BOOLEAN: return BOOL;
+    case CARQUET_PHYSICAL_INT96: return TIME;
+    case CARQUET_PHYSICAL_INT32:
+    case CARQUET_PHYSICAL_INT64:
+    case CARQUET_PHYSICAL_FLOAT:
+    case CARQUET_PHYSICAL_DOUBLE:
+        if (id == CARQUET_LOGICAL_TIMESTAMP) return TIME;
+        return id == CARQUET_LOGICAL_UNKNOWN || id == CARQUET_LOGICAL_INTEGER ? NUMBER : OTHER;
+    default: return OTHER;
+    }
+}
+
+static const struct declared {
+    const char *name;
+    enum class is;
+    bool list;
+} declared[] = {
+#define CLASS_STR TEXT, false
+#define CLASS_TIME TIME, false
+#define CLASS_INT NUMBER, false
+#define CLASS_INT32 NUMBER, false
+#define CLASS_REAL NUMBER, false
+#define CLASS_BOOL BOOL, false
+#define CLASS_STRS TEXT, true
+#define CLASS_TIMES TIME, true
+#define COLUMN(name, type, run, step, measurement, meaning) {#name, CLASS_##type},
+#include "model/columns.def"
+#undef COLUMN
+};
+enum { DECLARED = sizeof declared / sizeof declared[0] };
+
+/* Most files have them in the order of the table: `next` is the one behind the last. */
+static const struct declared *find_declared(const char *name, size_t *next) {
+    for (size_t i = 0; i < DECLARED; i++) {
+        const struct declared *d = &declared[(*next + i) % DECLARED];
+        if (strcmp(d->name, name) != 0) continue;
+        *next = (size_t)(d - declared) + 1;
+        return d;
+    }
+    return NULL;
+}
+
+const char *lt_cells_foreign(const carquet_schema_t *schema) {
+    size_t next = 0;
+    int32_t leaf = 0, elements = carquet_schema_num_elements(schema);
+    for (int32_t i = 1; i < elements; i++) {
+        const carquet_schema_node_t *node = carquet_schema_get_element(schema, i);
+        const char *path[1];
+        if (node == NULL || !carquet_schema_node_is_leaf(node)) continue;
+        int32_t at = leaf++;
+        const struct declared *d = carquet_schema_column_path(schema, at, path, 1) < 1 || path[0] == NULL ? NULL : find_declared(path[0], &next);
+        if (d == NULL) continue;
+        enum class is = class_of(node);
+        bool list = carquet_schema_max_rep_level(schema, at) == 1;
+        if (carquet_schema_max_rep_level(schema, at) > 1 || (is != NOTHING && (is != d->is || list != d->list))) return d->name;
+    }
+    return NULL;
+}
+
 /* ---- cells ---- */
 
 static int add_validity(struct ArrowArray *array, const int16_t *def, int16_t depth, int64_t slots, int64_t present) {

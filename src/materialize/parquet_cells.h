@@ -13,6 +13,10 @@
 /* Is each column of a type that run files have (build.h)? Then lt_cells_read can read the file. */
 bool lt_cells_known(const carquet_schema_t *schema);
 
+/* A column that is of another kind than columns.def says, as one that holds texts where run files have times: its name; NULL: none is.
+ * Numbers are one kind, however wide; so are times, in any unit; a column of nothing but NULL is of any kind. */
+const char *lt_cells_foreign(const carquet_schema_t *schema);
+
 /* A row group. `columns`: names of those to read, in any order (one that the file lacks is no error), or NULL for all; they come in the
  * order of the file. A column whose statistics say that it is all NULL is not looked at. Hands over *out.
  * Errors: EDAMAGED (path names the file), ENOMEM. */

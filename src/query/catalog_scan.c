@@ -167,7 +167,7 @@ static int take_run_file(struct scan *s, const char *dir, struct lt_store_entry 
     lt_buf_init(&relative);
     lt_path_join(&relative, dir, file.name);
     if (s->progress != NULL) s->progress->on_file(s->progress->self, ++s->taken, s->all);
-    int code = lt_parquet_read(absolute(s, dir, file.name), lt_summary_columns, lt_summary_column_count, &rows, &why);
+    int code = lt_parquet_read_run(absolute(s, dir, file.name), lt_summary_columns, lt_summary_column_count, &rows, &why);
     if (code == LITMUS_OK) code = lt_summary_of(&rows, (struct lt_str){relative.p, relative.n}, &summary, &why);
     bool read = code == LITMUS_OK, go = false;
     if (code == LITMUS_ENOMEM || relative.failed || s->path.failed) {

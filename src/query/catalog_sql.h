@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalog_sql.h - every SQL text of the catalog. Version 4.
+ * catalog_sql.h - every SQL text of the catalog. Version 5.
  *
  * Changing it: raise LT_CATALOG_VERSION; a catalog of another version is dropped and made anew
  * from runs/ and events/, so no old text is ever needed.
@@ -10,7 +10,7 @@
 
 #include "query/words.h"
 
-#define LT_CATALOG_VERSION "4"
+#define LT_CATALOG_VERSION "5"
 #define LT_CATALOG_APPLICATION_ID "1281977683" /* "LitS" */
 
 /* Columns of `runs` after `path`: those of struct lt_summary, by the same names. */

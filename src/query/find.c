@@ -68,11 +68,20 @@ static void add_candidate(struct search *s, struct lt_str id) {
     copy_str(s->candidates[s->candidate_count++], RUN_ID_BYTES + 1, id);
 }
 
+static bool is_candidate(const struct search *s, struct lt_str id) {
+    for (size_t i = 0; i < s->candidate_count; i++)
+        if (lt_str_eq(lt_str_of(s->candidates[i]), id)) return true;
+    return false;
+}
+
+/* The file of a run that was in flight a moment ago takes its place. */
 static bool take_match(void *self, const struct lt_summary *run) {
     struct search *s = self;
     if (run->run_id.n < s->prefix.n || memcmp(run->run_id.p, s->prefix.p, s->prefix.n) != 0) return true;
-    if (s->found++ == 0) s->failed = take_run(s->query, run, s->out, s->error);
-    add_candidate(s, run->run_id);
+    bool again = is_candidate(s, run->run_id);
+    if (!again) s->found++;
+    if (s->found == 1) s->failed = take_run(s->query, run, s->out, s->error);
+    if (!again) add_candidate(s, run->run_id);
     return s->failed == LITMUS_OK;
 }
 
@@ -84,6 +93,7 @@ static bool take_near(void *self, const struct lt_summary *run) {
 static int search_live(struct search *s) {
     struct lt_overlay overlay;
     int code = lt_overlay_load(s->query, &overlay, s->error);
+    if (code == LITMUS_OK && overlay.outdated) code = lt_catalog_refresh(s->query->catalog, s->error);
     for (size_t i = 0; code == LITMUS_OK && s->failed == LITMUS_OK && i < overlay.count; i++) take_match(s, &overlay.runs[i].summary);
     lt_overlay_release(&overlay);
     return code == LITMUS_OK ? s->failed : code;
@@ -117,13 +127,13 @@ static int ambiguous(const struct search *s, const char *ref) {
 
 static int find_prefix(struct lt_query *q, const char *ref, const char *prefix, struct lt_run_ref *out, struct litmus_error *error) {
     struct search s = {.query = q, .prefix = lt_str_of(prefix), .out = out, .error = error};
-    int code = LITMUS_OK;
-    /* A whole id whose file is where the catalog says needs no look at the folders. */
+    /* A whole id whose file is where the catalog says needs no look at the folders. Else first the runs without a file: one that gets
+     * its file in between is met twice, and never missed. */
     bool known = s.prefix.n == RUN_ID_BYTES && lt_catalog_is_current(q->catalog, prefix);
-    if (!known) code = lt_query_refresh(q, error);
+    int code = known ? LITMUS_OK : lt_query_refresh(q, error);
+    if (code == LITMUS_OK && !known) code = search_live(&s);
     if (code == LITMUS_OK) code = lt_catalog_ids(q->catalog, prefix, false, CANDIDATES_MAX + 1, take_match, &s, error);
     if (code == LITMUS_OK) code = s.failed;
-    if (code == LITMUS_OK && !(known && s.found > 0)) code = search_live(&s);
     if (code != LITMUS_OK) return code;
     if (s.found == 0) return not_found(&s, ref);
     return s.found == 1 ? LITMUS_OK : ambiguous(&s, ref);

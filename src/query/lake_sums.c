@@ -55,7 +55,8 @@ int lt_lake_sums_check(const char *path, size_t count, lt_lake_sums_fn *wrong, v
     int folder = (int)(strrchr(path, '/') + 1 - path);
     lt_buf_init(&sums);
     lt_buf_init(&file);
-    if (lt_io_read_file(path, SUMS_BYTES_MAX, &sums, NULL) != LITMUS_OK) lt_buf_clear(&sums); /* it names nothing, then */
+    int code = lt_io_read_file(path, SUMS_BYTES_MAX, &sums, NULL);
+    if (code != LITMUS_OK) lt_buf_clear(&sums); /* it names nothing, then */
     for (size_t at = 0, n; at < sums.n; at += n + 1) {
         const char *end = memchr(sums.p + at, '\n', sums.n - at);
         n = end == NULL ? sums.n - at : (size_t)(end - sums.p) - at;
@@ -66,7 +67,8 @@ int lt_lake_sums_check(const char *path, size_t count, lt_lake_sums_fn *wrong, v
         if (!sum_of_file(lt_buf_cstr(&file), digest, have) || memcmp(have, want, sizeof have) != 0)
             wrong(self, name, "is not what was written: it was changed, and questions that read the lake may be answered wrongly");
     }
-    if (named != count) wrong(self, "", "is not the list of check sums that was written");
+    if (code == LITMUS_ENOENT) wrong(self, "", "is not there: nothing says what the lake file beside it, and what belongs to that, held when it was written");
+    else if (named != count) wrong(self, "", "is not the list of check sums that was written");
     EVP_MD_CTX_free(digest);
     lt_buf_release(&sums);
     lt_buf_release(&file);

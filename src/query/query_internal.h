@@ -32,6 +32,7 @@ struct lt_overlay {
 /* The runs of the open sessions as of the last refresh. Release in every case. */
 int lt_overlay_load(struct lt_query *query, struct lt_overlay *out, struct litmus_error *error);
 void lt_overlay_release(struct lt_overlay *overlay);
+bool lt_query_has_file(struct lt_query *query, struct lt_str run_id); /* as of now: another process may have told the catalog of it since the refresh */
 /* lt_gather_session of the logs that the catalog knew at the last refresh: no folder is listed. */
 struct lt_gathering;
 int lt_query_gather(struct lt_query *query, const char *session_id, const char *run_id, struct lt_gathering *out, struct litmus_error *error);

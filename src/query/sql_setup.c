@@ -116,13 +116,12 @@ static int put_scratch(const struct lt_table *rows, const char *scratch, const c
 }
 
 /* A run that nobody has ended has no outcome and no end yet. */
-static int add_live(struct lt_query *q, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
-    struct lt_overlay overlay;
+static int add_live(const struct lt_overlay *overlay, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
     char name[64];
-    int code = lt_overlay_load(q, &overlay, error);
+    int code = LITMUS_OK;
     lt_buf_addf(out, "CREATE OR REPLACE TEMP TABLE litmus_live AS %s", no_rows);
-    for (size_t i = 0; code == LITMUS_OK && i < overlay.count; i++) {
-        const struct lt_overlay_run *run = &overlay.runs[i];
+    for (size_t i = 0; code == LITMUS_OK && i < overlay->count; i++) {
+        const struct lt_overlay_run *run = &overlay->runs[i];
         snprintf(name, sizeof name, "%zu.parquet", i);
         code = put_scratch(&run->rows, options->scratch, name, error);
         lt_buf_add_text(out, "\nUNION ALL BY NAME SELECT * ");
@@ -132,7 +131,6 @@ static int add_live(struct lt_query *q, const struct lt_sql_options *options, st
         lt_buf_add_text(out, ")");
     }
     lt_buf_add_text(out, ";\n");
-    lt_overlay_release(&overlay);
     return code;
 }
 
@@ -206,28 +204,58 @@ static void add_lake(const struct lt_lake *lake, const struct lake_list *list, s
 }
 
 /* litmus_outside: the rows that no lake file has. litmus_rows: all. litmus_lake_steps: the lake's short account of the steps. */
-static int add_files(struct lt_query *q, struct lt_buf *out, struct litmus_error *error) {
-    struct lt_lake lake;
+static void add_files(const struct lt_query *q, const struct lt_lake *lake, struct lt_buf *out) {
     struct lt_buf folder;
     lt_buf_init(&folder);
-    lt_lake_hold(q);
-    int code = lt_lake_load(q, &lake, error);
     const char *path = lt_path_join(&folder, q->data_dir, "lake");
     lt_buf_addf(out, "CREATE OR REPLACE TEMP VIEW litmus_outside AS %s", no_rows);
-    for (size_t i = 0; code == LITMUS_OK && i < lake.fresh_count; i++) {
+    for (size_t i = 0; i < lake->fresh_count; i++) {
         lt_buf_add_text(out, i == 0 ? next_files : ",\n");
-        add_path(out, q->data_dir, lake.fresh[i].path);
+        add_path(out, q->data_dir, lake->fresh[i].path);
     }
-    if (code == LITMUS_OK && lake.fresh_count > 0) lt_buf_add_text(out, end_files);
+    if (lake->fresh_count > 0) lt_buf_add_text(out, end_files);
     lt_buf_addf(out, "\nUNION ALL BY NAME SELECT * FROM litmus_live;\nCREATE OR REPLACE TEMP VIEW litmus_rows AS %s", no_rows);
-    if (code == LITMUS_OK) add_lake(&lake, &(struct lake_list){.folder = path, .next = next_files, .where = ""}, out);
+    add_lake(lake, &(struct lake_list){.folder = path, .next = next_files, .where = ""}, out);
     lt_buf_addf(out, "\nUNION ALL BY NAME SELECT * FROM litmus_outside;\nCREATE OR REPLACE TEMP VIEW litmus_lake_steps AS "
                     "SELECT NULL::VARCHAR AS lake_kind, NULL::VARCHAR AS lake_plan, * EXCLUDE (live) FROM (%s)", no_rows);
-    if (code == LITMUS_OK) add_lake(&lake, &(struct lake_list){.folder = path, .next = next_steps, .where = "lake_kind = 'plan' OR ", .plans = true}, out);
+    add_lake(lake, &(struct lake_list){.folder = path, .next = next_steps, .where = "lake_kind = 'plan' OR ", .plans = true}, out);
     lt_buf_add_text(out, ";\n");
     lt_buf_release(&folder);
-    lt_lake_release(&lake);
-    return code;
+}
+
+/* ---- each run once ---- */
+
+enum { LOOKS_MAX = 100 };
+
+/* Has one of the runs without a file got one since? The last look leaves it out of them. */
+static bool has_come(struct lt_query *q, struct lt_overlay *overlay, bool last) {
+    size_t kept = 0;
+    for (size_t i = 0; i < overlay->count; i++) {
+        struct lt_overlay_run run = overlay->runs[i];
+        bool come = lt_query_has_file(q, run.summary.run_id);
+        if (come && !last) return true;
+        if (come) lt_table_release(&run.rows);
+        else overlay->runs[kept++] = run;
+    }
+    overlay->count = kept;
+    return false;
+}
+
+/* First the runs without a file, then the files. A run that gets its file in between is in both, or, when another process has told
+ * the catalog of it just after it was asked, in the first alone: then all is looked at again. Release both in every case. */
+static int load_runs(struct lt_query *q, struct lt_overlay *overlay, struct lt_lake *lake, struct litmus_error *error) {
+    *lake = (struct lt_lake){.files = NULL};
+    lt_arena_init(&lake->arena);
+    *overlay = (struct lt_overlay){0};
+    lt_lake_hold(q);
+    for (int look = 1;; look++) {
+        int code = lt_query_refresh(q, error);
+        if (code == LITMUS_OK) code = lt_overlay_load(q, overlay, error);
+        if (code == LITMUS_OK) code = lt_lake_load(q, lake, error);
+        if (code != LITMUS_OK || !has_come(q, overlay, look == LOOKS_MAX)) return code;
+        lt_overlay_release(overlay);
+        lt_lake_release(lake);
+    }
 }
 
 /* ---- the views ---- */
@@ -309,16 +337,17 @@ static void add_views(const char *text, struct lt_buf *out) {
 }
 
 int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
-    struct lt_buf files; /* asked for first: it refreshes; said last: it names litmus_live */
-    lt_buf_init(&files);
-    int code = add_settings(options, out, error);
-    if (code == LITMUS_OK) code = add_files(q, &files, error);
-    if (code == LITMUS_OK) code = add_live(q, options, out, error);
+    struct lt_overlay overlay;
+    struct lt_lake lake;
+    int code = load_runs(q, &overlay, &lake, error);
+    if (code == LITMUS_OK) code = add_settings(options, out, error);
+    if (code == LITMUS_OK) code = add_live(&overlay, options, out, error);
     if (code == LITMUS_OK) code = add_events(q, options, out, error);
     if (code == LITMUS_OK) code = lt_golden_macro(q->data_dir, out, error);
-    lt_buf_add(out, files.p, files.n);
-    add_views(options->views, out);
-    if (code == LITMUS_OK && (out->failed || files.failed)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files");
-    lt_buf_release(&files);
+    if (code == LITMUS_OK) add_files(q, &lake, out);
+    if (code == LITMUS_OK) add_views(options->views, out);
+    if (code == LITMUS_OK && out->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files");
+    lt_overlay_release(&overlay);
+    lt_lake_release(&lake);
     return code;
 }

@@ -109,6 +109,11 @@ int lt_summary_of(const struct lt_table *rows, struct lt_str file_path, struct l
     if (row == n) row = 0; /* files of other writers may have no run row: each row tells the same */
     if (lt_str_empty(lt_table_str(rows, id, row)))
         return lt_fail(error, LITMUS_EDAMAGED, 0, "%.*s holds no run: no row has a run_id", LT_STR_ARG(file_path));
+    for (int64_t other = 0; other < n; other++) { /* views would count both of two runs, listings one */
+        struct lt_str own = lt_table_str(rows, id, other);
+        if (!lt_str_empty(own) && !lt_str_eq(own, lt_table_str(rows, id, row)))
+            return lt_fail(error, LITMUS_EDAMAGED, 0, "%.*s is no run file: it has rows of more than one run (move it away)", LT_STR_ARG(file_path));
+    }
 #define TAKE_TEXT(field, column) out->field = lt_table_str(rows, lt_table_find(rows, column), row);
     TEXTS(TAKE_TEXT)
     lt_table_int(rows, at.run_started_at, row, &out->started_at);

@@ -4,6 +4,7 @@
  */
 #include "materialize/own_log.h"
 #include "query/query.h"
+#include "query/sql_setup.h"
 #include "base/clock.h"
 #include "materialize/materialize.h"
 #include "runs_helper.h"
@@ -214,8 +215,30 @@ static void test_what_was_just_looked_at_is_taken_as_it_is_once(void **state) {
     lt_query_free(q);
 }
 
-static void test_a_run_that_gets_its_file_meanwhile_is_listed(void **state) {
-    struct bench *b = *state;
+static void by_list(struct bench *b, struct lt_query *q, const struct recording *r) {
+    (void)r;
+    struct lt_table t = runs(b, q, &(struct lt_run_filter){.limit = 10});
+    assert_int_equal(lt_table_rows(&t), 1);
+    lt_table_release(&t);
+}
+
+static void by_id(struct bench *b, struct lt_query *q, const struct recording *r) {
+    struct lt_run_ref found;
+    must(b, lt_query_find(q, r->run_id, &found, &b->error));
+    assert_string_equal(found.run_id, r->run_id);
+    assert_true(found.path[0] != '\0');
+}
+
+static void by_sql(struct bench *b, struct lt_query *q, const struct recording *r) {
+    (void)r;
+    struct lt_buf text;
+    lt_buf_init(&text);
+    must(b, lt_sql_setup(q, &(struct lt_sql_options){.scratch = b->dir, .views = "FROM runs"}, &text, &b->error));
+    assert_non_null(strstr(lt_buf_cstr(&text), "/runs/2"));
+    lt_buf_release(&text);
+}
+
+static void meanwhile(struct bench *b, void (*ask)(struct bench *b, struct lt_query *q, const struct recording *r)) {
     struct recording r;
     char catalog[300];
     snprintf(catalog, sizeof catalog, "%s/catalog.sqlite", b->dir);
@@ -234,10 +257,20 @@ static void test_a_run_that_gets_its_file_meanwhile_is_listed(void **state) {
     must(b, lt_own_log_emit(&own, &says, NULL, &b->error));
     must(b, lt_own_log_close(&own, &b->error));
     lt_query_take_as_is(q); /* as if that had come between the look at runs/ and the look at the logs */
-    struct lt_table t = runs(b, q, &(struct lt_run_filter){.limit = 10});
-    assert_int_equal(lt_table_rows(&t), 1);
-    lt_table_release(&t);
+    ask(b, q, &r);
     lt_query_free(q);
+}
+
+static void test_a_run_that_gets_its_file_meanwhile_is_listed(void **state) {
+    meanwhile(*state, by_list);
+}
+
+static void test_a_run_that_gets_its_file_meanwhile_is_found(void **state) {
+    meanwhile(*state, by_id);
+}
+
+static void test_a_run_that_gets_its_file_meanwhile_is_in_sql(void **state) {
+    meanwhile(*state, by_sql);
 }
 
 static void test_find(void **state) {
@@ -537,6 +570,8 @@ int main(void) {
         TEST(test_a_dead_producers_run_is_unfinished_until_materialized),
         TEST(test_what_was_just_looked_at_is_taken_as_it_is_once),
         TEST(test_a_run_that_gets_its_file_meanwhile_is_listed),
+        TEST(test_a_run_that_gets_its_file_meanwhile_is_found),
+        TEST(test_a_run_that_gets_its_file_meanwhile_is_in_sql),
         TEST(test_find),
         TEST(test_an_ambiguous_prefix_names_the_candidates),
         TEST(test_steps_and_measurements_live_and_final),
