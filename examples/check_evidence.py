@@ -2,7 +2,6 @@
 """A second opinion on logs and evidence files of litmus, by src/log/FORMAT.md and src/evidence/FORMAT.md, with nothing of litmus.
 
     python check_evidence.py [--key STATION.pub]... LOG.arrow|FILE.zip...
-
 One line a file; exits with 1 if anything is wrong. Needs pyarrow, to read Arrow and Parquet files; the rest is Python's own."""
 
 import argparse
@@ -11,6 +10,7 @@ import hashlib
 import io
 import json
 import pathlib
+import re
 import struct
 import sys
 import zipfile
@@ -24,16 +24,13 @@ D = -121665 * pow(121666, -1, P) % P
 DER = bytes.fromhex("302a300506032b6570032100")  # what a public key in DER begins with
 
 
-def point(data):
-    """A point in extended coordinates from its 32 bytes; None: there is none."""
+def point(data):  # in extended coordinates, from its 32 bytes; None: there is none
     y, odd = int.from_bytes(data, "little") & (1 << 255) - 1, data[31] >> 7
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
     x = x if (x * x - square) % P == 0 else x * pow(2, (P - 1) // 4, P) % P
-    if (x * x - square) % P or y >= P or (x == 0 and odd):
-        return None
-    x = x if x % 2 == odd else P - x
-    return (x, y, 1, x * y % P)
+    fine, x = not ((x * x - square) % P or y >= P or (x == 0 and odd)), x if x % 2 == odd else P - x
+    return (x, y, 1, x * y % P) if fine else None
 
 
 def add(p, q):
@@ -47,17 +44,8 @@ def times(n, p):
     return add(even, p) if n & 1 else even
 
 
-def signature_holds(public, message, signature):
-    base, a, r, s = point(bytes([0x58] + [0x66] * 31)), point(public), point(signature[:32]), int.from_bytes(signature[32:], "little")
-    if a is None or r is None or s >= ORDER or len(signature) != 64:
-        return False
-    left, right = times(s, base), add(r, times(int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER, a))
-    return all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
-
-
-def key_of(pem):
-    """The 32 bytes of a public key in PEM."""
-    der = base64.b64decode("".join(line for line in pem.decode().splitlines() if "-----" not in line))
+def key_of(pem):  # the 32 bytes of a public key in PEM
+    der = base64.b64decode(pem.decode().partition("-----BEGIN PUBLIC KEY-----")[2].partition("-----END")[0])
     if len(der) != 44 or der[:12] != DER:
         raise ValueError("no public Ed25519 key")
     return der[12:]
@@ -68,9 +56,12 @@ def key_id(public):
 
 
 def check_key(public, message, signature, known, what):
-    if not signature_holds(public, message, signature):
-        return [f"key {key_id(public)} did not sign this {what}"]
-    return [] if not known or public in known else [f"is signed by key {key_id(public)}, which is not known"]
+    base, a, r, s = point(bytes([0x58] + [0x66] * 31)), point(public), point(signature[:32]), int.from_bytes(signature[32:], "little")
+    if a and r and s < ORDER and len(signature) == 64:
+        left, right = times(s, base), add(r, times(int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER, a))
+        if all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1)):
+            return [] if not known or public in known else [f"is signed by key {key_id(public)}, which is not known"]
+    return [f"key {key_id(public)} did not sign this {what}"]
 
 
 def text(value):
@@ -78,56 +69,66 @@ def text(value):
 
 
 def check_log(data, known):
-    """(what is wrong, what it says of itself); `known`: public keys, none of them means that any will do."""
+    """(what is wrong, what it says of itself, its end for the statement); `known`: public keys, none of them means that any will do."""
     table = pa.ipc.open_file(pa.py_buffer(data)).read_all()
     said = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    identity = said["litmus.identity"]
-    last, moments = hashlib.sha256(b"litmus-log-1\n" + identity.encode()).digest(), ["occurred_at", "received_at"]
+    last, moments = hashlib.sha256(b"litmus-log-1\n" + said["litmus.identity"].encode()).digest(), ["occurred_at", "received_at"]
     columns = [table[n].cast(pa.int64()) if n in moments else table[n] for n in ("id", "event_type", *moments, "session_id", "run_id", "json", "chain")]
     for number, (one, kind, occurred, received, session, run, body, chain) in enumerate(zip(*(c.to_pylist() for c in columns)), 1):
         last = hashlib.sha256(last + text(one) + text(kind) + struct.pack("<qq", occurred, received) + text(session) + text(run) + text(body)).digest()
         if chain != last:
-            return [f"the chain breaks at event {number}, id {one}, {kind}"], ""
+            return [f"the chain breaks at event {number}, id {one}, {kind}"], "", None
     if not any(key in said for key in ("litmus.signature", "litmus.public_key", "litmus.sealed_by")):
         wanted = json.loads(columns[6][0].as_py()).get("signing_key") if table.num_rows else None
-        return [f"is not signed, but was to be by key {wanted}"] if wanted else [], f"{table.num_rows} events, unsigned"
+        return [f"is not signed, but was to be by key {wanted}"] if wanted else [], f"{table.num_rows} events, unsigned", (table.num_rows, last.hex(), None)
     public, signature = bytes.fromhex(said["litmus.public_key"]), bytes.fromhex(said["litmus.signature"])
-    message = f"litmus-seal-1\n{said['litmus.sealed_by']}\n{table.num_rows}\n{last.hex()}\n{identity}\n".encode()
-    wrong = check_key(public, message, signature, known, f"end, of {table.num_rows} events")
-    return wrong, f"{table.num_rows} events, signed by {key_id(public)}"
+    message = f"litmus-seal-1\n{said['litmus.sealed_by']}\n{table.num_rows}\n{last.hex()}\n{said['litmus.identity']}\n".encode()
+    wrong, key = check_key(public, message, signature, known, f"end, of {table.num_rows} events"), key_id(public)
+    return wrong, f"{table.num_rows} events, signed by {key}", (table.num_rows, last.hex(), key)
 
 
 OUTCOMES = ("record_type", "step_path", "measurement_name", "run_outcome", "vector_outcome", "measurement_outcome", "never_ran_reason")
 NEVER_RAN = {"step_path": "step_path", "vector_index": "vector_index", "node_id": "step_node_id", "reason": "never_ran_reason", "cause": "never_ran_cause"}
-
-
-def check_envelope(line, public, known):
-    """(what is wrong, the statement); `public` is the key that came along, or None."""
-    envelope = json.loads(line)
-    payload, signature = base64.b64decode(envelope["payload"]), base64.b64decode(envelope["signatures"][0]["sig"]) if public else b""
-    signatures = [{"keyid": key_id(public), "sig": base64.b64encode(signature).decode()}] if public else []
-    again = {"payloadType": "application/vnd.in-toto+json", "payload": base64.b64encode(payload).decode(), "signatures": signatures}
-    wrong = [] if line == json.dumps(again, separators=(",", ":")).encode() + b"\n" else ["the statement is not written as it should be"]
-    wrong += check_key(public, b"DSSEv1 28 application/vnd.in-toto+json %d %s" % (len(payload), payload), signature, known, "statement") if public else []
-    return wrong, json.loads(payload)
+NAMES = re.compile(r"(events|runs)(/[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*){1,8}|station\.pub|report\.json|page\.html|statement\.intoto\.jsonl")
 
 
 def check_zip(data, known):
     with zipfile.ZipFile(io.BytesIO(data)) as box:
-        names, members = box.namelist(), {name: box.read(name) for name in box.namelist()}
-    public = key_of(members["station.pub"]) if "station.pub" in members else None
-    wrong, statement = check_envelope(members.pop("statement.intoto.jsonl"), public, known)
-    hashes, said = {name: hashlib.sha256(member).hexdigest() for name, member in members.items()}, {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
-    wrong += [f"{name} is not what the statement names" for name in sorted({*said, *hashes}) if said.get(name) != hashes.get(name) or names.count(name) > 1]
-    for name, member in members.items():
-        found = check_log(member, known)[0] if name.startswith("events/") and "_ref/" not in name else []
-        rows = pa.parquet.read_table(pa.py_buffer(member)).to_pylist() if name.startswith("runs/") and "_ref/" not in name else []
-        result = b"litmus-result-1\n" + b"".join(b"".join(text(r[c]) for c in OUTCOMES) + text("" if r["vector_index"] is None else str(r["vector_index"])) for r in rows)
-        never = [{said: r[c] for said, c in NEVER_RAN.items()} for r in rows if r["record_type"] == "step" and r["vector_outcome"] is r["step_started_at"] is None]
-        found += ["other steps never ran than the statement says"] if rows and never != statement["predicate"]["never_ran"] else []
-        found += ["is another result than the statement says"] if rows and hashlib.sha256(result).hexdigest() != statement["predicate"]["result"]["digest"] else []
-        wrong += [f"{name}: {what}" for what in found]
-    return wrong, f"run {statement['predicate']['run']['run_id']}, " + (f"signed by {key_id(public)}" if public else "unsigned")
+        entries, at, rest, odd, logs, rows = sorted(box.infolist(), key=lambda e: e.header_offset), 0, 22, [], [], []
+        for e in entries:  # stored side by side, with nothing before, between and behind them
+            n, plain = len(e.orig_filename.encode()), e.create_system != 3 or e.external_attr >> 28 in (0, 8)
+            fine = struct.unpack("<H4x3I2H", data[at + 8 : at + 30]) == (0, e.CRC, e.file_size, e.file_size, n, 0) and e.header_offset == at
+            odd += [] if fine and plain and e.compress_type == 0 and NAMES.fullmatch(e.orig_filename) else [e.filename]
+            at, rest = at + 30 + n + e.file_size, rest + 46 + n
+        if odd or (at, at + rest, len(entries)) != (box.start_dir, len(data), len(box.NameToInfo)):
+            raise ValueError(f"it holds more than its members, or what litmus does not write: {', '.join(odd)}")
+        members = {name: box.read(name) for name in sorted(box.namelist())}
+    line, public = members.pop("statement.intoto.jsonl"), key_of(members["station.pub"]) if "station.pub" in members else None
+    payload, signature = base64.b64decode(json.loads(line)["payload"]), base64.b64decode(json.loads(line)["signatures"][0]["sig"]) if public else b""
+    signatures = [{"keyid": key_id(public), "sig": base64.b64encode(signature).decode()}] if public else []
+    again = {"payloadType": "application/vnd.in-toto+json", "payload": base64.b64encode(payload).decode(), "signatures": signatures}
+    wrong = [] if line == json.dumps(again, separators=(",", ":")).encode() + b"\n" else ["the statement is not written as it should be"]
+    wrong += check_key(public, b"DSSEv1 28 application/vnd.in-toto+json %d %s" % (len(payload), payload), signature, known, "statement") if public else []
+    statement, hashes = json.loads(payload), {name: hashlib.sha256(member).hexdigest() for name, member in members.items()}
+    says, said = statement["predicate"], {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
+    wrong += [f"{name} is not what the statement names" for name in sorted({*said, *hashes}) if said.get(name) != hashes.get(name)]
+    for name, member in ((name, member) for name, member in members.items() if "_ref/" not in name):
+        found, _, end = check_log(member, known) if name.startswith("events/") else ([], "", None)
+        wrong, logs = wrong + [f"{name}: {what}" for what in found], logs + ([(name, *end)] if end else [])
+        rows += pa.parquet.read_table(pa.py_buffer(member)).to_pylist() if name.startswith("runs/") else []
+    result = b"litmus-result-1\n" + b"".join(b"".join(text(r[c]) for c in OUTCOMES) + text("" if r["vector_index"] is None else str(r["vector_index"])) for r in rows)
+    steps, digest, files = [r for r in rows if r["record_type"] == "step"], hashlib.sha256(result).hexdigest(), [{"name": n, "digest": {"sha256": h}} for n, h in hashes.items()]
+    never = [{said: r[c] for said, c in NEVER_RAN.items()} for r in steps if r["vector_outcome"] is r["step_started_at"] is None]
+    counts = {c: sum(r["vector_outcome"] == c for r in steps) for c in "passed failed errored skipped done terminated aborted".split()} | {"never_ran": len(never)}
+    for what, there, here in (
+        ("files", [statement["_type"], statement["predicateType"], statement["subject"]], ["https://in-toto.io/Statement/v1", "urn:litmus:evidence:1", files]),
+        ("run", [says["run"]["run_id"], says["run"]["dut_serial"], says["plan"]["digest"]], [rows[0][c] for c in ("run_id", "dut_serial", "plan_digest")]),
+        ("result", [says["run"]["outcome"], *(says["result"][name] for name in ("outcome", "digest", *counts))], [*[rows[0]["run_outcome"]] * 2, digest, *counts.values()]),
+        ("steps that never ran", says["never_ran"], never),
+        ("logs", sorted((log["name"], log["events"], log["chain"], log["signed_by"]) for log in says["logs"]), logs),
+    ):
+        wrong += [f"other {what} than the statement says"] if there != here else []
+    return wrong, f"run {says['run']['run_id']}, " + (f"signed by {key_id(public)}" if public else "unsigned")
 
 
 def main():
@@ -137,8 +138,8 @@ def main():
     asked, failed = options.parse_args(), False
     for path, data in ((path, path.read_bytes()) for path in asked.files):
         try:
-            wrong, says = (check_zip if data[:2] == b"PK" else check_log)(data, asked.key)
-        except (pa.ArrowException, OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, NotImplementedError, struct.error, zipfile.BadZipFile) as e:
+            wrong, says = (check_zip if data[:2] == b"PK" else check_log)(data, asked.key)[:2]
+        except (pa.ArrowException, OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, struct.error, zipfile.BadZipFile) as e:
             wrong, says = [f"is no whole file: {e}"], ""
         failed |= bool(wrong)
         print(f"{path}: {'; '.join(wrong) or says}")

@@ -422,7 +422,62 @@ def test_a_hostile_file(station, tmp_path, kind):
     content = [] if name is None else [*members(station / "run.zip").items(), (name, bytes(100_000_000) if kind == "compressed" else b"evil")]
     code, *_, said = verify(write(tmp_path / "bad.zip", content), TMPDIR=str(scratch))
     assert code == 4 and expected in said and "bad.zip" in said
+    assert second_opinion(tmp_path / "bad.zip")[0] == 1
     assert os.listdir(scratch) == [] and os.listdir(scratch.parent) == ["inner"]
+
+
+def poke(where, at, value):
+    """The zip file with a byte of the page's header changed: the one before it, or the one in the directory."""
+    def change(data):
+        name = b"page.html"
+        place = data.find(name) - 30 if where == "local" else data.rfind(name) - 46
+        return data[:place + at] + bytes([data[place + at] ^ value]) + data[place + at + 1:]
+    return change
+
+
+def zipped(content, hidden=None, **about):
+    """Written with more about each member, or with bytes or a member between them that the directory does not name."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as box:
+        for name, data in content.items():
+            entry = zipfile.ZipInfo(name)
+            for key, value in about.items():
+                setattr(entry, key, value)
+            box.writestr(entry, data)
+            if hidden == "bytes" and name == "page.html":
+                box.fp.seek(box.start_dir)
+                box.fp.write(b"unseen")
+                box.start_dir = box.fp.tell()
+        if hidden == "member":
+            box.writestr("unseen.txt", b"unseen")
+            box.filelist.pop()
+        box.comment = hidden.encode() if hidden == "comment" else b""
+    return buffer.getvalue()
+
+
+TRICKS = {
+    "bytes before": lambda data, content: b"#!/bin/sh\n" + data,
+    "a zip file before": lambda data, content: data[:500] + data,
+    "bytes behind": lambda data, content: data + b"unseen",
+    **{hidden: (lambda hidden: lambda data, content: zipped(content, hidden))(hidden) for hidden in ("bytes", "member", "comment")},
+    "compressed": lambda data, content: zipped(content, compress_type=zipfile.ZIP_DEFLATED),
+    "extra field": lambda data, content: zipped(content, extra=struct.pack("<HH6s", 0xCAFE, 6, b"unseen")),
+    "comments": lambda data, content: zipped(content, comment=b"unseen"),
+    "links": lambda data, content: zipped(content, create_system=3, external_attr=(stat.S_IFLNK | 0o777) << 16),
+    **{name: (lambda change: lambda data, content: change(data))(poke(*where)) for name, where in {
+        "encrypted": ("directory", 8, 1), "check sum there": ("directory", 16, 1), "check sum here": ("local", 14, 1), "method here": ("local", 8, 8),
+        "size here": ("local", 18, 1), "name here": ("local", 30, 1), "name there": ("directory", 46, 1)}.items()},
+}
+
+
+def test_zip_files_that_readers_may_take_otherwise(station, tmp_path):
+    """All members as they were, by some reader, and something else in the file: nobody takes it. In another order they are the same."""
+    data, content, path = (station / "run.zip").read_bytes(), members(station / "run.zip"), tmp_path / "trick.zip"
+    for name, trick in TRICKS.items():
+        path.write_bytes(trick(data, content))
+        assert verify(path)[0] == 4, name
+        assert second_opinion(path)[0] == 1, name
+    assert verify(write(path, list(content.items())[::-1]))[0] == second_opinion(path)[0] == 0
 
 
 def test_a_name_that_is_there_twice(station, tmp_path):

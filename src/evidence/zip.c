@@ -87,10 +87,14 @@ void lt_zip_free(struct lt_zip *zip) {
 }
 
 /* ---- reading ---- */
+enum { MEMBER_BYTES = 30 + 46, END_BYTES = 22 }; /* of a member's headers here and in the directory, without its name; of the end record */
+
 struct unpacking {
     zip_t *zip;
     const char *path, *folder;
+    uint64_t size; /* of the file */
     uint64_t room; /* bytes that members may still have */
+    uint64_t used; /* what the members that were seen have, with all that a zip file has to say of them */
     struct lt_arena arena;
     struct lt_map names;
     struct lt_buf target, parent;
@@ -123,6 +127,14 @@ static bool is_plain(const struct unpacking *u, zip_uint64_t number) {
     return system != ZIP_OPSYS_UNIX || type == 0 || type == S_IFREG;
 }
 
+/* A byte that is no member's, and of no header, is covered by no hash: before, between or behind them, in a comment or an
+ * extra field, or a member that the directory does not name. A zip file of 4 GiB and more needs extra fields. */
+static int check_whole(const struct unpacking *u, struct litmus_error *error) {
+    if (u->used == u->size || u->size > UINT32_MAX) return LITMUS_OK;
+    return lt_fail(error, LITMUS_EDAMAGED, 0, "%s has %lld bytes, and its members account for %lld: something else is in it; litmus evidence writes nothing like it", u->path,
+                   (long long)u->size, (long long)u->used);
+}
+
 /* Only what lt_zip_close would have written. */
 static int check_member(struct unpacking *u, zip_uint64_t number, const zip_stat_t *st, struct litmus_error *error) {
     struct lt_str name = lt_str_of(st->name);
@@ -134,7 +146,9 @@ static int check_member(struct unpacking *u, zip_uint64_t number, const zip_stat
     else if (st->comp_method != ZIP_CM_STORE || st->comp_size != st->size) what = "it is compressed";
     else if (st->size > u->room) what = "it is larger than the file that holds it";
     if (what != NULL) return refuse(u, st->name, what, error);
+    const char *raw = zip_get_name(u->zip, number, ZIP_FL_UNCHANGED | ZIP_FL_ENC_RAW);
     u->room -= st->size;
+    u->used += MEMBER_BYTES + 2 * (raw == NULL ? 0 : strlen(raw)) + st->size;
     struct lt_str own = lt_arena_str(&u->arena, name);
     return own.p != NULL && lt_map_put(&u->names, own, 0, 1) ? LITMUS_OK : lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for %s", u->path);
 }
@@ -191,7 +205,8 @@ static int open_plain(struct unpacking *u, struct litmus_error *error) {
     zip_error_t why;
     if (stat(u->path, &st) != 0) return lt_fail_os(error, errno, "open", u->path);
     if (!S_ISREG(st.st_mode)) return lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no plain file", u->path);
-    u->room = (uint64_t)st.st_size;
+    u->size = u->room = (uint64_t)st.st_size;
+    u->used = END_BYTES;
     zip_error_init(&why);
     zip_source_t *file = zip_source_file_create(u->path, 0, -1, &why);
     u->zip = file == NULL ? NULL : zip_open_from_source(file, ZIP_RDONLY | ZIP_CHECKCONS, &why);
@@ -212,6 +227,7 @@ int lt_zip_unpack(const char *path, const char *folder, lt_zip_member_fn *each, 
     zip_int64_t count = code == LITMUS_OK ? zip_get_num_entries(u.zip, ZIP_FL_UNCHANGED) : 0;
     if (count > LT_ZIP_MEMBERS_MAX) code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s has %lld members, at most %d are read", path, (long long)count, LT_ZIP_MEMBERS_MAX);
     for (zip_int64_t i = 0; code == LITMUS_OK && i < count; i++) code = unpack_member(&u, (zip_uint64_t)i, error);
+    if (code == LITMUS_OK) code = check_whole(&u, error);
     if (u.zip != NULL) zip_discard(u.zip);
     EVP_MD_CTX_free(u.digest);
     lt_arena_release(&u.arena);
