@@ -12,6 +12,7 @@ from litmus.plugin import NESTED, NOT_RECORDED, flag, load
 
 _context, _items, _verdict, _fork_guard = load("_context"), load("_items"), load("_verdict"), load("_fork_guard")
 _getpid = os.getpid  # a test may put something else in its place
+UNSEEN_MAX = 10_000  # tests that are told to have run while nothing could be written
 
 
 # Called with the recorder after run.started and before the plan: what connects instruments.
@@ -43,6 +44,7 @@ class Part:
         self.run_id = None
         self.trouble = None  # the first failure, in words
         self.lost = 0  # events that are not on record
+        self.unseen: dict = {}  # (node id, step path, vector) -> verdict of an execution that left no event; None: only its start is lost so far
         self.line = None  # of the summary
         self.collect_reports: list = []
         self.external = None  # outcome that no step has: terminated, errored
@@ -216,6 +218,24 @@ class Part:
                     pass
             self.lost += 1
             self.fail(exc)
+            self.note_unseen(event_type, payload)
+
+    def note_unseen(self, event_type: str, payload: dict) -> None:
+        """An execution has no row when neither its start nor its end came to the record."""
+        key = payload.get("node_id"), payload.get("step_path"), payload.get("vector_index", 0)
+        if event_type == "test.step_started" and len(self.unseen) < UNSEEN_MAX:
+            self.unseen[key] = None
+        elif event_type == "test.step_ended" and key in self.unseen:
+            self.unseen[key] = payload.get("outcome")
+
+    def tell_unseen(self) -> None:
+        """Says of tests that ran while nothing could be written that they did, should there be room again: their rows have no other words."""
+        unseen, self.unseen = self.unseen, {}
+        for (node_id, step_path, vector), outcome in unseen.items():
+            words = f"recording failed there: it ran ({outcome}), and none of it is on record: {self.trouble}"
+            told = {"node_id": node_id, "step_path": step_path, "vector_index": vector, "reason": "unknown", "message": words}
+            if outcome is not None:
+                self.emit("test.step_not_run", told)
 
     def emit_collect_reports(self) -> None:
         """What collection could not collect, or was told to skip: it has no row, but a reason."""
@@ -282,6 +302,7 @@ class Part:
 
     def end_run(self, session, steps_outcome: str | None, unfinished: bool) -> None:
         """run.ended, the end of the session, the summary line."""
+        self.tell_unseen()
         if self.lost:  # what is not on record could have been anything
             self.external = _verdict.worse(self.external, "errored")
             self.emit("diagnostic.error", {"source": "litmus.recorder", "message": f"{self.lost} events are not on record: {self.trouble}"})

@@ -80,6 +80,7 @@ class Worker(Part):
             self.release_sigterm()
             if self.items is not None:
                 self.items.close_open()
+            self.tell_unseen()
             if self.session is not None:
                 handle, self.session = self.session, None
                 handle.close(None, 0.0)

@@ -104,6 +104,28 @@ def test_a_recorder_that_fails(fake_suite, what, lost, file):
     assert fake_suite.run(env={"LITMUS_FAKE_FAIL": what, "LITMUS_REQUIRED": "1"}).code == NOT_RECORDED
 
 
+@pytest.mark.parametrize("args", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_disk_that_is_full_for_a_while(suite, args):
+    """The tests that ran meanwhile are not called never run without a word: their rows say that recording failed there, and what they came to."""
+    if not suite.real:
+        pytest.skip("needs the core")
+    suite.write({"test_a.py": "def test_1(): pass\ndef test_2(): assert 0\ndef test_3(): pass\n"})
+    suite.write({"conftest.py": (
+        "import pytest, resource\n"
+        "@pytest.hookimpl(hookwrapper=True, tryfirst=True)\n"
+        "def pytest_runtest_protocol(item):\n"
+        "    limit = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "    if item.name == 'test_2': resource.setrlimit(resource.RLIMIT_FSIZE, (1, limit[1]))\n"
+        "    yield\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, limit)\n"
+    )})
+    record = suite.run(*args)
+    assert record.code == 1 and "with gaps (" in record.line
+    rows = {row["step_node_id"].rpartition(":")[2]: row for row in record.parquet if row["record_type"] == "step"}
+    assert [rows[name]["vector_outcome"] for name in ("test_1", "test_2", "test_3")] == ["passed", None, "passed"]
+    assert rows["test_2"]["never_ran_reason"] == "unknown" and "recording failed there: it ran (failed), and none of it is on record: " in rows["test_2"]["step_message"]
+
+
 @needs("xdist")
 @pytest.mark.parametrize("what", ["open", "emit:test.step_ended", "emit:test.steps_discovered", "close"])
 def test_a_recorder_that_fails_under_xdist(fake_suite, what):

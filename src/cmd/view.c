@@ -117,14 +117,15 @@ void lt_view_add_reason(const struct lt_view *v, int64_t row, struct lt_str caus
     const char *words = NULL;
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         if (lt_str_eq(reason, lt_str_of(reasons[i].reason))) words = reasons[i].words;
-    if (words != NULL) lt_buf_add_text(out, words);
-    else lt_show_str(out, reason);
+    bool told = message.n > 0 && cause.p == NULL && lt_str_eq(reason, LT_STR("unknown")); /* the message knows */
+    if (words != NULL && !told) lt_buf_add_text(out, words);
+    else if (words == NULL) lt_show_str(out, reason);
     if (cause.p != NULL) {
         lt_buf_add_text(out, " after ");
         lt_show_str(out, cause);
     }
     if (message.n > 0) {
-        if (reason.p != NULL) lt_buf_add_text(out, ": ");
+        if (reason.p != NULL && !told) lt_buf_add_text(out, ": ");
         lt_show_short(out, message, 200);
     }
 }
