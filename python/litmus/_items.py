@@ -445,7 +445,7 @@ class Items:
             words = "SIGTERM" if part.sigterm else "interrupted"
         if execution.outcome is None:  # a hook raised before its report
             execution.judge_calls()
-        execution.add(outcome, _phase(execution), words)
+        execution.add(outcome, _phase(execution, part.stop_reason == "crash"), words)
         self.end(execution)
 
     # -- all of them
@@ -479,10 +479,11 @@ def _by_marker(item, report, exc) -> bool:
     return line is not None and isinstance(where, (tuple, list)) and tuple(where[:2]) == (os.fspath(path), line + 1)
 
 
-def _phase(execution: Execution) -> str:
+def _phase(execution: Execution, crashed: bool) -> str:
+    """The phase that was cut off: the one after the last that came to its report, or, of a hook that raised, the one whose report it had."""
     if "call" in execution.calls:
-        return "teardown"
-    return "call" if "setup" in execution.calls else "setup"
+        return "call" if crashed else "teardown"
+    return "call" if "setup" in execution.calls and not crashed else "setup"
 
 
 def _subtest_words(report) -> str:

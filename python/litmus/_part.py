@@ -49,6 +49,7 @@ class Part:
         self.collect_reports: list = []
         self.external = None  # outcome that no step has: terminated, errored
         self.stop_reason = None
+        self.crash: str | None = None  # what pytest itself, or a conftest.py, died of
         self.sigterm = False
         self.dirty = None  # _context.DirtyMark, of who starts the run
         self._environ = None
@@ -92,6 +93,13 @@ class Part:
             self.finish_unstarted(SimpleNamespace(items=[], testsfailed=0, shouldfail=False, shouldstop=False, exitstatus=3, config=self.config))
         except Exception as exc:
             self.fail(exc)
+
+    def left_early(self, exc: BaseException, path) -> None:
+        """pytest ends before its session starts, of a conftest.py (path) or of a plugin that one names."""
+        words = f"{type(exc).__name__}: {_verdict.one_line(exc)}"
+        self.external, self.stop_reason, self.crash = "errored", "crash", words
+        if path is not None:
+            self.crash = f"{os.path.relpath(path, self.config.rootpath)}: {words}"
 
     def start_items(self, session, plan) -> None:
         """The plan is on record: from here on the items' own hooks run."""
@@ -312,6 +320,8 @@ class Part:
                 self.external = _verdict.worse(self.external, "terminated")
         if int(session.exitstatus) == pytest.ExitCode.USAGE_ERROR:  # raised after the plan
             self.external = _verdict.worse(self.external, "errored")
+        if self.crash is not None:
+            self.emit("diagnostic.error", {"source": "pytest", "message": self.crash})
         outcome = _verdict.worse(steps_outcome, self.external)
         if outcome is None:  # nothing was judged at all
             outcome = "terminated" if self.stop_reason else "skipped"
@@ -366,6 +376,8 @@ class Part:
             self.interrupt_words = _verdict.one_line(f"internal error: {type(value).__name__}: {value}")
             if isinstance(value, SystemExit):
                 self.external, self.stop_reason = "terminated", "interrupted"
+            else:
+                self.crash = self.interrupt_words
         except Exception as exc:
             self.fail(exc)
 

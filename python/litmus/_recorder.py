@@ -60,7 +60,10 @@ class Recorder(Part):
         self.run_id = uuid4()
         if session.testsfailed:
             self.external = "errored"
-        plan = load("_plan").Plan(session.items, self.deselected)
+        items = session.items
+        if self.stop_reason == "crash":  # maybe of what a hook put among them
+            items = [item for item in items if isinstance(item, pytest.Item)]
+        plan = load("_plan").Plan(items, self.deselected)
         self.start_run(payload, plan)
         self.start_items(session, plan)
 

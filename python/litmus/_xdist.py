@@ -106,6 +106,7 @@ class Controller(Part):
         self.ordinals: dict = {}
         self.free: list = []
         self.interrupted_workers: set = set()
+        self.down: str | None = None  # what the first worker died of
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node) -> None:
@@ -156,6 +157,8 @@ class Controller(Part):
     def pytest_testnodedown(self, node, error) -> None:
         try:
             if error is not None:
+                words = str(error).strip().splitlines()[-1:]  # of a traceback the exception
+                self.down = self.down or f"worker {node.gateway.id}: {_verdict.one_line(words[0] if words else 'died')}"
                 ordinal = self.ordinals.get(node.gateway.id)
                 if ordinal is not None:
                     self.free.append(ordinal)
@@ -238,6 +241,8 @@ class Controller(Part):
         """All workers are gone."""
         if os.path.getsize(self.claim) == 0:  # no worker came as far as a plan
             failed = any(report.failed for report in self.collect_reports)
+            if not failed and self.external is None and self.down is not None:
+                self.external, self.stop_reason, self.crash = "errored", "crash", self.down
             if not failed and self.stop_reason != "crash":
                 self.close(self.external)
                 return

@@ -34,7 +34,7 @@ FIELDS = (
     ("project", "project_name", "project (default: name of the root directory)"),
 )
 
-NOTHING_RUNS = ("cacheshow", "collectonly", "setuponly", "setupplan", "showfixtures", "show_fixtures_per_test")  # options of pytest
+NOTHING_RUNS = ("cacheshow", "collectonly", "markers", "setuponly", "setupplan", "showfixtures", "show_fixtures_per_test")  # options of pytest
 NESTED = "LITMUS_RECORDING"  # set while we record: a pytest that a test starts inherits it
 NOT_RECORDED = 74  # exit code of pytest when recording is required and something is not on record (EX_IOERR; none of pytest's own)
 
@@ -63,6 +63,32 @@ def pytest_addoption(parser) -> None:
 def pytest_addhooks(pluginmanager) -> None:
     """The hooks that a conftest.py may have: litmus.hooks."""
     pluginmanager.add_hookspecs(load("hooks"))
+
+
+def pytest_load_initial_conftests(early_config) -> None:
+    """From here on a suite may fail before its session starts: a conftest.py that cannot be imported leaves a run, too.
+
+    A wrapper around the hook would show in the traceback; when pytest lets go of its configuration, the exception is still being handled.
+    """
+    around = sys.exc_info()[1]  # of a caller of pytest.main
+    early_config.add_cleanup(lambda: _left_early(early_config, around))
+
+
+def _left_early(config, around: BaseException | None) -> None:
+    exc = sys.exc_info()[1]
+    if exc is None or exc is around or getattr(config, "_litmus_chosen", False) or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    from _pytest.config import ConftestImportFailure
+
+    cause = exc.cause if isinstance(exc, ConftestImportFailure) else exc
+    named_plugin = isinstance(exc, pytest.UsageError) and isinstance(exc.__cause__, ImportError)
+    if isinstance(cause, (KeyboardInterrupt, SystemExit, pytest.exit.Exception, pytest.UsageError)) and not named_plugin:
+        return  # nothing was to run
+    vars(config.option).update(vars(config.known_args_namespace))
+    _choose(config)
+    recorder = config.pluginmanager.get_plugin("litmus-recorder")
+    if recorder is not None:
+        recorder.left_early(cause, None if cause is exc else exc.path)
 
 
 def pytest_configure(config) -> None:
@@ -179,6 +205,7 @@ def pytest_sessionstart(session) -> None:
 def _choose(config) -> None:
     """Chooses the part to play in this process, if any."""
     option = config.option
+    config._litmus_chosen = True
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         if worker.get("litmus"):

@@ -220,6 +220,16 @@ def test_internal_error(suite):
     assert record.code == 3
     assert outcomes(record) == ["passed", "failed", "errored", None, None]
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "crash")
+    assert record.of("diagnostic.error")[0]["message"] == "internal error: OSError: hook"
+
+
+@pytest.mark.parametrize("when", ["setup", "call"])
+def test_a_hook_raises_on_a_report(suite, when):
+    """The phase is the one whose report it had: the next one never began."""
+    suite.write({"test_a.py": FIVE, "conftest.py": f"def pytest_runtest_logreport(report):\n if report.when == {when!r}: raise OSError('hook')"})
+    record = suite.run()
+    (row,) = [row for row in record.rows if row.outcome]
+    assert (record.code, row.outcome, row.phase) == (3, "errored", when)
 
 
 @pytest.mark.parametrize(
@@ -244,9 +254,39 @@ def test_a_conftest_raises_before_the_workers_start(suite, hook):
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "crash")
 
 
-@pytest.mark.parametrize("how, arguments", [("raise pytest.UsageError('so not')", ()), ("pytest.exit('not today')", ()), ("raise OSError('hook')", ("--fixtures",))])
-def test_nothing_was_to_run(suite, how, arguments):
-    suite.write({"test_a.py": FIVE, "conftest.py": f"import pytest\ndef pytest_configure(config): {how}"})
+CANNOT_START = [
+    ("import nonesuch_", (), 4, "conftest.py: ModuleNotFoundError: No module named 'nonesuch_'"),
+    ("pytest_plugins = ['nonesuch_']", (), 4, "UsageError: Error importing plugin \"nonesuch_\": No module named 'nonesuch_'"),
+    ("def pytest_runtest_setup(nonesuch_): pass", ("-n", "2"), 1, "PluginValidationError: Plugin "),
+]
+
+
+@pytest.mark.parametrize("text, args, code, words", CANNOT_START, ids=["import", "plugin", "hook"])
+def test_a_conftest_that_cannot_be_loaded(suite, text, args, code, words):
+    suite.write({"test_a.py": FIVE, "conftest.py": text})
+    without = suite.run("--litmus-off", *args)
+    assert (without.code, without.events) == (code, [])
+    record = suite.run("--litmus-dut-serial=S1", *args)
+    assert (record.code, record.out, record.err, record.plan) == (code, without.out, without.err, [])
+    assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "crash")
+    assert record.of("diagnostic.error")[0]["message"].startswith(words)
+    assert record.of("run.started")[0]["dut_serial"] == "S1"
+
+
+IN_CONFIGURE = "def pytest_configure(config): "
+NOT_TO_RUN = [
+    (IN_CONFIGURE + "raise pytest.UsageError('so not')", ()),
+    (IN_CONFIGURE + "pytest.exit('not today')", ()),
+    (IN_CONFIGURE + "raise OSError('hook')", ("--fixtures",)),
+    ("raise SystemExit(3)", ()),
+    ("import nonesuch_", ("--markers",)),
+    ("", ("--nonesuch",)),
+]
+
+
+@pytest.mark.parametrize("text, arguments", NOT_TO_RUN, ids=["usage", "exit", "fixtures", "system_exit", "markers", "option"])
+def test_nothing_was_to_run(suite, text, arguments):
+    suite.write({"test_a.py": FIVE, "conftest.py": f"import pytest\n{text}"})
     assert suite.run(*arguments).events == []
 
 

@@ -144,6 +144,13 @@ def test_a_worker_dies_in_collection(suite):
         assert len(record.of("run.started")) == len(record.of("run.ended")) <= 1
 
 
+def test_no_worker_starts(suite):
+    suite.write({"conftest.py": "import os\nif 'PYTEST_XDIST_WORKER' in os.environ: import nonesuch_", "test_a.py": "def test_1(): pass"})
+    record = suite.run("-n", "1", "--max-worker-restart=0")
+    assert (record.run_ended["outcome"], record.run_ended["stop_reason"], record.plan) == ("errored", "crash", [])
+    assert record.of("diagnostic.error")[0]["message"].startswith("worker gw0: _pytest.config.ConftestImportFailure: ModuleNotFoundError: No module named 'nonesuch_'")
+
+
 def test_a_worker_dies_in_each(suite):
     suite.write(
         {
