@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -21,7 +22,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 
 import pytest
 
@@ -148,46 +148,66 @@ def dependencies() -> pathlib.Path:
     return target
 
 
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory):
-    """Package -> its unpacked folder."""
-    folders = {}
+def once(path: pathlib.Path, make) -> pathlib.Path:
+    """What the first who asks makes, for all workers of this run."""
+    with alone():
+        if not path.exists():
+            part = path.with_name(f".{path.name}.part")
+            make(part)
+            part.rename(path)
+    return path
 
-    def get(package: Package) -> pathlib.Path:
-        if package not in folders:
-            folder = tmp_path_factory.mktemp(package.name)
-            with tarfile.open(archive_of(package)) as tar:
-                tar.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-            folders[package] = folder / f"{package.name}-{package.version}"
-        return folders[package]
 
-    return get
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> pathlib.Path:
+    """A folder of this run that its workers have together."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "real-suites"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def unpacked(package: Package, shared: pathlib.Path) -> pathlib.Path:
+    archive = archive_of(package)
+
+    def unpack(folder: pathlib.Path) -> None:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+
+    return once(shared / package.name, unpack) / f"{package.name}-{package.version}"
 
 
 class RealSuite(Suite):
-    def __init__(self, package: Package, folder: pathlib.Path, path: pathlib.Path):
+    columns = ["record_type", "step_path", "vector_index", "vector_outcome", "step_ended_at", "never_ran_reason", "never_ran_cause", "run_outcome", "stop_reason"]
+
+    def __init__(self, package: Package, shared: pathlib.Path, path: pathlib.Path):
+        folder = unpacked(package, shared)
         super().__init__(path, folder)
-        self.package = package
+        del self.env["PYTHONDONTWRITEBYTECODE"]  # what one run compiled is the next one's
+        self.count = shared / f"{package.name}.count"
         (path / "inject.py").write_text(INJECT)
         self.env["PYTHONPATH"] = os.pathsep.join([str(folder / "src"), str(dependencies()), str(path)])
         self.common = ("-p", "no:asyncio", "-p", "no:cacheprovider", *package.tests, *package.args)
 
     def collected_count(self) -> tuple:
         """(items, deselected) by --collect-only."""
+        return tuple(json.loads(once(self.count, self.count_items).read_text()))
+
+    def count_items(self, path: pathlib.Path) -> None:
         process = self.start("--collect-only", "-q", *self.common)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         assert not self.events()
         last = out.strip().splitlines()[-1]  # "12/34 tests collected (22 deselected) in ..." or "34 tests collected in ..."
         words = last.split()
         deselected = int(words[words.index("deselected)") - 1].lstrip("(")) if "deselected)" in words else 0
         items = int(words[0].split("/")[0])
         assert items > 10, out + err
-        return items, deselected
+        path.write_text(json.dumps([items, deselected]))
 
 
 @pytest.fixture(params=PACKAGES, ids=lambda package: package.name)
-def real(request, unpacked, tmp_path):
-    return RealSuite(request.param, unpacked(request.param), tmp_path)
+def real(request, shared, tmp_path):
+    return RealSuite(request.param, shared, tmp_path)
 
 
 def check(record, planned: int, deselected: int) -> None:
@@ -236,12 +256,8 @@ def test_killed_half_way(real):
     at = planned // 2
     record = real.run("-p", "inject", *real.common, env={"INJECT": "kill", "INJECT_AT": str(at)})
     assert record.code == -signal.SIGKILL
-    rows = None
-    end = time.monotonic() + 20
-    while rows is None and time.monotonic() < end:
-        time.sleep(0.05)
-        rows = real.rows()
-    assert rows is not None, "the daemon wrote no file"
+    real.wait_for(lambda events: real.rows() is not None)  # the daemon writes it
+    rows = real.rows()
     steps = [row for row in rows if row["record_type"] == "step"]
     (run,) = [row for row in rows if row["record_type"] == "run"]
     assert (run["run_outcome"], run["stop_reason"]) == ("aborted", "crash")

@@ -262,8 +262,21 @@ class Record:
         return {row["never_ran_reason"] for row in self.parquet or [] if row["record_type"] == "step"} - {None}
 
 
+# Plugins that load with every pytest, a third of its start, and the word that asks for one.
+UNASKED = {"asyncio": "asyncio", "rerunfailures": "reruns", "platformdirs": "platformdirs"}
+
+
+def addopts(*texts: str) -> str:
+    """PYTEST_ADDOPTS for a pytest of these files and arguments: no plugin that they do not ask for. Workers of pytest-xdist would not heed it."""
+    if any(text.startswith(("-n", "--tx", "--dist")) for text in texts):
+        return ""
+    return " ".join(f"-p no:{plugin}" for plugin, word in UNASKED.items() if not any(word in text for text in texts))
+
+
 class Suite:
     """A folder of test files, and pytest run over it."""
+
+    columns: list | None = None  # what is read of a run's file; None: all of it
 
     def __init__(self, path: pathlib.Path, folder: pathlib.Path | None = None):
         self.path = folder or path / "suite"
@@ -280,6 +293,7 @@ class Suite:
             HOME=str(path),
             COLUMNS="200",
         )
+        self.asked: list = []  # texts of its files
         if not self.real:
             self.use_fake()
         if folder is None:
@@ -303,6 +317,7 @@ class Suite:
 
     def write(self, files: dict) -> Suite:
         """Writes files; text is dedented, its path relative to the suite."""
+        self.asked += map(str, files.values())
         for name, text in files.items():
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -315,7 +330,7 @@ class Suite:
     def command(self, *args: str) -> list:
         return [self.python, "-m", "pytest", *args]
 
-    def run(self, *args: str, env: dict | None = None, timeout: float = 120, **options) -> Record:
+    def run(self, *args: str, env: dict | None = None, timeout: float = 600, **options) -> Record:
         """Runs pytest to its end."""
         process = self.start(*args, env=env, **options)
         return self.finish(process, timeout)
@@ -325,7 +340,7 @@ class Suite:
         return subprocess.Popen(
             self.command(*args),
             cwd=options.pop("cwd", self.path),
-            env={**self.env, **(env or {})},
+            env={"PYTEST_ADDOPTS": addopts(*self.asked, *args), **self.env, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -336,7 +351,7 @@ class Suite:
             **options,
         )
 
-    def finish(self, process: subprocess.Popen, timeout: float = 120) -> Record:
+    def finish(self, process: subprocess.Popen, timeout: float = 600) -> Record:
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -349,7 +364,7 @@ class Suite:
         """The node ids of `pytest --collect-only -q`: it must leave nothing behind."""
         before = self.events()
         process = self.start("--collect-only", "-q", *args)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         assert self.events() == before
         return [line for line in out.splitlines() if "::" in line and not line.startswith(("ERROR", "E  "))]
 
@@ -396,10 +411,11 @@ class Suite:
             return None
         import pyarrow.parquet as pq
 
-        paths = sorted(self.data_dir.glob("runs/*/*.parquet"))
-        return pq.read_table(paths[-1]).to_pylist() if paths else None
+        # Not by name: of runs that start in one second it does not say which is the later.
+        paths = sorted(self.data_dir.glob("runs/*/*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+        return pq.read_table(paths[-1], columns=self.columns).to_pylist() if paths else None
 
-    def wait_for(self, condition, timeout: float = 30) -> None:
+    def wait_for(self, condition, timeout: float = 120) -> None:
         """Waits until condition(events) holds."""
         end = time.monotonic() + timeout
         while not condition(self.events()):

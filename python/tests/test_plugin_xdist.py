@@ -7,10 +7,9 @@ import collections
 import os
 import shutil
 import signal
-import time
 
 import pytest
-from harness import needs
+from harness import Suite, needs
 
 pytestmark = needs("xdist")
 
@@ -172,12 +171,13 @@ def test_a_worker_dies_in_each(suite):
 
 @pytest.mark.parametrize("args", [("-x",), ("--maxfail=1",)])
 def test_maxfail(suite, args):
-    suite.write({"test_a.py": "import pytest, time\n@pytest.mark.parametrize('v', range(40))\ndef test(v):\n time.sleep(.02)\n assert v != 4"})
-    record = suite.run("-n", "2", *args)
+    """So many tests that a controller which has to wait for its turn stops them all the same."""
+    suite.write({"test_a.py": "import pytest, time\n@pytest.mark.parametrize('v', range(400))\ndef test(v):\n if v > 4: time.sleep(.1)\n assert v != 4"})
+    record = suite.run("-n", "2", "--maxschedchunk=2", *args)
     counts = record.counts()
     assert counts["failed"] == 1
     assert counts[None] > 0
-    assert sum(counts.values()) == 40
+    assert sum(counts.values()) == 400
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("failed", "maxfail")
     record.check_against_pytest()
 
@@ -256,21 +256,24 @@ def test_measurements_and_escalation_reach_the_run(suite):
 
 
 SLOW = """
-import time, pytest
+import pathlib, pytest, time
 @pytest.mark.parametrize("v", range(8))
-def test(v): time.sleep(0.01 if v < 2 else 8)
+def test(v):
+    if v > 1:
+        pathlib.Path(__file__).with_name(f"in_{v}").touch()
+        time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 2), (signal.SIGTERM, -signal.SIGTERM)], ids=["sigint", "sigterm"])
-@pytest.mark.parametrize("everyone", [False, True], ids=["controller", "group"])
-def test_interrupted(suite, number, code, everyone):
+def started(suite):
+    """A pytest whose two workers are in the bodies of tests that would take long."""
     suite.write({"test_a.py": SLOW})
     process = suite.start("-n", "2")
-    suite.wait_for(lambda events: sum(e["event_type"] == "test.step_started" for e in events) >= 3)
-    time.sleep(0.2)
-    (os.killpg if everyone else os.kill)(process.pid, number)
-    record = suite.finish(process)
+    suite.wait_for(lambda events: len(list(suite.path.glob("in_*"))) == 2)
+    return process
+
+
+def check_interrupted(record, code):
     assert record.code == code, record.out + record.err
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("terminated", "interrupted")
     counts = record.counts()
@@ -279,6 +282,40 @@ def test_interrupted(suite, number, code, everyone):
     cut_off = counts.get("terminated", 0) + counts.get("aborted", 0)
     assert cut_off >= 1, counts
     assert record.types[-1] == "session.ended"
+
+
+def check_killed(suite, record, with_daemon):
+    """Nothing that was emitted is lost; with a daemon the run gets its end and its file."""
+    assert record.code == -signal.SIGKILL
+    assert len(record.plan) == 8
+    if with_daemon:
+        suite.wait_for(lambda events: suite.rows() is not None)
+        steps = [row for row in suite.rows() if row["record_type"] == "step"]
+        assert len(steps) == 8
+        (run,) = [row for row in suite.rows() if row["record_type"] == "run"]
+        assert (run["run_outcome"], run["stop_reason"]) == ("aborted", "crash")
+
+
+def test_interrupted_or_killed(tmp_path):
+    """The controller alone, or the whole group. All at once: execnet waits five seconds for a worker whose controller is gone."""
+    ends = [(os.kill, signal.SIGINT, 2), (os.kill, signal.SIGTERM, -signal.SIGTERM), (os.killpg, signal.SIGINT, 2), (os.killpg, signal.SIGTERM, -signal.SIGTERM)]
+    going = []
+    for number, (send, sign, code) in enumerate([*ends, (os.kill, signal.SIGKILL, None)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        suite = Suite(folder)
+        with_daemon = code is None and suite.real and shutil.which("litmus", path=os.path.dirname(suite.python)) is not None
+        if with_daemon:
+            suite.env.pop("LITMUS_NO_DAEMON")
+        process = started(suite)
+        send(process.pid, sign)
+        going.append((suite, process, code, with_daemon))
+    records = [suite.finish(process) for suite, process, *_ in going]
+    for (suite, _, code, with_daemon), record in zip(going, records):
+        if code is None:
+            check_killed(suite, record, with_daemon)
+        else:
+            check_interrupted(record, code)
 
 
 def test_pytest_exit_in_a_worker(suite):
@@ -302,23 +339,3 @@ def test_reports_on_the_controller_are_as_ever(suite):
     record = suite.run("-n", "2")
     assert "INTERNALERROR" not in record.out
     record.check_against_pytest()
-
-
-def test_the_controller_is_killed(suite):
-    """Nothing that was emitted is lost; with a daemon the run gets its end and its file."""
-    suite.write({"test_a.py": SLOW})
-    with_daemon = suite.real and shutil.which("litmus", path=os.path.dirname(suite.python)) is not None
-    if with_daemon:
-        suite.env.pop("LITMUS_NO_DAEMON")
-    process = suite.start("-n", "2")
-    suite.wait_for(lambda events: sum(e["event_type"] == "test.step_started" for e in events) >= 3)
-    os.kill(process.pid, signal.SIGKILL)
-    record = suite.finish(process)
-    assert record.code == -signal.SIGKILL
-    assert len(record.plan) == 8
-    if with_daemon:
-        suite.wait_for(lambda events: suite.rows() is not None)
-        steps = [row for row in suite.rows() if row["record_type"] == "step"]
-        assert len(steps) == 8
-        (run,) = [row for row in suite.rows() if row["record_type"] == "run"]
-        assert (run["run_outcome"], run["stop_reason"]) == ("aborted", "crash")
