@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / ".venv/bin/litmus").exists(), reason
 
 def bench(folder: pathlib.Path, **environ: str) -> subprocess.CompletedProcess:
     environ = {**os.environ, "LITMUS_BENCH_DIR": str(folder), "LITMUS_BENCH_QUICK": "2", "LITMUS_BENCH_PEERS": "0", **environ}
-    return subprocess.run([ROOT / "bench/run"], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ, timeout=240)
+    return subprocess.run([ROOT / "bench/run"], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ, timeout=600)
 
 
 def test_every_figure_is_measured_and_written(tmp_path):

@@ -22,7 +22,7 @@ T0 = 1_700_000_000_000_000_000
 
 
 def run(data_dir, *arguments):
-    return subprocess.run([LITMUS, *arguments, "-d", data_dir], capture_output=True, text=True, timeout=60)
+    return subprocess.run([LITMUS, *arguments, "-d", data_dir], capture_output=True, text=True, timeout=600)
 
 
 def lines(done) -> list:

@@ -37,7 +37,7 @@ def environment(**more):
 
 
 def run(*arguments, **more):
-    return subprocess.run([LITMUS, *map(str, arguments)], capture_output=True, text=True, env=environment(**more), timeout=60,
+    return subprocess.run([LITMUS, *map(str, arguments)], capture_output=True, text=True, env=environment(**more), timeout=300,
                           stdin=subprocess.DEVNULL)
 
 
@@ -52,7 +52,7 @@ def record(folder, data_dir, source, *options, **more):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "test_it.py").write_text(textwrap.dedent(source), encoding="utf-8")
     return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options], cwd=folder, capture_output=True, text=True,
-                          env=environment(LITMUS_DATA_DIR=str(data_dir), **more), timeout=60, stdin=subprocess.DEVNULL)
+                          env=environment(LITMUS_DATA_DIR=str(data_dir), **more), timeout=300, stdin=subprocess.DEVNULL)
 
 
 SUITE = """
@@ -241,7 +241,7 @@ def test_follow(tmp_path):
         assert "test_b" in json.dumps(seen)
         assert len({e["id"] for e in seen}) == len(seen)
         follower.send_signal(signal.SIGINT)
-        assert follower.wait(10) == 130
+        assert follower.wait(100) == 130
     finally:
         follower.kill()
         follower.stdout.close()
@@ -279,7 +279,7 @@ def test_gate_takes_nothing_for_a_pass(tmp_path):
 # ---- runs in flight, and producers that died
 
 
-def wait_for(what, seconds=20):
+def wait_for(what, seconds=100):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = what()
@@ -293,7 +293,7 @@ def wait_for(what, seconds=20):
 def slow_run(tmp_path):
     """A pytest that is in the second of three tests."""
     data = tmp_path / "data"
-    source = "import time\ndef test_a(): pass\ndef test_b(): time.sleep(60)\ndef test_c(): pass"
+    source = "import time\ndef test_a(): pass\ndef test_b(): time.sleep(600)\ndef test_c(): pass"
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "test_it.py").write_text(source)
     process = subprocess.Popen([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path / "s", stdout=subprocess.DEVNULL,
@@ -511,7 +511,7 @@ def on_terminal(*arguments, **more):
     except OSError:  # the other end is closed
         pass
     os.close(leader)
-    assert process.wait(30) == 0
+    assert process.wait(100) == 0
     return seen.decode()
 
 

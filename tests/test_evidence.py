@@ -154,7 +154,7 @@ def second_opinion(station, path):
 def test_nothing_is_found_where_nothing_was_done(station):
     assert findings(station, "--signed") == []
     paths = sorted(station.glob("data/events/*/*.arrow"))
-    done = subprocess.run([sys.executable, CHECKER, "--key", station / "keys/station.key.pub", *paths], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, CHECKER, "--key", station / "keys/station.key.pub", *paths], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0 and done.stdout.count("signed by") == len(paths) == 4
 
 

@@ -191,7 +191,7 @@ def test_the_same_run_gives_the_same_bytes(station, tmp_path):
     for name, zone in (("a.zip", "UTC"), ("b.zip", "Asia/Tokyo")):
         ok("evidence", "@2", "-o", tmp_path / name, "-k", station / "keys/station.key", "-d", station / "data", TZ=zone)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes() == (station / "run.zip").read_bytes()
-    out = subprocess.run([LITMUS, "evidence", "@2", "-o", "-", "-k", station / "keys/station.key", "-d", station / "data"], capture_output=True, env=environment(), timeout=60)
+    out = subprocess.run([LITMUS, "evidence", "@2", "-o", "-", "-k", station / "keys/station.key", "-d", station / "data"], capture_output=True, env=environment(), timeout=600)
     assert out.returncode == 0 and out.stdout == (station / "run.zip").read_bytes()
 
 

@@ -34,16 +34,19 @@ BIN = pathlib.Path(sys.executable).parent
 TESTS = 60
 
 SUITE = """
+import os
 import time
 import pytest
 
 @pytest.mark.parametrize("n", range(%d))
 def test_it(n):
     time.sleep(n %% 5 / 1000)
+    if n == %d and "HOLD" in os.environ:
+        time.sleep(600)  # until it is killed
     if n %% 7 == 3:
         pytest.skip("not here")
     assert n %% 5 != 2
-""" % TESTS
+""" % (TESTS, TESTS - 1)
 
 CONFTEST = """
 import os
@@ -91,7 +94,7 @@ class Killer:
         self.tally = Tally()
         self.random = random.Random(None if SOAK_MIN else 7)
         self.env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_"))}
-        self.env |= {"PROMISED": str(folder / "promised"), "LITMUS_DAEMON_IDLE": "20", "PATH": f"{BIN}:{self.env['PATH']}"}
+        self.env |= {"PROMISED": str(folder / "promised"), "LITMUS_DAEMON_IDLE": "300", "PATH": f"{BIN}:{self.env['PATH']}"}
         (folder / "test_it.py").write_text(SUITE)
         (folder / "conftest.py").write_text(CONFTEST)
         (folder / "pytest.ini").write_text("[pytest]\n")
@@ -107,21 +110,21 @@ class Killer:
     def logs(self) -> set:
         return set(self.data_dir.glob("events/*/*.arrow"))
 
-    def start(self) -> subprocess.Popen:
+    def start(self, **more: str) -> subprocess.Popen:
         (self.folder / "promised").unlink(missing_ok=True)
         command = [BIN / "pytest", "-q", "-p", "no:cacheprovider", f"--litmus-data-dir={self.data_dir}", *self.options]
-        return subprocess.Popen(command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        return subprocess.Popen(command, cwd=self.folder, env=self.env | more, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                 start_new_session=True)
 
     def wait_for_promises(self, process: subprocess.Popen, count: int) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while len(self.promised()) < count and process.poll() is None and time.monotonic() < until:
             time.sleep(0.001)
 
     def kill_run(self, daemon: bool) -> None:
         """One run, killed with all its processes after some promises."""
         files, logs = self.files(), self.logs()
-        process = self.start()
+        process = self.start(HOLD="1")
         self.wait_for_promises(process, self.random.randrange(TESTS - 10))
         time.sleep(self.random.random() / 100)
         os.killpg(process.pid, signal.SIGKILL)
@@ -133,8 +136,8 @@ class Killer:
             return  # before there was a run
         if not daemon:
             assert self.files() == files
-            subprocess.run([BIN / "litmus", "materialize", "--data-dir", self.data_dir], env=self.env, check=True, capture_output=True, timeout=60)
-        while not self.files() - files and time.monotonic() < killed + 30:
+            subprocess.run([BIN / "litmus", "materialize", "--data-dir", self.data_dir], env=self.env, check=True, capture_output=True, timeout=300)
+        while not self.files() - files and time.monotonic() < killed + 300:
             time.sleep(0.002)
         if daemon:
             wait_ms = (time.monotonic() - killed) * 1000
@@ -158,7 +161,7 @@ class Killer:
         self.tally.wrong += sum(outcome != "aborted" for outcome in others)
 
     def stop(self) -> None:
-        subprocess.run([BIN / "litmus", "daemon", "stop", "--data-dir", self.data_dir], env=self.env, capture_output=True, timeout=30)
+        subprocess.run([BIN / "litmus", "daemon", "stop", "--data-dir", self.data_dir], env=self.env, capture_output=True, timeout=300)
 
 
 def read_events(logs: set) -> list:
@@ -229,7 +232,7 @@ def test_xdist_workers_killed(tmp_path):
                 os.kill(int(killer.promised()[-1][0]), signal.SIGKILL)
             except ProcessLookupError:
                 pass  # this worker was killed before, or has done its work
-        assert process.wait(timeout=120) in (0, 1)
+        assert process.wait(timeout=600) in (0, 1)
         (path,) = killer.files() - files
         killer.judge(path, killer.logs() - logs)
     killer.stop()

@@ -222,8 +222,8 @@ def test_the_daemon_compacts_when_it_has_nothing_else_to_do(history):
     few = environment(LITMUS_COMPACT_RUNS="1000", LITMUS_DAEMON_IDLE="0.2")
     many = environment(LITMUS_COMPACT_RUNS="6", LITMUS_DAEMON_IDLE="0.2")
     command = [LITMUS, "daemon", "--foreground", "-d", str(history)]
-    assert subprocess.run(command, env=few, timeout=60, capture_output=True).returncode == 0
+    assert subprocess.run(command, env=few, timeout=600, capture_output=True).returncode == 0
     assert not list(history.glob("lake/month=*/*.parquet"))  # not worth it
-    done = subprocess.run(command, env=many, timeout=60, capture_output=True, text=True)
+    done = subprocess.run(command, env=many, timeout=600, capture_output=True, text=True)
     assert done.returncode == 0 and "lake: 6 runs into 1 files" in done.stdout + done.stderr
     assert by_view(history) == by_glob(history) == naive(history)

@@ -45,7 +45,7 @@ def execute(tmp_path, body, code=0):
     script = tmp_path / "board.py"
     script.write_text(HEAD + textwrap.dedent(body))
     env = {**os.environ, "LITMUS_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": ""}
-    done = subprocess.run([sys.executable, script.name], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, script.name], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

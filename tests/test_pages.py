@@ -109,7 +109,7 @@ def suite(folder: pathlib.Path) -> list:
 def python(folder: pathlib.Path, *arguments: str, text: str | None = None) -> str:
     env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_"))}
     env.update(LITMUS_DATA_DIR=str(folder / "data"), LITMUS_NO_DAEMON="1", PYTHONPATH=str(folder))
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=env, input=text, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=env, input=text, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr + (text or "")
     return done.stdout
 
@@ -128,7 +128,7 @@ def test_every_block_runs_as_it_stands(tmp_path):
     queries = re.findall(r"^\$ litmus sql .*-c (.*)$", (ROOT / "docs/user-guide.md").read_text(), re.M)
     assert len(queries) == 2
     for query in queries:
-        done = subprocess.run([ROOT / ".venv/bin/litmus", "sql", "-d", tmp_path / "data", "-c", query.strip('"')], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([ROOT / ".venv/bin/litmus", "sql", "-d", tmp_path / "data", "-c", query.strip('"')], capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
     assert [name for name, _ in scripts].count("README.md") == 1
     assert (tmp_path / "junit.xml").stat().st_size and (tmp_path / "week.csv").stat().st_size

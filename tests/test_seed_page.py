@@ -104,7 +104,7 @@ def bench(tmp_path_factory) -> Path:
     (folder / "tests" / "test_thermal.py").write_text(THERMAL)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider"],
-        cwd=folder, env=environment(HOME=str(folder)), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        cwd=folder, env=environment(HOME=str(folder)), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 1 and "1 failed, 3 passed, 1 skipped" in done.stdout, done.stdout + done.stderr
     files = list(folder.glob("data/runs/*/*.parquet"))
@@ -153,7 +153,7 @@ def test_queries_in_the_duckdb_program(here, run):
     if not program.exists():
         pytest.skip("the duckdb program is not installed")
     for query, count in ((STEP_SUMMARY.replace("abc123", run["test_run_id"]), len(EXPECTED)), (NEVER_RUN, 4)):
-        done = subprocess.run([program, "-json", "-c", query], cwd=here, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([program, "-json", "-c", query], cwd=here, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         rows = json.loads(done.stdout)
         assert len(rows) == count
@@ -191,7 +191,7 @@ def test_event_store_snippet(here, run):
 def test_snippet_as_a_script(here, run):
     """In a process of its own, without pytest and its plugin."""
     script = RUN_STORE.replace("abc123", run["test_run_id"][:8])
-    done = subprocess.run([sys.executable, "-c", script], cwd=here, env=environment(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], cwd=here, env=environment(), capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [f"{name}: {step}" for name, _, step, _ in EXPECTED]
 

@@ -101,7 +101,7 @@ def test_measurements_from_the_threads_of_a_test(tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_"))}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--litmus-data-dir={tmp_path / 'data'}", "--litmus-no-daemon"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout
     (path,) = tmp_path.glob("data/runs/*/*.parquet")
     rows = [row for row in pq.read_table(path).to_pylist() if row["record_type"] == "measurement"]

@@ -47,7 +47,7 @@ def run(command: str, folder: pathlib.Path) -> str:
     """What a command prints, in UTC, its last lines on stderr left to the failure."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_")) and key not in OF_CI}
     env.update(TZ="UTC", COLUMNS="100", NO_COLOR="1", PYTHONDONTWRITEBYTECODE="1", PATH=f"{ROOT / '.venv/bin'}:{env['PATH']}")
-    done = subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stdout + done.stderr
     return done.stdout.replace(str(folder), "/tmp/bench")
 

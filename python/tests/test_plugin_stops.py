@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 
 import pytest
 from harness import needs
@@ -151,10 +150,9 @@ def test_interrupted_between_tests(suite):
 
 
 def test_sigterm_from_outside(suite):
-    suite.write({"test_a.py": CUT.format(how="time.sleep(60)")})
+    suite.write({"test_a.py": CUT.format(how="open(LOG + '.not_yet', 'w'); time.sleep(600)")})
     process = suite.start()
-    suite.wait_for(lambda events: sum(e["event_type"] == "test.step_started" for e in events) == 2)
-    time.sleep(0.1)
+    suite.wait_for(lambda events: (suite.path / "cleaned.not_yet").exists())
     os.kill(process.pid, signal.SIGTERM)
     record = suite.finish(process)
     assert record.code == -signal.SIGTERM

@@ -72,7 +72,7 @@ def run(tmp_path, body: str, *arguments: str, terminal: list | None = None, sess
     env.update(LITMUS_DATA_DIR=str(tmp_path / "data"), LITMUS_NO_DAEMON="1")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--litmus-operator", "ann", *arguments]
     if terminal is None:
-        done = subprocess.run(command, env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=session, timeout=60)
+        done = subprocess.run(command, env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=session, timeout=600)
         return done.returncode, done.stdout
     pid, master = pty.fork()
     if pid == 0:
@@ -148,7 +148,7 @@ def answer():
 def test_a(prompt):
     thread = threading.Thread(target=answer)
     thread.start()
-    assert prompt.confirm("LED?", timeout=30) is True
+    assert prompt.confirm("LED?", timeout=600) is True
     thread.join()
 """
     code, seen = run(tmp_path, body)

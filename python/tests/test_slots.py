@@ -67,7 +67,7 @@ class Slots:
 
     def run(self, *arguments, **options) -> tuple:
         process = self.start(*arguments, **options)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         return process.returncode, out, err
 
     def events(self, event_type: str) -> list:
@@ -85,7 +85,7 @@ def slots(tmp_path) -> Slots:
 
 def test_each_slot_is_a_run_of_its_own(slots):
     code, out, err = slots.run(
-        "def test_a():\n    assert slots.sync('warm', timeout=60) == []\n    assert MINE != 'b'\n", "--slots", "a,b,c", "--logs", str(slots.folder / "logs")
+        "def test_a():\n    assert slots.sync('warm', timeout=600) == []\n    assert MINE != 'b'\n", "--slots", "a,b,c", "--logs", str(slots.folder / "logs")
     )
     assert code == 1, out + err
     started = {event["slot_id"]: event for event in slots.events("run.started")}
@@ -105,7 +105,7 @@ def test_each_slot_is_a_run_of_its_own(slots):
 
 
 def test_a_slot_that_is_killed_harms_no_other(slots):
-    kill = "import signal\ndef test_a():\n    if MINE == '2': os.kill(os.getpid(), signal.SIGKILL)\n    assert slots.sync('x', timeout=60) == ['2']\ndef test_b(): pass\n"
+    kill = "import signal\ndef test_a():\n    if MINE == '2': os.kill(os.getpid(), signal.SIGKILL)\n    assert slots.sync('x', timeout=600) == ['2']\ndef test_b(): pass\n"
     code, out, err = slots.run(kill)
     assert code == 128 + signal.SIGKILL, out + err
     assert slots.outcomes() == {"1": "passed", "2": "errored", "3": "passed"}
@@ -117,18 +117,18 @@ def test_a_time_out_names_who_is_missing(slots):
     absent = (
         "def test_a():\n    if MINE == '1':\n        try: slots.sync('x', timeout=0.5)\n        except slots.SyncTimeout as exc:\n"
         "            assert exc.missing == ['2'] and str(exc) == \"sync point 'x': 2 did not arrive within 0.5 s\"\n        else: assert False\n"
-        "    slots.sync('end', timeout=60)\n"
+        "    slots.sync('end', timeout=600)\n"
     )
     code, out, err = slots.run(absent, serials="SN1,SN2")
     assert code == 0, out + err
 
 
 def test_ctrl_c_ends_all_in_good_order(slots):
-    process = slots.start("import threading\ndef test_a():\n    slots.sync('x', timeout=60)\n    threading.Event().wait(60)\ndef test_b(): pass\n", "--slots", "a,b,c")
+    process = slots.start("import threading\ndef test_a():\n    slots.sync('x', timeout=600)\n    threading.Event().wait(600)\ndef test_b(): pass\n", "--slots", "a,b,c")
     while not slots.data.exists() or not slots.events("sync.release"):  # they are all in their tests
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 2, out + err
     assert [event["outcome"] for event in slots.events("run.ended")] == ["terminated"] * 3
     assert set(slots.outcomes().values()) == {"failed"}
@@ -146,13 +146,13 @@ def test_ctrl_c_ends_all_in_good_order(slots):
     ],
 )
 def test_wrong_usage(slots, arguments, words):
-    done = subprocess.run([slots.program, "slots", *arguments], capture_output=True, text=True, env={**os.environ, "LITMUS_DATA_DIR": str(slots.data)}, timeout=60)
+    done = subprocess.run([slots.program, "slots", *arguments], capture_output=True, text=True, env={**os.environ, "LITMUS_DATA_DIR": str(slots.data)}, timeout=600)
     assert done.returncode == 2 and words in done.stderr, done.stderr
 
 
 def test_a_command_that_is_not_there(slots):
     env = {**os.environ, "LITMUS_DATA_DIR": str(slots.data), "LITMUS_NO_DAEMON": "1"}
-    done = subprocess.run([slots.program, "slots", "run", "--serials", "A,B", "--", "no-such-program"], capture_output=True, text=True, env=env, timeout=60)
+    done = subprocess.run([slots.program, "slots", "run", "--serials", "A,B", "--", "no-such-program"], capture_output=True, text=True, env=env, timeout=600)
     assert done.returncode == 127 and "cannot start no-such-program: No such file or directory" in done.stderr
     assert slots.outcomes() == {"1": "errored", "2": "errored"}
 
@@ -225,7 +225,7 @@ class Unit:
 
 
 def status(data, *options: str) -> list:
-    done = subprocess.run([pathlib.Path(sys.executable).with_name("litmus"), "slots", "status", "--json", "-d", data, *options], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([pathlib.Path(sys.executable).with_name("litmus"), "slots", "status", "--json", "-d", data, *options], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -31,7 +31,7 @@
 
 #include <cmocka.h>
 
-enum { CALLS_MAX = 2000, PROGRAM_SECONDS = 60, EVENTS = 7 };
+enum { CALLS_MAX = 2000, PROGRAM_SECONDS = 300, EVENTS = 7 };
 
 struct trial {
     int64_t events; /* of runs, in the pattern */

@@ -12,7 +12,7 @@ static void many_sessions_at_once(void **state) {
     struct producer p[PRODUCERS];
     for (int i = 0; i < PRODUCERS; i++) p[i] = start_producer(b, i % 4 == 3 ? DIES : i % 4 == 2 ? EXITS_AFTER_RUN : WHOLE, 5);
     for (int i = 0; i < PRODUCERS; i++) finish_producer(&p[i]);
-    for (int i = 0; i < PRODUCERS; i++) assert_true(lt_daemon_wait_run(b->dir, p[i].session, p[i].run, 20000, NULL));
+    for (int i = 0; i < PRODUCERS; i++) assert_true(lt_daemon_wait_run(b->dir, p[i].session, p[i].run, PATIENCE_MS, NULL));
     assert_int_equal(runs_on_disk(b), PRODUCERS);
     assert_soon(status_of(b).materialized == PRODUCERS);
     nap_ms(6000); /* workers drop their handles, memory is given back, folders are looked at */

@@ -17,14 +17,14 @@ static void say(int fd, const char *text, size_t n) {
     assert_int_equal(send(fd, text, n, MSG_NOSIGNAL), n);
 }
 
-/* What comes within five seconds up to `lines` ends of line, or until the other side hangs up. */
+/* What comes up to `lines` ends of line, or until the other side hangs up. */
 static const char *hear(int fd, int lines) {
     static char text[64 * 1024];
     size_t n = 0;
     text[0] = '\0';
     for (int seen = 0; seen < lines && n < sizeof text - 1;) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
-        if (poll(&ready, 1, 5000) <= 0) break;
+        if (poll(&ready, 1, PATIENCE_MS) <= 0) break;
         ssize_t got = recv(fd, text + n, sizeof text - 1 - n, MSG_DONTWAIT);
         if (got <= 0) break;
         for (ssize_t i = 0; i < got; i++) seen += text[n + (size_t)i] == '\n';

@@ -273,7 +273,7 @@ static int64_t one_more_run(const struct bench *b, litmus_session *session) {
         assert_int_equal(litmus_step_end(run, "passed", NULL, &error), LITMUS_OK);
     }
     assert_int_equal(litmus_run_end(run, NULL, NULL, &error), LITMUS_OK);
-    assert_true(lt_daemon_wait_run(b->dir, litmus_session_id(session), run_id, 10000, NULL));
+    assert_true(lt_daemon_wait_run(b->dir, litmus_session_id(session), run_id, PATIENCE_MS, NULL));
     return bytes_moved(b) - before;
 }
 
