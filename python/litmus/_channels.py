@@ -12,6 +12,7 @@ _TYPES = {
     "float64": "d", "float32": "f", "int8": "b", "int16": "h", "int32": "i", "int64": "q",
     "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q",
 }  # fmt: skip
+ID_MAX = 199  # bytes (litmus.h)
 _SIZED = {("d", 8): "float64", ("f", 4): "float32"}
 
 
@@ -79,6 +80,8 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
     def __init__(self, channel_id: str, *, session=None, type=None, units=None, run_id=None, instrument_role=None, method=None, resource=None):
         if not isinstance(channel_id, str):
             raise InvalidArgument(f"the id of a channel is a text, not {channel_id!r:.100}")
+        if not 0 < len(channel_id.encode("utf-8", "replace")) <= ID_MAX or any(c < " " or "\ud800" <= c <= "\udfff" for c in channel_id):
+            raise InvalidArgument(f"the id of a channel is 1 to {ID_MAX} bytes of text without control characters, not {channel_id!r:.100}")
         if session is None:
             from litmus._measure import running
 
@@ -107,7 +110,11 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
     def append(self, value: float, time=None) -> None:
         """One sample; on record when this returns."""
         handle = self._handle or self._open("float64")
-        handle.sample(value, _ns(time, 0) if time is not None else 0)
+        at = _ns(time, 0) if time is not None else 0
+        try:
+            handle.sample(value, at)
+        except (TypeError, OverflowError) as exc:
+            raise TypeError(f"channel {self.channel_id}: a sample is a number, not {value!r:.100} ({exc})") from None
 
     def block(self, values, *, interval: float | None = None, rate: float | None = None, start=None, times=None) -> None:
         """Many samples at once, from where they lie: NumPy, array, memoryview, or an Arrow array.

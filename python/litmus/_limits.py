@@ -35,6 +35,11 @@ class Limit:
             raise ValueError(f"the limit of {what}: the text has {len(nominal)} characters, at most {TEXT_MAX} are taken")
         if comparator is None and isinstance(nominal, bool) and low is None and high is None:
             comparator = "EQ"
+        for key, bound in (("low", low), ("high", high), ("nominal", nominal)):
+            if is_complex(bound):
+                raise TypeError(f"the limit of {what}: {key} is a number, not {bound!r:.100}")
+        if comparator is not None and not comparator.isprintable():
+            comparator = ascii(comparator)
         core = _litmus.Limit(what if what.isprintable() else ascii(what)[1:-1], low, high, nominal, comparator)
         self.low, self.high, self.nominal, self.units = low, high, nominal, units
         self.comparator = core.comparator
@@ -115,6 +120,11 @@ def quantity(value, units: str | None, digits: int = 10) -> str:
     if isinstance(value, bool):
         return str(value)
     return f"{float(value):.{digits}g}{' ' + units if units else ''}"
+
+
+def is_complex(value) -> bool:
+    """Whether it is a complex number of numpy: float() of one drops what is imaginary."""
+    return getattr(getattr(value, "dtype", None), "kind", None) == "c"
 
 
 def check_label(what: str, key: str, word) -> None:

@@ -259,12 +259,15 @@ def attach(content, name: str | None = None, *, mime: str | None = None) -> str 
         content = os.fspath(content)
         try:
             name = os.fsencode(os.path.basename(content)).decode("utf-8", "backslashreplace") if name is None else name
-            os.fsencode(content)
+            if b"\0" in os.fsencode(content):
+                raise ValueError(f"{ascii(content)[:200]} is no path of a file: it has a NUL character")
         except UnicodeEncodeError:
             raise ValueError(f"{ascii(content)[:200]} is no path of a file: it has a character that no file name can have") from None
     else:
         raise TypeError(f"an attachment is the path of a file, or bytes, not {type(content).__name__}")
     check_name("an attachment", name)
+    if "\0" in name:
+        raise ValueError(f"the name of an attachment has a NUL character: {name!r:.100}")
     if mime is not None:
         check_name("a media type", mime)
     if not running:
@@ -439,7 +442,7 @@ def _value(name: str, value):
     if isinstance(value, float):
         return value
     convert = getattr(type(value), "__float__", None)  # numpy scalars, Decimal, Fraction
-    if convert is not None and not isinstance(value, (bytes, bytearray)):
+    if convert is not None and not isinstance(value, (bytes, bytearray)) and not _limits.is_complex(value):
         try:
             return float(value)
         except OverflowError:

@@ -32,7 +32,10 @@ def plain(value, depth: int = 0):
             return {k if type(k) is str else repr_of(k): plain(v, depth + 1) for k, v in value.items()}
     try:
         if kind.__module__ == "numpy" and 0 <= getattr(value, "ndim", -1) and value.size <= ARRAY_MAX:
-            return plain(value.tolist(), max(depth, 8 - value.ndim))
+            made = value.tolist()
+            if type(made) is not kind:
+                return plain(made, max(depth, 8 - value.ndim))
+            return float(value) if value.dtype.kind == "f" else repr_of(value)  # a long double has no type of Python
         if kind.__module__ in ("decimal", "fractions"):
             return float(value)
     except Exception:

@@ -163,6 +163,12 @@ def test_what_is_refused(session, data_dir):
         litmus.open_channel("c", session=session).block(memoryview(b"ab").cast("c"), interval=1)
     with pytest.raises(errors.InvalidArgument, match="float64"):
         litmus.open_channel("y", session=session, type="double")
+    for value in ("1.5", None, 10**400):
+        with pytest.raises(TypeError, match="channel x: a sample is a number, not "):
+            ch.append(value)
+    for name in ("", "x" * 200, "a\0b", "\ud800"):
+        with pytest.raises(errors.InvalidArgument, match="the id of a channel is 1 to 199 bytes"):
+            litmus.open_channel(name, session=session)
     with pytest.raises(errors.StateError, match="give a session"):
         _outside()
     with pytest.raises(errors.LitmusError, match="channel ls|no channel"):

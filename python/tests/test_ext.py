@@ -147,6 +147,8 @@ def test_json(session, value, text):
 
 
 def test_json_of_numpy(session):
+    from litmus._plain import plain
+
     numpy = pytest.importorskip("numpy")
     values = {
         "i": numpy.int64(3),
@@ -168,6 +170,7 @@ def test_json_of_numpy(session):
         "long": "1.5", "t": "2026-05-16T14:30:00",
     }  # fmt: skip
     assert isinstance(got["g"], float)
+    assert plain([values["long"], numpy.array(values["long"])]) == [1.5, 1.5] and plain(numpy.clongdouble(1j)) == repr(numpy.clongdouble(1j))
 
 
 def test_json_deep_and_odd(session):

@@ -193,6 +193,12 @@ def test_soft(verify):
         verify("a", 3, high=2)
         raise OSError("gone")
 def test_array(measure): measure("x", type("Two", (), {"__float__": lambda self: 1 / 0})())
+class Complex:  # as numpy has it: float() drops a part of it
+    __float__ = lambda self: 1.0
+    dtype = type("dtype", (), {"kind": "c"})
+def test_complex(measure): measure("x", Complex())
+def test_complex_limit(measure): measure("x", 1, low=Complex())
+def test_comparator(measure): measure("x", 1, low=1, comparator="\\ud800\\0")
 def test_slip(verify): verify("x", 1, lo=1)
 @pytest.mark.limits(rail=(1, 2))
 def test_name(verify): verify("rial", 1)
@@ -202,6 +208,8 @@ def test_none(measure): measure("none", None, {"high": 2, "units": "V"}, units="
     )
     assert said["test_ok"] is None
     assert "Two is not here: division by zero" in said["test_array"]
+    assert "not Complex" in said["test_complex"] and "low is a number, not <" in said["test_complex_limit"]
+    assert r"there is no comparator '\ud800\x00' (GELE, " in said["test_comparator"]
     assert "there is no 'lo'; did you mean 'low'?" in said["test_slip"]
     assert said["test_name"].startswith("litmus.MissingLimitError: verify('rial'): no limit is given, and none is declared for it; did you mean 'rail'?")
     assert "has units beside it" in said["test_twice"]
@@ -370,6 +378,8 @@ def test_no_file(attach): attach("/nowhere/x.csv")
 def test_no_name(attach): attach(b"x")
 def test_no_content(attach): attach(5, "x")
 def test_no_path(attach): attach("/nowhere/\\ud800.csv")
+def test_nul(attach): attach("/nowhere/\\0.csv")
+def test_nul_name(attach): attach(b"x", "a\\0b")
 def test_fails():
     print("captured words")
     raise AssertionError("wrong")
@@ -379,6 +389,7 @@ def test_fails():
     assert "/nowhere/x.csv" in said["test_no_file"] and "StorageError" in said["test_no_file"]
     assert "the name of an attachment" in said["test_no_name"] and "path of a file, or bytes, not int" in said["test_no_content"]
     assert "is no path of a file" in said["test_no_path"]
+    assert "has a NUL character" in said["test_nul"] and "name of an attachment has a NUL" in said["test_nul_name"]
     events = {event["name"]: event for event in record.of("test.attachment") if event["name"] != "failure.txt"}
     assert {"trace.csv", "same.csv", "raw", "odd\\xff.csv"} < set(events) and events["same.csv"]["step_path"].endswith("/inner")
     import hashlib
