@@ -146,7 +146,8 @@ def nearest(word: object, words) -> str:
 def in_units(value: float, units: str, wanted: str, what: str) -> float:
     """A value in other units, by pint.
 
-    Errors: ValueError when the two do not measure the same, and without pint.
+    Errors: ValueError when the two do not measure the same, and without pint. To pint an angle is a number, so that 1 Hz were
+    9.5 rpm, and 1 cd 1 lm: that is refused, too.
     """
     try:
         registry = _registry()
@@ -155,12 +156,21 @@ def in_units(value: float, units: str, wanted: str, what: str) -> float:
     import pint
 
     try:
+        same = _angles(registry, units) == _angles(registry, wanted)
         # 3400 mV are 3.4 V, not 3.4000000000000004 V: the last bits are the conversion's
-        return float(f"{registry.Quantity(float(value), units).to(wanted).magnitude:.15g}")
+        made = float(f"{registry.Quantity(float(value), units).to(wanted).magnitude:.15g}")
     except pint.DimensionalityError as exc:
         raise ValueError(f"{what} is in {units} and its limit in {wanted}: {exc}") from None
     except Exception as exc:  # units that are none: pint's parser has many ways to say so
         raise ValueError(f"{what} is in {units} and its limit in {wanted}: {type(exc).__name__}: {exc}") from None
+    if not same:
+        raise ValueError(f"{what} is in {units} and its limit in {wanted}: only one of them counts angles (a revolution is 2 pi rad); convert one of them")
+    return made
+
+
+def _angles(registry, units: str) -> float:
+    """The power of radian in the units."""
+    return dict(registry.Quantity(1, registry.get_base_units(units)[1]).unit_items()).get("radian", 0)
 
 
 def _registry():

@@ -67,7 +67,7 @@ def confirm(message: str, *, title: str = "", timeout: float | None = None) -> b
 
 def choose(message: str, options, *, title: str = "", timeout: float | None = None) -> str:
     """One of `options`, by its number (from 1) or its text. Returns the text."""
-    if isinstance(options, str):
+    if isinstance(options, str) or not hasattr(options, "__iter__"):
         raise PromptError(f"the options of {message!r} are a list of texts, not {options!r:.100}")
     options = [str(option) for option in options]
     if not options:

@@ -315,6 +315,11 @@ def test_converted(verify): verify("rail", 3300, LIMIT, units="mV")
 def test_too_high(verify): verify("rail", 3500, LIMIT, units="mV")
 def test_other_kind(verify): verify("rail", 3.3, LIMIT, units="A")
 def test_no_units(verify): verify("rail", 3.3, LIMIT, units="volts per fortnite")
+@pytest.mark.parametrize("units, wanted", [("Hz", "rpm"), ("cd", "lm"), ("deg", "percent")])
+def test_angle(verify, units, wanted): verify("fan", 60, {"high": 70, "units": wanted}, units=units)
+def test_offset(verify):
+    verify("heat", 25, {"low": 290, "high": 300, "units": "K"}, units="degC")
+    verify("turn", 180, {"low": 3.1, "high": 3.2, "units": "rad"}, units="deg")
 def test_without_pint(verify, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pint", None)
     verify("rail", 3300, LIMIT, units="mV")
@@ -323,9 +328,12 @@ def test_without_pint(verify, monkeypatch):
     assert record.row("test_converted").outcome == "passed"
     assert "rail = 3.5 V is above 3.4 V by 0.1 V (limit 3.2 V to 3.4 V)" in said["test_too_high"]
     assert "is in A and its limit in V: Cannot convert" in said["test_other_kind"]
+    assert record.row("test_offset").outcome == "passed"
+    for units in ("Hz-rpm", "cd-lm", "deg-percent"):
+        assert "only one of them counts angles" in said[f"test_angle[{units}]"]
     assert "is in volts per fortnite and its limit in V" in said["test_no_units"]
     assert "convert one of them, or install pint" in said["test_without_pint"]
-    assert [(event["value"], event["units"]) for event in record.of("test.measurement")] == [(3.3, "V"), (3.5, "V")]
+    assert [(event["value"], event["units"]) for event in record.of("test.measurement")] == [(3.3, "V"), (3.5, "V"), (298.15, "K"), (3.14159265358979, "rad")]
 
 
 WORDS = [

@@ -34,6 +34,7 @@ def test_a_double_answers_every_kind():
         (lambda: prompts.confirm("?"), "maybe", "neither yes nor no"),
         (lambda: prompts.choose("?", ["a", "b"]), "3", "none of 1 to 2"),
         (lambda: prompts.choose("?", []), "1", "nothing to choose"),
+        (lambda: prompts.choose("?", 5), "1", "are a list of texts, not 5"),
         (lambda: prompts.number("?"), "five", "no number"),
         (lambda: prompts.number("?", low=1), "0", "not from 1 to inf"),
         (lambda: prompts.number("?"), "nan", "not from"),
