@@ -14,7 +14,7 @@ import pytest
 from litmus.data.run_store import RunStore
 from litmus.errors import InvalidArgument
 from litmus.exports import export
-from litmus.imports import import_file
+from litmus.imports import from_junit, import_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from test_cli import environment, ok, run  # noqa: E402
@@ -110,6 +110,26 @@ def test_a_document_type_is_refused_in_any_encoding(tmp_path):
     (tmp_path / "f").write_bytes('<!DOCTYPE a [<!ENTITY b "c">]><testsuite/>'.encode("utf-16"))
     with pytest.raises(InvalidArgument, match="document type"):
         import_file(tmp_path / "f", data_dir=tmp_path / "data")
+
+
+def test_seconds_of_any_writer():
+    told = [("1,234.5", 1234.5), ("1,234", 1234), ("0,015", 0.015), ("12,5", 12.5), ("1234,5", 1234.5), ("1.5", 1.5), ("", 0), ("-3", 0), ("soon", 0), ("NaN", 0)]
+    assert [from_junit._us(text) for text, _ in told] == [seconds * 1_000_000 for _, seconds in told]
+
+
+REPORT = '{"pytest_version": "9", "$report_type": "SessionStart"}\n'
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    (REPORT + "[1]\n" + REPORT, "line 2"), (REPORT + "{\n" + REPORT * 2, "line 2"), (REPORT + '{"$report_type": "TestReport", "nodeid": 7}\n', "line 2"),
+    (REPORT + '{"$report_type": "TestReport", "nodeid": "a", "duration": "x"}\n', "line 2"), ('[{"phases": []}, 2]', "record 2"),
+    ('{"phases": [], "outcome": "PASS"}\n{"phases"', "line 2"), ('<?xml version="1.0" encoding="KLINGON"?>\n<testsuite/>', "KLINGON"), ("<testsuite>\n<a", "line 2"),
+])
+def test_where_it_is_wrong_is_told(text, said, tmp_path):
+    (tmp_path / "f").write_text(text)
+    with pytest.raises(InvalidArgument, match=said):
+        import_file(tmp_path / "f", kind="openhtf" if "phases" in text else None, data_dir=tmp_path / "data")
+    assert not list((tmp_path / "data").rglob("*.arrow"))
 
 
 @pytest.mark.parametrize("text", ["", "hello", "<a/>", "<testsuite", "{}", "[]x", '{"$report_type": "TestReport"}\n{', '<!DOCTYPE a [<!ENTITY b "c">]><testsuite/>', '{"phases": [1]}'])

@@ -278,13 +278,15 @@ def test_a_question_fetches_no_extension(history):
     assert ok("sql", "-d", history, "--csv", "-c", "SELECT current_setting('autoinstall_known_extensions') AS a").split() == ["a", "false"]
 
 
+ENDLESS = "COPY (SELECT 'started') TO '{pipe}' (FORMAT csv, HEADER false, USE_TMP_FILE false); SELECT sum(hash(a.range + b.range)) FROM range(100000000) a, range(10000000) b"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_query_is_no_slip_of_the_user_and_leaves_nothing(history, tmp_path, number):
     scratch, pipe = tmp_path / "scratch", tmp_path / "pipe"
     scratch.mkdir()
     os.mkfifo(pipe)
-    endless = f"COPY (SELECT 'started') TO '{pipe}' (FORMAT csv, HEADER false, USE_TMP_FILE false); SELECT sum(hash(a.range + b.range)) FROM range(100000000) a, range(10000000) b"
-    words = [LITMUS, "sql", "-d", history, "--csv", "-c", endless]
+    words = [LITMUS, "sql", "-d", history, "--csv", "-c", ENDLESS.format(pipe=pipe)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(TMPDIR=str(scratch)), start_new_session=True) as sql:
         assert pipe.read_text() == "started\n"  # waits until DuckDB has opened and left it
         for _ in range(100):  # DuckDB does not hear a Ctrl-C between two statements, so it is pressed until it ends
@@ -296,6 +298,23 @@ def test_an_interrupted_query_is_no_slip_of_the_user_and_leaves_nothing(history,
         else:
             os.killpg(sql.pid, signal.SIGKILL)
         assert sql.communicate()[0] == "" and sql.returncode == 128 + number
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_query_that_is_killed_takes_its_duckdb_along_and_the_next_one_clears_up(history, tmp_path):
+    scratch, pipe = tmp_path / "scratch", tmp_path / "pipe"
+    scratch.mkdir()
+    os.mkfifo(pipe)
+    with subprocess.Popen([LITMUS, "sql", "-d", history, "--csv", "-c", ENDLESS.format(pipe=pipe)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env=environment(TMPDIR=str(scratch))) as sql:  # fmt: skip
+        assert pipe.read_text() == "started\n"
+        sql.kill()
+        assert sql.communicate() == (b"", b"")  # which waits for all who have the pipes: DuckDB, too
+    (left,) = scratch.iterdir()
+    ok("sql", "-d", history, "-c", "FROM runs", TMPDIR=str(scratch))
+    assert list(scratch.iterdir()) == [left]  # so young that it may not be locked yet
+    os.utime(left, (1, 1))
+    ok("sql", "-d", history, "-c", "FROM runs", TMPDIR=str(scratch))
     assert list(scratch.iterdir()) == []
 
 

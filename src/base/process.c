@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -168,6 +169,11 @@ int lt_detach(bool *child, struct litmus_error *error) {
     for (int fd = 0; null >= 0 && fd <= 2; fd++) dup2(null, fd);
     if (null > 2) close(null);
     return LITMUS_OK;
+}
+
+void lt_end_with_parent(pid_t parent) {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(128 + SIGKILL); /* it ended before that was said */
 }
 
 void lt_close_inherited(void) {

@@ -36,6 +36,8 @@ int lt_spawn_finish(const char *exe, pid_t first, struct litmus_error *error);
 /* Leaves terminal, session and starter behind. *child: true in the process that goes on, false in
  * the one that called, which should end. */
 int lt_detach(bool *child, struct litmus_error *error);
+/* In a forked child: the system ends it when `parent`, which forked it, ends in any way. */
+void lt_end_with_parent(pid_t parent);
 /* Closes every descriptor but the standard ones. */
 void lt_close_inherited(void);
 /* As many open files as the hard limit allows, at most `files_max`. Returns the limit in force. */

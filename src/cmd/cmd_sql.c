@@ -6,11 +6,13 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/portable.h"
+#include "base/process.h"
 #include "cmd/interrupt.h"
 #include "cmd/programs.h"
 #include "query/sql_setup.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -18,8 +20,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ARGUMENTS_MAX = 16, SQL_BYTES_MAX = 64 << 20 };
@@ -79,15 +83,17 @@ static int read_text(struct session *s) {
     return EXIT_OK;
 }
 
-/* One query becomes a COPY of it. */
+/* One query becomes a COPY of it, through a file beside it, so that no half of it is ever there; a pipe or device is written to as it is. */
 static void wrap_parquet(struct session *s) {
     struct lt_buf copy;
+    struct stat st;
+    bool whole = stat(s->cli->parquet, &st) != 0 || S_ISREG(st.st_mode);
     lt_buf_init(&copy);
     lt_buf_add_text(&copy, "COPY (");
     lt_buf_add(&copy, s->text.p, s->text.n);
     lt_buf_add_text(&copy, "\n) TO ");
     lt_sql_quote(&copy, lt_str_of(s->cli->parquet));
-    lt_buf_add_text(&copy, " (FORMAT parquet, COMPRESSION zstd)");
+    lt_buf_addf(&copy, " (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE %s)", whole ? "true" : "false");
     lt_buf_release(&s->text);
     s->text = copy;
 }
@@ -170,8 +176,9 @@ static int run_session(struct session *s) {
     fflush(stdout);
     if (watched && pipe(ends) != 0) lt_fail_os(&error, errno, "make", "a pipe");
     lt_interrupt_catch(); /* the scratch folder is taken away in any case */
-    pid_t pid = error.code == 0 ? fork() : -1;
+    pid_t own = getpid(), pid = error.code == 0 ? fork() : -1;
     if (pid == 0) {
+        lt_end_with_parent(own); /* SIGKILL is told to nobody */
         if (watched) dup2(ends[1], STDERR_FILENO);
         for (int i = 0; watched && i < 2; i++) close(ends[i]);
         sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
@@ -199,39 +206,81 @@ static int run_session(struct session *s) {
 }
 
 static void clear_folder(const char *folder) {
-    char pattern[PATH_MAX + 24];
-    glob_t found;
-    snprintf(pattern, sizeof pattern, "%s/*", folder);
-    if (glob(pattern, 0, NULL, &found) == 0)
-        for (size_t i = 0; i < found.gl_pathc; i++) unlink(found.gl_pathv[i]);
-    globfree(&found);
+    struct lt_buf path;
+    lt_buf_init(&path);
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) unlink(lt_path_join(&path, folder, e->d_name));
+    if (dir != NULL) closedir(dir);
+    lt_buf_release(&path);
     rmdir(folder);
+}
+
+/* ---- the scratch folder, which is locked as long as it is in use ---- */
+
+static const char scratch_name[] = "litmus-query-"; /* litmus.connect() has folders of another name */
+enum { SCRATCH_YOUNG_S = 60 }; /* it may be on its way to be locked */
+
+static void clear_scratch(const char *scratch) {
+    struct lt_buf spill;
+    lt_buf_init(&spill);
+    clear_folder(lt_path_join(&spill, scratch, "spill"));
+    clear_folder(scratch);
+    lt_buf_release(&spill);
+}
+
+/* What one that was killed has left; its spilled rows may be gigabytes. */
+static void clear_left(const char *tmp) {
+    struct lt_buf path;
+    struct stat st;
+    lt_buf_init(&path);
+    DIR *dir = opendir(tmp);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        if (strncmp(e->d_name, scratch_name, sizeof scratch_name - 1) != 0) continue;
+        int fd = open(lt_path_join(&path, tmp, e->d_name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0) continue;
+        bool old = fstat(fd, &st) == 0 && st.st_uid == geteuid() && time(NULL) - st.st_mtime > SCRATCH_YOUNG_S;
+        if (old && flock(fd, LOCK_EX | LOCK_NB) == 0) clear_scratch(lt_buf_cstr(&path));
+        close(fd);
+    }
+    if (dir != NULL) closedir(dir);
+    lt_buf_release(&path);
+}
+
+/* *lock keeps it. */
+static int make_scratch(struct session *s, int *lock) {
+    struct litmus_error error = {0};
+    const char *tmp = getenv("TMPDIR");
+    if (tmp == NULL || tmp[0] == '\0') tmp = "/tmp";
+    clear_left(tmp);
+    snprintf(s->scratch, sizeof s->scratch, "%.3900s/%sXXXXXX", tmp, scratch_name);
+    if (mkdtemp(s->scratch) == NULL) {
+        lt_fail_os(&error, errno, "make the folder", s->scratch);
+        return lt_cli_fail(s->cli, &error);
+    }
+    *lock = open(s->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock >= 0) (void)flock(*lock, LOCK_EX | LOCK_NB);
+    return EXIT_OK;
 }
 
 int lt_cmd_sql(struct lt_cli *cli) {
     struct session s = {.cli = cli};
-    struct litmus_error error = {0};
+    int lock = -1;
     lt_buf_init(&s.text);
     int exit = read_text(&s);
     if (exit == EXIT_OK) exit = find_program(&s);
     if (exit == EXIT_OK) exit = lt_cli_query(cli);
     if (exit == EXIT_OK) exit = check_output(cli);
+    if (exit == EXIT_OK) exit = make_scratch(&s, &lock);
     if (exit == EXIT_OK) {
-        const char *folder = getenv("TMPDIR");
-        snprintf(s.scratch, sizeof s.scratch, "%.3900s/litmus-sql-XXXXXX", folder == NULL || folder[0] == '\0' ? "/tmp" : folder);
-        if (mkdtemp(s.scratch) == NULL) {
-            lt_fail_os(&error, errno, "make the folder", s.scratch);
-            exit = lt_cli_fail(cli, &error);
-        } else {
-            lt_cli_finish_work(cli);
-            exit = write_setup(&s);
-            if (cli->parquet != NULL) wrap_parquet(&s);
-            if (exit == EXIT_OK) lt_tell_damaged(cli);
-            if (exit == EXIT_OK) exit = run_session(&s);
-            clear_folder(s.spill);
-            clear_folder(s.scratch);
-        }
+        lt_cli_finish_work(cli);
+        exit = write_setup(&s);
+        if (cli->parquet != NULL) wrap_parquet(&s);
+        if (exit == EXIT_OK) lt_tell_damaged(cli);
+        if (exit == EXIT_OK) exit = run_session(&s);
+        clear_scratch(s.scratch);
     }
+    if (lock >= 0) close(lock);
     lt_buf_release(&s.text);
     return exit;
 }

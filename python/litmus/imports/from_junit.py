@@ -19,7 +19,9 @@ _PROPERTY = re.compile(r"^\[\[PROPERTY\|([^=\]]+)=(.*)\]\]$", re.MULTILINE)
 
 def _us(seconds: str | None) -> int:
     try:
-        return max(0, round(float((seconds or "0").replace(",", "")) * 1_000_000))
+        text = (seconds or "0").strip()
+        grouped = "." in text or re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", text)  # 1,234.5, and not 0,015 as a German writer has it
+        return max(0, round(float(text.replace(",", "" if grouped else ".")) * 1_000_000))
     except (ValueError, OverflowError):
         return 0
 
@@ -129,6 +131,8 @@ def _refuse_document_type(raw: bytes) -> None:
         parser.Parse(raw, True)
     except expat.ExpatError:
         pass
+    except LookupError as error:
+        raise InvalidArgument(f"not XML that can be read: {error}") from None
 
 
 def read(raw: bytes) -> list[Run]:

@@ -78,11 +78,22 @@ def _one(record: dict) -> Run:
     return Run(facts, steps, started, max(started, _us(record.get("end_time_millis"))), _RUN.get(record.get("outcome"), "aborted"))
 
 
+def _line(number: int, text: str):
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidArgument(f"line {number} is not JSON: {error}") from None
+
+
 def read(raw: bytes) -> list[Run]:
     """The runs of a file: a record, or several in a list or a line each."""
     text = raw.decode("utf-8", "replace").strip()
     try:
         found = json.loads(text)
     except ValueError:
-        found = [json.loads(line) for line in text.splitlines() if line.strip()]
-    return [_one(record) for record in (found if isinstance(found, list) else [found])]
+        found = [_line(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    records = found if isinstance(found, list) else [found]
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, dict):
+            raise InvalidArgument(f"record {number} is no JSON object")
+    return [_one(record) for record in records]

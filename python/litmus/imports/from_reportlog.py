@@ -26,6 +26,8 @@ class _Item:
 
     def __init__(self, report: dict):
         self.node_id, self.attempts, self.phases, self.reason, self.why = report["nodeid"], [], set(), None, None
+        if not isinstance(self.node_id, str):
+            raise TypeError("its nodeid is no text")
         self.file = (report.get("location") or [None])[0] or None
 
     def add(self, report: dict) -> None:
@@ -71,19 +73,27 @@ def _run(items: dict, finish: dict | None) -> Run:
     return Run({}, steps, min(times, default=0), max(times, default=0), said or outcome, "interrupted" if status == 2 else None)
 
 
-def read(raw: bytes) -> list[Run]:
-    """The runs of a file: one, unless several sessions were written to it."""
-    runs, items, begun = [], {}, False
+def _entries(raw: bytes):
+    """The lines, as (number, object)."""
     lines = raw.decode("utf-8", "replace").split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             if number >= len(lines) - 1:  # its writer died in the middle of a line
-                break
+                return
             raise InvalidArgument(f"line {number} is not JSON") from None
+        if not isinstance(entry, dict):
+            raise InvalidArgument(f"line {number} is no JSON object")
+        yield number, entry
+
+
+def read(raw: bytes) -> list[Run]:
+    """The runs of a file: one, unless several sessions were written to it."""
+    runs, items, begun = [], {}, False
+    for number, entry in _entries(raw):
         kind = entry.get("$report_type")
         if kind in ("SessionStart", None) and "pytest_version" in entry:
             if begun:
@@ -91,7 +101,10 @@ def read(raw: bytes) -> list[Run]:
             items, begun = {}, True
         elif kind == "TestReport":
             begun = True
-            items.setdefault(entry["nodeid"], _Item(entry)).add(entry)
+            try:
+                items.setdefault(entry["nodeid"], _Item(entry)).add(entry)
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+                raise InvalidArgument(f"line {number} is no report of a test: {type(error).__name__}: {error}") from None
         elif kind == "SessionFinish" or "exitstatus" in entry:
             runs.append(_run(items, entry))
             items, begun = {}, False
