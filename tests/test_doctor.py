@@ -386,6 +386,14 @@ def sample_changed(data):
     path.write_bytes(content)
 
 
+def inner_sample_changed(data):
+    """One that is no extreme: only the log, which has the file's hash, can tell."""
+    path = one(data, "channels/*/*.arrow")
+    content, (_, second, _) = bytearray(path.read_bytes()), samples(path)
+    content[second:second + 8] = struct.pack("<d", 1.5)
+    path.write_bytes(content)
+
+
 def strangers_among_channels(data):
     path = one(data, "channels/*/*.arrow")
     strangers = {path.with_name(name) for name in ("00000000" + path.name[8:], "x.arrow", ".y.arrow.tail")}
@@ -432,8 +440,8 @@ def from_the_future(data):
     os.utime(log_of(data), (4e9, 4e9))
 
 
-UNMENDABLE = [("owner", link_leads_out), ("owner", link_leads_nowhere), ("chain", event_changed), ("log", log_broken), ("log", no_log), ("channels", channel_removed), ("channels", channel_cut), ("channels", channel_damaged), ("channels", sample_changed),
-              ("channels", strangers_among_channels), ("links", session_removed),
+UNMENDABLE = [("owner", link_leads_out), ("owner", link_leads_nowhere), ("chain", event_changed), ("log", log_broken), ("log", no_log), ("channels", channel_removed), ("channels", channel_cut), ("channels", channel_damaged),
+              ("channels", sample_changed), ("channels", inner_sample_changed), ("channels", strangers_among_channels), ("links", session_removed),
               ("attachments", attachment_lost), ("foreign", foreign_run), ("copies", copied_run), ("key", others_can_read_the_key), ("config", broken_config), ("clock", from_the_future)]
 
 

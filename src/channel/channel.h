@@ -38,6 +38,9 @@ int lt_channel_seal(struct lt_channel_writer *writer, struct litmus_error *error
 void lt_channel_writer_free(struct lt_channel_writer *writer); /* closes without sealing; NULL accepted */
 const char *lt_channel_writer_path(const struct lt_channel_writer *writer);
 int64_t lt_channel_writer_samples(struct lt_channel_writer *writer);
+const char *lt_channel_writer_sha256(const struct lt_channel_writer *writer); /* of the file that it sealed; "": it sealed none */
+/* "{UTC date}/{name}.arrow": where the file at `path` is below channels/. */
+const char *lt_channel_name_of(const char *path);
 int64_t lt_channel_now_ns(void);
 
 /* ---- one file, read ---- */
@@ -82,7 +85,7 @@ int lt_channel_file_head(const struct lt_channel_file *file, size_t place, struc
 int64_t lt_channel_file_row_end(const struct lt_channel_file *file, size_t place); /* the first byte behind its message */
 
 /* What is wrong with one file: every row is read, and held against what would be written for its samples. `offset` -1: the
- * file as a whole. A changed sample shows only where it changes a row's extremes (FORMAT.md). */
+ * file as a whole. A changed sample shows here only where it changes a row's extremes; the log has the file's hash (FORMAT.md). */
 typedef void lt_channel_wrong_fn(void *self, int64_t offset, const char *text);
 struct lt_channel_checked {
     struct lt_channel_about about;

@@ -23,6 +23,13 @@ static int add(struct lt_channel_set *set, size_t *capacity, const char *path, s
     return code == LITMUS_ENOMEM ? lt_fail(error, code, 0, "out of memory for %s", path) : LITMUS_OK;
 }
 
+const char *lt_channel_name_of(const char *path) {
+    const char *name = strrchr(path, '/');
+    if (name == NULL) return path;
+    while (name > path && name[-1] != '/') name--;
+    return name;
+}
+
 enum lt_channel_kind lt_channel_kind(const char *path, const char *session_id) {
     static const char tail[] = ".tail";
     const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;

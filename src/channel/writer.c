@@ -4,8 +4,10 @@
 #include "channel/channel.h"
 #include "log/fork.h"
 #include "log/growing.h"
+#include "log/reader.h"
 
 #include <math.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +25,14 @@ struct lt_channel_writer {
     struct lt_growing file;
     int64_t samples;              /* in rows */
     struct lt_channel_tail *tail; /* NULL: no single sample came yet */
+    EVP_MD_CTX *digest;           /* of all that is in the file, as it was written: nobody has to be believed for it */
+    bool hashed;                  /* nothing failed with it */
+    char sha256[LT_HASH_TEXT];    /* of the sealed file; "": none */
 };
+
+static void hash(struct lt_channel_writer *writer, const void *bytes, size_t n) {
+    writer->hashed = writer->hashed && EVP_DigestUpdate(writer->digest, bytes, n) == 1;
+}
 
 int64_t lt_channel_now_ns(void) {
     struct timespec now;
@@ -52,7 +61,11 @@ static int open_file(struct lt_channel_writer *writer, struct litmus_error *erro
     char part[80], stem[192];
     name_part(writer->about.channel_id, part);
     snprintf(stem, sizeof stem, "%s-%ld_%s", writer->about.session_id, (long)getpid(), part);
-    return lt_growing_open(&writer->file, stem, schema_of, writer, error);
+    int code = lt_growing_open(&writer->file, stem, schema_of, writer, error);
+    if (code != LITMUS_OK) return code;
+    writer->hashed = EVP_DigestInit_ex(writer->digest, EVP_sha256(), NULL) == 1;
+    hash(writer, writer->file.out.p, writer->file.out.n); /* magic and schema */
+    return LITMUS_OK;
 }
 
 static void drop_tail(struct lt_channel_writer *writer) {
@@ -93,6 +106,9 @@ static int put_row(struct lt_channel_writer *writer, const struct lt_channel_row
     if (code == LITMUS_OK && !copy) code = lt_growing_write(file, values, bytes, error);
     if (code == LITMUS_OK && !copy && pad > 0) code = lt_growing_write(file, padding, pad, error);
     if (code != LITMUS_OK) return code;
+    hash(writer, file->out.p, file->out.n);
+    if (!copy) hash(writer, values, bytes);
+    if (!copy) hash(writer, padding, pad);
     lt_growing_add(file, lt_channel_header_bytes(), plan.body_bytes);
     writer->samples += row->count;
     return LITMUS_OK;
@@ -207,6 +223,8 @@ static int seal(struct lt_channel_writer *writer, struct litmus_error *error) {
     if (code == LITMUS_OK) code = flush(writer, error);
     if (code == LITMUS_OK) code = lt_growing_seal(&writer->file, NULL, error);
     if (code != LITMUS_OK) return code;
+    hash(writer, writer->file.out.p, writer->file.out.n); /* the seal */
+    if (!writer->hashed || !lt_digest_text(writer->digest, writer->sha256)) writer->sha256[0] = '\0';
     struct lt_buf path;
     lt_buf_init(&path);
     lt_tail_path(writer->file.path, &path);
@@ -226,6 +244,7 @@ int lt_channel_seal(struct lt_channel_writer *writer, struct litmus_error *error
 static void writer_destroy(struct lt_channel_writer *writer) {
     lt_growing_release(&writer->file);
     drop_tail(writer);
+    EVP_MD_CTX_free(writer->digest);
     pthread_mutex_destroy(&writer->mutex);
     free(writer);
 }
@@ -257,7 +276,9 @@ int lt_channel_create(const struct lt_channel_writer_options *options, struct lt
     pthread_mutex_init(&writer->mutex, NULL);
     writer->about = options->about;
     writer->size_of_one = (size_t)lt_type_bytes(options->about.type);
+    writer->digest = EVP_MD_CTX_new();
     code = lt_growing_init(&writer->file, &channel_kind, options->io, options->data_dir, options->durability, options->group_ms, error);
+    if (code == LITMUS_OK && writer->digest == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a channel");
     if (code == LITMUS_OK) code = open_file(writer, error);
     writer->fork = (struct lt_fork_member){.mutex = &writer->mutex, .in_child = in_child, .self = writer};
     int join_errno = code == LITMUS_OK ? lt_fork_join(&writer->fork) : 0;
@@ -269,6 +290,10 @@ int lt_channel_create(const struct lt_channel_writer_options *options, struct lt
 
 const char *lt_channel_writer_path(const struct lt_channel_writer *writer) {
     return writer->file.path == NULL ? "" : writer->file.path;
+}
+
+const char *lt_channel_writer_sha256(const struct lt_channel_writer *writer) {
+    return writer->sha256;
 }
 
 int64_t lt_channel_writer_samples(struct lt_channel_writer *writer) {

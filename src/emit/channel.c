@@ -137,6 +137,9 @@ int litmus_channel_close(litmus_channel *channel, const char *reason, struct lit
     add_text(&json, "channel_id", channel->about.channel_id);
     add_text(&json, "reason", reason == NULL ? "closed" : reason);
     lt_buf_addf(&json, ",\"samples\":%lld", (long long)samples);
+    const char *sha256 = lt_channel_writer_sha256(channel->writer);
+    if (sha256[0] != '\0') add_text(&json, "file", lt_channel_name_of(lt_channel_writer_path(channel->writer)));
+    add_text(&json, "sha256", sha256);
     int told = tell(channel, "channel.closed", &json, error);
     lt_channel_writer_free(channel->writer);
     free(channel);

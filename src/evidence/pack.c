@@ -5,10 +5,10 @@
 #include "evidence/evidence.h"
 #include "evidence/report.h"
 #include "evidence/statement.h"
+#include "log/blob.h"
 #include "materialize/attachments.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,31 +34,9 @@ static int no_memory(struct litmus_error *error) {
 }
 
 /* ---- hashes ---- */
-static int hash_open(int fd, EVP_MD_CTX *digest, const char *path, char out[LT_SHA256_TEXT_BYTES], struct litmus_error *error) {
-    char bytes[64 * 1024];
-    unsigned char sum[32];
-    ssize_t n;
-    bool ok = EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1;
-    while (ok && ((n = read(fd, bytes, sizeof bytes)) > 0 || (n < 0 && errno == EINTR)))
-        if (n > 0) ok = EVP_DigestUpdate(digest, bytes, (size_t)n) == 1;
-    if (!ok || EVP_DigestFinal_ex(digest, sum, NULL) != 1) return no_memory(error);
-    lt_hex_text(sum, sizeof sum, out);
-    return n < 0 ? lt_fail_os(error, errno, "read", path) : LITMUS_OK;
-}
-
-static int hash_file(const char *path, char out[LT_SHA256_TEXT_BYTES], struct litmus_error *error) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) return lt_fail_os(error, errno, "open", path);
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    int code = digest == NULL ? no_memory(error) : hash_open(fd, digest, path, out, error);
-    EVP_MD_CTX_free(digest);
-    close(fd);
-    return code;
-}
-
 static int hash_member(const struct member *m, char out[LT_SHA256_TEXT_BYTES], struct litmus_error *error) {
     unsigned char sum[32];
-    if (m->path != NULL) return hash_file(m->path, out, error);
+    if (m->path != NULL) return lt_hash_file(m->path, out, error);
     if (EVP_Digest(m->bytes->p, m->bytes->n, sum, NULL, EVP_sha256(), NULL) != 1) return no_memory(error);
     lt_hex_text(sum, sizeof sum, out);
     return LITMUS_OK;

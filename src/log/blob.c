@@ -210,3 +210,24 @@ int lt_blob_copy(const struct lt_io *io, const char *from, const char *to, const
     lt_buf_release(&path);
     return code;
 }
+
+/* ---- any file ---- */
+static int hash_open(int fd, EVP_MD_CTX *digest, const char *path, char out[LT_HASH_TEXT], struct litmus_error *error) {
+    char bytes[64 * 1024];
+    ssize_t n = 0;
+    bool ok = EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1;
+    while (ok && ((n = read(fd, bytes, sizeof bytes)) > 0 || (n < 0 && errno == EINTR)))
+        if (n > 0) ok = EVP_DigestUpdate(digest, bytes, (size_t)n) == 1;
+    if (n < 0) return lt_fail_os(error, errno, "read", path);
+    return ok && lt_digest_text(digest, out) ? LITMUS_OK : lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the check sum of %s", path);
+}
+
+int lt_hash_file(const char *path, char out[LT_HASH_TEXT], struct litmus_error *error) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return lt_fail_os(error, errno, "open", path);
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    int code = digest == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the check sum of %s", path) : hash_open(fd, digest, path, out, error);
+    EVP_MD_CTX_free(digest);
+    close(fd);
+    return code;
+}

@@ -40,4 +40,7 @@ int lt_blob_check(const char *folder, const char *name, struct litmus_error *err
  * Errors: those of lt_blob_check for the source, and of lt_blob_put_file. */
 int lt_blob_copy(const struct lt_io *io, const char *from, const char *to, const char *name, struct litmus_error *error);
 
+/* SHA-256 of any plain file, as text. EIO, EPERM, ENOENT, ENOMEM. */
+int lt_hash_file(const char *path, char out[65], struct litmus_error *error);
+
 #endif

@@ -7,6 +7,8 @@
 #include "base/grow.h"
 #include "base/tree.h"
 #include "channel/channel.h"
+#include "log/blob.h"
+#include "log/reader.h"
 #include "prove/proof.h"
 
 #include <inttypes.h>
@@ -21,10 +23,13 @@ void lt_claims_init(struct lt_claims *claims) {
     *claims = (struct lt_claims){0};
     lt_arena_init(&claims->arena);
     lt_map_init(&claims->by_name);
+    lt_map_init(&claims->by_file);
 }
 
 void lt_claims_release(struct lt_claims *claims) {
     lt_map_release(&claims->by_name);
+    lt_map_release(&claims->by_file);
+    free(claims->sums);
     lt_arena_release(&claims->arena);
     free(claims->items);
     lt_claims_init(claims);
@@ -59,6 +64,19 @@ static struct lt_channel_claim *add(struct lt_claims *claims, const struct lt_ro
     return &items[claims->count++];
 }
 
+/* What channel.closed says of the file; the first word counts, as a file is sealed once. */
+static bool add_sum(struct lt_claims *claims, yyjson_val *event, const char *path, int64_t offset) {
+    const char *file = yyjson_get_str(yyjson_obj_get(event, "file")), *sha256 = yyjson_get_str(yyjson_obj_get(event, "sha256"));
+    if (file == NULL || sha256 == NULL || lt_map_get(&claims->by_file, lt_str_of(file), 0) != LT_MAP_NONE) return true;
+    struct lt_channel_sum *sums = lt_grow_list(claims->sums, claims->sum_count, &claims->sum_capacity, sizeof *sums);
+    if (sums == NULL) return false;
+    claims->sums = sums;
+    struct lt_channel_sum *sum = &sums[claims->sum_count];
+    *sum = (struct lt_channel_sum){.file = lt_arena_str(&claims->arena, lt_str_of(file)), .sha256 = lt_arena_str(&claims->arena, lt_str_of(sha256)),
+                                   .path = lt_arena_str(&claims->arena, lt_str_of(path)), .offset = offset};
+    return !claims->arena.failed && lt_map_put(&claims->by_file, sum->file, 0, (uint32_t)claims->sum_count++);
+}
+
 void lt_claims_add_event(struct lt_claims *claims, const struct lt_row *row, const char *path, int64_t offset) {
     bool started = lt_str_eq(row->event_type, LT_STR("channel.started"));
     if (!started && !lt_str_eq(row->event_type, LT_STR("channel.closed"))) return;
@@ -70,6 +88,7 @@ void lt_claims_add_event(struct lt_claims *claims, const struct lt_row *row, con
         struct lt_channel_claim *claim = at == LT_MAP_NONE ? NULL : &claims->items[at];
         if (started && claim == NULL && yyjson_is_str(yyjson_obj_get(root, "uri"))) claims->failed = add(claims, row, channel_id, path, offset) == NULL || claims->failed;
         int64_t samples = yyjson_get_sint(yyjson_obj_get(root, "samples"));
+        if (!started && !add_sum(claims, root, path, offset)) claims->failed = true;
         if (!started && claim != NULL && samples > 0 && samples < INT64_MAX - claim->closed) claim->closed += samples;
     }
     yyjson_doc_free(doc);
@@ -101,6 +120,22 @@ static void check_end(const struct walk *w, const struct lt_channel_checked *fil
     else lt_proof_finding(w->proof, LT_FINDING_UNFINISHED, w->path, file->end, "is not sealed: its writer died, or it was cut; litmus materialize finishes it");
 }
 
+/* The file, to the byte, against what its writer said of it when it was sealed. */
+static void check_sum(const struct walk *w, bool sealed) {
+    struct lt_claims *claims = &w->proof->claims;
+    uint32_t at = lt_map_get(&claims->by_file, lt_str_of(lt_channel_name_of(w->path)), 0);
+    char sha256[LT_HASH_TEXT];
+    struct litmus_error error = {0};
+    if (at == LT_MAP_NONE) return;
+    struct lt_channel_sum *sum = &claims->sums[at];
+    sum->found = true;
+    if (!sealed) lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "was sealed by its writer, and is not any more: it was cut");
+    else if (lt_hash_file(w->path, sha256, &error) != LITMUS_OK) lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "%s", error.text);
+    else if (!lt_str_eq(sum->sha256, lt_str_of(sha256)))
+        lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "is not the file that its writer closed: samples or anything else in it were changed (%s has its SHA-256)",
+                         sum->path.p);
+}
+
 static void check_file(const struct walk *w, const char *name) {
     struct lt_proof *proof = w->proof;
     struct lt_channel_checked file;
@@ -111,6 +146,7 @@ static void check_file(const struct walk *w, const char *name) {
         return;
     }
     check_end(w, &file);
+    check_sum(w, file.sealed);
     if (strncmp(name, file.about.session_id, strlen(file.about.session_id)) != 0)
         lt_proof_finding(proof, LT_FINDING_CHANNEL, w->path, -1, "is named as of another session than it is of, %s: it was moved", file.about.session_id);
     struct lt_channel_claim *claim = lt_claims_find(&proof->claims, file.about.session_id, file.about.channel_id);
@@ -159,6 +195,10 @@ int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct lit
         else if (claim->found < claim->closed)
             lt_proof_finding(proof, LT_FINDING_CHANNEL, claim->path.p, claim->offset, "channel %s has %" PRId64 " samples below channels/, and %" PRId64 " were recorded",
                              claim->channel_id.p, claim->found, claim->closed);
+    }
+    for (size_t i = 0; code == LITMUS_OK && i < claims->sum_count; i++) {
+        const struct lt_channel_sum *sum = &claims->sums[i];
+        if (!sum->found) lt_proof_finding(proof, LT_FINDING_CHANNEL, sum->path.p, sum->offset, "channel file %s was closed here, and is not below channels/", sum->file.p);
     }
     return code;
 }

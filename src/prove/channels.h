@@ -16,11 +16,20 @@ struct lt_channel_claim {
     int64_t closed, found;                      /* samples: as its writers said when they closed; in its files */
     size_t files;
 };
+/* A file that its writer sealed, by the logs. */
+struct lt_channel_sum {
+    struct lt_str file, sha256, path; /* below channels/; the log that says so */
+    int64_t offset;                   /* of that event */
+    bool found;
+};
 struct lt_claims {
     struct lt_arena arena;
     struct lt_map by_name;
     struct lt_channel_claim *items;
     size_t count, capacity;
+    struct lt_map by_file; /* of the sums */
+    struct lt_channel_sum *sums;
+    size_t sum_count, sum_capacity;
     bool failed; /* memory is out: nothing is said */
 };
 
