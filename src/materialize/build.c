@@ -207,7 +207,8 @@ static void text_again(struct lt_build *build, int64_t count) {
     if (n > 0 && (size_t)count > (size_t)INT32_MAX / n) TRY(build, EOVERFLOW);
     if (build->failed != NANOARROW_OK) return;
     struct ArrowBuffer *text = text_room(build, (size_t)count * n);
-    for (int64_t i = 0; build->failed == NANOARROW_OK && i < count; i++) add_text(build, text, (struct lt_str){(const char *)text->data + from, n});
+    /* A column that has only empty texts has no memory for them yet. */
+    for (int64_t i = 0; build->failed == NANOARROW_OK && i < count; i++) add_text(build, text, (struct lt_str){n == 0 ? "" : (const char *)text->data + from, n});
 }
 
 static void number_again(struct lt_build *build, int64_t last) {
