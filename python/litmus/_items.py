@@ -324,7 +324,7 @@ class Items:
             execution.outcome, execution.failed_phase, execution.message = "failed", "call", execution.subtest
         elif execution.subtest is not None and execution.message and execution.message.startswith("contains "):
             execution.message = execution.subtest
-        elif execution.subtest is not None and execution.outcome == "terminated":
+        elif execution.subtest is not None and (execution.vectors is None or execution.outcome == "terminated"):
             execution.note("failed", "call", execution.subtest)
         if len(execution.frames) > 1:
             _measure.close_left_open(execution.frames, execution.outcome in ("terminated", "aborted"))

@@ -287,14 +287,20 @@ CASES = [
             raise KeyError('two')
         def test_good(subtests):
             with subtests.test(i=1): pass
+        import pytest
+        @pytest.fixture
+        def late(): yield; raise OSError("late")
+        def test_teardown(subtests, late):
+            with subtests.test(msg="three"): assert 0
         """,
         {
             "::test_sub": ("failed", "call", "subtest [even] (i=1)"),
             "::test_error_in_sub": ("failed", "call", "subtest [boom]"),
-            "::test_both": ("errored", "call", "KeyError: 'two'"),
+            "::test_both": ("errored", "call", "KeyError: 'two'; call failed: subtest [one]: assert 0"),
+            "::test_teardown": ("errored", "teardown", "OSError: late; call failed: subtest [three]: assert 0"),
             "::test_good": "passed",
         },
-        subtests=4,
+        subtests=5,
     ),
     # other kinds of items
     Case(
