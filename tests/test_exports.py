@@ -491,7 +491,7 @@ def test_which_format(tmp_path):
 @pytest.mark.parametrize(
     "arguments, code, hint",
     [
-        (("-f", "csvv"), 2, "junit"),
+        (("-f", "csvv"), 2, "did you mean csv?"),
         ((), 2, "--format"),
         (("-f", "csv", "ffffffff"), 3, "ffffffff"),
         (("-f", "csv", "--serial", "-none"), 3, "no run fits"),

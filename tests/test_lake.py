@@ -187,6 +187,19 @@ def test_one_compaction_at_a_time(history):
         assert run("compact", "-d", history).returncode == 5
 
 
+def test_what_a_killed_one_left_goes_though_nothing_new_has_come(history):
+    compact(history)
+    (part,) = history.glob("lake/month=*/part-*")
+    with open(history / "lake/_readers.lock") as lock:
+        for name in ("part-left-0000.parquet", "_part-left-0000.steps", ".part-left-0001.parquet"):  # before their names were in the manifest
+            shutil.copy(part, part.with_name(name))
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert compact(history)["removed"] == 0, "somebody may be reading it"
+    assert compact(history) == {"runs": 0, "rows": 0, "files": 0, "removed": 1, "left": 0}
+    assert not [path.name for path in part.parent.iterdir() if "left" in path.name]
+    assert by_view(history) == by_glob(history) == naive(history)
+
+
 def test_killed_in_the_middle(tmp_path):
     """At moments drawn at random; after each, and after the last whole compaction, each run counts once."""
     for number in range(60):

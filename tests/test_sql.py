@@ -149,6 +149,8 @@ def test_only_the_views_that_are_named_are_made_unless_the_catalog_is_asked_for(
 def test_text_that_reads_files_only_pays_for_no_view(history, text, made):
     with sql.connect(history, events=False, views=text) as con:
         there = {name for (name,) in con.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()}
+        names_alone = text.endswith("FROM a")
+        assert made < 3 or ("run_id" in [one[0] for one in con.execute("FROM runs LIMIT 0").description]) != names_alone  # for DuckDB to say which was meant
     assert len(there & set(sql.VIEWS)) == made
 
 

@@ -181,8 +181,7 @@ static int sync_all(struct sync *s, const char *identity, struct litmus_error *e
     return code;
 }
 
-/* Is the catalog's account of this manifest? */
-static bool is_synced(struct lt_query *q) {
+bool lt_lake_is_synced(struct lt_query *q) {
     struct lt_buf state, identity;
     lt_buf_init(&state);
     lt_buf_init(&identity);
@@ -193,7 +192,7 @@ static bool is_synced(struct lt_query *q) {
 }
 
 void lt_lake_sync(struct lt_query *q) {
-    if (is_synced(q)) return;
+    if (lt_lake_is_synced(q)) return;
     struct sync s = {.q = q};
     struct litmus_error why = {0};
     struct lt_buf identity; /* before the manifest is read: one that comes meanwhile is taken over by the next call */

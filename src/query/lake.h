@@ -56,6 +56,8 @@ void lt_lake_hold(struct lt_query *query);
 /* Takes over into the catalog what the manifest says, if that is not yet done. Never an error: what the catalog
  * does not know of is read from the run files. */
 void lt_lake_sync(struct lt_query *query);
+/* Is the catalog's account of the manifest that lies there? */
+bool lt_lake_is_synced(struct lt_query *query);
 
 struct lt_lake_done {
     int64_t runs, rows, files, removed; /* written; removed: old lake files */

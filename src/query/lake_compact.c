@@ -416,6 +416,13 @@ static int change(struct compact *c, int readers, struct litmus_error *error) {
     return code;
 }
 
+/* What was left beside the lake, by one that was killed or had readers, goes though nothing new has come. */
+static void tidy_idle(struct compact *c, int readers) {
+    if (!c->may_replace || !lt_lake_is_synced(c->q) || flock(readers, LOCK_EX | LOCK_NB) != 0) return;
+    tidy(c, false);
+    (void)flock(readers, LOCK_UN);
+}
+
 static int take_runs(struct compact *c, struct litmus_error *error) {
     size_t count = c->lake.fresh_count;
     c->taken = calloc(count + 1, sizeof *c->taken);
@@ -439,7 +446,8 @@ static int compact(struct compact *c, int readers, struct litmus_error *error) {
     code = choose_files(c, error);
     bool idle = c->lake.fresh_count == 0 && c->lake.file_count == files;
     if (code == LITMUS_OK) code = take_runs(c, error);
-    if (code == LITMUS_OK && !idle) code = change(c, readers, error);
+    if (code == LITMUS_OK && idle) tidy_idle(c, readers);
+    else if (code == LITMUS_OK) code = change(c, readers, error);
     if (code != LITMUS_OK) tidy(c, true);
     c->done->runs = (int64_t)c->taken_count;
     c->done->files = (int64_t)c->file_count;

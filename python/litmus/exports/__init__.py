@@ -13,6 +13,7 @@ is a stream for bytes, or the path of a file (Format.path). docs/exports.md says
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -90,7 +91,8 @@ def format_of(name: str | None, output: str | None) -> Format:
     if name:
         if name.lower() in FORMATS:
             return FORMATS[name.lower()]
-        raise InvalidArgument(f"no format {name!r}: {', '.join(FORMATS)}")
+        near = difflib.get_close_matches(name.lower(), FORMATS, 1)
+        raise InvalidArgument(f"no format {name!r}{f' (did you mean {near[0]}?)' if near else ''}: {', '.join(FORMATS)}")
     if not output or output == "-":
         raise InvalidArgument(f"no format was named: --format takes {', '.join(FORMATS)}")
     found = [entry for entry in _TABLE if output.lower().endswith(entry.extension)]
