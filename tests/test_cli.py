@@ -22,6 +22,10 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "python" / "tests"))
+
+from harness import addopts  # noqa: E402
+
 LITMUS = shutil.which("litmus") or str(ROOT / "build/dev/litmus")
 COMMANDS = ["runs", "show", "events", "channel", "recall", "sql", "yield", "pareto", "coverage", "drift", "capability", "control", "retest", "durations", "grr", "compare", "export", "slots", "import", "compact", "gate", "concede", "note", "materialize", "rebuild", "reindex", "verify", "doctor", "evidence", "keygen", "archive", "prune", "daemon", "completion", "help", "version"]
 PAGES = {"man/litmus.1": ["help", "--man"]}
@@ -52,7 +56,7 @@ def record(folder, data_dir, source, *options, **more):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "test_it.py").write_text(textwrap.dedent(source), encoding="utf-8")
     return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options], cwd=folder, capture_output=True, text=True,
-                          env=environment(LITMUS_DATA_DIR=str(data_dir), **more), timeout=300, stdin=subprocess.DEVNULL)
+                          env=environment(LITMUS_DATA_DIR=str(data_dir), PYTEST_ADDOPTS=addopts(source, *options), **more), timeout=300, stdin=subprocess.DEVNULL)
 
 
 SUITE = """

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from harness import addopts
 
 pytest.importorskip("litmus._litmus")
 from litmus.data.event_store import EventStore  # noqa: E402
@@ -73,7 +74,7 @@ class Project:
 
     def run(self, *arguments: str, **environ: str):
         env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_"))}
-        env.update(LITMUS_DATA_DIR=str(self.data), LITMUS_NO_DAEMON="1", PYTHONPATH=str(self.folder), **environ)
+        env.update(LITMUS_DATA_DIR=str(self.data), LITMUS_NO_DAEMON="1", PYTEST_ADDOPTS=addopts(*arguments), PYTHONPATH=str(self.folder), **environ)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
         return subprocess.run(command, env=env, capture_output=True, text=True, cwd=self.folder, timeout=600)
 

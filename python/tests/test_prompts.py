@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from harness import addopts
 
 pytest.importorskip("litmus._litmus")
 from litmus import prompts  # noqa: E402
@@ -70,7 +71,7 @@ def run(tmp_path, body: str, *arguments: str, terminal: list | None = None, sess
     """A pytest of one test without a terminal, or with one on which `terminal` is typed after each question."""
     (tmp_path / "test_p.py").write_text(body)
     env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_"))}
-    env.update(LITMUS_DATA_DIR=str(tmp_path / "data"), LITMUS_NO_DAEMON="1")
+    env.update(LITMUS_DATA_DIR=str(tmp_path / "data"), LITMUS_NO_DAEMON="1", PYTEST_ADDOPTS=addopts(body, *arguments))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--litmus-operator", "ann", *arguments]
     if terminal is None:
         done = subprocess.run(command, env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=session, timeout=600)

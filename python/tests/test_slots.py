@@ -15,6 +15,7 @@ import sys
 import uuid
 
 import pytest
+from harness import addopts
 
 _litmus = pytest.importorskip("litmus._litmus")
 from litmus.data.event_store import EventStore  # noqa: E402
@@ -61,7 +62,7 @@ class Slots:
     def start(self, test: str, *options: str, serials: str = "SN1,SN2,SN3") -> subprocess.Popen:
         (self.folder / "test_it.py").write_text("import os\nfrom litmus import slots\nMINE = os.environ['LITMUS_SLOT_ID']\n" + test)
         env = {key: value for key, value in os.environ.items() if not key.startswith(("LITMUS_", "PYTEST_"))}
-        env.update(LITMUS_DATA_DIR=str(self.data), LITMUS_NO_DAEMON="1", COLUMNS="80")
+        env.update(LITMUS_DATA_DIR=str(self.data), LITMUS_NO_DAEMON="1", COLUMNS="80", PYTEST_ADDOPTS=addopts(test, *options))
         command = [self.program, "slots", "run", "--serials", serials, *options, "--", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         return subprocess.Popen(command, env=env, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
