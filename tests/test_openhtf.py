@@ -304,9 +304,12 @@ ODD_ENDS = {  # what the phase `bad` does -> its outcome and message, the run's 
 
 
 def test_a_phase_that_ends_as_none_should(tmp_path):
-    execute(tmp_path, "".join(f"{body}\nrun(power, bad, last, serial='{name}')\n" for name, (body, *_) in ODD_ENDS.items()))
+    grouped = f"{ODD_ENDS['exit'][0]}\nrun(power, htf.PhaseGroup(main=[bad], teardown=[last]), serial='group')\n"
+    execute(tmp_path, "".join(f"{body}\nrun(power, bad, last, serial='{name}')\n" for name, (body, *_) in ODD_ENDS.items()) + grouped)
     with RunStore(tmp_path / "data") as store:
         said = {run["dut_serial"]: (run["outcome"], store.get_steps(run["test_run_id"])) for run in store.list_runs()}
+    run_outcome, steps = said.pop("group")
+    assert (run_outcome, [step["step_outcome"] for step in steps[1:]]) == ("errored", ["passed", "errored", "passed"])
     assert said.keys() == ODD_ENDS.keys()
     for name, (_, outcome, message, run_outcome) in ODD_ENDS.items():
         steps = [(step["step_name"], step["step_outcome"], step["step_message"]) for step in said[name][1][1:]]

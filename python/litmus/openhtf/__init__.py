@@ -233,6 +233,11 @@ class OutputCallback:
         payload = {"name": str(name), "uri": uri, "sha256": digest, "size_bytes": size, "mime_type": mime}
         self._emit("test.attachment", {**own, "vector_index": 0, "retry": self._retries[phase], **payload}, at)
 
+    def _is_stopping(self) -> bool:
+        """Whether the operator has asked the running test to end; OpenHTF says it to its own executor only."""
+        asked = getattr(getattr(self._test, "_executor", None), "_abort", None)
+        return asked is None or asked.is_set()
+
     def _verdict(self, phase, ended, test_outcome) -> tuple:
         """(outcome, message) of a phase. Of a repeated one, whether it measured something wrong. `test_outcome`: None while the test runs."""
         result = ended.result
@@ -244,7 +249,7 @@ class OutputCallback:
         if result is None or result.is_timeout:
             return "errored", "timed out"
         if result.is_aborted:
-            stopped = test_outcome in (None, Outcome.ABORTED)
+            stopped = test_outcome is Outcome.ABORTED or (test_outcome is None and self._is_stopping())
             return ("terminated", "stopped by the operator") if stopped else ("errored", "its thread ended: it raised SystemExit, or what is no Exception")
         if result.raised_exception:
             kind, text = result.phase_result.exc_type, one_line(result.phase_result.exc_val)
