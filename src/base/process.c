@@ -204,7 +204,9 @@ void lt_memory_tame(int threads) {
 void lt_memory_at_work(void) {}
 void lt_memory_give_back(void) {}
 #else
-enum { TRIM_BYTES = 4 * 1024 * 1024, PAD_BYTES = 256 * 1024, TRIM_BYTES_AT_REST = 64 * 1024, ROOM_BYTES = 1792 * 1024 };
+/* The arena of a thread knows no threshold: at each large free it gives back what it has beyond the pad, to fault it in again for the next run.
+ * So the pad is what a run takes. */
+enum { TRIM_BYTES = 4 * 1024 * 1024, PAD_BYTES = TRIM_BYTES, TRIM_BYTES_AT_REST = 64 * 1024, ROOM_BYTES = 1792 * 1024 };
 static atomic_bool at_rest;
 
 void lt_memory_tame(int threads) {
