@@ -40,7 +40,8 @@ CREATE OR REPLACE TEMP VIEW analysis_runs AS
 SELECT k.rowid AS run, k.*, CASE WHEN left_out IS NULL THEN coalesce(h.try, 1) END AS try, coalesce(first_run, run_id) AS first_run,
        CASE WHEN h.run IS NULL THEN outcome ELSE last_outcome END AS last_outcome, CASE WHEN h.run IS NULL THEN outcome = 'passed' ELSE h.ever_passed END AS ever_passed
 FROM analysis_known k LEFT JOIN analysis_histories h ON h.run = k.rowid"""
-_RUNS_ALONE = "CREATE OR REPLACE TEMP VIEW analysis_runs AS SELECT rowid AS run, * FROM analysis_known"
+# Without histories the runs are read once or twice, a few columns each time: that costs less than a table of them.
+_RUNS_ALONE = "CREATE OR REPLACE TEMP VIEW analysis_runs AS SELECT * FROM runs"
 # Of rows as of runs: each row of a run file says what its run is.
 _COUNTED_ROWS = "NOT live AND NOT litmus_is_golden(dut_serial, dut_part_number, dut_lot_number, test_phase, station_id) AND NOT coalesce(list_contains(step_instruments_mocked, true), false)"
 
@@ -92,7 +93,7 @@ class Scope:
         con: a connection of litmus.connect().
         since, until: on the start of a run, as `litmus.scan`.
         tz: IANA name of the time zone that days, weeks and months are of; None: UTC.
-        history: with the columns try, first_run, last_outcome and ever_passed, which cost time.
+        history: with the columns run, try, first_run, last_outcome and ever_passed, which cost time.
         filters: serial (without blanks around it), part, lot, station, operator, phase, project: equal to it; git: starts so. None: any.
 
     Raises:
@@ -109,7 +110,7 @@ class Scope:
         if unknown:
             raise InvalidArgument(f"no filter {unknown[0]!r}: {', '.join(FILTERS)}")
         self._check_zone()
-        for text in (_KNOWN, _HISTORIES, _RUNS) if history else (_KNOWN, _RUNS_ALONE):
+        for text in (_KNOWN, _HISTORIES, _RUNS) if history else (_RUNS_ALONE,):
             con.execute(text)
         con.execute(f"CREATE OR REPLACE TEMP VIEW chosen AS SELECT * FROM analysis_runs WHERE {self._where('started_at')}")
         con.execute("CREATE OR REPLACE TEMP VIEW counted AS SELECT * FROM chosen WHERE left_out IS NULL OR left_out IN ('no serial', 'no verdict')")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from litmus.analysis.numbers import wilson
@@ -108,10 +109,7 @@ def _roll(units: list[dict[str, Any]], steps: list[dict[str, Any]], names: list[
         row["dpmo"] = 1e6 * row["defects"] / row["opportunities"] if mine else None
         several = len({(one["_part"], one["_phase"]) for one in mine}) > 1
         mixed = mixed or several
-        rolled = 1.0
-        for one in mine:
-            rolled *= one["yield"]
-        row["rolled_throughput_yield"] = rolled if mine and not several else None
+        row["rolled_throughput_yield"] = math.prod(sorted(one["yield"] for one in mine)) if mine and not several else None  # sorted: the same digits each time
     for one in steps:
         del one["_part"], one["_phase"]
     return ["The rolled yield is that of one plan: a group of several parts or phases has none. Choose --part and --phase."] if mixed else []
@@ -119,9 +117,7 @@ def _roll(units: list[dict[str, Any]], steps: list[dict[str, Any]], names: list[
 
 def _left_out(scope: Scope) -> dict[str, int]:
     left_out = scope.left_out(units=True)
-    retests = scope.rows("""SELECT count(*) FILTER (WHERE first_run IN (SELECT run_id FROM chosen)) AS inside,
-                                   count(*) FILTER (WHERE first_run NOT IN (SELECT run_id FROM chosen)) AS outside
-                            FROM chosen WHERE left_out IS NULL AND try > 1""")[0]
+    retests = scope.rows("""SELECT count(*) AS n, count(*) FILTER (WHERE first_run IN (SELECT run_id FROM chosen)) AS inside FROM chosen WHERE left_out IS NULL AND try > 1""")[0]
     left_out["retests (in last pass and final only)"] = retests["inside"]
-    left_out["retests of units whose first run is not among those chosen"] = retests["outside"]
+    left_out["retests of units whose first run is not among those chosen"] = retests["n"] - retests["inside"]
     return {what: n for what, n in left_out.items() if n}
