@@ -78,9 +78,17 @@ def _left_early(config, around: BaseException | None) -> None:
     exc = sys.exc_info()[1]
     if exc is None or exc is around or getattr(config, "_litmus_chosen", False) or "PYTEST_XDIST_WORKER" in os.environ:
         return
+    try:
+        _record_early(config, exc)
+    except Exception as failure:
+        sys.stderr.write(f"litmus: not recorded: {type(failure).__name__}: {failure}\n")
+
+
+def _record_early(config, exc: BaseException) -> None:
     from _pytest.config import ConftestImportFailure
 
-    cause = exc.cause if isinstance(exc, ConftestImportFailure) else exc
+    in_conftest = isinstance(exc, ConftestImportFailure) and exc.__cause__ is not None
+    cause = exc.__cause__ if in_conftest else exc
     named_plugin = isinstance(exc, pytest.UsageError) and isinstance(exc.__cause__, ImportError)
     if isinstance(cause, (KeyboardInterrupt, SystemExit, pytest.exit.Exception, pytest.UsageError)) and not named_plugin:
         return  # nothing was to run
@@ -88,7 +96,7 @@ def _left_early(config, around: BaseException | None) -> None:
     _choose(config)
     recorder = config.pluginmanager.get_plugin("litmus-recorder")
     if recorder is not None:
-        recorder.left_early(cause, None if cause is exc else exc.path)
+        recorder.left_early(cause, exc.path if in_conftest else None)
 
 
 def pytest_configure(config) -> None:
