@@ -215,6 +215,7 @@ static enum verdict try_other(struct lt_log_reader *reader, int64_t offset, int6
     if (*what == lt_ipc_no_memory) starve(reader);
     if (*what != NULL) return IS_BAD;
     bytes = lt_window_at(&reader->window, offset, header_bytes + body_bytes, &have);
+    *what = "the file ends inside a message";
     if (have < header_bytes + body_bytes) return IS_SHORT;
     /* Again, as the decoder points into the bytes, which may have moved. */
     *what = lt_ipc_decode_header(reader->decoder, bytes, header_bytes, &body_bytes);
