@@ -110,8 +110,8 @@ static int verify_one(struct lt_cli *cli, struct lt_proof *proof) {
     size_t count = logs.count;
     lt_log_list_release(&logs);
     if (count == 0) lt_proof_finding(proof, LT_FINDING_FOREIGN, run.path, -1, "there is no log of its session to hold it against");
-    else if (lt_proof_session(proof, run.session_id, run.run_id[0] == '\0' ? NULL : run.run_id, &error) != LITMUS_OK)
-        lt_proof_finding(proof, LT_FINDING_LOG, run.session_id, -1, "%s", error.text);
+    else if (lt_proof_session(proof, run.session_id, run.run_id[0] == '\0' ? NULL : run.run_id, &error) == LITMUS_ENOMEM) return lt_cli_fail(cli, &error);
+    else if (error.code != LITMUS_OK) lt_proof_finding(proof, LT_FINDING_LOG, run.session_id, -1, "%s", error.text);
     return EXIT_OK;
 }
 

@@ -130,7 +130,7 @@ static void check_sum(const struct walk *w, bool sealed) {
     struct lt_channel_sum *sum = &claims->sums[at];
     sum->found = true;
     if (!sealed) lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "was sealed by its writer, and is not any more: it was cut");
-    else if (lt_hash_file(w->path, sha256, &error) != LITMUS_OK) lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "%s", error.text);
+    else if (lt_hash_file(w->path, sha256, &error) != LITMUS_OK) lt_proof_unread(w->proof, LT_FINDING_CHANNEL, w->path, -1, &error, "");
     else if (!lt_str_eq(sum->sha256, lt_str_of(sha256)))
         lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "is not the file that its writer closed: samples or anything else in it were changed (%s has its SHA-256)",
                          sum->path.p);
@@ -142,7 +142,7 @@ static void check_file(const struct walk *w, const char *name) {
     struct litmus_error error = {0};
     proof->channels++;
     if (lt_channel_check(w->path, take_wrong, (void *)w, &file, &error) != LITMUS_OK) {
-        lt_proof_finding(proof, LT_FINDING_CHANNEL, w->path, -1, "%s", error.text);
+        lt_proof_unread(proof, LT_FINDING_CHANNEL, w->path, -1, &error, "");
         return;
     }
     check_end(w, &file);

@@ -66,7 +66,7 @@ static int explain(struct lt_proof *v, const char *path, const struct lt_run *ru
     lt_table_init(&log);
     int code = LITMUS_OK;
     if (lt_parquet_read(path, NULL, 0, &file, &why) != LITMUS_OK) {
-        lt_proof_finding(v, LT_FINDING_RUN_FILE, path, offset, "%s; litmus rebuild makes it anew", why.text);
+        lt_proof_unread(v, LT_FINDING_RUN_FILE, path, offset, &why, "; litmus rebuild makes it anew");
     } else {
         code = lt_rows_build(run, &log, error);
         if (code == LITMUS_OK && !name_difference(v, path, offset, &file, &log))
@@ -109,7 +109,7 @@ static int check_file(struct lt_proof *v, const struct lt_gathering *session, co
     lt_buf_clear(&v->file);
     lt_buf_clear(&v->expected);
     if (lt_io_read_file(path, FILE_BYTES_MAX, &v->file, &why) != LITMUS_OK) {
-        lt_proof_finding(v, LT_FINDING_RUN_FILE, path, -1, "%s; litmus rebuild makes it anew", why.text);
+        lt_proof_unread(v, LT_FINDING_RUN_FILE, path, -1, &why, "; litmus rebuild makes it anew");
         return LITMUS_OK;
     }
     int code = lt_run_encode(&run->run, &v->expected, error);

@@ -29,7 +29,7 @@ static void check_end(struct log *log, const struct litmus_error *error) {
     struct lt_proof *proof = log->proof;
     const char *path = log->result.path;
     int64_t at = lt_log_reader_offset(log->reader);
-    if (log->result.end == LT_LOG_FAILED) lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "%s", error->text);
+    if (log->result.end == LT_LOG_FAILED) lt_proof_unread(proof, LT_FINDING_LOG, path, -1, error, "");
     else if (log->result.end == LT_LOG_SEALED || lt_log_is_live(path)) return;
     else if (at == 0 && is_empty(path)) return; /* whoever made it died before it wrote: there is nothing to seal */
     else if (log->result.end == LT_LOG_TORN)
@@ -112,7 +112,7 @@ void lt_proof_log(struct lt_proof *proof, const char *path) {
     if (own.p != NULL) (void)lt_map_put(&proof->read, own, 0, 1);
     proof->logs++;
     if (lt_log_reader_open(path, &log.reader, &error) != LITMUS_OK) {
-        lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "%s", error.text);
+        lt_proof_unread(proof, LT_FINDING_LOG, path, -1, &error, "");
         if (proof->with_links && error.code != LITMUS_EDAMAGED && error.code != LITMUS_ENOENT) lt_links_add_unread(&proof->links, path);
         return;
     }

@@ -45,6 +45,17 @@ void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const c
     proof->options.finding(proof->options.self, kind, path, offset, text);
 }
 
+void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const struct litmus_error *why, const char *more) {
+    if (why->code != LITMUS_ENOMEM) lt_proof_finding(proof, kind, path, offset, "%s%s", why->text, more);
+    else if (proof->refused.code == LITMUS_OK) proof->refused = *why;
+}
+
+/* `code`, unless something was not looked at. */
+static int end_of(const struct lt_proof *proof, int code, struct litmus_error *error) {
+    if (code != LITMUS_OK || proof->refused.code == LITMUS_OK) return code;
+    return lt_fail(error, proof->refused.code, proof->refused.os_errno, "%s", proof->refused.text);
+}
+
 int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
     struct lt_log_list list;
     proof->run_id = run_id;
@@ -54,13 +65,13 @@ int lt_proof_session(struct lt_proof *proof, const char *session_id, const char 
     if (code == LITMUS_OK) code = lt_proof_files(proof, session_id, error);
     if (code == LITMUS_OK && !proof->with_links) code = lt_proof_channels(proof, session_id, error);
     proof->run_id = NULL;
-    return code;
+    return end_of(proof, code, error);
 }
 
 /* ---- everything ---- */
 static void check_session(void *self, const char *session_id) {
     struct litmus_error error = {0};
-    if (lt_proof_session(self, session_id, NULL, &error) != LITMUS_OK) lt_proof_finding(self, LT_FINDING_LOG, session_id, -1, "%s", error.text);
+    if (lt_proof_session(self, session_id, NULL, &error) != LITMUS_OK) lt_proof_unread(self, LT_FINDING_LOG, session_id, -1, &error, "");
 }
 
 static void check_orphan(struct lt_proof *proof, const struct lt_table *runs, int64_t row) {
@@ -141,5 +152,6 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     code = lt_query_damaged(query, tell_damaged, proof, error);
     if (code == LITMUS_OK) code = lt_query_copies(query, tell_copy, proof, error);
     if (code == LITMUS_OK) code = lt_query_check_catalog(query, tell_catalog, proof, error);
-    return code == LITMUS_OK ? lt_lake_check(query, tell_lake, proof, error) : code;
+    if (code == LITMUS_OK) code = lt_lake_check(query, tell_lake, proof, error);
+    return end_of(proof, code, error);
 }

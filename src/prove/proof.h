@@ -74,6 +74,7 @@ struct lt_proof {
     bool with_links;
     struct lt_buf file, expected, path;
     struct lt_arena arena;
+    struct litmus_error refused; /* memory that something could not be looked at without */
     struct lt_map told, read; /* paths that something was found of; logs that were looked at */
 };
 
@@ -89,6 +90,9 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
 /* ---- between the files of this folder ---- */
 void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* Why something could not be looked at: a finding, unless memory was wanting. That is the machine's, not the record's: the first such word is kept,
+ * and what was asked for ends with it. */
+void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const struct litmus_error *why, const char *more);
 void lt_proof_log(struct lt_proof *proof, const char *path);
 /* The channel files of a session (NULL: all), against the logs that were looked at. */
 int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct litmus_error *error);
