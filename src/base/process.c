@@ -52,15 +52,31 @@ int lt_lock_take(const char *path, bool foreign, int *fd, struct litmus_error *e
     return code;
 }
 
-bool lt_process_stopped(long pid) {
-    char path[64], text[512]; /* "pid (name) state ...": the name has 15 bytes, any of them may be a bracket */
+/* What stands behind "pid (name) " in the system's line of a process: the name has 15 bytes, any of them may be a bracket. "": none. */
+static const char *stat_of(long pid, char text[512]) {
+    char path[64];
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     int file = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    ssize_t n = file < 0 ? 0 : read(file, text, sizeof text - 1);
+    ssize_t n = file < 0 ? 0 : read(file, text, 511);
     if (file >= 0) close(file);
     text[n > 0 ? n : 0] = '\0';
     const char *end = strrchr(text, ')');
-    return end != NULL && (end[1] == ' ') && (end[2] == 'T' || end[2] == 't');
+    return end != NULL && end[1] == ' ' ? end + 2 : "";
+}
+
+bool lt_process_stopped(long pid) {
+    char text[512];
+    const char *state = stat_of(pid, text);
+    return state[0] == 'T' || state[0] == 't';
+}
+
+bool lt_process_sleeps(long pid, long long *ticks) {
+    char text[512];
+    unsigned long long user, system;
+    const char *state = stat_of(pid, text);
+    if (state[0] != 'S' || sscanf(state, "S %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2) return false;
+    *ticks = (long long)(user + system);
+    return true;
 }
 
 bool lt_lock_is_held(const char *path) {

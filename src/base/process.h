@@ -52,6 +52,9 @@ void lt_memory_give_back(void);
 void lt_memory_at_work(void);
 /* Is it kept from running (SIGSTOP, a terminal's stop, a debugger)? false, too, when that cannot be known. */
 bool lt_process_stopped(long pid);
+/* Does it sleep, and how much processor time (in ticks) did it have so far? Who slept at both ends of a while, and had none between, did nothing
+ * in it. false: it does not sleep, or that cannot be known. */
+bool lt_process_sleeps(long pid, long long *ticks);
 /* The calling thread gets what processor time nobody else wants. */
 void lt_thread_nice(void);
 /* Was the running program deleted or replaced since it started (an upgrade)? */

@@ -81,7 +81,7 @@ static int status(struct lt_cli *cli) {
 
 static int stop(struct lt_cli *cli) {
     struct litmus_error error = {0};
-    int code = lt_daemon_stop(lt_buf_cstr(&cli->data_dir), &error);
+    int code = lt_daemon_stop(lt_buf_cstr(&cli->data_dir), 0, &error);
     if (code == LITMUS_OK || code == LITMUS_ENOENT) return EXIT_OK; /* gone either way */
     return lt_cli_fail(cli, &error);
 }

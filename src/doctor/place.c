@@ -92,7 +92,7 @@ static void look_at_daemon(struct lt_doctor *d) {
 int lt_mend_daemon(struct lt_doctor *d, struct litmus_error *error) {
     struct lt_daemon_status s;
     if (lt_daemon_status(d->data_dir, &s, NULL) != LITMUS_OK || !s.running || s.version[0] == '\0' || strcmp(s.version, litmus_version()) == 0) return LITMUS_OK;
-    int code = lt_daemon_stop(d->data_dir, error); /* what it had in hand is taken up by the next one */
+    int code = lt_daemon_stop(d->data_dir, 0, error); /* what it had in hand is taken up by the next one */
     return code == LITMUS_ENOENT ? LITMUS_OK : code;
 }
 

@@ -167,27 +167,41 @@ int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct 
     return code;
 }
 
-int lt_daemon_stop(const char *data_dir, struct litmus_error *error) {
-    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
-    struct lt_buf line, path;
+/* Asks it to leave; *hung: it did not answer in time, and had no processor time meanwhile. One that is only slow has some, or wants it. */
+static bool ask_to_stop(const char *data_dir, long pid, int patience_ms, bool *hung) {
+    struct lt_buf line;
+    long long before, after;
     lt_buf_init(&line);
+    bool slept = lt_process_sleeps(pid, &before);
+    int64_t until = lt_monotonic_us() + (int64_t)patience_ms * 1000;
+    bool answered = ask(data_dir, "stop\n", &line, patience_ms);
+    *hung = !answered && lt_monotonic_us() >= until && slept && lt_process_sleeps(pid, &after) && after == before;
+    lt_buf_release(&line);
+    return answered;
+}
+
+int lt_daemon_stop(const char *data_dir, int patience_ms, struct litmus_error *error) {
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    struct lt_buf path;
     lt_buf_init(&path);
     lock_path(data_dir, &path);
     int64_t until = lt_monotonic_us() + (int64_t)STOP_MS * 1000;
     int code = path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
-    bool asked = false;
+    bool asked = false, hung = false;
     while (code == LITMUS_OK && lt_lock_is_held(lt_buf_cstr(&path))) {
-        lt_buf_clear(&line);
-        if (!asked) asked = ask(data_dir, "stop\n", &line, ASK_MS);
         long pid = lt_hands_pid(lt_buf_cstr(&path));
+        if (!asked) asked = ask_to_stop(data_dir, pid, patience_ms > 0 ? patience_ms : ASK_MS, &hung);
         if (lt_process_stopped(pid))
             code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s does not leave: a signal or a debugger stopped it, and kill -CONT %ld lets it go on", data_dir, pid);
+        else if (hung)
+            code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s hangs: it neither answers nor works; kill -9 %ld ends it, and nothing on record is lost by that", data_dir,
+                           pid);
         else if (lt_monotonic_us() >= until)
-            code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s (pid %ld) does not leave: end that process if it hangs", data_dir, pid);
+            code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s (pid %ld) was asked to leave a minute ago, and is still there: wait for it, or end that process", data_dir,
+                           pid);
         nanosleep(&pause, NULL);
     }
     lt_buf_release(&path);
-    lt_buf_release(&line);
     return code;
 }
 

@@ -37,7 +37,9 @@ struct lt_daemon_status {
     size_t failure_count;
 };
 int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct litmus_error *error);
-int lt_daemon_stop(const char *data_dir, struct litmus_error *error); /* waits until it is gone */
+/* Waits until it is gone. EBUSY: it was stopped; it did not answer for `patience_ms` (0: 5000), and did nothing else either; or it is at work for more
+ * than a minute. */
+int lt_daemon_stop(const char *data_dir, int patience_ms, struct litmus_error *error);
 /* Waits until the daemon has materialised the run or cannot: true: done. false: no daemon, it
  * failed, or the time is up; the caller does the work itself. *told is what the daemon told of the
  * run, its run_id "" when it told nothing; NULL: not wanted. */

@@ -257,7 +257,7 @@ static void with_a_daemon(void **state) {
     soak_figure("C kills with a daemon: mean file, us", tally.kills == 0 ? 0 : tally.sum_us / tally.kills);
     assert_int_equal(tally.lost, 0);
     assert_int_equal(tally.wrong, 0);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     assert_int_equal(reap_daemon(b), 0);
 }
 

@@ -233,7 +233,7 @@ static void many_runs(void **state) {
     reap_all(pids, processes);
     check_runs(b, processes * RUNS_EACH);
     assert_int_equal(status_of(b).failed, 0);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     assert_int_equal(reap_daemon(b), 0);
     soak_figure("runs at once", processes * RUNS_EACH);
 }

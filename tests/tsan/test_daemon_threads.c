@@ -19,7 +19,7 @@ static void many_sessions_at_once(void **state) {
     struct producer last = start_producer(b, WHOLE, 3);
     assert_int_equal(finish_producer(&last), 0);
     assert_int_equal(status_of(b).failed, 0);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     assert_int_equal(reap_daemon(b), 0); /* a race that was found is another code */
 }
 

@@ -43,11 +43,11 @@ static void a_finished_run_has_its_file_when_the_producer_returns(void **state) 
     assert_int_equal(status.runs_in_flight, 0);
     assert_int_equal(status.failed, 0);
     assert_string_equal(status.version, litmus_version());
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     assert_int_equal(reap_daemon(b), 0);
     assert_false(exists(b, "daemon.sock"));
     assert_false(status_of(b).running);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK); /* none there: no error */
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK); /* none there: no error */
     assert_true(sealed_all(b));
 }
 
@@ -61,12 +61,43 @@ static void nobody_waits_for_a_stopped_daemon(void **state) {
     assert_false(lt_daemon_wait_run(b->dir, "s", "r", 3600 * 1000, NULL)); /* else this program is at it for an hour */
     struct lt_daemon_status told = status_of(b);
     assert_true(told.running && told.stopped);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_EBUSY);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_EBUSY);
     assert_non_null(strstr(b->error.text, "kill -CONT"));
     lt_error_clear(&b->error);
     assert_int_equal(kill(b->daemon, SIGCONT), 0);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     assert_int_equal(reap_daemon(b), 0);
+}
+
+/* Holds the lock and listens, and does nothing more. */
+static void hang(const struct bench *b, int told) {
+    char path[PATH_MAX + 64];
+    int lock, folder = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    snprintf(path, sizeof path, "%s/daemon.lock", b->dir);
+    bool ok = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && folder >= 0 && lt_lock_take(path, false, &lock, NULL) == LITMUS_OK && dprintf(lock, "pid %ld\n", (long)getpid()) > 0 &&
+              lt_socket_listen(folder, "daemon.sock", NULL) >= 0 && write(told, "x", 1) == 1;
+    for (; ok;) pause();
+    _exit(1);
+}
+
+static void a_daemon_that_hangs_is_not_waited_for_a_minute(void **state) {
+    struct bench *b = *state;
+    int told[2], status;
+    char x;
+    assert_int_equal(pipe(told), 0);
+    pid_t hung = fork();
+    assert_true(hung >= 0);
+    if (hung == 0) hang(b, told[1]);
+    assert_int_equal(read(told[0], &x, 1), 1);
+    assert_int_equal(lt_daemon_stop(b->dir, 20, &b->error), LITMUS_EBUSY);
+    assert_non_null(strstr(b->error.text, "hangs")); /* else it was a minute */
+    assert_non_null(strstr(b->error.text, "kill -9"));
+    lt_error_clear(&b->error);
+    assert_int_equal(kill(hung, SIGKILL), 0);
+    assert_int_equal(waitpid(hung, &status, 0), hung);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
+    close(told[0]);
+    close(told[1]);
 }
 
 /* A second is the promise, and what an idle machine keeps: `make soak` counts those that took longer. Here the fastest has to keep it,
@@ -148,7 +179,7 @@ static void a_killed_daemon_loses_nothing_and_doubles_nothing(void **state) {
     assert_int_equal(runs_on_disk(b), 30);
     assert_soon(sealed_all(b));
     assert_soon(status_of(b).failed == 0); /* one that was in hand too often by chance has to wait a little */
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     assert_int_equal(reap_daemon(b), 0);
 }
 
@@ -165,7 +196,7 @@ static void the_cache_of_settled_logs_is_disposable(void **state) {
         assert_int_equal(finish_producer(&p), 0);
         assert_int_equal(runs_on_disk(b), (int)i + 1);
         assert_soon(status_of(b).logs_watched == 0);
-        assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+        assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
         assert_int_equal(reap_daemon(b), 0);
         assert_true(exists(b, "daemon.clean"));
         if (contents[i] == NULL) continue;
@@ -288,7 +319,7 @@ static void a_poisoned_run_blocks_no_other_and_is_listed(void **state) {
     assert_non_null(strstr(status.failures[0].text, "2001-09-09")); /* what is in the way */
     assert_int_equal(strlen(status.failures[0].session_id), 36);
     setenv("LITMUS_DAEMON_IDLE", "0.3", 1);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     reap_daemon(b);
     start_daemon(b);
     assert_soon(status_of(b).failed == 1 || b->daemon == 0);
@@ -325,7 +356,7 @@ static void a_session_that_ended_daemons_is_left_alone(void **state) {
     assert_true(lt_daemon_wait_run(b->dir, p.session, p.run, PATIENCE_MS, NULL)); /* who asks for it gets it tried */
     assert_int_equal(runs_on_disk(b), 2);
     assert_soon(status_of(b).failed == 0);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     reap_daemon(b);
     fd = open(path, O_RDWR);
     lt_hands_open(&hands, fd);
@@ -401,7 +432,7 @@ static void foreign_things_in_events_do_no_harm(void **state) {
     struct producer p = start_producer(b, WHOLE, 2);
     assert_int_equal(finish_producer(&p), 0);
     assert_int_equal(runs_on_disk(b), 1);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     assert_int_equal(reap_daemon(b), 0);
 }
 
@@ -410,6 +441,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_set_up, bench_tear_down)
         TEST(a_finished_run_has_its_file_when_the_producer_returns),
         TEST(nobody_waits_for_a_stopped_daemon),
+        TEST(a_daemon_that_hangs_is_not_waited_for_a_minute),
         TEST(a_dead_producers_run_is_on_record_within_a_second),
         TEST(a_session_closed_with_its_run_open_ends_it_as_aborted),
         TEST(a_silent_producer_lives_and_keeps_the_daemon),

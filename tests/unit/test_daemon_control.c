@@ -110,7 +110,7 @@ static void hostile_peers_do_no_harm(void **state) {
     }
     close(fd);
     assert_soon(status_of(b).uptime_us > 0);
-    assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
     assert_int_equal(reap_daemon(b), 0);
 }
 

@@ -332,7 +332,7 @@ static void the_next_daemon_does_no_run_again(void **state) {
         for (int i = 0; i < 6; i++) one_more_run(b, session);
         if (daemons % 2 == 0) kill_daemon(b);
         else {
-            assert_int_equal(lt_daemon_stop(b->dir, &b->error), LITMUS_OK);
+            assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
             assert_int_equal(reap_daemon(b), 0);
         }
     }
