@@ -19,9 +19,9 @@ from __future__ import annotations
 import enum
 import os
 
-from litmus.plugin import load
+from litmus.plugin import lazy, load
 
-_limits, _measure, _sidefile = load("_limits"), load("_measure"), load("_sidefile")
+_limits, _measure, _sidefile, _nearest = load("_limits"), load("_measure"), load("_sidefile"), lazy("_nearest")
 from litmus.errors import ConfigError  # noqa: E402
 
 SHAPE = ("tolerance", "guard_band")
@@ -129,7 +129,7 @@ def check(entry, what: str, complain, part=None) -> dict:
     if characteristic is not None and part is None and not any(key in entry for key in (*_limits.NUMBERS, "bands")):
         raise complain(f"the limit of {what} is the part's, and which part it is is not known: --litmus-dut-part-number, or `part:` in litmus.yaml", "characteristic")
     if characteristic is not None and part is not None and characteristic not in part.characteristics:
-        raise complain(f"{part.path} has no characteristic `{characteristic}`{_sidefile.nearest(characteristic, part.characteristics)}", "characteristic")
+        raise complain(f"{part.path} has no characteristic `{characteristic}`{_nearest.nearest(characteristic, part.characteristics)}", "characteristic")
     return entry
 
 
@@ -151,7 +151,7 @@ def _check_when(wanted: dict, what: str, complain, *where) -> None:
 def _check_keys(mapping: dict, known, what: str, complain, *where) -> None:
     for key in mapping:
         if key not in known:
-            raise complain(f"the limit of {what} has no key `{key}`{_sidefile.nearest(key, known)}", *where, key)
+            raise complain(f"the limit of {what} has no key `{key}`{_nearest.nearest(key, known)}", *where, key)
 
 
 def try_all(entry: dict, what: str, complain) -> None:
@@ -211,7 +211,7 @@ def load_part(root: str, settings) -> Part | None:
     if wanted:
         parts = [part for part in parts if wanted in (part.part_number, os.path.splitext(os.path.basename(part.path))[0])]
     if not parts and not unit and named:
-        raise settings.document.error(f"{folder} has no part `{named}`{_sidefile.nearest(named, [os.path.splitext(name)[0] for name in names])}", "part")
+        raise settings.document.error(f"{folder} has no part `{named}`{_nearest.nearest(named, [os.path.splitext(name)[0] for name in names])}", "part")
     return parts[0] if len(parts) == 1 else None
 
 
@@ -281,13 +281,11 @@ def of_item(item, part: Part | None, files) -> dict:
 
 def _check_inputs(item, entry: dict, name: str, complain) -> None:
     """An input that a band waits for and the test has not may be a sub-step's; one that nearly is the test's is a slip."""
-    import difflib
-
     callspec, sweep = getattr(item, "callspec", None), getattr(item, "_litmus_sweep", None)
     known = {*(callspec.params if callspec is not None else ()), *(sweep.inputs[0] if sweep is not None and sweep.inputs else ())}
     for n, band in enumerate(entry.get("bands") or ()):
         for key in band["when"]:
-            close = difflib.get_close_matches(str(key), known - {key}, 1, 0.75) if key not in known else ()
+            close = () if key in known else _nearest.closest(key, known, alike=0.75)
             if close:
                 raise complain(f"a band of {name} waits for the input `{key}`, which the test has not; did you mean {close[0]}?", "bands", n, "when", key)
 

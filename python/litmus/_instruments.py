@@ -22,7 +22,7 @@ import pytest
 
 from litmus.plugin import load as load_module
 
-nearest = load_module("_sidefile").nearest  # a plain import would have pytest rewrite it
+nearest = load_module("_nearest").nearest  # a plain import would have pytest rewrite it
 _within = load_module("_within")
 one_line = load_module("_verdict").one_line  # also of an exception that cannot be printed
 

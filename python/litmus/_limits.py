@@ -72,7 +72,9 @@ class Limit:
         if isinstance(given, dict):
             for key in given:
                 if key not in KEYS:
-                    raise TypeError(f"the limit of {what} has no key {key!r:.100}{nearest(key, KEYS)}")
+                    from litmus._nearest import nearest
+
+                    raise TypeError(f"the limit of {what} has no key {key!r:.100}{nearest(key, KEYS, repr)}")
             return Limit(**given, what=what)
         raise TypeError(f"the limit of {what} is a Limit, (low, high) or a dict, not {type(given).__name__}")
 
@@ -133,14 +135,6 @@ def check_label(what: str, key: str, word) -> None:
         raise TypeError(f"{what}: {key} is a text, not {word!r:.100}")
     if len(word) > LABEL_MAX:
         raise ValueError(f"{what}: {key} has {len(word)} characters, at most {LABEL_MAX} are taken: {word[:40]}...")
-
-
-def nearest(word: object, words) -> str:
-    """The end of a message about an unknown name: the nearest one, else all of them."""
-    import difflib
-
-    close = difflib.get_close_matches(str(word)[:80], words, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(words)}"
 
 
 def in_units(value: float, units: str, wanted: str, what: str) -> float:

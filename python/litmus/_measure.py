@@ -6,9 +6,9 @@ from __future__ import annotations
 import contextvars
 import time
 
-from litmus.plugin import load
+from litmus.plugin import lazy, load
 
-_limits, _verdict = load("_limits"), load("_verdict")
+_limits, _verdict, _nearest = load("_limits"), load("_verdict"), lazy("_nearest")
 Limit = _limits.Limit
 
 TEXT_MAX = _limits.TEXT_MAX  # bytes
@@ -138,7 +138,7 @@ def _check_words(name, units, path: dict) -> None:
     check_name("a measurement", name)
     for key, word in path.items():
         if key not in PATH_FIELDS:
-            raise TypeError(f"measurement {name}: there is no {key!r:.100}{_limits.nearest(key, PARAMETERS)}")
+            raise TypeError(f"measurement {name}: there is no {key!r:.100}{_nearest.nearest(key, PARAMETERS, repr)}")
         if word is not None:
             _limits.check_label(f"measurement {name}", key, word)
     if units is not None:
@@ -393,7 +393,7 @@ def declared(name: str) -> Limit | None:
 def _nearest_declared(name: str) -> str:
     """What a message says of the limits that are declared here for other names."""
     names = declarations[-1].names() if declarations and declarations[-1] is not None else ()
-    return f", and none is declared for it{_limits.nearest(name, names)}" if names else ""
+    return f", and none is declared for it{_nearest.nearest(name, names, repr)}" if names else ""
 
 
 def _limit(name, given, low, high, nominal, comparator, units):

@@ -17,9 +17,9 @@ import warnings
 
 import pytest
 
-from litmus.plugin import load
+from litmus.plugin import lazy, load
 
-_measure, _verdict, _sidefile = load("_measure"), load("_verdict"), load("_sidefile")
+_measure, _verdict, _sidefile, _nearest = load("_measure"), load("_verdict"), load("_sidefile"), lazy("_nearest")
 from litmus.errors import ConfigError  # noqa: E402
 
 KEYS = ("times", "on", "delay")
@@ -73,7 +73,7 @@ def _cause(word):
         raise ValueError(f"on names {word}, and {module} cannot be imported: {exc}") from None
     if isinstance(found, type) and issubclass(found, BaseException):
         return found
-    raise ValueError(f"on names {word}, which is no outcome and no exception{_sidefile.nearest(word, (*OUTCOMES, *_exceptions()))}")
+    raise ValueError(f"on names {word}, which is no outcome and no exception{_nearest.nearest(word, (*OUTCOMES, *_exceptions()))}")
 
 
 def _exceptions() -> list:
@@ -88,7 +88,7 @@ def of_yaml(value, complain) -> Policy:
         raise complain(f"retry is a number of times, or a mapping of {', '.join(KEYS)}, not {value!r:.100}")
     for key in value:
         if key not in KEYS:
-            raise complain(f"retry has no key `{key}`{_sidefile.nearest(key, KEYS)}", key)
+            raise complain(f"retry has no key `{key}`{_nearest.nearest(key, KEYS)}", key)
     try:
         return Policy(**value)
     except (TypeError, ValueError) as exc:

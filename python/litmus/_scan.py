@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-from litmus.plugin import load
+from litmus.plugin import lazy, load
 
-_sidefile, _within = load("_sidefile"), load("_within")
+_within, _nearest = load("_within"), lazy("_nearest")
 
 KEYS = ("by", "message", "pattern", "timeout")
 SOURCES = ("hook", "prompt")
@@ -31,7 +31,7 @@ def policy(settings) -> dict:
         raise document.error(f"`scan` is `prompt`, `hook` or a mapping, not {given!r}", "scan")
     for key in found:
         if key not in KEYS:
-            raise document.error(f"no key `{key}`{_sidefile.nearest(key, KEYS)}", "scan", key)
+            raise document.error(f"no key `{key}`{_nearest.nearest(key, KEYS)}", "scan", key)
     if found.get("by", "hook") not in SOURCES:
         raise document.error(f"`scan` is by `prompt` or by `hook`, not {found['by']!r}", "scan")
     timeout = found.get("timeout", 60)

@@ -20,7 +20,7 @@ import os
 
 from litmus.plugin import FIELDS, lazy, load
 
-_sidefile, errors = lazy("_sidefile"), lazy("errors")
+_nearest, _sidefile, errors = lazy("_nearest"), lazy("_sidefile"), lazy("errors")
 
 PROFILE_KEYS = ("extends", "select", "keyword", "marks", "options", "custom", "description")
 STATION_KEYS = ("instruments", "custom", "description")
@@ -67,9 +67,7 @@ class Settings:
         """A key of litmus.yaml that is none, and nearly one that there is. Others may be somebody else's."""
         known = (*FACT_KEYS, *FILE_KEYS)
         for key in [key for key in self.data if key not in known]:
-            import difflib
-
-            close = difflib.get_close_matches(key, known, 1, 0.8)
+            close = _nearest.closest(key, known, alike=0.8)
             if close:
                 return self.document.error(f"no key `{key}`; did you mean {close[0]}?", key)
         return None
@@ -146,7 +144,7 @@ class Settings:
         chain, named_at = [], ("profiles",)
         while name is not None:
             if name not in profiles:
-                raise document.error(f"no profile `{name}`{_sidefile.nearest(name, profiles)}", *named_at)
+                raise document.error(f"no profile `{name}`{_nearest.nearest(name, profiles)}", *named_at)
             if name in chain:
                 raise document.error(f"the profile `{name}` extends itself", *named_at)
             chain.append(name)
@@ -178,7 +176,7 @@ class Settings:
         """What is wrong with an option of a profile; None: nothing."""
         dest = name.replace("-", "_")
         if not hasattr(self.option, dest):
-            return f"pytest has no option `{name}`{_sidefile.nearest(name, [known for known in vars(self.option) if not known.startswith('_')])}"
+            return f"pytest has no option `{name}`{_nearest.nearest(name, [known for known in vars(self.option) if not known.startswith('_')])}"
         if dest in TOO_LATE:
             return f"pytest reads `{name}` before there is a profile: give it on the command line, or in `addopts`"
         kind = type(getattr(self.option, dest))  # of its default
@@ -249,7 +247,7 @@ def add_marks(settings: Settings, items) -> None:
         for test, marks in document.mapping(*keys, "marks").items():
             fitting = [item for item in items if _is(item, test)]
             if not fitting:
-                raise document.error(f"no test `{test}` was collected{_sidefile.nearest(test, [_name(item) for item in items])}", *keys, "marks", test)
+                raise document.error(f"no test `{test}` was collected{_nearest.nearest(test, [_name(item) for item in items])}", *keys, "marks", test)
             for item in fitting:
                 for mark in [marks] if isinstance(marks, str) else marks:
                     item.add_marker(mark)
@@ -295,7 +293,7 @@ def find_station(root: str, wanted: str | None) -> _sidefile.Document | None:
         if not documents:
             return None
         known = [document.text("station_id") or stem for stem, document in documents.items()]
-        raise errors.ConfigError(f"{folder} has no station `{wanted}`{_sidefile.nearest(wanted, known)}")
+        raise errors.ConfigError(f"{folder} has no station `{wanted}`{_nearest.nearest(wanted, known)}")
     if len(documents) > 1:
         raise errors.ConfigError(f"{folder} has {len(documents)} stations: say which with --litmus-station ({', '.join(documents)})")
     return next(iter(documents.values()), None)

@@ -21,17 +21,6 @@ from litmus.errors import ConfigError
 SECTIONS = ("limits", "vectors", "retry")  # what nobody reads is refused
 
 
-def nearest(word: object, words) -> str:
-    """The end of a message about an unknown name: the nearest one, else all of them."""
-    import difflib
-
-    words = [str(one) for one in words]
-    close = difflib.get_close_matches(str(word), words, 1)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; there are {', '.join(words[:20])}{', ...' if len(words) > 20 else ''}" if words else ""
-
-
 class Document:
     """A YAML file that was read: `path`, `data` (a dict)."""
 
@@ -87,6 +76,8 @@ class Document:
         """Errors: ConfigError for the first key of the mapping at `keys` that is not one of `allowed`."""
         for key in self.mapping(*keys):
             if key not in allowed:
+                from litmus._nearest import nearest
+
                 raise self.error(f"no key `{key}`{nearest(key, allowed)}", *keys, key)
 
 
@@ -181,6 +172,8 @@ class SideFiles:
             for name in document.mapping(section):
                 is_test, names = known(name)
                 if not is_test:
+                    from litmus._nearest import nearest
+
                     raise document.error(f"{os.path.basename(test_file)} has no test `{name}`{nearest(name, names)}", section, name)
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import itertools
 import math
 
-from litmus.plugin import load
+from litmus.plugin import lazy, load
 
-_sidefile, _measure = load("_sidefile"), load("_measure")
+_measure, _nearest = load("_measure"), lazy("_nearest")
 _range, _zip = range, zip
 
 VECTORS_MAX = 1_000_000  # of one test
@@ -163,7 +163,7 @@ def _yaml_values(values, complain, where: tuple):
         return values
     for key in values:
         if key not in RANGE_KEYS:
-            raise complain(f"a range has no key `{key}`{_sidefile.nearest(key, RANGE_KEYS)}", *where, key)
+            raise complain(f"a range has no key `{key}`{_nearest.nearest(key, RANGE_KEYS)}", *where, key)
     for key in ("start", "stop"):
         if key not in values:
             raise complain(f"a range has start, stop and step; {key} is missing", *where)

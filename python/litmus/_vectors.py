@@ -13,9 +13,9 @@ import os
 
 import pytest
 
-from litmus.plugin import load
+from litmus.plugin import lazy, load
 
-_measure, _verdict, _sidefile, _sweep = load("_measure"), load("_verdict"), load("_sidefile"), load("_sweep")
+_measure, _verdict, _sidefile, _sweep, _nearest = load("_measure"), load("_verdict"), load("_sidefile"), load("_sweep"), lazy("_nearest")
 from litmus.errors import ConfigError  # noqa: E402
 
 
@@ -62,7 +62,7 @@ class Vector(collections.abc.Mapping):
             raise KeyError(self._without(name)) from None
 
     def _without(self, name) -> str:
-        return f"vector {self.index} has no input {name}{_sidefile.nearest(name, self._inputs)}"
+        return f"vector {self.index} has no input {name}{_nearest.nearest(name, self._inputs)}"
 
     def __iter__(self):
         return iter(self._inputs)

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
+from litmus._nearest import closest
 from litmus.analysis.report import Column, Table
 from litmus.data._common import time_us
 from litmus.errors import InvalidArgument, LitmusError
@@ -76,7 +76,7 @@ def chooses(name: str, value: str) -> str:
 
 def near(word: str, words: list[str]) -> str:
     """What to say of a word that is not among these."""
-    close = difflib.get_close_matches(word, words, 3, 0.5)
+    close = closest(word, words, 3, 0.5)
     if close:
         return "; did you mean " + " or ".join(map(repr, close)) + "?"
     some = ", ".join(map(repr, sorted(words)[:5]))

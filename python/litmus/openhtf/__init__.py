@@ -23,20 +23,21 @@ import openhtf
 from openhtf.core.test_record import Outcome, PhaseOutcome
 from openhtf.util import console_output
 
-from litmus._limits import nearest
+from litmus._nearest import nearest
 from litmus._verdict import one_line
 from litmus.openhtf import plan as _plan
 from litmus.openhtf import values as _values
 
-_FACTS = (
-    "station_id", "station_name", "station_type", "station_location", "station_hostname", "operator_id", "operator_name", "fixture_id", "test_phase", "project_name", "profile",
-    "dut_serial", "dut_part_number", "dut_revision", "dut_lot_number", "product_id", "product_name", "product_revision", "slot_id", "slot_index", "pid",
-    "git_commit", "git_branch", "git_remote", "git_dirty", "environment_json", "custom_metadata", "channel_refs",
-)  # fmt: skip
-
 __all__ = ["OutputCallback", "record"]
 
 _RUN = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.ERROR: "errored", Outcome.TIMEOUT: "errored", Outcome.ABORTED: "terminated"}
+
+
+def _facts() -> list[str]:
+    """What may be said of a run: the fields of run.started but those that the recorder says itself."""
+    from litmus import _litmus
+
+    return [field["name"] for field in _litmus.event_types()["run.started"]["fields"] if field["name"] not in ("client", "test_phase_asked")]
 
 
 def record(test: openhtf.Test, **options) -> openhtf.Test:
@@ -57,9 +58,10 @@ class OutputCallback:
 
     def __init__(self, test: openhtf.Test, *, data_dir=None, required: bool = True, **facts):
         self._test, self._data_dir, self._required, self._facts = test, data_dir, required, facts
+        known = _facts() if facts else ()
         for name in facts:
-            if name not in _FACTS and not name.startswith("x_"):
-                raise TypeError(f"a run has no fact {name!r:.100}{nearest(name, _FACTS)}")
+            if name not in known and not name.startswith("x_"):
+                raise TypeError(f"a run has no fact {name!r:.100}{nearest(name, known, repr)}")
         self._lock = threading.Lock()  # a phase that timed out may still be alive beside the next one
         self._plan = _plan.announce_phases(test, self._phase_starts)
         self._forget()
