@@ -205,7 +205,7 @@ int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error
     return code;
 }
 
-int lt_io_sync_dirs(const struct lt_io *io, const char *folder, const char *top, struct litmus_error *error) {
+int lt_io_sync_dirs(const struct lt_io *io, const char *folder, const char *top, bool name_too, struct litmus_error *error) {
     struct lt_buf path;
     lt_buf_init(&path);
     lt_buf_add_text(&path, folder);
@@ -213,6 +213,7 @@ int lt_io_sync_dirs(const struct lt_io *io, const char *folder, const char *top,
     int code = LITMUS_OK;
     for (bool above = false; code == LITMUS_OK && !above;) {
         above = path.n < top_bytes;
+        if (above && !name_too) break;
         const char *name = path.n == 0 ? "/" : lt_buf_cstr(&path);
         if (path.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
         else if (!above) code = lt_io_sync_dir(io, name, error);

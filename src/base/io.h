@@ -51,9 +51,9 @@ int lt_io_mkdirs_below(const struct lt_io *io, const char *top, const char *path
 bool lt_io_leads_out(const char *top, const char *path);
 /* fsync of a folder, so that a name in it survives power loss. */
 int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error *error);
-/* The same for `folder` and those above it up to `top`, which is a part of its path, and for the name
+/* The same for `folder` and those above it up to `top`, which is a part of its path, and if `name_too` for the name
  * of `top` itself (where we may look at what is above it). */
-int lt_io_sync_dirs(const struct lt_io *io, const char *folder, const char *top, struct litmus_error *error);
+int lt_io_sync_dirs(const struct lt_io *io, const char *folder, const char *top, bool name_too, struct litmus_error *error);
 /* fdatasync of a file by its name; one that is gone has nothing left to lose. */
 int lt_io_sync_file(const struct lt_io *io, const char *path, struct litmus_error *error);
 /* Has the system begin to write the file's content out, and does not wait: a later lt_io_sync_file has less to do.

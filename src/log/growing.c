@@ -125,7 +125,7 @@ static int write_start(struct lt_growing *file, struct litmus_error *error) {
 static int sync_new(struct lt_growing *file, const char *folder, struct litmus_error *error) {
     if (file->durability == LITMUS_DURABILITY_OS) return LITMUS_OK;
     if (file->io->fdatasync(file->io->self, file->fd) != 0) return lt_fail_os(error, errno, "sync", file->path);
-    return lt_io_sync_dirs(file->io, folder, file->data_dir, error);
+    return lt_io_sync_dirs(file->io, folder, file->data_dir, true, error);
 }
 
 int lt_growing_open(struct lt_growing *file, const char *stem, struct lt_ipc_schema *(*schema)(void *self, const char *name), void *self,

@@ -92,7 +92,7 @@ static const char *absolute(const struct work *w, struct lt_str path, struct lt_
 static int sync_last(struct work *w, struct litmus_error *error) {
     struct stat st;
     bool there = w->synced.n > 0 && lstat(lt_buf_cstr(&w->synced), &st) == 0;
-    return there ? lt_io_sync_dirs(w->io, lt_buf_cstr(&w->synced), w->data_dir, error) : LITMUS_OK;
+    return there ? lt_io_sync_dirs(w->io, lt_buf_cstr(&w->synced), w->data_dir, true, error) : LITMUS_OK;
 }
 
 /* The folder of a path, which must not lead out of the data_dir. `make`: it is made where it is missing; else *there

@@ -302,7 +302,8 @@ static int sync_folder(struct lt_materializer *m, const char *folder, struct lt_
     int64_t now = lt_now_us();
     if (stat(folder, &st) != 0) return lt_fail_os(error, errno, "sync folder", folder);
     bool known = st.st_dev == mark->device && st.st_ino == mark->inode;
-    int code = known ? lt_io_sync_dir(m->io, folder, error) : lt_io_sync_dirs(m->io, folder, m->data_dir, error);
+    bool placed = m->events.inode != 0 || m->runs.inode != 0; /* the name of the data_dir is on the disk */
+    int code = known ? lt_io_sync_dir(m->io, folder, error) : lt_io_sync_dirs(m->io, folder, m->data_dir, !placed, error);
     if (code == LITMUS_OK) *mark = (struct lt_folder_mark){st.st_dev, st.st_ino, now};
     return code;
 }
