@@ -236,6 +236,15 @@ def test_bad_input(history, arguments, code, said):
     assert done.returncode == code and said in done.stderr, done.stderr
 
 
+def test_a_column_of_lists_and_of_words_is_told_with_a_way_round(history):
+    for number, value in enumerate([["p", "q"], "a"]):
+        rows = {"record_type": ["step"], "run_id": [f"r{number}"], "step_name": ["s"], "in_x": [value]}
+        pq.write_table(pa.table(rows), history / f"runs/2026-03-01/x{number}.parquet")
+    done = run("sql", "-d", history, "-c", "FROM steps")
+    assert done.returncode == 2 and "EXCLUDE" in done.stderr and "in_x" in done.stderr, done.stderr
+    assert ask(history, "SELECT count(*) AS n FROM (SELECT * EXCLUDE (in_x) FROM steps)") == [{"n": 20}]
+
+
 def test_no_duckdb(history, tmp_path):
     shutil.copy(LITMUS, tmp_path / "litmus")
     done = subprocess.run([tmp_path / "litmus", "sql", "-d", history, "-c", "FROM runs"], env=environment(PATH=str(tmp_path)), capture_output=True, text=True)

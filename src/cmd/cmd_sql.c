@@ -150,27 +150,45 @@ static void arguments_of(struct session *s, const char **out) {
     out[n] = NULL;
 }
 
-/* Passes on what the session says to stderr, and remembers whether memory was the matter. */
-static bool pass_on(int fd) {
-    char chunk[4096], seen[32 + sizeof chunk];
+/* What DuckDB says, and what helps. */
+static const struct hint {
+    const char *said, *helps;
+} hints[] = {
+    {"Out of Memory", "the query needs more memory than it may have: give it more with --memory 8GB, or narrow it, for example by run_started_at"},
+    {"can't be cast to the destination type", "a column holds lists in one run and single values in another: name the columns that you need, or leave this one out with "
+                                              "SELECT * EXCLUDE (name)"},
+};
+enum { HINTS = sizeof hints / sizeof hints[0], SAID_MAX = 64 };
+
+static bool holds(const char *p, size_t n, const char *said) {
+    size_t wanted = strlen(said), i = 0;
+    while (i + wanted <= n && memcmp(p + i, said, wanted) != 0) i++;
+    return i + wanted <= n;
+}
+
+/* Passes on what the session says to stderr; of the hints the first that fits, NULL: none. */
+static const struct hint *pass_on(int fd) {
+    char chunk[4096], seen[SAID_MAX + sizeof chunk];
     size_t kept = 0;
-    bool memory = false;
+    const struct hint *found = NULL;
     for (ssize_t n; (n = read(fd, chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR);) {
         if (n < 0) continue;
         fwrite(chunk, 1, (size_t)n, stderr);
         memcpy(seen + kept, chunk, (size_t)n);
         size_t all = kept + (size_t)n;
-        for (size_t i = 0; i + 13 <= all && !memory; i++) memory = memcmp(seen + i, "Out of Memory", 13) == 0;
-        kept = all < 16 ? all : 16;
+        for (size_t i = 0; i < HINTS && found == NULL; i++)
+            if (holds(seen, all, hints[i].said)) found = &hints[i];
+        kept = all < SAID_MAX ? all : SAID_MAX;
         memmove(seen, seen + all - kept, kept);
     }
-    return memory;
+    return found;
 }
 
 static int run_session(struct session *s) {
     const char *arguments[ARGUMENTS_MAX];
     int ends[2] = {-1, -1}, status = 0;
-    bool watched = s->text.n > 0, memory = false;
+    bool watched = s->text.n > 0;
+    const struct hint *hint = NULL;
     struct litmus_error error = {0};
     arguments_of(s, arguments);
     fflush(stdout);
@@ -194,13 +212,13 @@ static int run_session(struct session *s) {
     lt_interrupt_pass_to(pid);
     if (watched) {
         close(ends[1]);
-        memory = pass_on(ends[0]);
+        hint = pass_on(ends[0]);
         close(ends[0]);
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
     lt_interrupt_pass_to(0);
     if (lt_interrupted()) return lt_interrupt_exit();
-    if (memory) lt_complain(s->cli, "the query needs more memory than it may have: give it more with --memory 8GB, or narrow it, for example by run_started_at");
+    if (hint != NULL) lt_complain(s->cli, "%s", hint->helps);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return EXIT_OK;
     return WIFSIGNALED(status) || WEXITSTATUS(status) == 127 ? EXIT_SYSTEM : EXIT_USAGE;
 }
