@@ -205,7 +205,7 @@ static int write_run(const char *data_dir, int number, int steps, struct litmus_
     }
     lt_buf_init(&bytes);
     int code = lt_build_finish(&b, error);
-    if (code == LITMUS_OK) code = lt_parquet_encode(&table, NULL, 0, &bytes, error);
+    if (code == LITMUS_OK) code = lt_parquet_encode(&table, NULL, NULL, 0, &bytes, error);
     if (code == LITMUS_OK) lt_table_release(&table);
     time_t began = (time_t)(r.began / 1000000);
     struct tm utc;

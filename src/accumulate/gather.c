@@ -316,7 +316,7 @@ bool lt_destination_usable(struct lt_str d) {
     if (d.n < sizeof "runs/.parquet" || memcmp(d.p, "runs/", 5) != 0 || memchr(d.p, '\0', d.n) != NULL) return false;
     for (size_t i = 0; i + 1 < d.n; i++)
         if (d.p[i] == '/' && d.p[i + 1] == '.') return false;
-    return d.n < 1024 && memcmp(d.p + d.n - 8, ".parquet", 8) == 0;
+    return d.n < 1024 && lt_str_ends(d, LT_STR(".parquet"));
 }
 
 void lt_gathering_release(struct lt_gathering *gathering) {

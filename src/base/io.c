@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "base/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -165,6 +166,36 @@ static bool stays_below(const char *top, const char *path) {
 bool lt_io_leads_out(const char *top, const char *path) {
     struct stat st;
     return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && !stays_below(top, path);
+}
+
+static int list_day(const char *folder, lt_io_each each, void *context, struct litmus_error *error) {
+    DIR *dir = opendir(folder);
+    if (dir == NULL) return errno == ENOENT || errno == ENOTDIR ? LITMUS_OK : lt_fail_os(error, errno, "list", folder);
+    int code = LITMUS_OK;
+    for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;) code = each(context, folder, entry, error);
+    closedir(dir);
+    return code;
+}
+
+int lt_io_list_days(const char *data_dir, const char *name, lt_io_each each, void *context, struct litmus_error *error) {
+    struct lt_buf top, day;
+    lt_buf_init(&top);
+    lt_buf_init(&day);
+    lt_path_join(&top, data_dir, name);
+    int code = top.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
+    bool wanted = code == LITMUS_OK && !lt_io_leads_out(data_dir, top.p);
+    DIR *dir = wanted ? opendir(top.p) : NULL;
+    if (wanted && dir == NULL && errno != ENOENT) code = lt_fail_os(error, errno, "list", top.p);
+    for (const struct dirent *entry; dir != NULL && code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
+        if (entry->d_name[0] == '.' || entry->d_type == DT_REG) continue;
+        lt_path_join(&day, top.p, entry->d_name);
+        if (entry->d_type != DT_DIR && !day.failed && lt_io_leads_out(data_dir, day.p)) continue;
+        code = day.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : list_day(day.p, each, context, error);
+    }
+    if (dir != NULL) closedir(dir);
+    lt_buf_release(&day);
+    lt_buf_release(&top);
+    return code;
 }
 
 static int mkdir_below(const struct lt_io *io, const char *top, const char *path, struct litmus_error *error) {

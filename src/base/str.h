@@ -36,6 +36,10 @@ static inline int lt_str_cmp(struct lt_str a, struct lt_str b) {
     if (order != 0) return order;
     return (a.n > b.n) - (a.n < b.n);
 }
+/* Does it end with `end`, and is there something before that? */
+static inline bool lt_str_ends(struct lt_str s, struct lt_str end) {
+    return s.n > end.n && memcmp(s.p + s.n - end.n, end.p, end.n) == 0;
+}
 static inline bool lt_str_empty(struct lt_str s) {
     return s.n == 0;
 }

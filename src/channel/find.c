@@ -31,33 +31,31 @@ const char *lt_channel_name_of(const char *path) {
 }
 
 enum lt_channel_kind lt_channel_kind(const char *path, const char *session_id) {
-    static const char tail[] = ".tail";
-    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
-    size_t n = strlen(name), suffix = strlen(LT_LOG_SUFFIX), end = sizeof tail - 1;
-    bool hidden = name[0] == '.';
+    const struct lt_str tail = LT_STR(".tail");
+    const char *slash = strrchr(path, '/');
+    struct lt_str name = lt_str_of(slash == NULL ? path : slash + 1);
+    bool hidden = name.p[0] == '.';
     if (hidden) {
-        if (n <= 1 + end || strcmp(name + n - end, tail) != 0) return LT_CHANNEL_OTHER;
-        name++;
-        n -= 1 + end;
+        name = (struct lt_str){name.p + 1, name.n - 1};
+        if (!lt_str_ends(name, tail)) return LT_CHANNEL_OTHER;
+        name.n -= tail.n;
     }
-    bool ours = n > suffix && strncmp(name + n - suffix, LT_LOG_SUFFIX, suffix) == 0 && (session_id == NULL || strncmp(name, session_id, strlen(session_id)) == 0);
+    bool ours = lt_str_ends(name, LT_STR(LT_LOG_SUFFIX)) && (session_id == NULL || strncmp(name.p, session_id, strlen(session_id)) == 0);
     return !ours ? LT_CHANNEL_OTHER : hidden ? LT_CHANNEL_TAIL_FILE : LT_CHANNEL_FILE;
 }
 
-static int find_in_day(const char *folder, const char *session, struct lt_channel_set *set, size_t *capacity, size_t *bad, struct litmus_error *error) {
-    DIR *dir = opendir(folder);
-    if (dir == NULL) return errno == ENOENT || errno == ENOTDIR ? LITMUS_OK : lt_fail_os(error, errno, "list", folder);
+struct finding {
+    const char *session; /* or NULL */
+    struct lt_channel_set *set;
+    size_t capacity, *bad;
     struct lt_buf path;
-    lt_buf_init(&path);
-    int code = LITMUS_OK;
-    for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
-        if (lt_channel_kind(entry->d_name, session) != LT_CHANNEL_FILE) continue;
-        lt_path_join(&path, folder, entry->d_name);
-        code = path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : add(set, capacity, path.p, bad, error);
-    }
-    lt_buf_release(&path);
-    closedir(dir);
-    return code;
+};
+
+static int take(void *context, const char *folder, const struct dirent *entry, struct litmus_error *error) {
+    struct finding *f = context;
+    if (lt_channel_kind(entry->d_name, f->session) != LT_CHANNEL_FILE) return LITMUS_OK;
+    lt_path_join(&f->path, folder, entry->d_name);
+    return f->path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : add(f->set, &f->capacity, f->path.p, f->bad, error);
 }
 
 static int by_place(const void *a, const void *b) {
@@ -68,26 +66,14 @@ static int by_place(const void *a, const void *b) {
 }
 
 int lt_channel_find(const char *data_dir, const char *session_id, struct lt_channel_set *out, size_t *bad, struct litmus_error *error) {
-    struct lt_buf top, day;
-    lt_buf_init(&top);
-    lt_buf_init(&day);
+    struct finding finding = {.session = session_id, .set = out, .bad = bad};
+    lt_buf_init(&finding.path);
     *out = (struct lt_channel_set){0};
     if (bad != NULL) *bad = 0;
-    bool leads_out = lt_io_leads_out(data_dir, lt_path_join(&top, data_dir, "channels")); /* such a link is not followed */
-    DIR *dir = leads_out ? NULL : opendir(lt_buf_cstr(&top));
-    int code = dir == NULL && !leads_out && errno != ENOENT ? lt_fail_os(error, errno, "list", lt_buf_cstr(&top)) : LITMUS_OK;
-    size_t capacity = 0;
-    for (const struct dirent *entry; dir != NULL && code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
-        if (entry->d_name[0] == '.') continue;
-        lt_path_join(&day, top.p, entry->d_name);
-        if (entry->d_type != DT_DIR && !day.failed && lt_io_leads_out(data_dir, day.p)) continue;
-        code = day.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : find_in_day(day.p, session_id, out, &capacity, bad, error);
-    }
-    if (dir != NULL) closedir(dir);
+    int code = lt_io_list_days(data_dir, "channels", take, &finding, error);
     if (code == LITMUS_OK && out->count > 1) qsort(out->files, out->count, sizeof *out->files, by_place);
     if (code != LITMUS_OK) lt_channel_set_release(out);
-    lt_buf_release(&day);
-    lt_buf_release(&top);
+    lt_buf_release(&finding.path);
     return code;
 }
 

@@ -22,11 +22,6 @@ struct walk {
     bool staging_in_use;
 };
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n > m && strcmp(text + n - m, end) == 0;
-}
-
 static bool is_below(const char *path, const char *folder) {
     size_t n = strlen(folder);
     return strncmp(path, folder, n) == 0 && path[n] == '/';
@@ -78,12 +73,12 @@ static void look_at_name(struct walk *w, const char *path, const struct stat *st
     struct lt_doctor *d = w->doctor;
     bool staged = is_below(path, LT_STAGING);
     if (staged && !w->staging_in_use) lt_doctor_tell(d, LT_CHECK_LEFTOVERS, LT_DOCTOR_WRONG, path, "was left by a prune or import that was broken off before it changed anything");
-    else if (!staged && name[0] == '.' && ends_with(name, ".tmp") && w->now_s - st->st_mtime > LEFTOVER_AGE_S)
+    else if (!staged && name[0] == '.' && lt_str_ends(lt_str_of(name), LT_STR(".tmp")) && w->now_s - st->st_mtime > LEFTOVER_AGE_S)
         lt_doctor_tell(d, LT_CHECK_LEFTOVERS, LT_DOCTOR_WRONG, path, "was being written %lld hours ago, and nobody finished it", (long long)(w->now_s - st->st_mtime) / 3600);
     else if (strstr(name, ".torn-") != NULL) lt_doctor_tell(d, LT_CHECK_KEPT, LT_DOCTOR_NOTE, path, "%lld torn bytes of a dead producer's log", (long long)st->st_size);
     else if (strstr(name, ".aside-") != NULL) lt_doctor_tell(d, LT_CHECK_KEPT, LT_DOCTOR_NOTE, path, "was put aside by litmus doctor --mend");
     else if (strcmp(path, LT_CHANGES) == 0) lt_doctor_tell(d, LT_CHECK_CHANGES, LT_DOCTOR_WRONG, path, "a prune or import was broken off, and goes on at the next command");
-    if (ends_with(name, ".arrow") && st->st_mtime > w->now_s + CLOCK_SLACK_S)
+    if (lt_str_ends(lt_str_of(name), LT_STR(".arrow")) && st->st_mtime > w->now_s + CLOCK_SLACK_S)
         lt_doctor_tell(d, LT_CHECK_CLOCK, LT_DOCTOR_WRONG, path, "was written %lld s from now: the clock was ahead then, or is behind now", (long long)(st->st_mtime - w->now_s));
 }
 
@@ -133,7 +128,7 @@ int lt_mend_locks(struct lt_doctor *d, struct litmus_error *error) {
         const char *path = d->items[i].path;
         struct stat st;
         if (d->items[i].check != LT_CHECK_LOCKS || lstat(path, &st) != 0) continue;
-        if (S_ISSOCK(st.st_mode) && ends_with(path, "/daemon.sock")) (void)(lt_doctor_daemon_is_there(d) ? 0 : unlink(path));
+        if (S_ISSOCK(st.st_mode) && lt_str_ends(lt_str_of(path), LT_STR("/daemon.sock"))) (void)(lt_doctor_daemon_is_there(d) ? 0 : unlink(path));
         else if (S_ISREG(st.st_mode) && chmod(path, (st.st_mode & 07777) | 0600) != 0) code = lt_fail_os(error, errno, "change the mode of", path);
         else if (!S_ISREG(st.st_mode)) code = lt_doctor_set_aside(path, true, error);
     }

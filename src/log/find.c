@@ -55,41 +55,21 @@ static int add(struct lt_log_list *list, size_t *capacity, const char *folder, c
 }
 
 static bool wanted(const struct dirent *entry, const char *session) {
-    struct lt_str name = lt_str_of(entry->d_name);
-    size_t suffix = sizeof LT_LOG_SUFFIX - 1;
-    if (name.p[0] == '.' || name.n <= suffix || memcmp(name.p + name.n - suffix, LT_LOG_SUFFIX, suffix) != 0) return false;
+    struct lt_str name = lt_str_of(entry->d_name), suffix = LT_STR(LT_LOG_SUFFIX);
+    if (name.p[0] == '.' || !lt_str_ends(name, suffix)) return false;
     if (entry->d_type != DT_REG && entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN) return false;
-    return session == NULL || is_of_session((struct lt_str){name.p, name.n - suffix}, session);
+    return session == NULL || is_of_session((struct lt_str){name.p, name.n - suffix.n}, session);
 }
 
-static int find_in_day(const char *folder, const char *session, struct lt_log_list *list, size_t *capacity, struct litmus_error *error) {
-    DIR *dir = opendir(folder);
-    if (dir == NULL) return errno == ENOENT || errno == ENOTDIR ? LITMUS_OK : lt_fail_os(error, errno, "list", folder);
-    int code = LITMUS_OK;
-    for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;)
-        if (wanted(entry, session)) code = add(list, capacity, folder, entry->d_name, session, error);
-    closedir(dir);
-    return code;
-}
+struct finding {
+    const char *session; /* or NULL */
+    struct lt_log_list *list;
+    size_t capacity;
+};
 
-/* A link out of the data_dir is not followed. */
-static int find_in(const char *data_dir, const char *events, const char *session, struct lt_log_list *list, struct litmus_error *error) {
-    if (lt_io_leads_out(data_dir, events)) return LITMUS_OK;
-    DIR *dir = opendir(events);
-    if (dir == NULL) return errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "list", events);
-    struct lt_buf day;
-    lt_buf_init(&day);
-    size_t capacity = 0;
-    int code = LITMUS_OK;
-    for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
-        if (entry->d_name[0] == '.' || entry->d_type == DT_REG) continue;
-        const char *path = lt_path_join(&day, events, entry->d_name);
-        if (entry->d_type != DT_DIR && !day.failed && lt_io_leads_out(data_dir, path)) continue;
-        code = day.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : find_in_day(path, session, list, &capacity, error);
-    }
-    lt_buf_release(&day);
-    closedir(dir);
-    return code;
+static int take(void *context, const char *folder, const struct dirent *entry, struct litmus_error *error) {
+    struct finding *f = context;
+    return wanted(entry, f->session) ? add(f->list, &f->capacity, folder, entry->d_name, f->session, error) : LITMUS_OK;
 }
 
 static int by_path(const void *a, const void *b) {
@@ -100,13 +80,10 @@ int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list
     *out = (struct lt_log_list){0};
     char *absolute = realpath(data_dir, NULL);
     if (absolute == NULL) return errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "find", data_dir);
-    struct lt_buf events;
-    lt_buf_init(&events);
-    lt_path_join(&events, absolute, "events");
-    int code = events.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : find_in(absolute, events.p, session_id, out, error);
+    struct finding finding = {.session = session_id, .list = out};
+    int code = lt_io_list_days(absolute, "events", take, &finding, error);
     if (code != LITMUS_OK) lt_log_list_release(out);
     else if (out->count > 1) qsort(out->files, out->count, sizeof *out->files, by_path);
-    lt_buf_release(&events);
     free(absolute);
     return code;
 }

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 void lt_attachments_folder(const char *run_file, struct lt_buf *out) {
-    size_t n = strlen(run_file), ext = strlen(".parquet");
+    const struct lt_str name = lt_str_of(run_file), ending = LT_STR(".parquet");
     lt_buf_clear(out);
-    lt_buf_add(out, run_file, n > ext && strcmp(run_file + n - ext, ".parquet") == 0 ? n - ext : n);
+    lt_buf_add(out, name.p, lt_str_ends(name, ending) ? name.n - ending.n : name.n);
     lt_buf_add_text(out, "_ref");
 }
 

@@ -139,14 +139,6 @@ static bool taken_by_other(struct lt_materializer *m, const char *path, struct l
     return !lt_str_eq((struct lt_str){lt_buf_cstr(&m->taken_run), m->taken_run.n}, run_id);
 }
 
-/* A destination from a log is a path below runs/ or it is not used. */
-static bool destination_usable(struct lt_str d) {
-    if (d.n < sizeof "runs/.parquet" || memcmp(d.p, "runs/", 5) != 0 || memchr(d.p, '\0', d.n) != NULL) return false;
-    for (size_t i = 0; i + 1 < d.n; i++)
-        if (d.p[i] == '/' && d.p[i + 1] == '.') return false;
-    return d.n < 1024 && memcmp(d.p + d.n - 8, ".parquet", 8) == 0;
-}
-
 /* A name is free when no file has it, or one of this run. `also` (may be NULL) is a folder in which nobody may have it. */
 static bool is_free(struct lt_materializer *m, const char *also, struct lt_str run_id, const char *name, struct lt_buf *path) {
     if (also != NULL && access(lt_path_join(path, also, name), F_OK) == 0) return false;
@@ -172,7 +164,7 @@ static int choose_free_name(struct lt_materializer *m, const struct lt_gathered_
 
 /* Chooses the name below the data_dir ("runs/..."), under the lock of names. */
 static int choose_name(struct lt_materializer *m, const struct lt_gathered_run *run, bool rebuild, struct lt_buf *name, struct litmus_error *error) {
-    if (!rebuild || !destination_usable(run->destination)) return choose_free_name(m, run, NULL, name, error);
+    if (!rebuild || !lt_destination_usable(run->destination)) return choose_free_name(m, run, NULL, name, error);
     lt_buf_add_str(name, run->destination);
     return LITMUS_OK;
 }
@@ -180,7 +172,7 @@ static int choose_name(struct lt_materializer *m, const struct lt_gathered_run *
 int lt_materializer_settle_name(struct lt_materializer *m, const struct lt_gathered_run *run, const char *also, struct lt_buf *name, struct litmus_error *error) {
     struct lt_buf path;
     lt_buf_init(&path);
-    bool usable = destination_usable(run->destination);
+    bool usable = lt_destination_usable(run->destination);
     if (usable) lt_buf_add_str(name, run->destination);
     usable = usable && is_free(m, also, run->run.run_id, lt_buf_cstr(name), &path);
     lt_buf_release(&path);
@@ -200,7 +192,7 @@ static int encode(const struct lt_run *run, struct lt_table *rows, struct lt_buf
         environment[run->environment_json.n] = '\0';
         meta[count++] = (struct lt_parquet_meta){"environment_json", environment};
     }
-    return lt_parquet_encode_spending(rows, &kept, meta, count, out, error);
+    return lt_parquet_encode(rows, &kept, meta, count, out, error);
 }
 
 int lt_run_encode(const struct lt_run *run, struct lt_buf *out, struct litmus_error *error) {

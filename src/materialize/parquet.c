@@ -112,9 +112,7 @@ void lt_parquet_writer_free(struct lt_parquet_writer *w) {
     free(w);
 }
 
-/* `spent` is `rows`, or NULL: what it need not keep is freed column by column, as the library makes a copy of each. */
-static int add_columns(struct lt_parquet_writer *w, const struct lt_table *rows, struct lt_table *spent, const struct lt_parquet_kept *kept,
-                       struct litmus_error *error) {
+int lt_parquet_writer_add(struct lt_parquet_writer *w, struct lt_table *rows, const struct lt_parquet_kept *kept, struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
     carquet_status_t status = CARQUET_OK;
     struct lt_leaf leaf;
@@ -122,15 +120,11 @@ static int add_columns(struct lt_parquet_writer *w, const struct lt_table *rows,
     lt_leaf_init(&leaf);
     for (int64_t i = 0; status == CARQUET_OK && i < lt_table_columns(rows); i++) {
         status = lt_leaf_write(&leaf, w->writer, (int32_t)i, rows->view.children[i]);
-        if (spent != NULL) lt_table_spend(spent, i, kept->columns, kept->count);
+        if (kept != NULL) lt_table_spend(rows, i, kept->columns, kept->count); /* the library has made a copy */
     }
     lt_leaf_release(&leaf);
     if (status == CARQUET_ERROR_OUT_OF_MEMORY) return fail_memory(error);
     return status == CARQUET_OK ? LITMUS_OK : fail_carquet(error, w, &why, "encode the rows as Parquet");
-}
-
-int lt_parquet_writer_add(struct lt_parquet_writer *w, const struct lt_table *rows, struct litmus_error *error) {
-    return add_columns(w, rows, NULL, NULL, error);
 }
 
 int lt_parquet_writer_end(struct lt_parquet_writer *w, struct lt_buf *out, struct litmus_error *error) {
@@ -152,26 +146,17 @@ int lt_parquet_writer_end(struct lt_parquet_writer *w, struct lt_buf *out, struc
     return LITMUS_OK;
 }
 
-static int encode(const struct lt_table *table, struct lt_table *spent, const struct lt_parquet_kept *kept, const struct lt_parquet_meta *meta,
-                  size_t meta_count, struct lt_buf *out, struct litmus_error *error) {
+int lt_parquet_encode(struct lt_table *table, const struct lt_parquet_kept *kept, const struct lt_parquet_meta *meta, size_t meta_count, struct lt_buf *out,
+                      struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
     struct lt_parquet_writer *writer;
     int code = new_writer(table, false, &writer, error);
     for (size_t i = 0; code == LITMUS_OK && i < meta_count; i++)
         if (carquet_writer_add_metadata(writer->writer, meta[i].key, meta[i].value) != CARQUET_OK) code = fail_carquet(error, writer, &why, "add the file's metadata");
-    if (code == LITMUS_OK) code = add_columns(writer, table, spent, kept, error);
+    if (code == LITMUS_OK) code = lt_parquet_writer_add(writer, table, kept, error);
     if (code == LITMUS_OK) code = lt_parquet_writer_end(writer, out, error);
     lt_parquet_writer_free(writer);
     return code;
-}
-
-int lt_parquet_encode(const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count, struct lt_buf *out, struct litmus_error *error) {
-    return encode(table, NULL, NULL, meta, meta_count, out, error);
-}
-
-int lt_parquet_encode_spending(struct lt_table *table, const struct lt_parquet_kept *kept, const struct lt_parquet_meta *meta, size_t meta_count,
-                               struct lt_buf *out, struct litmus_error *error) {
-    return encode(table, table, kept, meta, meta_count, out, error);
 }
 
 /* ---- read ---- */

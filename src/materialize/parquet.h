@@ -12,24 +12,22 @@ struct lt_parquet_meta {
     const char *value;
 };
 
-/* The whole file as bytes, appended to *out. The same table and metadata give the same bytes.
- * `table` is only borrowed. */
-int lt_parquet_encode(const struct lt_table *table, const struct lt_parquet_meta *meta, size_t meta_count,
-                      struct lt_buf *out, struct litmus_error *error);
-
-/* The same, with less memory: a column that is written is freed, but for those that are kept to be read. The table is to be released as ever. */
+/* What is left of a table that is written: the columns of these names; each other is freed when it is written, which takes less memory. */
 struct lt_parquet_kept {
     const char *const *columns;
     size_t count;
 };
-int lt_parquet_encode_spending(struct lt_table *table, const struct lt_parquet_kept *kept, const struct lt_parquet_meta *meta, size_t meta_count,
-                               struct lt_buf *out, struct litmus_error *error);
+
+/* The whole file as bytes, appended to *out. The same table and metadata give the same bytes. `kept` NULL: the table stays
+ * as it is. It is to be released in either case. */
+int lt_parquet_encode(struct lt_table *table, const struct lt_parquet_kept *kept, const struct lt_parquet_meta *meta, size_t meta_count, struct lt_buf *out,
+                      struct litmus_error *error);
 
 /* The same in pieces: each table becomes a row group. All have the columns of `like` in its order. */
 struct lt_parquet_writer;
 int lt_parquet_writer_new(const struct lt_table *like, struct lt_parquet_writer **out, struct litmus_error *error);
 /* After an error only lt_parquet_writer_free may follow. */
-int lt_parquet_writer_add(struct lt_parquet_writer *writer, const struct lt_table *rows, struct litmus_error *error);
+int lt_parquet_writer_add(struct lt_parquet_writer *writer, struct lt_table *rows, const struct lt_parquet_kept *kept, struct litmus_error *error);
 /* Ends the file and appends its bytes. */
 int lt_parquet_writer_end(struct lt_parquet_writer *writer, struct lt_buf *out, struct litmus_error *error);
 void lt_parquet_writer_free(struct lt_parquet_writer *writer); /* NULL accepted */

@@ -229,7 +229,7 @@ int lt_stack_write(struct lt_stack *stack, struct lt_parquet_writer **writer, st
     if (stack->rows == 0) return LITMUS_OK;
     int code = lt_stack_take(stack, &rows, error);
     if (code == LITMUS_OK && *writer == NULL) code = lt_parquet_writer_new(&rows, writer, error);
-    if (code == LITMUS_OK) code = lt_parquet_writer_add(*writer, &rows, error);
+    if (code == LITMUS_OK) code = lt_parquet_writer_add(*writer, &rows, NULL, error);
     lt_table_release(&rows);
     return code;
 }

@@ -35,10 +35,11 @@ void lt_links_add_unread(struct lt_links *links, const char *path) {
     const unsigned char first[LT_CHAIN_BYTES] = {0};
     struct lt_head head = {.rows = 0};
     const char *name = strrchr(path, '/');
-    name = name == NULL ? path : name + 1;
-    size_t n = strlen(name), suffix = strlen(LT_LOG_SUFFIX);
-    if (n <= suffix || n - suffix >= sizeof head.identity) return;
-    memcpy(head.identity, name, n - suffix);
+    struct lt_str identity = lt_str_of(name == NULL ? path : name + 1);
+    if (!lt_str_ends(identity, LT_STR(LT_LOG_SUFFIX))) return;
+    identity.n -= sizeof LT_LOG_SUFFIX - 1;
+    if (identity.n >= sizeof head.identity) return;
+    memcpy(head.identity, identity.p, identity.n);
     lt_links_add_log(links, &head, first, false, path);
     if (!links->failed) links->logs[links->log_count - 1].unread = true;
 }

@@ -138,8 +138,7 @@ static void sort_names(struct names *n) {
 }
 
 static bool wanted_name(const char *name, const char *suffix) {
-    size_t n = strlen(name), end = strlen(suffix);
-    return name[0] != '.' && n > end && strcmp(name + n - end, suffix) == 0;
+    return name[0] != '.' && lt_str_ends(lt_str_of(name), lt_str_of(suffix));
 }
 
 static int list_folder(DIR *folder, const char *suffix, struct names *out, struct litmus_error *error) {

@@ -105,11 +105,11 @@ static const char no_events[] = "CREATE OR REPLACE TEMP TABLE litmus_events AS S
 
 /* ---- rows without a file ---- */
 
-static int put_scratch(const struct lt_table *rows, const char *scratch, const char *name, struct litmus_error *error) {
+static int put_scratch(struct lt_table *rows, const char *scratch, const char *name, struct litmus_error *error) {
     struct lt_buf bytes, path;
     lt_buf_init(&bytes);
     lt_buf_init(&path);
-    int code = lt_parquet_encode(rows, NULL, 0, &bytes, error);
+    int code = lt_parquet_encode(rows, NULL, NULL, 0, &bytes, error);
     if (code == LITMUS_OK) code = lt_io_write_hidden(&lt_io_os, lt_path_join(&path, scratch, name), bytes.p, bytes.n, error);
     lt_buf_release(&bytes);
     lt_buf_release(&path);
@@ -122,7 +122,7 @@ static int add_live(const struct lt_overlay *overlay, const struct lt_sql_option
     int code = LITMUS_OK;
     lt_buf_addf(out, "CREATE OR REPLACE TEMP TABLE litmus_live AS %s", no_rows);
     for (size_t i = 0; code == LITMUS_OK && i < overlay->count; i++) {
-        const struct lt_overlay_run *run = &overlay->runs[i];
+        struct lt_overlay_run *run = &overlay->runs[i];
         snprintf(name, sizeof name, "%zu.parquet", i);
         code = put_scratch(&run->rows, options->scratch, name, error);
         lt_buf_add_text(out, "\nUNION ALL BY NAME SELECT * ");

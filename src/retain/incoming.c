@@ -29,8 +29,7 @@ static const char *name_of(const char *path) {
 }
 
 static bool is_log(const char *path) {
-    size_t n = strlen(path), suffix = sizeof LT_LOG_SUFFIX - 1;
-    return strncmp(path, "events/", 7) == 0 && strchr(name_of(path), '/') == NULL && n > suffix && strcmp(path + n - suffix, LT_LOG_SUFFIX) == 0;
+    return strncmp(path, "events/", 7) == 0 && strchr(name_of(path), '/') == NULL && lt_str_ends(lt_str_of(path), LT_STR(LT_LOG_SUFFIX));
 }
 
 static bool is_hidden(const char *path) {

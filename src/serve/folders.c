@@ -204,8 +204,7 @@ void lt_folders_refresh(struct lt_folders *folders, size_t newest, bool force) {
 }
 
 static bool is_log_name(const char *name) {
-    size_t n = strlen(name);
-    return name[0] != '.' && n > 6 && strcmp(name + n - 6, ".arrow") == 0;
+    return name[0] != '.' && lt_str_ends(lt_str_of(name), LT_STR(".arrow"));
 }
 
 static bool names_add(struct lt_folders *folders, const char *name) {

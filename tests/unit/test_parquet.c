@@ -84,7 +84,7 @@ static void every_type_has_the_bytes_of_the_library(void **state) {
         lt_buf_init(&ours);
         lt_buf_init(&theirs);
         build_table(&table, sizes[i]);
-        assert_int_equal(lt_parquet_encode(&table, NULL, 0, &ours, NULL), LITMUS_OK);
+        assert_int_equal(lt_parquet_encode(&table, NULL, NULL, 0, &ours, NULL), LITMUS_OK);
         encode_by_library(&table, &theirs);
         assert_int_equal(ours.n, theirs.n);
         assert_memory_equal(ours.p, theirs.p, ours.n);
@@ -121,7 +121,7 @@ static void what_is_written_is_read(void **state) {
     struct lt_buf bytes;
     lt_buf_init(&bytes);
     build_table(&table, ROWS);
-    assert_int_equal(lt_parquet_encode(&table, NULL, 0, &bytes, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_encode(&table, NULL, NULL, 0, &bytes, NULL), LITMUS_OK);
     int fd = mkstemp(path);
     assert_int_equal(write(fd, bytes.p, bytes.n), bytes.n);
     close(fd);
@@ -150,8 +150,8 @@ static void row_groups_are_read_as_they_were_written(void **state) {
     build_table(&one, 100);
     build_table(&two, ROWS);
     assert_int_equal(lt_parquet_writer_new(&one, &writer, NULL), LITMUS_OK);
-    assert_int_equal(lt_parquet_writer_add(writer, &one, NULL), LITMUS_OK);
-    assert_int_equal(lt_parquet_writer_add(writer, &two, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_writer_add(writer, &one, NULL, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_writer_add(writer, &two, NULL, NULL), LITMUS_OK);
     assert_int_equal(lt_parquet_writer_end(writer, &bytes, NULL), LITMUS_OK);
     lt_parquet_writer_free(writer);
     close(mkstemp(path));
@@ -206,7 +206,7 @@ static void files_in_series_are_read_as_each_by_itself(void **state) {
         struct lt_buf bytes;
         lt_buf_init(&bytes);
         build_alike(&table, files[i].rows == 0 ? 40 : files[i].rows, files[i].salt, files[i].constant);
-        assert_int_equal(lt_parquet_encode(&table, NULL, 0, &bytes, NULL), LITMUS_OK);
+        assert_int_equal(lt_parquet_encode(&table, NULL, NULL, 0, &bytes, NULL), LITMUS_OK);
         for (size_t k = 4; files[i].rows == 0 && k < bytes.n / 2; k++) bytes.p[k] = (char)~bytes.p[k];
         write_bytes(path, &bytes);
         int code = lt_parquet_read(path, NULL, 0, &alone, NULL);
@@ -231,8 +231,8 @@ static void columns_that_are_spent_have_the_same_bytes(void **state) {
     lt_buf_init(&other);
     build_table(&table, ROWS);
     build_table(&spent, ROWS);
-    assert_int_equal(lt_parquet_encode(&table, NULL, 0, &one, NULL), LITMUS_OK);
-    assert_int_equal(lt_parquet_encode_spending(&spent, &kept, NULL, 0, &other, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_encode(&table, NULL, NULL, 0, &one, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_encode(&spent, &kept, NULL, 0, &other, NULL), LITMUS_OK);
     assert_int_equal(one.n, other.n);
     assert_memory_equal(one.p, other.p, one.n);
     for (int64_t column = 0; column < lt_table_columns(&spent); column++) {
@@ -274,8 +274,8 @@ static void cells_again_are_as_if_each_was_put(void **state) {
         lt_buf_init(&other);
         build_same(&each, rows[i], false);
         build_same(&again, rows[i], true);
-        assert_int_equal(lt_parquet_encode(&each, NULL, 0, &one, NULL), LITMUS_OK);
-        assert_int_equal(lt_parquet_encode(&again, NULL, 0, &other, NULL), LITMUS_OK);
+        assert_int_equal(lt_parquet_encode(&each, NULL, NULL, 0, &one, NULL), LITMUS_OK);
+        assert_int_equal(lt_parquet_encode(&again, NULL, NULL, 0, &other, NULL), LITMUS_OK);
         assert_int_equal(one.n, other.n);
         assert_memory_equal(one.p, other.p, one.n);
         lt_table_release(&each);
