@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 NUMBERS = ("low", "high", "nominal")
 TEXT_MAX = 64 * 1024  # of a text that is measured, or compared with
 LABEL_MAX = 255  # characters of units, a pin, a place in a specification
@@ -149,6 +152,8 @@ def in_units(value: float, units: str, wanted: str, what: str) -> float:
         raise ValueError(f"{what} is in {units} and its limit in {wanted}: convert one of them, or install pint (pip install 'litmus-recorder[units]')") from None
     import pint
 
+    _check_powers(units, what)
+    _check_powers(wanted, f"the limit of {what}")
     try:
         same = _angles(registry, units) == _angles(registry, wanted)
         # 3400 mV are 3.4 V, not 3.4000000000000004 V: the last bits are the conversion's
@@ -160,6 +165,17 @@ def in_units(value: float, units: str, wanted: str, what: str) -> float:
     if not same:
         raise ValueError(f"{what} is in {units} and its limit in {wanted}: only one of them counts angles (a revolution is 2 pi rad); convert one of them")
     return made
+
+
+def _check_powers(units: str, what: str) -> None:
+    """pint works out every power in the text: 9**9**9 would keep it busy for good."""
+    product, powers = 1.0, re.split(r"\*\*|\^", units)[1:]
+    for place, text in enumerate(powers, 1):
+        number = re.match(r"\s*(?:([-+]?\d{1,3}(?:\.\d{1,6})?)|\(\s*([-+]?\d{1,3}(?:\.\d{1,6})?)\s*\))(?![\w.])\s*", text)
+        tower = number is not None and number.end() == len(text) and place < len(powers)
+        product = math.inf if number is None or tower else product * max(abs(float(number[1] or number[2])), 1)
+    if product > 1000:
+        raise ValueError(f"{what} has units that are none: {units!r}: their powers are to be plain numbers, 1000 at most")
 
 
 def _angles(registry, units: str) -> float:

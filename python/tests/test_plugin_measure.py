@@ -315,6 +315,11 @@ def test_converted(verify): verify("rail", 3300, LIMIT, units="mV")
 def test_too_high(verify): verify("rail", 3500, LIMIT, units="mV")
 def test_other_kind(verify): verify("rail", 3.3, LIMIT, units="A")
 def test_no_units(verify): verify("rail", 3.3, LIMIT, units="volts per fortnite")
+def test_powers(verify):
+    import pytest
+    verify("area", 2, {"high": 3e6, "units": "mm^2"}, units="(m**(1))**2")
+    for units in ("9**9**9*V", "(9**99)**99*V", "9**(9**9)*V", "V**x", "9^9 ^9 V"):
+        with pytest.raises(ValueError, match="powers are to be plain numbers"): verify("rail", 3.3, LIMIT, units=units)
 @pytest.mark.parametrize("units, wanted", [("Hz", "rpm"), ("cd", "lm"), ("deg", "percent")])
 def test_angle(verify, units, wanted): verify("fan", 60, {"high": 70, "units": wanted}, units=units)
 def test_offset(verify):
@@ -328,12 +333,12 @@ def test_without_pint(verify, monkeypatch):
     assert record.row("test_converted").outcome == "passed"
     assert "rail = 3.5 V is above 3.4 V by 0.1 V (limit 3.2 V to 3.4 V)" in said["test_too_high"]
     assert "is in A and its limit in V: Cannot convert" in said["test_other_kind"]
-    assert record.row("test_offset").outcome == "passed"
+    assert record.row("test_offset").outcome == record.row("test_powers").outcome == "passed"
     for units in ("Hz-rpm", "cd-lm", "deg-percent"):
         assert "only one of them counts angles" in said[f"test_angle[{units}]"]
     assert "is in volts per fortnite and its limit in V" in said["test_no_units"]
     assert "convert one of them, or install pint" in said["test_without_pint"]
-    assert [(event["value"], event["units"]) for event in record.of("test.measurement")] == [(3.3, "V"), (3.5, "V"), (298.15, "K"), (3.14159265358979, "rad")]
+    assert [(event["value"], event["units"]) for event in record.of("test.measurement")] == [(3.3, "V"), (3.5, "V"), (2e6, "mm^2"), (298.15, "K"), (3.14159265358979, "rad")]
 
 
 WORDS = [
