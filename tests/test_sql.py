@@ -410,7 +410,7 @@ def test_what_spills_has_a_folder_of_its_own(history, tmp_path, monkeypatch):
     for _ in range(2):
         done = subprocess.run(asked, capture_output=True, text=True, check=True, env=environment() | {"TMPDIR": str(scratch)})
         folders.add(done.stdout.split()[1])
-    assert len(folders) == 2 and all(folder.startswith(f"{scratch}/litmus-sql-") for folder in folders)
+    assert len(folders) == 2 and all(folder.startswith(f"{scratch}/litmus-query-") for folder in folders)
     assert list(scratch.iterdir()) == []
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     con = litmus.connect(history)
