@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import pathlib
 import subprocess
 import sys
@@ -82,9 +83,13 @@ def test_reruns_of_surefire_stand_in_their_order(tmp_path):
     assert steps[2]["started_at"] == "2026-05-01 10:00:06"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_a_file_of_many_suites_is_one_run(tmp_path, encoding):
-    (tmp_path / "r.xml").write_bytes(GTEST.format(encoding).encode(encoding))
+@pytest.mark.parametrize(("encoding", "changed"), [
+    ("utf-8", ("<testsuites", '<testsuites xmlns="urn:junit" xmlns:x="urn:x" x:of="y"')),
+    ("utf-16", (r"(</?)(?=\w)", r"\1j:")),
+])
+def test_a_file_of_many_suites_is_one_run(tmp_path, encoding, changed):
+    text = re.sub(*changed, GTEST.format(encoding)).replace("<j:testsuites", '<j:testsuites xmlns:j="urn:junit"')
+    (tmp_path / "r.xml").write_bytes(text.encode(encoding))
     ((run_id, _),) = import_file(tmp_path / "r.xml", data_dir=tmp_path / "data")
     found = RunStore(tmp_path / "data").get_run(run_id)
     assert (found["project_name"], found["outcome"], found["started_at"].isoformat()) == ("AllTests", "failed", "2024-03-31T02:30:00.123000+00:00")
@@ -124,6 +129,7 @@ REPORT = '{"pytest_version": "9", "$report_type": "SessionStart"}\n'
     (REPORT + "[1]\n" + REPORT, "line 2"), (REPORT + "{\n" + REPORT * 2, "line 2"), (REPORT + '{"$report_type": "TestReport", "nodeid": 7}\n', "line 2"),
     (REPORT + '{"$report_type": "TestReport", "nodeid": "a", "duration": "x"}\n', "line 2"), ('[{"phases": []}, 2]', "record 2"),
     ('{"phases": [], "outcome": "PASS"}\n{"phases"', "line 2"), ('<?xml version="1.0" encoding="KLINGON"?>\n<testsuite/>', "KLINGON"), ("<testsuite>\n<a", "line 2"),
+    ('<testsuite>\n<testcase\ntimestamp="2026-13-01T00:00:00"/></testsuite>', "line 2: timestamp of <testcase>: '2026-13"), ("<a:testsuite/>", "line 1"),
 ])
 def test_where_it_is_wrong_is_told(text, said, tmp_path):
     (tmp_path / "f").write_text(text)

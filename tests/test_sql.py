@@ -413,10 +413,19 @@ def test_what_spills_has_a_folder_of_its_own(history, tmp_path, monkeypatch):
     assert len(folders) == 2 and all(folder.startswith(f"{scratch}/litmus-query-") for folder in folders)
     assert list(scratch.iterdir()) == []
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    left = [scratch / "litmus-connect-old" / "spill", scratch / "litmus-connect-young" / "spill"]
+    for folder in left:
+        folder.mkdir(parents=True)
+    os.utime(left[0].parent, (0, 0))
     con = litmus.connect(history)
+    assert not left[0].parent.exists()
+    shutil.rmtree(left[1].parent)
     ((folder,),) = con.execute("SELECT current_setting('temp_directory')").fetchall()
     own = pathlib.Path(folder).parent
     assert own.parent == scratch and own.stat().st_mode & 0o777 == 0o700
+    os.utime(own, (0, 0))
+    litmus.connect(history).close()
+    assert own.exists()  # in use
     con.close()
     del con
     gc.collect()

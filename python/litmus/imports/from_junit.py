@@ -86,7 +86,10 @@ def _properties(suite) -> dict[str, str]:
 
 def _began(element) -> int:
     """When a suite or a case began; 0: it does not say."""
-    return time_us(element.get("timestamp") or 0)
+    try:
+        return time_us(element.get("timestamp") or 0)
+    except (InvalidArgument, OverflowError) as error:
+        raise InvalidArgument(f"line {element.line}: timestamp of <{element.tag}>: {error}") from None
 
 
 def _steps(suite, at: int) -> tuple[list[Step], int]:
@@ -119,29 +122,42 @@ def _run(suites: list, name: str | None, properties: dict[str, str]) -> Run:
     return Run(facts, steps, min(known, default=0), ended, properties.get("litmus.outcome") or None, properties.get("litmus.stop_reason") or None)
 
 
-def _refuse_document_type(raw: bytes) -> None:
-    """No entities are ever resolved, in whatever encoding they are declared. What is no XML is found by the reader that comes after."""
-    parser = expat.ParserCreate()
+class _Element(ET.Element):
+    """Knows its line, for who is to put it right."""
+
+    line = 0
+
+
+def _tree(raw: bytes):
+    """The outermost element. Names are local ones: some writers put all into a namespace. No entities are ever resolved, in whatever encoding they are declared."""
+    parser = expat.ParserCreate(namespace_separator="}")
 
     def refuse(*_):
         raise InvalidArgument("XML with a document type of its own is not read")
 
+    def element(tag, attributes):
+        made = _Element(tag, attributes)
+        made.line = parser.CurrentLineNumber
+        return made
+
+    builder = ET.TreeBuilder(element_factory=element)
+    parser.buffer_text = True
     parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = lambda name, attributes: builder.start(name.rpartition("}")[2], attributes)
+    parser.EndElementHandler = lambda name: builder.end(name.rpartition("}")[2])
+    parser.CharacterDataHandler = builder.data
     try:
         parser.Parse(raw, True)
-    except expat.ExpatError:
-        pass
+    except expat.ExpatError as error:
+        raise InvalidArgument(f"not XML: {error}") from None
     except LookupError as error:
         raise InvalidArgument(f"not XML that can be read: {error}") from None
+    return builder.close()
 
 
 def read(raw: bytes) -> list[Run]:
     """The runs of a file: one, unless `litmus export` wrote several into it."""
-    _refuse_document_type(raw)
-    try:
-        root = ET.fromstring(raw)
-    except ET.ParseError as error:
-        raise InvalidArgument(f"not XML: {error}") from None
+    root = _tree(raw)
     if root.tag not in ("testsuites", "testsuite"):
         raise InvalidArgument(f"not JUnit XML: its outermost element is {root.tag}")
     suites = [suite for suite in root.iter("testsuite") if suite.find("testcase") is not None or suite.find("testsuite") is None]

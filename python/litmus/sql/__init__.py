@@ -13,8 +13,12 @@ beside this file; `litmus sql` has the same. docs/user-guide.md has more.
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
+import shutil
 import tempfile
+import time
 import weakref
 from typing import Any
 
@@ -27,6 +31,7 @@ __all__ = ["VIEWS", "NoDuckDB", "connect", "refresh", "scan"]
 VIEWS = ("runs", "steps", "attempts", "measurements", "events", "live",
          "unit_runs", "counted_rows", "counted_steps", "yield", "first_steps", "step_yield", "rolled_yield", "step_coverage", "step_pareto", "flaky_steps",
          "first_measurements", "capability", "control", "durations", "retest", "plan_drift")
+_PREFIX, _YOUNG_S = "litmus-connect-", 60
 _TIMES = {"runs": "started_at", "live": "started_at", "unit_runs": "started_at", "steps": "run_started_at", "attempts": "run_started_at",
           "measurements": "run_started_at", "first_measurements": "run_started_at", "control": "started_at", "plan_drift": "started_at", "events": "received_at"}
 
@@ -44,6 +49,45 @@ def _need(name: str, extra: str):
         return importlib.import_module(name)
     except ImportError:
         raise NoDuckDB(f"{name} is not installed: pip install {extra}") from None
+
+
+def _lock(folder: str) -> int | None:
+    """The descriptor that holds it; None: another process does, or it is no folder of ours."""
+    fd = None
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return fd
+    except OSError:
+        if fd is not None:
+            os.close(fd)
+        return None
+
+
+class _Scratch(tempfile.TemporaryDirectory):
+    """Locked as long as it is in use."""
+
+    def __init__(self):
+        super().__init__(prefix=_PREFIX)
+        self._locked = _lock(self.name)
+
+    def cleanup(self) -> None:
+        super().cleanup()
+        if self._locked is not None:
+            os.close(self._locked)
+            self._locked = None
+
+
+def _clear_left() -> None:
+    """What one that was killed has left; its spilled rows may be gigabytes. A young one may be on its way to be locked."""
+    for folder in glob.glob(glob.escape(tempfile.gettempdir()) + f"/{_PREFIX}*"):
+        lock = _lock(folder)
+        if lock is None:
+            continue
+        told = os.fstat(lock)
+        if told.st_uid == os.geteuid() and time.time() - told.st_mtime > _YOUNG_S:
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def connect(data_dir: str | os.PathLike | None = None, *, events: bool = True, since: Any = None, memory_limit: str | None = None, views: str | None = None):
@@ -69,7 +113,8 @@ def connect(data_dir: str | os.PathLike | None = None, *, events: bool = True, s
     """
     duckdb = _need("duckdb", "'litmus-recorder[sql]'")
     # A folder of its own, that nobody can guess or else write to, for what does not fit into memory.
-    spill = tempfile.TemporaryDirectory(prefix="litmus-sql-")
+    _clear_left()
+    spill = _Scratch()
     con = duckdb.connect(":memory:", config={"temp_directory": spill.name + "/spill"})
     weakref.finalize(con, spill.cleanup)
     try:
@@ -85,7 +130,7 @@ def refresh(con, data_dir: str | os.PathLike | None = None, *, events: bool = Tr
     query = _litmus.Query(data_dir)
     # The query holds the files of the lake as they are: as long as there are views over them.
     weakref.finalize(con, query.close)
-    with tempfile.TemporaryDirectory(prefix="litmus-sql-") as scratch:
+    with _Scratch() as scratch:
         con.execute(query.sql_setup(scratch, events, time_us(since), memory_limit, views))
     return con
 
