@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import litmus
-from litmus import sql
+from litmus import _litmus, sql
 from litmus.errors import InvalidArgument
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -236,13 +236,32 @@ def test_bad_input(history, arguments, code, said):
     assert done.returncode == code and said in done.stderr, done.stderr
 
 
-def test_a_column_of_lists_and_of_words_is_told_with_a_way_round(history):
-    for number, value in enumerate([["p", "q"], "a"]):
-        rows = {"record_type": ["step"], "run_id": [f"r{number}"], "step_name": ["s"], "in_x": [value]}
-        pq.write_table(pa.table(rows), history / f"runs/2026-03-01/x{number}.parquet")
-    done = run("sql", "-d", history, "-c", "FROM steps")
-    assert done.returncode == 2 and "EXCLUDE" in done.stderr and "in_x" in done.stderr, done.stderr
-    assert ask(history, "SELECT count(*) AS n FROM (SELECT * EXCLUDE (in_x) FROM steps)") == [{"n": 20}]
+def test_what_is_a_list_in_one_run_and_no_list_in_others_is_a_list(tmp_path):
+    """In files of the lake, beside it, and in runs in flight."""
+    values = [["p", "q"], "a", 5, True, None, [], "a", ["r"], 2.5]
+    sessions = []
+    for number, value in enumerate(values):
+        if number in (0, 6, 8):
+            sessions.append(_litmus.Session(tmp_path, daemon=False))
+        session, run_id = sessions[-1], f"00000000-0000-4000-8000-{number:012}"
+        key = {"step_name": "s", "step_path": "s", "step_index": number, "vector_index": 0}
+        session.emit("run.started", {"custom_metadata": {"a,b 6": value}}, run_id)
+        session.emit("test.step_started", {**key, "inputs": {"x": value}}, run_id)
+        session.emit("test.step_ended", {**key, "outcome": "passed", "outputs": {'"y': value, "z": number}}, run_id)
+        if number < 8:
+            session.emit("run.ended", {"outcome": "passed"}, run_id)
+        if number in (5, 7):
+            session.close()
+        if number == 5:
+            ok("compact", "-d", tmp_path)
+    found = litmus.scan("steps", tmp_path).sort_by("step_index")
+    of_runs = ask(tmp_path, """SELECT "custom_a,b 6" AS c FROM litmus_rows WHERE record_type = 'run' ORDER BY run_id""")
+    hint = run("sql", "-d", tmp_path, "-c", "FROM steps WHERE in_x = 'a'").stderr
+    sessions[-1].close()
+    wanted = [["p", "q"], ["a"], ["5"], ["true"], None, [], ["a"], ["r"], ["2.5"]]
+    assert [found["in_x"].to_pylist(), found['out_"y'].to_pylist(), [row["c"] for row in of_runs]] == [wanted] * 3
+    assert found["out_z"].to_pylist() == list(range(9))
+    assert "list_contains" in hint, hint
 
 
 def test_no_duckdb(history, tmp_path):

@@ -155,8 +155,7 @@ static const struct hint {
     const char *said, *helps;
 } hints[] = {
     {"Out of Memory", "the query needs more memory than it may have: give it more with --memory 8GB, or narrow it, for example by run_started_at"},
-    {"can't be cast to the destination type", "a column holds lists in one run and single values in another: name the columns that you need, or leave this one out with "
-                                              "SELECT * EXCLUDE (name)"},
+    {"can't be cast to the destination type", "an input or output that is a list in one run is a list in all, of one value where it is no list: list_contains(in_x, 'a')"},
 };
 enum { HINTS = sizeof hints / sizeof hints[0], SAID_MAX = 64 };
 

@@ -287,6 +287,19 @@ int lt_parquet_read_run(const char *path, const char *const *columns, size_t col
     return code;
 }
 
+int lt_parquet_lists(const char *path, void (*each)(void *self, struct lt_str name), void *self, struct litmus_error *error) {
+    struct parquet_file *file;
+    int code = file_open(path, &file, error);
+    if (code != LITMUS_OK) return code;
+    const carquet_schema_t *schema = carquet_reader_schema(file->reader);
+    for (int32_t i = 0; i < carquet_schema_num_columns(schema); i++) {
+        const char *name[1] = {NULL};
+        if (carquet_schema_max_rep_level(schema, i) > 0 && carquet_schema_column_path(schema, i, name, 1) > 0 && name[0] != NULL) each(self, lt_str_of(name[0]));
+    }
+    file_close(file);
+    return LITMUS_OK;
+}
+
 /* ---- files that are alike ---- */
 
 struct lt_parquet_series {

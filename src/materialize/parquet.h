@@ -41,6 +41,9 @@ int lt_parquet_read(const char *path, const char *const *columns, size_t column_
 int lt_parquet_read_run(const char *path, const char *const *columns, size_t column_count, struct lt_table *out,
                         struct litmus_error *error);
 
+/* Tells of each column that holds lists. Errors: as lt_parquet_read. */
+int lt_parquet_lists(const char *path, void (*each)(void *self, struct lt_str name), void *self, struct litmus_error *error);
+
 /* Reads whole files one after the other, which is quicker when they are much alike, as those of the runs of one plan are. */
 struct lt_parquet_series;
 struct lt_parquet_series *lt_parquet_series_new(void); /* NULL: no memory */

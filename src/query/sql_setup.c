@@ -5,8 +5,10 @@
  */
 #include "query/sql_setup.h"
 
+#include "base/arena.h"
 #include "base/io.h"
 #include "base/clock.h"
+#include "materialize/build.h"
 #include "materialize/parquet.h"
 #include "query/golden.h"
 #include "query/lake.h"
@@ -103,6 +105,127 @@ static const char no_events[] = "CREATE OR REPLACE TEMP TABLE litmus_events AS S
                                 "NULL::TIMESTAMPTZ AS occurred_at, NULL::TIMESTAMPTZ AS received_at, NULL::VARCHAR AS session_id, "
                                 "NULL::VARCHAR AS run_id, NULL::VARCHAR AS json WHERE false;\n";
 
+/* ---- inputs and outputs that are lists in one run and single values in another: DuckDB cannot join them ---- */
+
+/* Names of columns that hold lists. */
+struct lists {
+    struct lt_arena *arena;
+    struct lt_str *names;
+    size_t count, capacity;
+};
+
+/* Those of each run and file, and all of them. */
+struct kinds {
+    struct lt_arena arena;
+    struct lists all, *live, *fresh, *lake;
+};
+
+static bool has_list(const struct lists *lists, struct lt_str name) {
+    for (size_t i = 0; i < lists->count; i++)
+        if (lt_str_eq(lists->names[i], name)) return true;
+    return false;
+}
+
+static void add_list(struct lists *lists, struct lt_str name) {
+    if (has_list(lists, name)) return;
+    if (lists->count == lists->capacity) {
+        size_t larger = lists->capacity * 2 + 8;
+        struct lt_str *grown = lt_arena_grow(lists->arena, lists->names, lists->capacity * sizeof *grown, larger * sizeof *grown);
+        if (grown == NULL) return;
+        lists->names = grown;
+        lists->capacity = larger;
+    }
+    lists->names[lists->count++] = lt_arena_str(lists->arena, name);
+}
+
+/* The other lists are lists in every run. */
+static void on_list(void *self, struct lt_str name) {
+    const struct lt_str may_differ[] = {LT_STR("in_"), LT_STR("out_"), LT_STR("custom_")};
+    for (size_t i = 0; i < sizeof may_differ / sizeof may_differ[0]; i++)
+        if (name.n > may_differ[i].n && memcmp(name.p, may_differ[i].p, may_differ[i].n) == 0) add_list(self, name);
+}
+
+/* "name format,name format" */
+static void lists_of_lake(struct lt_str columns, struct lists *out) {
+    for (size_t from = 0, i = 0; i + 1 < columns.n; i++) {
+        bool ends = columns.p[i] == ' ' && isdigit((unsigned char)columns.p[i + 1]) && (i + 2 == columns.n || columns.p[i + 2] == ',');
+        if (!ends) continue;
+        if (columns.p[i + 1] - '0' >= LT_COLUMN_STRS) on_list(out, (struct lt_str){columns.p + from, i - from});
+        from = i + 3;
+    }
+}
+
+static void lists_of_rows(const struct lt_table *rows, struct lists *out) {
+    for (int64_t c = 0; c < lt_table_columns(rows); c++)
+        if (rows->schema.children[c]->n_children > 0) on_list(out, lt_str_of(lt_table_name(rows, c)));
+}
+
+static struct lists *add_all(struct kinds *k, size_t count) {
+    struct lists *lists = lt_arena_alloc(&k->arena, (count + 1) * sizeof *lists);
+    for (size_t i = 0; lists != NULL && i < count; i++) lists[i].arena = &k->arena;
+    return lists;
+}
+
+/* A file that cannot be read is told of by DuckDB. Errors: ENOMEM. */
+static int load_kinds(const struct lt_query *q, const struct lt_overlay *overlay, const struct lt_lake *lake, struct kinds *k, struct litmus_error *error) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lt_arena_init(&k->arena);
+    k->all = (struct lists){.arena = &k->arena};
+    struct part {
+        struct lists **lists;
+        size_t count;
+    } parts[] = {{&k->live, overlay->count}, {&k->fresh, lake->fresh_count}, {&k->lake, lake->file_count}};
+    for (size_t i = 0; i < 3; i++) *parts[i].lists = add_all(k, parts[i].count);
+    if (!k->arena.failed) {
+        for (size_t i = 0; i < overlay->count; i++) lists_of_rows(&overlay->runs[i].rows, &k->live[i]);
+        for (size_t i = 0; i < lake->fresh_count; i++)
+            (void)lt_parquet_lists(lt_path_join(&path, q->data_dir, lake->fresh[i].path.p), on_list, &k->fresh[i], NULL);
+        for (size_t i = 0; i < lake->file_count; i++) lists_of_lake(lake->files[i].columns, &k->lake[i]);
+        for (size_t part = 0; part < 3; part++)
+            for (size_t i = 0; i < parts[part].count; i++)
+                for (size_t n = 0; n < (*parts[part].lists)[i].count; n++) add_list(&k->all, (*parts[part].lists)[i].names[n]);
+    }
+    bool failed = k->arena.failed || path.failed;
+    lt_buf_release(&path);
+    return failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files") : LITMUS_OK;
+}
+
+static void add_name(struct lt_buf *out, struct lt_str name) {
+    lt_buf_add_char(out, '"');
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '"') lt_buf_add_char(out, '"');
+        lt_buf_add_char(out, name.p[i]);
+    }
+    lt_buf_add_char(out, '"');
+}
+
+/* The next rows of a union, up to the "[" before the names of their files. What is no list in them, and one elsewhere, becomes a list of one.
+ * `replaced`, `live`: NULL, none. Gives how end_read has to end it. */
+static const char *add_read(const struct lists *all, const struct lists *own, const char *replaced, const char *live, struct lt_buf *out) {
+    size_t changed = 0;
+    lt_buf_addf(out, "\nUNION ALL BY NAME SELECT *%s%s", replaced == NULL ? "" : " REPLACE (", replaced == NULL ? "" : replaced);
+    for (size_t i = 0; i < all->count; i++) {
+        if (has_list(own, all->names[i])) continue;
+        lt_buf_add_text(out, changed++ == 0 && replaced == NULL ? " REPLACE (CASE WHEN " : ", CASE WHEN ");
+        add_name(out, all->names[i]);
+        lt_buf_add_text(out, " IS NOT NULL THEN [");
+        add_name(out, all->names[i]);
+        lt_buf_add_text(out, "::VARCHAR] END AS ");
+        add_name(out, all->names[i]);
+    }
+    if (changed > 0 || replaced != NULL) lt_buf_add_char(out, ')');
+    if (live != NULL) lt_buf_addf(out, ", %s AS live", live);
+    lt_buf_add_text(out, changed > 0 ? " FROM (SELECT " : " FROM ");
+    for (size_t i = 0, n = 0; i < all->count; i++) { /* they are to have the column */
+        if (has_list(own, all->names[i])) continue;
+        lt_buf_add_text(out, n++ == 0 ? "NULL::VARCHAR AS " : ", NULL::VARCHAR AS ");
+        add_name(out, all->names[i]);
+    }
+    lt_buf_add_text(out, changed > 0 ? " WHERE false UNION ALL BY NAME SELECT * FROM read_parquet([" : "read_parquet([");
+    return changed > 0 ? "))" : ")";
+}
+
 /* ---- rows without a file ---- */
 
 static int put_scratch(struct lt_table *rows, const char *scratch, const char *name, struct litmus_error *error) {
@@ -117,7 +240,9 @@ static int put_scratch(struct lt_table *rows, const char *scratch, const char *n
 }
 
 /* A run that nobody has ended has no outcome and no end yet. */
-static int add_live(const struct lt_overlay *overlay, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
+static int add_live(const struct lt_overlay *overlay, const struct kinds *kinds, const struct lt_sql_options *options, struct lt_buf *out,
+                    struct litmus_error *error) {
+    static const char unended[] = "NULL::VARCHAR AS run_outcome, NULL::TIMESTAMPTZ AS run_ended_at";
     char name[64];
     int code = LITMUS_OK;
     lt_buf_addf(out, "CREATE OR REPLACE TEMP TABLE litmus_live AS %s", no_rows);
@@ -125,11 +250,9 @@ static int add_live(const struct lt_overlay *overlay, const struct lt_sql_option
         struct lt_overlay_run *run = &overlay->runs[i];
         snprintf(name, sizeof name, "%zu.parquet", i);
         code = put_scratch(&run->rows, options->scratch, name, error);
-        lt_buf_add_text(out, "\nUNION ALL BY NAME SELECT * ");
-        if (run->summary.outcome.p == NULL) lt_buf_add_text(out, "REPLACE (NULL::VARCHAR AS run_outcome, NULL::TIMESTAMPTZ AS run_ended_at) ");
-        lt_buf_addf(out, ", %s AS live FROM read_parquet(", run->summary.live ? "true" : "false");
+        const char *ends = add_read(&kinds->all, &kinds->live[i], run->summary.outcome.p == NULL ? unended : NULL, run->summary.live ? "true" : "false", out);
         add_path(out, options->scratch, lt_str_of(name));
-        lt_buf_add_text(out, ")");
+        lt_buf_addf(out, "]%s", ends);
     }
     lt_buf_add_text(out, ";\n");
     return code;
@@ -157,10 +280,8 @@ static int add_events(struct lt_query *q, const struct lt_sql_options *options, 
 
 /* ---- rows with a file ---- */
 
-static const char next_files[] = "\nUNION ALL BY NAME SELECT *, false AS live FROM read_parquet([";
-static const char next_steps[] = "\nUNION ALL BY NAME SELECT * FROM read_parquet([";
-static const char end_files[] = "], union_by_name = true, hive_partitioning = false)";
-static const char end_alike[] = "], hive_partitioning = false)"; /* none but the first is opened before it is read */
+static const char end_files[] = "], union_by_name = true, hive_partitioning = false";
+static const char end_alike[] = "], hive_partitioning = false"; /* none but the first is opened before it is read */
 
 static void add_stale(const struct lt_lake_file *file, const char *where, struct lt_buf *out) {
     for (size_t i = 0; i < file->stale_count; i++) {
@@ -173,8 +294,9 @@ static void add_stale(const struct lt_lake_file *file, const char *where, struct
 
 /* The files with the rows, or those beside them with the plans. */
 struct lake_list {
-    const char *folder, *next, *where;
+    const char *folder, *where;
     bool plans;
+    const struct kinds *kinds;
 };
 
 static void add_lake_path(const struct lake_list *list, const struct lt_lake_file *file, struct lt_buf *out) {
@@ -186,40 +308,61 @@ static void add_lake_path(const struct lake_list *list, const struct lt_lake_fil
 
 /* Files with the same columns are one list; one with rows that do not count is by itself. */
 static void add_lake(const struct lt_lake *lake, const struct lake_list *list, struct lt_buf *out) {
+    const struct lists none = {0};
     for (size_t i = 0; i < lake->file_count; i++) {
         const struct lt_lake_file *f = &lake->files[i];
         bool is_listed = false;
         for (size_t k = 0; k < i && f->stale_count == 0; k++)
             is_listed = is_listed || (lake->files[k].stale_count == 0 && lt_str_eq(lake->files[k].columns, f->columns));
         if (is_listed) continue;
-        lt_buf_add_text(out, list->next);
+        const char *ends = add_read(list->plans ? &none : &list->kinds->all, &list->kinds->lake[i], NULL, list->plans ? NULL : "false", out);
         add_lake_path(list, f, out);
         for (size_t k = i + 1; k < lake->file_count && f->stale_count == 0; k++) {
             if (lake->files[k].stale_count > 0 || !lt_str_eq(lake->files[k].columns, f->columns)) continue;
             lt_buf_add_text(out, ",\n");
             add_lake_path(list, &lake->files[k], out);
         }
-        lt_buf_add_text(out, end_alike);
+        lt_buf_addf(out, "%s%s", end_alike, ends);
         add_stale(f, list->where, out);
     }
 }
 
+static bool same_lists(const struct lists *a, const struct lists *b) {
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++) same = has_list(b, a->names[i]);
+    return same;
+}
+
+/* Runs with the same lists are read together. */
+static void add_fresh(const struct lt_query *q, const struct lt_lake *lake, struct kinds *kinds, struct lt_buf *out) {
+    bool *done = lt_arena_alloc(&kinds->arena, lake->fresh_count + 1);
+    for (size_t i = 0; done != NULL && i < lake->fresh_count; i++) {
+        if (done[i]) continue;
+        const char *ends = add_read(&kinds->all, &kinds->fresh[i], NULL, "false", out), *next = "";
+        for (size_t k = i; k < lake->fresh_count; k++) {
+            if (done[k] || !same_lists(&kinds->fresh[i], &kinds->fresh[k])) continue;
+            lt_buf_add_text(out, next);
+            add_path(out, q->data_dir, lake->fresh[k].path);
+            done[k] = true;
+            next = ",\n";
+        }
+        lt_buf_addf(out, "%s%s", end_files, ends);
+    }
+    out->failed = out->failed || done == NULL;
+}
+
 /* litmus_outside: the rows that no lake file has. litmus_rows: all. litmus_lake_steps: the lake's short account of the steps. */
-static void add_files(const struct lt_query *q, const struct lt_lake *lake, struct lt_buf *out) {
+static void add_files(const struct lt_query *q, const struct lt_lake *lake, struct kinds *kinds, struct lt_buf *out) {
     struct lt_buf folder;
     lt_buf_init(&folder);
     const char *path = lt_path_join(&folder, q->data_dir, "lake");
     lt_buf_addf(out, "CREATE OR REPLACE TEMP VIEW litmus_outside AS %s", no_rows);
-    for (size_t i = 0; i < lake->fresh_count; i++) {
-        lt_buf_add_text(out, i == 0 ? next_files : ",\n");
-        add_path(out, q->data_dir, lake->fresh[i].path);
-    }
-    if (lake->fresh_count > 0) lt_buf_add_text(out, end_files);
+    add_fresh(q, lake, kinds, out);
     lt_buf_addf(out, "\nUNION ALL BY NAME SELECT * FROM litmus_live;\nCREATE OR REPLACE TEMP VIEW litmus_rows AS %s", no_rows);
-    add_lake(lake, &(struct lake_list){.folder = path, .next = next_files, .where = ""}, out);
+    add_lake(lake, &(struct lake_list){.folder = path, .where = "", .kinds = kinds}, out);
     lt_buf_addf(out, "\nUNION ALL BY NAME SELECT * FROM litmus_outside;\nCREATE OR REPLACE TEMP VIEW litmus_lake_steps AS "
                     "SELECT NULL::VARCHAR AS lake_kind, NULL::VARCHAR AS lake_plan, * EXCLUDE (live) FROM (%s)", no_rows);
-    add_lake(lake, &(struct lake_list){.folder = path, .next = next_steps, .where = "lake_kind = 'plan' OR ", .plans = true}, out);
+    add_lake(lake, &(struct lake_list){.folder = path, .where = "lake_kind = 'plan' OR ", .plans = true, .kinds = kinds}, out);
     lt_buf_add_text(out, ";\n");
     lt_buf_release(&folder);
 }
@@ -357,14 +500,17 @@ static void add_views(const char *text, struct lt_buf *out) {
 int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struct lt_buf *out, struct litmus_error *error) {
     struct lt_overlay overlay;
     struct lt_lake lake;
+    struct kinds kinds = {.arena = {0}};
     int code = load_runs(q, &overlay, &lake, error);
+    if (code == LITMUS_OK) code = load_kinds(q, &overlay, &lake, &kinds, error);
     if (code == LITMUS_OK) code = add_settings(options, out, error);
-    if (code == LITMUS_OK) code = add_live(&overlay, options, out, error);
+    if (code == LITMUS_OK) code = add_live(&overlay, &kinds, options, out, error);
     if (code == LITMUS_OK) code = add_events(q, options, out, error);
     if (code == LITMUS_OK) code = lt_golden_macro(q->data_dir, out, error);
-    if (code == LITMUS_OK) add_files(q, &lake, out);
+    if (code == LITMUS_OK) add_files(q, &lake, &kinds, out);
     if (code == LITMUS_OK) add_views(options->views, out);
     if (code == LITMUS_OK && out->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files");
+    lt_arena_release(&kinds.arena);
     lt_overlay_release(&overlay);
     lt_lake_release(&lake);
     return code;
