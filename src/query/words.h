@@ -2,7 +2,7 @@
  *
  * words.h - free-text search of runs: the one rule, for the catalog's SQL and for runs in flight.
  *
- * Words are parted by white space, and each has to be found; letters A to Z fit in either case.
+ * Words are parted by white space, and each has to be found; letters of Latin, Greek and Cyrillic fit in either case (the dotted I of Turkish as itself alone).
  */
 #ifndef LT_QUERY_WORDS_H
 #define LT_QUERY_WORDS_H

@@ -96,8 +96,8 @@ static void test_blanks_around_a_serial_do_not_count(void **state) {
 /* The same words for a finished run (SQL of the catalog) and for one in flight. */
 static void test_runs_by_words(void **state) {
     struct bench *b = *state;
-    struct recording done = record_run(b, "PSU-XY"), live;
-    start_recording(b, &live, "psu-XZ", 1);
+    struct recording done = record_run(b, "PSU-XYÄΣŽ×Ж"), live;
+    start_recording(b, &live, "psu-XZÿάя", 1);
     struct lt_query *q = open_query(b);
     char start[9], inside[9];
     snprintf(start, sizeof start, "%.8s", done.run_id);
@@ -107,7 +107,7 @@ static void test_runs_by_words(void **state) {
         int64_t runs;
     } cases[] = {
         {"", 2}, {" \t", 2}, {"psu", 2}, {"PSU BENCH-1", 2}, {"  xy\tench ", 1}, {"su-xz P", 1}, {"xy xz", 0}, {"PSU-XYbench-1", 0}, {"psu-%", 0}, {"ps_", 0},
-        {"pass", 0}, {start, 1}, {inside, 0},
+        {"pass", 0}, {start, 1}, {inside, 0}, {"xyäςž×ж", 1}, {"ÄσŽ", 1}, {"xzŸΆЯ", 1}, {"ä÷", 0}, {"å", 0}, {"\xC3", 2}, {"\xFF", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct lt_table t = runs(b, q, &(struct lt_run_filter){.text = cases[i].words});
