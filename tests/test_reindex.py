@@ -64,6 +64,19 @@ def test_a_catalog_that_is_not_ours_is_made_anew(history, harm):
     assert listed(history) == right
 
 
+def test_a_catalog_that_stays_locked_is_named_and_what_it_knows_is_listed(tmp_path):
+    put(tmp_path, HISTORY[0])
+    known = listed(tmp_path)
+    con = sqlite3.connect(tmp_path / "catalog.sqlite", isolation_level=None)
+    con.execute("BEGIN EXCLUSIVE")
+    put(tmp_path, HISTORY[1])
+    done = run("runs", "-d", tmp_path, "--json", "-n", "0")
+    assert done.returncode == 0 and [json.loads(line) for line in done.stdout.splitlines()] == known and "catalog.sqlite locked" in done.stderr
+    con.close()
+    done = run("runs", "-d", tmp_path, "--json", "-n", "0")
+    assert len(done.stdout.splitlines()) == len(known) + 1 and done.stderr == ""
+
+
 # ---- litmus verify holds it against the files
 
 

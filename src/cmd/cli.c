@@ -157,8 +157,14 @@ static bool tell_damaged(void *self, const char *path, const char *reason) {
     return true;
 }
 
+static void tell_behind(struct lt_cli *cli) {
+    if (lt_query_is_behind(cli->query))
+        lt_say(cli, "what came of late may be missing: another process keeps %s/catalog.sqlite locked (end it, then ask again)", lt_buf_cstr(&cli->data_dir));
+}
+
 void lt_tell_damaged(struct lt_cli *cli) {
     struct damaged damaged = {.cli = cli};
+    tell_behind(cli);
     (void)lt_query_damaged(cli->query, tell_damaged, &damaged, NULL);
     if (damaged.count > DAMAGED_MAX && cli->verbose == 0) lt_say(cli, "left out: %lld more like these (litmus doctor -v names all)", damaged.count - DAMAGED_MAX);
 }
@@ -166,6 +172,7 @@ void lt_tell_damaged(struct lt_cli *cli) {
 int lt_cli_find(struct lt_cli *cli, const char *ref, struct lt_run_ref *out) {
     struct litmus_error error = {0};
     int code = lt_query_find(cli->query, ref, out, &error);
+    if (code == LITMUS_OK) tell_behind(cli);
     if (code == LITMUS_OK) return EXIT_OK;
     int exit = lt_cli_fail(cli, &error);
     if (code == LITMUS_ENOENT) lt_tell_damaged(cli); /* it may be one of these */

@@ -34,7 +34,7 @@ struct lt_catalog {
     char *data_dir, *path;
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_COUNT];
-    bool in_memory;
+    bool in_memory, behind;
     dev_t device;
     ino_t inode; /* of the file that `db` has open */
     struct lt_open_session *open;
@@ -321,6 +321,14 @@ void lt_catalog_free(struct lt_catalog *c) {
 
 const char *lt_store_data_dir(const struct lt_catalog *c) {
     return c->data_dir;
+}
+
+void lt_store_note_behind(struct lt_catalog *c, bool behind) {
+    c->behind = behind;
+}
+
+bool lt_catalog_is_behind(const struct lt_catalog *c) {
+    return c->behind;
 }
 
 struct sqlite3 *lt_store_database(const struct lt_catalog *c) {

@@ -93,6 +93,8 @@ int lt_catalog_recheck(struct lt_catalog *catalog, const char *const *paths, siz
 /* Each file of a run that has several, with the first of its others; false stops it. */
 typedef bool lt_copy_fn(void *self, const char *path, const char *other, const char *run_id);
 int lt_catalog_copies(struct lt_catalog *catalog, lt_copy_fn *each, void *self, struct litmus_error *error);
+/* Did another process keep the catalog locked at the last refresh, so that what came since is not in it? */
+bool lt_catalog_is_behind(const struct lt_catalog *catalog);
 /* Files left out of every listing, with the reason. */
 typedef bool lt_damaged_fn(void *self, const char *path, const char *reason);
 int lt_catalog_damaged(struct lt_catalog *catalog, lt_damaged_fn *each, void *self, struct litmus_error *error);

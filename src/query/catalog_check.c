@@ -95,7 +95,7 @@ static bool attach(const struct check *c) {
 /* Want of memory says nothing about the file. */
 static int tell_unreadable(const struct check *c, const char *what, struct litmus_error *error) {
     if (sqlite3_errcode(c->db) == SQLITE_NOMEM) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory comparing %s with the run files", c->file);
-    tell_file(c, what);
+    tell_file(c, sqlite3_errcode(c->db) == SQLITE_BUSY ? "is kept locked by another process: end that first" : what);
     return LITMUS_OK;
 }
 

@@ -506,6 +506,7 @@ static int with_catalog(struct lt_catalog *catalog, work_fn *work, void *self, s
         struct scan s;
         scan_init(&s, catalog);
         if (code == LITMUS_OK) code = work(&s, self, &why);
+        if (s.locked_out || code == LITMUS_EBUSY) lt_store_note_behind(catalog, true);
         scan_release(&s);
         if (code == LITMUS_OK || code == LITMUS_EBUSY) return LITMUS_OK; /* busy: what is known must do */
         if (code == LITMUS_ENOMEM || tries == 2) break;
@@ -522,6 +523,7 @@ static int refresh(struct scan *s, void *self, struct litmus_error *error) {
 }
 
 int lt_catalog_refresh(struct lt_catalog *catalog, struct litmus_error *error) {
+    lt_store_note_behind(catalog, false);
     return with_catalog(catalog, refresh, NULL, error);
 }
 

@@ -321,6 +321,10 @@ int lt_query_sessions(struct lt_query *q, void (*each)(void *self, const char *s
     return code;
 }
 
+bool lt_query_is_behind(const struct lt_query *q) {
+    return lt_catalog_is_behind(q->catalog);
+}
+
 int lt_query_damaged(struct lt_query *q, bool (*each)(void *self, const char *path, const char *reason), void *self, struct litmus_error *error) {
     return lt_catalog_damaged(q->catalog, each, self, error);
 }

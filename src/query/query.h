@@ -91,6 +91,8 @@ int lt_query_unfinished(struct lt_query *query, void (*each)(void *self, const c
 void lt_query_take_as_is(struct lt_query *query);
 /* Every session with a log, oldest log first. Refreshes first. */
 int lt_query_sessions(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
+/* Did another process keep the catalog locked at the last refresh? What came since the one before may be missing, then. */
+bool lt_query_is_behind(const struct lt_query *query);
 /* Makes the catalog anew from the files; `on_file` (may be NULL) is told how many of how many run files were read. */
 int lt_query_reindex(struct lt_query *query, void (*on_file)(void *self, int64_t done, int64_t all), void *self, struct litmus_error *error);
 /* Files that are left out of every listing because they cannot be read. */
