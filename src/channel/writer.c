@@ -26,12 +26,16 @@ struct lt_channel_writer {
     int64_t samples;              /* in rows */
     struct lt_channel_tail *tail; /* NULL: no single sample came yet */
     EVP_MD_CTX *digest;           /* of all that is in the file, as it was written: nobody has to be believed for it */
-    bool hashed;                  /* nothing failed with it */
+    uint64_t hashed_bytes;
+    bool hashed;                  /* nothing failed with it, and the file is no larger than HASHED_BYTES_MAX */
     char sha256[LT_HASH_TEXT];    /* of the sealed file; "": none */
 };
 
+/* A check sum costs more time than the disk. What fits in here has one, whatever an instrument sends besides is to be as quick as the disk. */
+static const uint64_t HASHED_BYTES_MAX = 32 * 1024 * 1024;
+
 static void hash(struct lt_channel_writer *writer, const void *bytes, size_t n) {
-    writer->hashed = writer->hashed && EVP_DigestUpdate(writer->digest, bytes, n) == 1;
+    if (writer->hashed) writer->hashed = (writer->hashed_bytes += n) <= HASHED_BYTES_MAX && EVP_DigestUpdate(writer->digest, bytes, n) == 1;
 }
 
 int64_t lt_channel_now_ns(void) {
@@ -63,6 +67,7 @@ static int open_file(struct lt_channel_writer *writer, struct litmus_error *erro
     snprintf(stem, sizeof stem, "%s-%ld_%s", writer->about.session_id, (long)getpid(), part);
     int code = lt_growing_open(&writer->file, stem, schema_of, writer, error);
     if (code != LITMUS_OK) return code;
+    writer->hashed_bytes = 0;
     writer->hashed = EVP_DigestInit_ex(writer->digest, EVP_sha256(), NULL) == 1;
     hash(writer, writer->file.out.p, writer->file.out.n); /* magic and schema */
     return LITMUS_OK;
