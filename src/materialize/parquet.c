@@ -265,26 +265,25 @@ static int read_rows(struct parquet_file *f, const char *const *columns, size_t 
     return code;
 }
 
-int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
+/* `is_run`: what is of another type than in run files is refused. */
+static int read_file(const char *path, bool is_run, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
     struct parquet_file *file;
     lt_table_init(out);
     int code = file_open(path, &file, error);
     if (code != LITMUS_OK) return code;
-    code = read_rows(file, columns, column_count, out, error);
-    file_close(file);
-    return code;
-}
-
-int lt_parquet_read_run(const char *path, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
-    struct parquet_file *file;
-    lt_table_init(out);
-    int code = file_open(path, &file, error);
-    if (code != LITMUS_OK) return code;
-    const char *foreign = lt_cells_foreign(carquet_reader_schema(file->reader));
+    const char *foreign = is_run ? lt_cells_foreign(carquet_reader_schema(file->reader)) : NULL;
     if (foreign == NULL) code = read_rows(file, columns, column_count, out, error);
     else code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no run file: its column %s is of another type than in run files (move it away)", path, foreign);
     file_close(file);
     return code;
+}
+
+int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
+    return read_file(path, false, columns, column_count, out, error);
+}
+
+int lt_parquet_read_run(const char *path, const char *const *columns, size_t column_count, struct lt_table *out, struct litmus_error *error) {
+    return read_file(path, true, columns, column_count, out, error);
 }
 
 int lt_parquet_lists(const char *path, void (*each)(void *self, struct lt_str name), void *self, struct litmus_error *error) {

@@ -3,14 +3,13 @@
 
 #include "base/hex.h"
 #include "base/io.h"
+#include "log/blob.h"
+#include "log/reader.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { SUM_BYTES = 32, PIECE_BYTES = 64 * 1024, SUMS_BYTES_MAX = 4096 };
+enum { SUM_BYTES = 32, SUMS_BYTES_MAX = 4096 };
 
 int lt_lake_sums_add(struct lt_buf *sums, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
     unsigned char sum[SUM_BYTES];
@@ -22,21 +21,6 @@ int lt_lake_sums_add(struct lt_buf *sums, const char *path, const void *bytes, s
     return sums->failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a check sum") : LITMUS_OK;
 }
 
-/* false: it cannot be read. */
-static bool sum_of_file(const char *path, EVP_MD_CTX *digest, unsigned char sum[SUM_BYTES]) {
-    unsigned char piece[PIECE_BYTES];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    bool ok = fd >= 0 && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1;
-    for (ssize_t got = 1; ok && got > 0;) {
-        do got = read(fd, piece, sizeof piece);
-        while (got < 0 && errno == EINTR);
-        ok = got >= 0 && EVP_DigestUpdate(digest, piece, (size_t)got) == 1;
-    }
-    ok = ok && EVP_DigestFinal_ex(digest, sum, NULL) == 1;
-    if (fd >= 0) close(fd);
-    return ok;
-}
-
 /* "hex  name" */
 static bool read_line(const char *line, size_t n, unsigned char sum[SUM_BYTES], char name[256]) {
     if (n < 2 * SUM_BYTES + 3 || n - 2 * SUM_BYTES - 2 >= 256 || memchr(line + 2 * SUM_BYTES, '/', n - 2 * SUM_BYTES) != NULL) return false;
@@ -46,31 +30,32 @@ static bool read_line(const char *line, size_t n, unsigned char sum[SUM_BYTES], 
 }
 
 int lt_lake_sums_check(const char *path, size_t count, lt_lake_sums_fn *wrong, void *self, struct litmus_error *error) {
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    if (digest == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a check sum");
-    unsigned char want[SUM_BYTES], have[SUM_BYTES];
-    char name[256];
+    unsigned char sum[SUM_BYTES];
+    char name[256], want[LT_HASH_TEXT], have[LT_HASH_TEXT];
     struct lt_buf sums, file;
+    struct litmus_error why = {0};
     size_t named = 0;
-    int folder = (int)(strrchr(path, '/') + 1 - path);
+    int folder = (int)(strrchr(path, '/') + 1 - path), code = LITMUS_OK;
     lt_buf_init(&sums);
     lt_buf_init(&file);
-    int code = lt_io_read_file(path, SUMS_BYTES_MAX, &sums, NULL);
-    if (code != LITMUS_OK) lt_buf_clear(&sums); /* it names nothing, then */
-    for (size_t at = 0, n; at < sums.n; at += n + 1) {
+    int list = lt_io_read_file(path, SUMS_BYTES_MAX, &sums, NULL);
+    if (list != LITMUS_OK) lt_buf_clear(&sums); /* it names nothing, then */
+    for (size_t at = 0, n; code == LITMUS_OK && at < sums.n; at += n + 1) {
         const char *end = memchr(sums.p + at, '\n', sums.n - at);
         n = end == NULL ? sums.n - at : (size_t)(end - sums.p) - at;
-        if (!read_line(sums.p + at, n, want, name)) continue;
+        if (!read_line(sums.p + at, n, sum, name)) continue;
         named++;
+        lt_hex_text(sum, sizeof sum, want);
         lt_buf_clear(&file);
         lt_buf_addf(&file, "%.*s%s", folder, path, name);
-        if (!sum_of_file(lt_buf_cstr(&file), digest, have) || memcmp(have, want, sizeof have) != 0)
+        int hashed = lt_hash_file(lt_buf_cstr(&file), have, &why);
+        if (hashed == LITMUS_ENOMEM) code = lt_fail(error, hashed, 0, "%s", why.text); /* says nothing about the file */
+        else if (hashed != LITMUS_OK || strcmp(have, want) != 0)
             wrong(self, name, "is not what was written: it was changed, and questions that read the lake may be answered wrongly");
     }
-    if (code == LITMUS_ENOENT) wrong(self, "", "is not there: nothing says what the lake file beside it, and what belongs to that, held when it was written");
-    else if (named != count) wrong(self, "", "is not the list of check sums that was written");
-    EVP_MD_CTX_free(digest);
+    if (list == LITMUS_ENOENT) wrong(self, "", "is not there: nothing says what the lake file beside it, and what belongs to that, held when it was written");
+    else if (code == LITMUS_OK && named != count) wrong(self, "", "is not the list of check sums that was written");
     lt_buf_release(&sums);
     lt_buf_release(&file);
-    return LITMUS_OK;
+    return code;
 }

@@ -27,13 +27,17 @@ static bool is_word(char c) {
     return isalnum((unsigned char)c) || c == '_';
 }
 
-void lt_sql_quote(struct lt_buf *out, struct lt_str text) {
-    lt_buf_add_char(out, '\'');
+static void quote(struct lt_buf *out, struct lt_str text, char mark) {
+    lt_buf_add_char(out, mark);
     for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '\'') lt_buf_add_char(out, '\'');
+        if (text.p[i] == mark) lt_buf_add_char(out, mark);
         lt_buf_add_char(out, text.p[i]);
     }
-    lt_buf_add_char(out, '\'');
+    lt_buf_add_char(out, mark);
+}
+
+void lt_sql_quote(struct lt_buf *out, struct lt_str text) {
+    quote(out, text, '\'');
 }
 
 /* A path in which nothing is a pattern. */
@@ -191,28 +195,19 @@ static int load_kinds(const struct lt_query *q, const struct lt_overlay *overlay
     return failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files") : LITMUS_OK;
 }
 
-static void add_name(struct lt_buf *out, struct lt_str name) {
-    lt_buf_add_char(out, '"');
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] == '"') lt_buf_add_char(out, '"');
-        lt_buf_add_char(out, name.p[i]);
-    }
-    lt_buf_add_char(out, '"');
-}
-
 /* The next rows of a union, up to the "[" before the names of their files. What is no list in them, and one elsewhere, becomes a list of one.
- * `replaced`, `live`: NULL, none. Gives how end_read has to end it. */
+ * `replaced`, `live`: NULL, none. Gives what has to end it, behind the options of the files. */
 static const char *add_read(const struct lists *all, const struct lists *own, const char *replaced, const char *live, struct lt_buf *out) {
     size_t changed = 0;
     lt_buf_addf(out, "\nUNION ALL BY NAME SELECT *%s%s", replaced == NULL ? "" : " REPLACE (", replaced == NULL ? "" : replaced);
     for (size_t i = 0; i < all->count; i++) {
         if (has_list(own, all->names[i])) continue;
         lt_buf_add_text(out, changed++ == 0 && replaced == NULL ? " REPLACE (CASE WHEN " : ", CASE WHEN ");
-        add_name(out, all->names[i]);
+        quote(out, all->names[i], '"');
         lt_buf_add_text(out, " IS NOT NULL THEN [");
-        add_name(out, all->names[i]);
+        quote(out, all->names[i], '"');
         lt_buf_add_text(out, "::VARCHAR] END AS ");
-        add_name(out, all->names[i]);
+        quote(out, all->names[i], '"');
     }
     if (changed > 0 || replaced != NULL) lt_buf_add_char(out, ')');
     if (live != NULL) lt_buf_addf(out, ", %s AS live", live);
@@ -220,7 +215,7 @@ static const char *add_read(const struct lists *all, const struct lists *own, co
     for (size_t i = 0, n = 0; i < all->count; i++) { /* they are to have the column */
         if (has_list(own, all->names[i])) continue;
         lt_buf_add_text(out, n++ == 0 ? "NULL::VARCHAR AS " : ", NULL::VARCHAR AS ");
-        add_name(out, all->names[i]);
+        quote(out, all->names[i], '"');
     }
     lt_buf_add_text(out, changed > 0 ? " WHERE false UNION ALL BY NAME SELECT * FROM read_parquet([" : "read_parquet([");
     return changed > 0 ? "))" : ")";

@@ -13,7 +13,6 @@ is a stream for bytes, or the path of a file (Format.path). docs/exports.md says
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -21,6 +20,7 @@ import tempfile
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from litmus._nearest import closest
 from litmus.errors import InvalidArgument, LitmusError, StorageError
 
 __all__ = ["FORMATS", "Format", "MissingLibrary", "OutputExists", "export", "format_of"]
@@ -91,7 +91,7 @@ def format_of(name: str | None, output: str | None) -> Format:
     if name:
         if name.lower() in FORMATS:
             return FORMATS[name.lower()]
-        near = difflib.get_close_matches(name.lower(), FORMATS, 1)
+        near = closest(name.lower(), FORMATS)
         raise InvalidArgument(f"no format {name!r}{f' (did you mean {near[0]}?)' if near else ''}: {', '.join(FORMATS)}")
     if not output or output == "-":
         raise InvalidArgument(f"no format was named: --format takes {', '.join(FORMATS)}")
