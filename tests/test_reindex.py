@@ -8,10 +8,15 @@ import os
 import pathlib
 import sqlite3
 import sys
+import warnings
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+import litmus
+from litmus.data.run_store import RunStore
+from litmus.errors import CatalogBehind
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from test_cli import bench, copy, data, ok, run  # noqa: E402, F401
@@ -67,12 +72,27 @@ def test_a_catalog_that_is_not_ours_is_made_anew(history, harm):
 def test_a_catalog_that_stays_locked_is_named_and_what_it_knows_is_listed(tmp_path):
     put(tmp_path, HISTORY[0])
     known = listed(tmp_path)
+    store = RunStore(tmp_path)
+    assert len(store.list_runs()) == len(known) and not store.is_behind
     con = sqlite3.connect(tmp_path / "catalog.sqlite", isolation_level=None)
     con.execute("BEGIN EXCLUSIVE")
     put(tmp_path, HISTORY[1])
     done = run("runs", "-d", tmp_path, "--json", "-n", "0")
     assert done.returncode == 0 and [json.loads(line) for line in done.stdout.splitlines()] == known and "catalog.sqlite locked" in done.stderr
+    done = run("export", known[0]["test_run_id"], "-d", tmp_path, "--format", "json")
+    assert done.returncode == 0 and done.stderr.count("\n") == 1 and done.stderr.startswith("litmus export: what came of late may be missing")
+    for question in (store.list_runs, lambda: litmus.scan("runs", tmp_path).to_pylist()):
+        with pytest.warns(CatalogBehind, match="catalog.sqlite locked") as told:
+            assert len(question()) == len(known)
+        assert [warning.filename for warning in told] == [__file__]
+    with warnings.catch_warnings(), pytest.raises(CatalogBehind):  # and not None
+        warnings.simplefilter("error")
+        store.get_run("00000002")
+    assert store.is_behind
     con.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(store.list_runs()) == len(known) + 1 and not store.is_behind
     done = run("runs", "-d", tmp_path, "--json", "-n", "0")
     assert len(done.stdout.splitlines()) == len(known) + 1 and done.stderr == ""
 

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 __all__ = [
     "AmbiguousRunId",
     "Busy",
     "Cancelled",
+    "CatalogBehind",
     "ConfigError",
     "DataUnavailable",
     "EventError",
@@ -22,6 +26,7 @@ __all__ = [
     "StorageError",
     "TimedOut",
     "from_code",
+    "warn_behind",
 ]
 
 
@@ -142,6 +147,10 @@ class Cancelled(LitmusError):
     code = "ECANCELED"
 
 
+class CatalogBehind(RuntimeWarning):
+    """Another process keeps the catalog locked: an answer may be without the runs and events that came of late."""
+
+
 _CLASSES: dict[str, type[LitmusError]] = {
     "EINVAL": InvalidArgument,
     "EEVENT": EventError,
@@ -181,3 +190,12 @@ def from_code(code: int, os_errno: int, text: str, subject: str = "", file_path:
     if found is DataUnavailable:
         return DataUnavailable(file_path or "", "damaged", text, code=name, errno=os_errno or None)
     return found(text, code=name, errno=os_errno or None)
+
+
+def warn_behind(data_dir: str) -> None:
+    """Warns whoever asked, on their own line, that the answer may not be the newest. The extension calls this."""
+    frame, level = sys._getframe(1), 2
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "litmus":
+        frame, level = frame.f_back, level + 1
+    text = f"what came of late may be missing: another process keeps {data_dir}/catalog.sqlite locked (end it, then ask again)"
+    warnings.warn(CatalogBehind(text), stacklevel=level)

@@ -24,6 +24,7 @@ struct query {
     pid_t pid;
     PyObject *table_type;
     char *data_dir;
+    bool behind; /* at the last question; under `lock` */
 };
 
 /* ---- arguments ---- */
@@ -139,7 +140,24 @@ static struct lt_query *query_enter(struct query *self) {
 }
 
 static void query_leave(struct query *self) {
+    self->behind = self->core != NULL && lt_query_is_behind(self->core);
     PyThread_release_lock(self->lock);
+}
+
+/* The answer to a question, or the exception; NULL with an exception where a warning is to be one. Takes `answer`. */
+static PyObject *query_tell_behind(const struct query *self, PyObject *answer) {
+    if (!self->behind) return answer;
+    PyObject *type = NULL, *value = NULL, *trace = NULL;
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *module = PyImport_ImportModule("litmus.errors"), *dir = PyUnicode_DecodeFSDefault(self->data_dir);
+    PyObject *told = module == NULL || dir == NULL ? NULL : PyObject_CallMethod(module, "warn_behind", "O", dir);
+    if (told == NULL) Py_CLEAR(answer);
+    if (told != NULL) PyErr_Restore(type, value, trace);
+    else Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
+    Py_XDECREF(told);
+    Py_XDECREF(dir);
+    Py_XDECREF(module);
+    return answer;
 }
 
 static PyObject *query_close(PyObject *object, PyObject *unused) {
@@ -181,9 +199,10 @@ static void query_dealloc(PyObject *object) {
 static PyObject *query_result(struct query *self, int code, struct lt_table *table, const struct lt_run_ref *run, const struct litmus_error *error) {
     if (code != LITMUS_OK) {
         lt_table_release(table);
-        return ext_raise(error, run != NULL && run->run_id[0] == '\0' ? EXT_A_RUN : EXT_ANYTHING, run == NULL || run->path[0] == '\0' ? NULL : run->path);
+        ext_raise(error, run != NULL && run->run_id[0] == '\0' ? EXT_A_RUN : EXT_ANYTHING, run == NULL || run->path[0] == '\0' ? NULL : run->path);
+        return query_tell_behind(self, NULL);
     }
-    PyObject *object = table_new(self->table_type, table);
+    PyObject *object = query_tell_behind(self, table_new(self->table_type, table));
     if (object == NULL || run == NULL) return object;
     struct table *result = (struct table *)object;
     result->run_id = ext_text(run->run_id);
@@ -250,8 +269,11 @@ static PyObject *query_find(PyObject *object, PyObject *args) {
     }
     Py_DECREF(ref);
     if (core == NULL) return NULL;
-    if (code != LITMUS_OK) return ext_raise(&error, EXT_A_RUN, NULL);
-    PyObject *dict = PyDict_New();
+    if (code != LITMUS_OK) {
+        ext_raise(&error, EXT_A_RUN, NULL);
+        return query_tell_behind(self, NULL);
+    }
+    PyObject *dict = query_tell_behind(self, PyDict_New());
     if (dict != NULL
         && (ext_set(dict, "run_id", ext_text(run.run_id))
             || ext_set(dict, "path", run.path[0] == '\0' ? table_or_none(NULL) : PyUnicode_DecodeFSDefault(run.path))
@@ -370,8 +392,14 @@ static PyObject *query_get_data_dir(PyObject *object, void *unused) {
     return PyUnicode_DecodeFSDefault(path == NULL ? "" : path);
 }
 
+static PyObject *query_get_is_behind(PyObject *object, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(((struct query *)object)->behind);
+}
+
 static PyGetSetDef query_attributes[] = {
     {"data_dir", query_get_data_dir, NULL, "The data directory in force, an absolute path.", NULL},
+    {"is_behind", query_get_is_behind, NULL, "Did another process keep the catalog locked at the last question? Then what came of late may be missing.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -401,7 +429,7 @@ static PyObject *query_sql_setup(PyObject *object, PyObject *args, PyObject *kwa
     query_leave(self);
     PyObject *result = code == LITMUS_OK ? PyUnicode_DecodeFSDefaultAndSize(lt_buf_cstr(&text), (Py_ssize_t)text.n) : ext_raise(&error, EXT_ANYTHING, NULL);
     lt_buf_release(&text);
-    return result;
+    return query_tell_behind(self, result);
 }
 
 static PyMethodDef query_methods[] = {

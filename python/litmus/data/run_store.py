@@ -48,6 +48,14 @@ class RunStore(Store):
         """The data directory in force, an absolute path."""
         return self._query.data_dir
 
+    @property
+    def is_behind(self) -> bool:
+        """Did another process keep the catalog locked at the last question, so that what came of late may be missing?
+
+        Each such answer also warns with `litmus.errors.CatalogBehind`.
+        """
+        return self._query.is_behind
+
     # -- dicts
 
     def list_runs(self, limit: int | None = 50, offset: int = 0, text: str | None = None) -> list[dict[str, Any]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
-from litmus.errors import LitmusError
+from litmus.errors import CatalogBehind, LitmusError
 from litmus.exports import FORMATS, format_of, write
 
 _FILTERS = ("serial", "part", "lot", "git", "station", "operator", "phase", "outcome", "project", "since", "until", "limit")
@@ -84,7 +85,9 @@ def run(said: dict, runs: list[str]) -> int:
 def exit_code(work) -> int:
     """The exit code of a command whose work this is: what it gives, or that of what stopped it, told on stderr."""
     try:
-        return work()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CatalogBehind)  # the program that hands over has told
+            return work()
     except LitmusError as error:
         return exit_of(error)
     except KeyboardInterrupt:
