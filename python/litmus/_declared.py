@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 
 from litmus.plugin import lazy, load
 
@@ -86,7 +87,10 @@ def limit(entry: dict, inputs: dict, what: str):
             fields = over(fields, {key: value for key, value in band.items() if key != "when"})
             break
     tolerance, guard = fields.pop("tolerance", None), fields.pop("guard_band", None)
-    nominal = fields.get("nominal")
+    nominal, comparator = fields.get("nominal"), fields.get("comparator")
+    for key, given in (("tolerance", tolerance), ("guard_band", guard)):
+        if given is not None and comparator in ("EQ", "NE"):
+            raise ValueError(f"the limit of {what}: {key} has no meaning for {comparator}, which compares with nominal alone")
     if tolerance is not None:
         if not isinstance(nominal, (int, float)):
             raise ValueError(f"the limit of {what}: tolerance needs a nominal that is a number")
@@ -96,6 +100,8 @@ def limit(entry: dict, inputs: dict, what: str):
         fields.update(low=_round(nominal - amount), high=_round(nominal + amount))
     if guard is not None:
         low, high = fields.get("low"), fields.get("high")
+        if low is None and high is None and nominal is not None:
+            raise ValueError(f"the limit of {what}: guard_band needs low or high")
         amount = _amount(what, "guard_band", guard, None if low is None or high is None else high - low, "low and high")
         if low is not None:
             fields["low"] = _round(low + amount)
@@ -123,6 +129,8 @@ def check(entry, what: str, complain, part=None) -> dict:
         _check_keys(band, BAND_KEYS, what, complain, "bands", n)
         _check_shape(band, what, complain, "bands", n)
         for key, wanted in band["when"].items():
+            if isinstance(wanted, (list, dict)) and not wanted:
+                raise complain(f"a band of {what} does not say what {key} must be", "bands", n, "when", key)
             if isinstance(wanted, dict):
                 _check_when(wanted, f"{what}, when {key}", complain, "bands", n, "when", key)
     characteristic = entry.get("characteristic")
@@ -156,15 +164,21 @@ def _check_keys(mapping: dict, known, what: str, complain, *where) -> None:
 
 def try_all(entry: dict, what: str, complain) -> None:
     """Makes every limit that the entry can come to. Errors: what complain makes, about the band that cannot judge."""
+    bands = entry.get("bands") or ()
+    _try(entry, {**entry, "bands": None}, what, complain, must_judge=not bands)
+    for n, band in enumerate(bands):
+        _try(band, {**entry, "bands": [{**band, "when": {}}]}, what, lambda words, *keys, n=n: complain(words, "bands", n, *keys), must_judge=True)
+
+
+def _try(said: dict, entry: dict, what: str, complain, must_judge: bool) -> None:
+    """Makes one limit. Errors: what complain makes, about the key of `said` that the words name."""
     try:
-        limit({**entry, "bands": None}, {}, what)
+        judges = bool(limit(entry, {}, what))
     except (TypeError, ValueError) as exc:
-        raise complain(str(exc)) from None
-    for n, band in enumerate(entry.get("bands") or ()):
-        try:
-            limit({**entry, "bands": [{**band, "when": {}}]}, {}, what)
-        except (TypeError, ValueError) as exc:
-            raise complain(str(exc), "bands", n) from None
+        named = [word for word in re.findall(r"\w+", str(exc).split(what, 1)[-1]) if word in said]
+        raise complain(str(exc), *named[:1]) from None
+    if must_judge and not judges:
+        raise complain(f"the limit of {what} judges nothing: it has no low, high or nominal")
 
 
 class Part:

@@ -34,6 +34,8 @@ class Limit:
         for key, word in (("comparator", comparator), ("units", units), ("characteristic_id", characteristic_id), ("spec_ref", spec_ref)):
             if word is not None:
                 check_label(f"the limit of {what}", key, word)
+        if getattr(getattr(nominal, "dtype", None), "kind", None) == "b" and nominal.ndim == 0:  # NumPy's
+            nominal = bool(nominal)
         if isinstance(nominal, str) and len(nominal) > TEXT_MAX:
             raise ValueError(f"the limit of {what}: the text has {len(nominal)} characters, at most {TEXT_MAX} are taken")
         if comparator is None and isinstance(nominal, bool) and low is None and high is None:
@@ -121,6 +123,7 @@ def _apart(said: str, value, bound, units: str | None) -> str:
 def quantity(value, units: str | None, digits: int = 10) -> str:
     """A number with its units, a text in quotes (at most 100 characters of it), a bool as Python writes it."""
     if isinstance(value, str):
+        value = str.__str__(value)  # of NumPy's, or an enumeration's
         return repr(value if len(value) <= 100 else value[:97] + "...")
     if isinstance(value, bool):
         return str(value)
@@ -156,15 +159,23 @@ def in_units(value: float, units: str, wanted: str, what: str) -> float:
     _check_powers(wanted, f"the limit of {what}")
     try:
         same = _angles(registry, units) == _angles(registry, wanted)
-        # 3400 mV are 3.4 V, not 3.4000000000000004 V: the last bits are the conversion's
-        made = float(f"{registry.Quantity(float(value), units).to(wanted).magnitude:.15g}")
+        made = registry.Quantity(float(value), units).to(wanted).magnitude
+        # 3400 mV are 3.4 V, not 3.4000000000000004 V: the last bits are the conversion's. Where zero is not nothing (degC, dBm) they are those of larger numbers
+        made = float(f"{made:.15g}") if _is_scale(registry, wanted) else round(made, 9)
     except pint.DimensionalityError as exc:
         raise ValueError(f"{what} is in {units} and its limit in {wanted}: {exc}") from None
     except Exception as exc:  # units that are none: pint's parser has many ways to say so
         raise ValueError(f"{what} is in {units} and its limit in {wanted}: {type(exc).__name__}: {exc}") from None
     if not same:
         raise ValueError(f"{what} is in {units} and its limit in {wanted}: only one of them counts angles (a revolution is 2 pi rad); convert one of them")
+    check_range(what, made, value)
     return made
+
+
+def check_range(what: str, made: float, value) -> None:
+    """Errors: ValueError for a number that is infinite only as a float."""
+    if math.isinf(made) and value != made:
+        raise ValueError(f"{what}: the value is larger than any floating-point number")
 
 
 def _check_powers(units: str, what: str) -> None:
@@ -180,7 +191,13 @@ def _check_powers(units: str, what: str) -> None:
 
 def _angles(registry, units: str) -> float:
     """The power of radian in the units."""
-    return dict(registry.Quantity(1, registry.get_base_units(units)[1]).unit_items()).get("radian", 0)
+    return dict(registry.Quantity(1.0, units).to_root_units().unit_items()).get("radian", 0)
+
+
+def _is_scale(registry, units: str) -> bool:
+    """Whether twice the number is twice as much, which it is not in degC and dBm."""
+    one, two = (registry.Quantity(number, units).to_root_units().magnitude for number in (1.0, 2.0))
+    return math.isclose(two, 2 * one)
 
 
 def _registry():

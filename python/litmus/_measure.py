@@ -118,7 +118,7 @@ def _measure(name, value, given, low, high, nominal, comparator, units, repeat, 
         frame.note_name(name, path.get("fixture_connection"), repeat)
         payload = {
             **frame.members, "measurement_name": name, "measurement_timestamp": now(), "text" if isinstance(value, str) else "value": value,
-            "units": units, "outcome": outcome,
+            "units": units or None, "outcome": outcome,
         }  # fmt: skip
         if limit is not None:
             frame.judged = True
@@ -393,6 +393,8 @@ def declared(name: str) -> Limit | None:
 def _nearest_declared(name: str) -> str:
     """What a message says of the limits that are declared here for other names."""
     names = declarations[-1].names() if declarations and declarations[-1] is not None else ()
+    if name in names:
+        return ", and none of the bands that are declared for it fits the inputs"
     return f", and none is declared for it{_nearest.nearest(name, names, repr)}" if names else ""
 
 
@@ -427,7 +429,7 @@ def _quantity(name: str, value, units) -> tuple:
         return value, units
     if units is not None:
         raise TypeError(f"measurement {name} is a quantity in {value.units}, and has units beside it: give one of them")
-    return value.magnitude, format(value.units, "~") or None
+    return value.magnitude, format(value.units, "~")  # "" of a ratio: it does not fit a limit in V
 
 
 def _value(name: str, value):
@@ -444,11 +446,13 @@ def _value(name: str, value):
     convert = getattr(type(value), "__float__", None)  # numpy scalars, Decimal, Fraction
     if convert is not None and not isinstance(value, (bytes, bytearray)) and not _limits.is_complex(value):
         try:
-            return float(value)
+            made = float(value)
         except OverflowError:
             raise ValueError(f"measurement {name}: the value is larger than any floating-point number") from None
         except Exception as exc:  # of an array, a date
             raise TypeError(f"measurement {name}: a value is one number, which {type(value).__name__} is not here: {exc}") from None
+        _limits.check_range(f"measurement {name}", made, value)
+        return made
     raise TypeError(f"measurement {name}: a value is a number, a bool, a str or None, not {type(value).__name__}")
 
 

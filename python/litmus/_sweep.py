@@ -17,6 +17,7 @@ _measure, _nearest = load("_measure"), lazy("_nearest")
 _range, _zip = range, zip
 
 VECTORS_MAX = 1_000_000  # of one test
+VALUE_MAX = 1e300  # of a range: its width is a number, too
 WORDS = ("list", "zip", "product")  # keys of a side file that are no input
 RANGE_KEYS = ("start", "stop", "step")
 
@@ -33,8 +34,8 @@ def range(start, stop, step=1) -> list:  # noqa: A001: as it is called in a swee
     for name, value in (("start", start), ("stop", stop), ("step", step)):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError(f"the {name} of a range is a number, not {value!r:.100}")
-        if not math.isfinite(value):
-            raise ValueError(f"the {name} of a range is {value}: it would have no end")
+        if not abs(value) <= VALUE_MAX:  # NaN, infinity, 10**400
+            raise ValueError(f"the {name} of a range is not within {VALUE_MAX:g}: it would have no end")
     if step == 0 or (stop - start) * step < 0:
         raise ValueError(f"a range from {start} to {stop} in steps of {step} never comes to its end")
     steps = (stop - start) / step

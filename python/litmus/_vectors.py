@@ -222,7 +222,8 @@ def of_item(item, files) -> Sweep | None:
     if not sections and mark is None:
         return None
     if "vectors" not in getattr(item, "fixturenames", ()):
-        raise ConfigError(f"{item.nodeid}: vectors are declared for it, and it does not go through them: take the fixture `vectors`")
+        words = "vectors are declared for it, and it does not go through them: take the fixture `vectors`"
+        raise sections[-1].error(f"{item.nodeid}: {words}") if sections else ConfigError(f"{item.nodeid}: {words}")
     if sections:
         inputs = _sweep.of_yaml(sections[-1].value, sections[-1].error)
     else:
@@ -234,7 +235,8 @@ def of_item(item, files) -> Sweep | None:
     params = dict(callspec.params) if callspec is not None else {}
     twice = next((name for name in inputs[0] if name in params), None)
     if twice is not None:
-        raise ConfigError(f"{item.nodeid}: {twice} is a parameter of the test, and swept in its vectors")
+        words = f"{item.nodeid}: {twice} is a parameter of the test, and swept in its vectors"
+        raise sections[-1].error(words, twice) if sections else ConfigError(words)
     return Sweep(inputs, params)
 
 

@@ -21,21 +21,37 @@ static const char limit_doc[] =
     "GELE (the default), GELT, GTLE, GTLT, GE, GT, LE, LT, EQ, NE; of a str EQ (the default) or NE.\n"
     "Raises InvalidArgument for a limit that cannot judge, TypeError for a bound that is no number.";
 
+static int limit_refuse(const char *what, const char *name, const char *why) {
+    struct litmus_error error = {0};
+    lt_fail(&error, LITMUS_EINVAL, 0, "the limit of %.100s cannot judge: %s is %s", what, name, why);
+    ext_raise(&error, EXT_ANYTHING, NULL);
+    return -1;
+}
+
+/* Whether a number is infinite itself, not only as a double. */
+static bool limit_is_infinite(PyObject *value, double number) {
+    PyObject *infinite = PyFloat_FromDouble(number);
+    int same = infinite == NULL ? -1 : PyObject_RichCompareBool(value, infinite, Py_EQ);
+    Py_XDECREF(infinite);
+    PyErr_Clear();
+    return same == 1;
+}
+
 /* A bound into *out, NAN for None. */
 static int limit_bound(const char *what, const char *name, PyObject *value, double *out) {
+    static const char too_large[] = "larger than any floating-point number";
     *out = NAN;
     if (value == Py_None) return 0;
     *out = PyUnicode_Check(value) ? -1.0 : PyFloat_AsDouble(value);
     if (PyUnicode_Check(value) || (*out == -1.0 && PyErr_Occurred())) {
+        bool overflow = PyErr_Occurred() != NULL && PyErr_ExceptionMatches(PyExc_OverflowError);
         PyErr_Clear();
+        if (overflow) return limit_refuse(what, name, too_large);
         PyErr_Format(PyExc_TypeError, "the limit of %s: %s is a number, not %.100R", what, name, value);
         return -1;
     }
-    if (!isnan(*out)) return 0;
-    struct litmus_error error = {0};
-    lt_fail(&error, LITMUS_EINVAL, 0, "the limit of %.100s cannot judge: %s is NaN", what, name);
-    ext_raise(&error, EXT_ANYTHING, NULL);
-    return -1;
+    if (isinf(*out) && !limit_is_infinite(value, *out)) return limit_refuse(what, name, too_large);
+    return isnan(*out) ? limit_refuse(what, name, "NaN") : 0;
 }
 
 /* A copy of a str as it goes on record. */

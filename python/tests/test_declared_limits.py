@@ -110,19 +110,24 @@ def test_a_band_fits_parameters_of_every_kind(suite, arguments):
     assert record.code == 0 and record.summary["passed"] == 10, record.out
 
 
+def test_no_band_fits(suite):
+    suite.write({"test_a.py": "def test(verify): verify('rail', 3)", "test_a.yaml": "limits: {test: {rail: {bands: [{when: {load: 1}, low: 2}]}}}\n"})
+    assert "no limit is given, and none of the bands that are declared for it fits the inputs" in suite.run().rows[0].message
+
+
 def test_limits_hold_without_recording(suite):
     suite.write({"test_a.py": "def test(verify): verify('rail', 3)", "test_a.yaml": "limits: {test: {rail: [1, 2]}}\n"})
     assert suite.run("--litmus-off").code == 1
 
 
 WRONG = [
-    ("limits:\n  test_x:\n    rail: {low: 3, high: 2}\n", "line 3, column 5: the limit of rail cannot judge: low 3 is above high 2"),
+    ("limits:\n  test_x:\n    rail: {low: 3, high: 2}\n", "line 3, column 12: the limit of rail cannot judge: low 3 is above high 2"),
     ("limits:\n  test_x:\n    rail: {lwo: 3}\n", "line 3, column 12: the limit of rail has no key `lwo`; did you mean low?"),
     ("limits:\n  test_y:\n    rail: {low: 3}\n", "line 2, column 3: test_a.py has no test `test_y`; did you mean test_x?"),
-    ("limits:\n  test_x:\n    rail: {low: 3, comparator: GELL}\n", "there is no comparator GELL, did you mean GELE?"),
+    ("limits:\n  test_x:\n    rail: {low: 3, comparator: GELL}\n", "line 3, column 20: the limit of rail cannot judge: there is no comparator GELL, did you mean GELE?"),
     ("limits:\n  test_x:\n    rail: {low: '3'}\n", "low is a number, not '3'"),
     ("limits:\n  test_x:\n    rail: {tolerance: 5%}\n", "tolerance needs a nominal"),
-    ("limits:\n  test_x:\n    rail:\n      bands:\n        - when: {load: 1}\n          low: 3\n          high: 2\n", "line 5, column 11: the limit of rail cannot judge"),
+    ("limits:\n  test_x:\n    rail:\n      bands:\n        - when: {load: 1}\n          low: 3\n          high: 2\n", "line 6, column 11: the limit of rail cannot judge"),
     ("limits:\n  test_x:\n    rail: {nominal: 3, tolerance: 5%, low: 1}\n", "line 3, column 24: the limit of rail has a tolerance, and bounds beside it"),
     ("limits:\n  test_x:\n    rail: {nominal: 0, tolerance: 5%}\n", "tolerance of 5% is nothing of a nominal of 0"),
     ("limits:\n  test_x:\n    rail: {low: 3, high: 4, guard_band: 51%}\n", "a guard_band of 51% leaves nothing between 3 and 4"),
@@ -132,6 +137,12 @@ WRONG = [
     ("limits:\n  test_x:\n    rail: {low: .nan}\n", "line 3: a number is finite"),
     ("limits:\n  test_x: &x\n    <<: *x\n", "line 3: merge keys (`<<`) are not read"),
     ("limits:\n  test_x: 5\n", "line 2, column 3: limits are a mapping from measurement to limit"),
+    ("limits:\n  test_x:\n    rail: {low: 0, bands: [{when: {load: []}, low: 1}]}\n", "line 3, column 36: a band of rail does not say what load must be"),
+    ("limits:\n  test_x:\n    rail: {nominal: 3, guard_band: 0.1, comparator: NE}\n", "line 3, column 24: the limit of rail: guard_band has no meaning for NE"),
+    ("limits:\n  test_x:\n    rail: {nominal: on, guard_band: 0.1}\n", "line 3, column 25: the limit of rail: guard_band needs low or high"),
+    ("limits:\n  test_x:\n    rail: {units: V}\n", "line 3, column 5: the limit of rail judges nothing"),
+    ("limits:\n  test_x:\n    rail: [null, null]\n", "line 3, column 5: the limit of rail judges nothing"),
+    ("limits:\n  test_x:\n    rail: {bands: [{when: {load: 1}, low: 1}, {when: {}, units: V}]}\n", "line 3, column 47: the limit of rail judges nothing"),
     ("limits:\n  test_x:\n    rail: 5\n", "line 3, column 5: the limit of rail is [low, high] or a mapping, not 5"),
     ("limits:\n  test_x:\n    rail: {characteristic: RIAL}\n", "no characteristic `RIAL`; did you mean RAIL?"),
 ]  # fmt: skip

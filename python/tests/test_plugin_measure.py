@@ -325,6 +325,14 @@ def test_angle(verify, units, wanted): verify("fan", 60, {"high": 70, "units": w
 def test_offset(verify):
     verify("heat", 25, {"low": 290, "high": 300, "units": "K"}, units="degC")
     verify("turn", 180, {"low": 3.1, "high": 3.2, "units": "rad"}, units="deg")
+    verify("case", 77, {"low": 25, "high": 25, "units": "degC"}, units="degF")
+    verify("carrier", 30, {"nominal": 0, "comparator": "EQ", "units": "dBW"}, units="dBm")
+def test_ratio(verify):
+    import pint
+    verify("loss", 0.5, {"low": 50, "high": 50, "units": "%"}, units="dimensionless")
+    verify("drift", 500, {"low": 0.05, "high": 0.05, "units": "percent"}, units="ppm")
+    verify("duty", pint.Quantity(0.5, ""), {"low": 50, "high": 50, "units": "%"})
+    verify("on", True, {"nominal": __import__("numpy").bool_(True)})
 def test_without_pint(verify, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pint", None)
     verify("rail", 3300, LIMIT, units="mV")
@@ -333,12 +341,16 @@ def test_without_pint(verify, monkeypatch):
     assert record.row("test_converted").outcome == "passed"
     assert "rail = 3.5 V is above 3.4 V by 0.1 V (limit 3.2 V to 3.4 V)" in said["test_too_high"]
     assert "is in A and its limit in V: Cannot convert" in said["test_other_kind"]
-    assert record.row("test_offset").outcome == record.row("test_powers").outcome == "passed"
+    for name in ("test_offset", "test_powers", "test_ratio"):
+        assert record.row(name).outcome == "passed", said[name]
     for units in ("Hz-rpm", "cd-lm", "deg-percent"):
         assert "only one of them counts angles" in said[f"test_angle[{units}]"]
     assert "is in volts per fortnite and its limit in V" in said["test_no_units"]
     assert "convert one of them, or install pint" in said["test_without_pint"]
-    assert [(event["value"], event["units"]) for event in record.of("test.measurement")] == [(3.3, "V"), (3.5, "V"), (2e6, "mm^2"), (298.15, "K"), (3.14159265358979, "rad")]
+    assert [(event["value"], event["units"]) for event in record.of("test.measurement")] == [
+        (3.3, "V"), (3.5, "V"), (2e6, "mm^2"), (298.15, "K"), (3.14159265358979, "rad"),
+        (25, "degC"), (0, "dBW"), (50, "%"), (0.05, "percent"), (50, "%"), (1, None),
+    ]  # fmt: skip
 
 
 WORDS = [

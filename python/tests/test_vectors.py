@@ -130,6 +130,7 @@ def test_what_a_side_file_declares(suite):
         ("{load: {start: 0, stp: 2}}", "line 2, column 29: a range has no key `stp`; did you mean stop?"),
         ("{load: {start: 0}}", "line 2, column 12: a range has start, stop and step; stop is missing"),
         ("{load: {start: 0, stop: 2, step: -1}}", "line 2, column 12: a range from 0 to 2 in steps of -1 never comes to its end"),
+        ("{load: {start: 0, stop: 1.1e300}}", "line 2, column 12: the stop of a range is not within 1e+300"),
         ("{load: {start: 0, stop: x}}", "line 2, column 12: the stop of a range is a number, not 'x'"),
         ("{zip: {a: [1], b: [1, 2]}}", "line 2, column 12: inputs side by side are equally many: a has 1, b has 2"),
         ("{zip: 5}", "line 2, column 12: zip is a mapping from input to values, not 5"),
@@ -176,11 +177,13 @@ def test_a_slip_is_an_error_of_collection(suite):
     test += "@pytest.mark.vectors(load=[1, 2])\ndef test_b(vectors): pass\n"  # has nothing wrong: all of its vectors stay in the plan
     unused = "import pytest\n@pytest.mark.vectors(power=[1])\ndef test_a(): pass\n"
     suite.write({"test_a.py": test, "test_b.py": unused, "test_c.py": "def test_a(vectors): pass\n", "test_c.yaml": "vectors:\n  test_b: {a: 1}\n"})
+    suite.write({"test_d.py": "def test_a(): pass\n", "test_d.yaml": "vectors:\n  test_a: {a: 1}\n"})
     record = suite.run()
-    assert record.code == 2 and record.reasons() == {"collection_error"} and record.counts() == {None: 5}
+    assert record.code == 2 and record.reasons() == {"collection_error"} and record.counts() == {None: 6}
     for words in (
         "test_a.py::test_a[1]: power is a parameter of the test, and swept in its vectors",
         "test_b.py::test_a: vectors are declared for it, and it does not go through them",
+        "test_d.yaml, line 2, column 3: test_d.py::test_a: vectors are declared for it, and it does not go through them",
         "test_c.yaml, line 2, column 3: test_c.py has no test `test_b`; did you mean test_a?",
     ):
         assert words in record.out
