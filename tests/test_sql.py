@@ -236,6 +236,19 @@ def test_bad_input(history, arguments, code, said):
     assert done.returncode == code and said in done.stderr, done.stderr
 
 
+def test_a_file_without_a_run_row_is_a_run_and_one_with_two_is_none(history):
+    wanted = ask(history, "SELECT * FROM runs ORDER BY run_id"), ask(history, "FROM yield"), ok("export", "-d", history, "--since", "2000-01-01", "--format", "junit")
+    put(history, HISTORY[1][1:])
+    for _ in range(2):
+        found = ask(history, "SELECT * FROM runs ORDER BY run_id"), ask(history, "FROM yield"), ok("export", "-d", history, "--since", "2000-01-01", "--format", "junit")
+        assert found == wanted
+        ok("compact", "-d", history)
+    put(history, HISTORY[0][:1] + HISTORY[0])
+    done = run("runs", "-d", history, "--json", "-n", "0")
+    assert len(done.stdout.splitlines()) == len(HISTORY) - 1 == ask(history, "SELECT count(*) AS n FROM runs")[0]["n"] and "00000001.parquet" in done.stderr
+    assert "it has 2 run rows" in done.stderr
+
+
 def test_what_is_a_list_in_one_run_and_no_list_in_others_is_a_list(tmp_path):
     """In files of the lake, beside it, and in runs in flight."""
     values = [["p", "q"], "a", 5, True, None, [], "a", ["r"], 2.5]

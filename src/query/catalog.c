@@ -760,6 +760,19 @@ int lt_catalog_copies(struct lt_catalog *c, lt_copy_fn *each, void *self, struct
     return run(c, SQL_RUN_COPIES, give_copy, &(struct give_copy){each, self}, error, "");
 }
 
+struct give_id {
+    void (*each)(void *self, const char *run_id);
+    void *self;
+};
+static bool give_id(void *self, sqlite3_stmt *row) {
+    const struct give_id *give = self;
+    give->each(give->self, column_text(row, 0));
+    return true;
+}
+int lt_catalog_without_row(struct lt_catalog *c, void (*each)(void *self, const char *run_id), void *self, struct litmus_error *error) {
+    return run(c, SQL_RUN_WITHOUT_ROW, give_id, &(struct give_id){each, self}, error, "");
+}
+
 struct give_path {
     lt_log_path_fn *each;
     void *self;

@@ -28,6 +28,7 @@ struct lt_summary {
      * never_ran did not start (in a live run: not yet), running is under way. */
     int64_t passed, failed, errored, skipped, done, terminated, aborted, never_ran, running;
     int64_t planned; /* the sum of them */
+    int64_t run_rows; /* 1; 0 in a file of another writer that has none: each row tells of the run */
     bool live;
 };
 
@@ -35,7 +36,7 @@ struct lt_summary {
 extern const char *const lt_summary_columns[];
 extern const size_t lt_summary_column_count;
 /* The summary of a run's rows (a file's or a live run's). Borrows from the table.
- * Errors: EDAMAGED (no row with a run_id), ENOMEM. */
+ * Errors: EDAMAGED (no row with a run_id, rows of several runs, or several run rows), ENOMEM. */
 int lt_summary_of(const struct lt_table *rows, struct lt_str file_path, struct lt_summary *out, struct litmus_error *error);
 
 int lt_catalog_open(const char *data_dir, struct lt_catalog **out, struct litmus_error *error);
@@ -90,6 +91,8 @@ bool lt_catalog_has_run(struct lt_catalog *catalog, const char *run_id);
  * changed in place leaves no trace in its folder. *changed tells that one was. */
 int lt_catalog_recheck(struct lt_catalog *catalog, const char *const *paths, size_t count, bool *changed,
                        struct litmus_error *error);
+/* The finished runs whose file has no run row. */
+int lt_catalog_without_row(struct lt_catalog *catalog, void (*each)(void *self, const char *run_id), void *self, struct litmus_error *error);
 /* Each file of a run that has several, with the first of its others; false stops it. */
 typedef bool lt_copy_fn(void *self, const char *path, const char *other, const char *run_id);
 int lt_catalog_copies(struct lt_catalog *catalog, lt_copy_fn *each, void *self, struct litmus_error *error);

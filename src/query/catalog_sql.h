@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalog_sql.h - every SQL text of the catalog. Version 5.
+ * catalog_sql.h - every SQL text of the catalog. Version 6.
  *
  * Changing it: raise LT_CATALOG_VERSION; a catalog of another version is dropped and made anew
  * from runs/ and events/, so no old text is ever needed.
@@ -10,7 +10,7 @@
 
 #include "query/words.h"
 
-#define LT_CATALOG_VERSION "5"
+#define LT_CATALOG_VERSION "6"
 #define LT_CATALOG_APPLICATION_ID "1281977683" /* "LitS" */
 
 /* Columns of `runs` after `path`: those of struct lt_summary, by the same names. */
@@ -21,7 +21,7 @@
 #define LT_SUMMARY_TIMES(X) X(started_at) X(ended_at)
 #define LT_SUMMARY_COUNTS(X)                                                                           \
     X(total_steps) X(total_measurements) X(passed) X(failed) X(errored) X(skipped) X(done)             \
-    X(terminated) X(aborted) X(never_ran) X(running) X(planned)
+    X(terminated) X(aborted) X(never_ran) X(running) X(planned) X(run_rows)
 
 #define LT_SQL_TEXT_COLUMN(name) ", " #name " TEXT"
 #define LT_SQL_INT_COLUMN(name) ", " #name " INTEGER"
@@ -43,6 +43,7 @@ static const char lt_sql_schema[] =
     "CREATE INDEX runs_by_serial ON runs (trim(dut_serial), started_at DESC, run_id);"
     "CREATE INDEX runs_by_outcome ON runs (outcome, started_at DESC, run_id);"
     "CREATE INDEX runs_by_station ON runs (station_id, started_at DESC, run_id);"
+    "CREATE INDEX runs_without_row ON runs (run_id, path) WHERE run_rows = 0;"
     "CREATE INDEX runs_by_project ON runs (project_name, started_at DESC, run_id);"
     /* The lake (lake.h): its files, as of the manifest named in `lake_state`; runs.lake is the file that holds the run's rows
      * as they are, NULL: none does. Whatever takes that mark from a run leaves a word in lake_stale: the file's rows of it do
@@ -119,6 +120,7 @@ static const char lt_sql_drop[] =
         LT_SUMMARY_COUNTS(LT_SQL_MARK) ", NULL)")                                                                           \
     X(RUN_COPIES, "SELECT path, (SELECT o.path FROM runs o WHERE o.run_id = runs.run_id AND o.path <> runs.path ORDER BY o.path LIMIT 1), run_id FROM runs"          \
         " WHERE run_id IN (SELECT run_id FROM runs GROUP BY run_id HAVING count(*) > 1) ORDER BY run_id, path")             \
+    X(RUN_WITHOUT_ROW, "SELECT run_id FROM runs WHERE run_rows = 0 AND " LT_SQL_FIRST_FILE " ORDER BY run_id")                \
     X(RUN_DROP, "DELETE FROM runs WHERE path = ?")                                                                    \
     X(RUN_PATH, "SELECT path FROM runs WHERE run_id = ? ORDER BY path LIMIT 1")                                       \
     X(RUN_IDS, "SELECT " LT_SQL_RUN_COLUMNS " FROM runs WHERE run_id >= ?1 AND run_id < ?1 || '~'"                     \

@@ -362,6 +362,26 @@ static void add_files(const struct lt_query *q, const struct lt_lake *lake, stru
     lt_buf_release(&folder);
 }
 
+static void add_id(void *self, const char *run_id) {
+    struct lt_buf *ids = self;
+    if (ids->n > 0) lt_buf_add_char(ids, ',');
+    lt_sql_quote(ids, lt_str_of(run_id));
+}
+
+/* litmus_run_rows: one row a run. Files of other writers may have none; each of their rows tells of the run. */
+static int add_run_rows(const struct lt_query *q, struct lt_buf *out, struct litmus_error *error) {
+    static const char view[] = "CREATE OR REPLACE TEMP VIEW litmus_run_rows AS SELECT * FROM litmus_rows WHERE record_type = 'run'";
+    struct lt_buf ids;
+    lt_buf_init(&ids);
+    int code = lt_catalog_without_row(q->catalog, add_id, &ids, error);
+    lt_buf_add_text(out, view);
+    if (ids.n > 0) lt_buf_addf(out, " UNION ALL SELECT DISTINCT ON (run_id) * REPLACE ('run' AS record_type) FROM litmus_rows WHERE run_id IN (%s)", lt_buf_cstr(&ids));
+    lt_buf_add_text(out, ";\n");
+    out->failed = out->failed || ids.failed;
+    lt_buf_release(&ids);
+    return code;
+}
+
 /* ---- each run once ---- */
 
 enum { LOOKS_MAX = 100 };
@@ -503,6 +523,7 @@ int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struc
     if (code == LITMUS_OK) code = add_events(q, options, out, error);
     if (code == LITMUS_OK) code = lt_golden_macro(q->data_dir, out, error);
     if (code == LITMUS_OK) add_files(q, &lake, &kinds, out);
+    if (code == LITMUS_OK) code = add_run_rows(q, out, error);
     if (code == LITMUS_OK) add_views(options->views, out);
     if (code == LITMUS_OK && out->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the names of the run files");
     lt_arena_release(&kinds.arena);

@@ -85,6 +85,7 @@ static int count_rows(const struct lt_table *rows, struct lt_summary *out, struc
     int64_t n = lt_table_rows(rows), latest = INT64_MIN;
     for (int64_t row = 0; ok && row < n; row++) {
         struct lt_str kind = lt_table_str(rows, at.record_type, row), path = step_key(rows, &at, row);
+        out->run_rows += lt_str_eq(kind, LT_STR("run"));
         if (lt_str_eq(kind, LT_STR("measurement"))) out->total_measurements++;
         if (lt_str_eq(kind, LT_STR("step")) && path.p != NULL) ok = lt_map_put(&paths, path, 0, 1);
     }
@@ -118,5 +119,7 @@ int lt_summary_of(const struct lt_table *rows, struct lt_str file_path, struct l
     TEXTS(TAKE_TEXT)
     lt_table_int(rows, at.run_started_at, row, &out->started_at);
     lt_table_int(rows, at.run_ended_at, row, &out->ended_at);
-    return count_rows(rows, out, error);
+    int code = count_rows(rows, out, error);
+    if (code != LITMUS_OK || out->run_rows <= 1) return code;
+    return lt_fail(error, LITMUS_EDAMAGED, 0, "%.*s is no run file: it has %lld run rows (move it away)", LT_STR_ARG(file_path), (long long)out->run_rows);
 }

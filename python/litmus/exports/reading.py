@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from litmus.errors import LitmusError
 
 BAD = ("failed", "errored", "terminated", "aborted")  # outcomes that are none to be content with
+_NOT_OF_RUN = ("step_", "vector_", "attempt_", "measurement_", "limit_", "in_", "out_", "parent_", "never_ran_")
 WORDS = ("passed", "failed", "errored", "skipped", "done", "terminated", "aborted", "never_ran", "not_yet", "running")
 
 
@@ -61,7 +62,7 @@ class Step:
         self.vector_index = get("vector_index") or 0
         self.node_id, self.file, self.module, self.cls, self.function = (get("step_" + k) for k in ("node_id", "file", "module", "class", "function"))
         self.markers = [m for m in (get("step_markers") or "").split(",") if m]
-        self.outcome = get("vector_outcome")
+        self.outcome = get("vector_outcome") or get("step_outcome")  # older writers filled the rollup alone
         self.started, self.ended = get("step_started_at"), get("step_ended_at")
         self.message, self.failed_phase = get("step_message"), get("step_failed_phase")
         self.reason, self.cause = get("never_ran_reason"), get("never_ran_cause")
@@ -111,17 +112,17 @@ class Run:
         taken = []
         own = set()
         for row in rows_of(table):
-            kind = row.pop("record_type")
-            if kind == "run":
-                self.fields = row
+            kind = row.pop("record_type", None)
+            if kind == "run" or not self.fields:  # files of other writers may have no run row: each row tells of the run
+                self.fields = row if kind == "run" else {key: value for key, value in row.items() if not key.startswith(_NOT_OF_RUN)}
                 own = {key for key in row if key.startswith(("run_", "dut_", "station_", "session_", "operator_", "product_", "git_"))}
-            elif kind == "step":
+            if kind == "step":
                 step = Step(row, self.live)
                 self.steps.append(step)
                 owners.setdefault((step.path, step.vector_index), step)
                 owners.setdefault((step.index, step.path), step)
                 owners.setdefault((step.index, None), step)
-            else:
+            elif kind == "measurement":
                 taken.append((row.get("step_index"), row.get("step_path"), row.get("vector_index"), Measurement({k: v for k, v in row.items() if k not in own})))
         for index, path, vector, measurement in taken:
             owner = owners.get((path, vector)) or owners.get((index, path)) or owners.get((index, None))

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Views over litmus_rows (every row of finished files and of runs in flight), litmus_lake_steps (the steps of the lake, told
--- shortly), litmus_outside (rows that the lake does not have) and litmus_events.
+-- Views over litmus_rows (every row of finished files and of runs in flight), litmus_run_rows (one of them a run), litmus_lake_steps (the steps of
+-- the lake, told shortly), litmus_outside (rows that the lake does not have) and litmus_events.
 -- `litmus sql` and litmus.connect() run this text; it is DuckDB's SQL. No semicolon but at the end of a statement.
 
 CREATE OR REPLACE TEMP VIEW runs AS
@@ -15,7 +15,7 @@ SELECT run_id, session_id, slot_id, run_started_at AS started_at, run_ended_at A
             WHEN list_contains(step_instruments_mocked, true) THEN 'mocked instruments'
             WHEN run_outcome IN ('skipped', 'done') THEN 'no verdict'
             WHEN trim(coalesce(dut_serial, '')) = '' THEN 'no serial' END AS left_out
-FROM litmus_rows WHERE record_type = 'run';
+FROM litmus_run_rows;
 
 CREATE OR REPLACE TEMP VIEW live AS SELECT * FROM runs WHERE live;
 
