@@ -215,7 +215,7 @@ def load_part(root: str, settings) -> Part | None:
     """The part of a project: the one whose file or part_number is that of the unit (--litmus-dut-part-number), else `part` of
     litmus.yaml; without a wish the only one; else None.
 
-    Errors: ConfigError for a file that cannot be used, and a `part` that none of them is.
+    Errors: ConfigError for a file that cannot be used, a `part` that none of them is, and a part that two of them are.
     """
     unit, named = settings.value("dut_part_number", "dut_part_number"), settings.document.text("part") if settings.document is not None else None
     wanted = unit or named
@@ -226,6 +226,8 @@ def load_part(root: str, settings) -> Part | None:
         parts = [part for part in parts if wanted in (part.part_number, os.path.splitext(os.path.basename(part.path))[0])]
     if not parts and not unit and named:
         raise settings.document.error(f"{folder} has no part `{named}`{_nearest.nearest(named, [os.path.splitext(name)[0] for name in names])}", "part")
+    if wanted and len(parts) > 1:
+        raise ConfigError(f"{parts[0].path} and {parts[1].path} are both the part `{wanted}`: give one of them another part_number, or remove it")
     return parts[0] if len(parts) == 1 else None
 
 

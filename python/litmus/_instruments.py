@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import datetime
+import keyword
 import os
 import types
 
@@ -40,7 +41,12 @@ KINDS = {  # of values that are not any text or number
     "visa_library": ("a text", (str,)),
     "timeout": ("a number of seconds above 0", (int, float)),
 }
-TAKEN = ("attach", "channel", "instruments", "measure", "observe", "prompt", "request", "step", "vectors", "verify")
+TAKEN = (  # names of fixtures: ours, and pytest's own
+    "attach", "channel", "instruments", "measure", "observe", "prompt", "step", "vectors", "verify",
+    "cache", "capfd", "capfdbinary", "caplog", "capsys", "capsysbinary", "capteesys", "doctest_namespace", "monkeypatch", "pytestconfig", "pytester",
+    "record_property", "record_testsuite_property", "record_xml_attribute", "recwarn", "request", "subtests", "testdir", "tmp_path", "tmp_path_factory",
+    "tmpdir", "tmpdir_factory",
+)  # fmt: skip
 POLICIES = ("warn", "refuse", "off")
 IDENTITY = ("manufacturer", "model", "serial", "firmware")
 
@@ -251,8 +257,8 @@ def check(document, role, spec) -> dict:
 
     if not isinstance(spec, dict):
         raise complain("must be a mapping with `driver` and `resource`")
-    if not str(role).isidentifier():
-        raise complain("a role is the name of a fixture: letters, digits and _")
+    if not str(role).isidentifier() or keyword.iskeyword(role):
+        raise complain("a role is the name of a fixture: letters, digits and _, and no word of Python's")
     if role in TAKEN:
         raise complain("there is a fixture of that name; another role, please")
     for key, value in spec.items():
@@ -267,6 +273,10 @@ def check(document, role, spec) -> dict:
         spec["mock"] = True
     if not spec.get("mock") and not isinstance(spec.get("driver"), str):
         raise complain("`driver` is missing: `visa`, or the path of a class")
+    for key in ("driver", "mock"):
+        path = spec.get(key)
+        if isinstance(path, str) and path != "visa" and not all(path.replace(":", ".").rpartition(".")):
+            raise complain(f"`{key}` is {KINDS[key][0]} (bench.drivers.Dmm), not {path!r:.100}", key)
     if spec.get("driver") == "visa" and not spec.get("mock") and not isinstance(spec.get("resource"), str):
         raise complain("`resource` is missing: the VISA address")
     timeout = spec.get("timeout", 10)

@@ -42,8 +42,13 @@ class Document:
         return ConfigError(f"{self.path}, line {line}, column {column}: {words}")
 
     def text(self, *keys: object) -> str | None:
-        """The text that `keys` lead to; of a number its digits as they are written, since 0042 is a serial and 1.10 a revision. None: not there."""
+        """The text that `keys` lead to; of a number its digits as they are written, since 0042 is a serial and 1.10 a revision. None: not there.
+
+        Errors: ConfigError for a list or a mapping.
+        """
         value = self.mapping(*keys[:-1]).get(keys[-1])
+        if isinstance(value, (list, dict)):
+            raise self.error(f"`{keys[-1]}` is a text, not {value!r:.100}", *keys)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return None if value is None else str(value)
         import re

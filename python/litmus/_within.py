@@ -27,7 +27,7 @@ def within(seconds: float, name: str, work):
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(min(seconds, threading.TIMEOUT_MAX))
     error = box.get("error")
     if isinstance(error, Exception):
         raise error

@@ -148,6 +148,13 @@ WRONG = [
 ]  # fmt: skip
 
 
+def test_a_part_that_cannot_be_told(suite):
+    suite.write({"test_a.py": "def test_a(): pass", "parts/a.yaml": "part_number: P\n", "parts/b.yaml": "part_number: P\n"})
+    assert "b.yaml are both the part `P`" in suite.run("--litmus-dut-part-number=P").err
+    suite.write({"parts/b.yaml": "part_number: [P]\n"})
+    assert "b.yaml, line 1, column 1: `part_number` is a text, not ['P']" in suite.run().err
+
+
 @pytest.fixture
 def module(tmp_path, request):
     """(items, config) as collection has them, of one test in a module with a side file."""

@@ -13,7 +13,9 @@ import pytest
 from harness import addopts
 
 pytest.importorskip("litmus._litmus")
+from litmus import _instruments, _sidefile, _within  # noqa: E402
 from litmus.data.event_store import EventStore  # noqa: E402
+from litmus.errors import ConfigError  # noqa: E402
 
 SIM = """
 spec: "1.0"
@@ -188,6 +190,27 @@ def test_a_station_file_that_cannot_be_used_stops_at_once(project, text, words):
     done = project.run()
     assert done.returncode == 4 and words in done.stderr, done.stdout + done.stderr
     assert "test_it" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "spec, words",
+    [
+        ("dmm: {driver: Dmm}", "column 9: instrument dmm: `driver` is `visa`, or the path of a class (bench.drivers.Dmm), not 'Dmm'"),
+        ("dmm: {mock: bench.}", "column 9: instrument dmm: `mock` is true, a mapping from method to what it returns, or the path of a class (bench.drivers.Dmm), not 'bench.'"),
+        ("tmp_path: {driver: x.Y}", "column 3: instrument tmp_path: there is a fixture of that name"),
+        ("class: {driver: x.Y}", "column 3: instrument class: a role is the name of a fixture"),
+    ],
+)
+def test_a_role_that_cannot_be_connected(tmp_path, spec, words):
+    (tmp_path / "bench.yaml").write_text(f"instruments:\n  {spec}\n")
+    document = _sidefile.Document(str(tmp_path / "bench.yaml"))
+    with pytest.raises(ConfigError) as caught:
+        _instruments.check(document, *next(iter(document.mapping("instruments").items())))
+    assert f"bench.yaml, line 2, {words}" in str(caught.value)
+
+
+def test_a_time_that_no_clock_has_is_waited_for_without_end():
+    assert _within.within(1e300, "litmus-test", lambda: 5) == 5
 
 
 def test_what_goes_wrong_with_an_instrument_is_on_record(project):
