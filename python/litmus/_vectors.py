@@ -51,7 +51,7 @@ class Vector(collections.abc.Mapping):
 
     __slots__ = ("_inputs", "_vectors", "index")
 
-    def __init__(self, vectors: Vectors, index: int, inputs: dict):
+    def __init__(self, vectors: Vectors | None, index: int, inputs: dict):
         self._vectors, self.index, self._inputs = vectors, index, inputs
 
     def __getitem__(self, name):
@@ -71,6 +71,8 @@ class Vector(collections.abc.Mapping):
         return len(self._inputs)
 
     def __getattr__(self, name: str):
+        if name in Vector.__slots__ or name.startswith("__"):  # of one that is being made, and of those who ask what it can do
+            raise AttributeError(name)
         try:
             return self._inputs[name]
         except KeyError:
@@ -79,8 +81,14 @@ class Vector(collections.abc.Mapping):
     def __repr__(self) -> str:
         return f"vector {self.index}: " + ", ".join(f"{name}={value!r:.60}" for name, value in self._inputs.items())
 
+    def __reduce__(self):
+        """A copy, here or in another process, has the inputs; it is no part of the sweep."""
+        return Vector, (None, self.index, self._inputs)
+
     def __enter__(self) -> Vector:
         """Errors: VectorsError for one that the sweep has left: its row is written."""
+        if self._vectors is None:
+            raise VectorsError(f"this is a copy of vector {self.index}: go through the vectors themselves (for v in vectors)")
         if self.index != self._vectors.taken - 1:
             raise VectorsError(f"vector {self.index} is over, the sweep is at {self._vectors.taken - 1}: go through the vectors themselves (for v in vectors), not a list of them")
         return self

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import copy
 import pathlib
+import pickle
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 from harness import FORKED, needs
@@ -398,6 +401,17 @@ def test_an_input_that_is_not_there():
     with pytest.raises(KeyError, match="vector 2 has no input laod; did you mean load"):
         vector["laod"]
     assert "laod" not in vector and vector.get("laod") is None and dict(vector) == {"load": 1}
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda vector: pickle.loads(pickle.dumps(vector))], ids=["copy", "deepcopy", "pickle"])
+def test_a_copy_of_a_vector_is_its_inputs(copied):
+    """For a process that works on it, say."""
+    from litmus._vectors import Vector, VectorsError
+
+    vector = copied(Vector(threading.Lock(), 2, {"load": 1}))  # nobody can copy the session
+    assert (vector.index, vector.load) == (2, 1)
+    with pytest.raises(VectorsError, match="this is a copy of vector 2"):
+        vector.__enter__()
 
 
 @pytest.mark.parametrize("arguments, error", [((0, 1, 0), ValueError), ((0, 1, -1), ValueError), ((0, float("inf")), ValueError), (("0", 1), TypeError), ((0, 1e9, 1e-9), ValueError), ((0, 1e308, 1e-308), ValueError)])
