@@ -30,6 +30,9 @@ class PromptCancelled(PromptError):
     """The operator gave no answer (end of input)."""
 
 
+TEXT_MAX = 64 * 1024  # characters of a question, and of an answer
+TIMEOUT_MAX = 10**9  # seconds; what a wait can be
+
 _lock = threading.Lock()
 _open: dict = {}  # dialog id -> _Dialog
 _doubles: list = []  # the innermost is last
@@ -40,12 +43,16 @@ class _Dialog:
         for what, words in (("the question", message), ("its title", title)):
             if not isinstance(words, str):
                 raise PromptError(f"{what} is a text, not {words!r:.100}")
+            if len(words) > TEXT_MAX:
+                raise PromptError(f"{what} has {len(words)} characters, at most {TEXT_MAX} are shown: {words[:40]}...")
         self.id, self.kind, self.message, self.title, self.hint, self.parse = str(uuid.uuid4()), kind, message, title, hint, parse
         self.wake = os.pipe()
         self.given = None  # (value, choice, words, who, via)
 
     def take(self, words, who, via: str) -> None:
         """An answer as it was given. Errors: PromptError when it cannot be one."""
+        if isinstance(words, str) and len(words) > TEXT_MAX:
+            raise PromptError(f"an answer of {len(words)} characters is too long: at most {TEXT_MAX} are taken")
         value, choice = self.parse(words)
         with _lock:
             if self.given is None:
@@ -77,7 +84,7 @@ def choose(message: str, options, *, title: str = "", timeout: float | None = No
         word = str(words).strip()
         if word in options:
             return word, options.index(word)
-        if word.isdigit() and 1 <= int(word) <= len(options):
+        if word.isdecimal() and len(word) < 10 and 1 <= int(word) <= len(options):
             return options[int(word) - 1], int(word) - 1
         raise PromptError(f"{word!r} is none of 1 to {len(options)} ({', '.join(options)})")
 
@@ -99,14 +106,17 @@ def text(message: str, *, title: str = "", timeout: float | None = None, empty: 
 
 def number(message: str, *, low: float | None = None, high: float | None = None, title: str = "", timeout: float | None = None) -> float:
     """A number, from `low` to `high`."""
+    for bound in (low, high):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float)) or bound != bound):
+            raise PromptError(f"the bounds of {message!r} are numbers, not {bound!r:.100}")
     if low is not None and high is not None and not low <= high:
         raise PromptError(f"no number can be the answer to {message!r}: low {low} is above high {high}")
 
     def parse(words):
         try:
             value = float(words)
-        except (TypeError, ValueError):
-            raise PromptError(f"{words!r} is no number") from None
+        except (TypeError, ValueError, OverflowError):
+            raise PromptError(f"{words!r:.100} is no number") from None
         if value != value or (low is not None and value < low) or (high is not None and value > high):
             raise PromptError(f"{words} is not from {low if low is not None else '-inf'} to {high if high is not None else 'inf'}")
         return value, None
@@ -178,8 +188,8 @@ def _part():
 
 
 def _ask(dialog: _Dialog, timeout: float | None, part=None):
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0):
-        raise PromptError(f"the timeout of {dialog.message!r} is a number of seconds, not {timeout!r:.100}")
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= TIMEOUT_MAX):
+        raise PromptError(f"the timeout of {dialog.message!r:.100} is a number of seconds, 0 to {TIMEOUT_MAX}, not {timeout!r:.100} (None: as long as it takes)")
     execution, part = (None, part) if part is not None else _part()
     step = execution.identity.get("step_name") if execution is not None else None
 

@@ -34,12 +34,16 @@ def test_a_double_answers_every_kind():
     [
         (lambda: prompts.confirm("?"), "maybe", "neither yes nor no"),
         (lambda: prompts.choose("?", ["a", "b"]), "3", "none of 1 to 2"),
+        (lambda: prompts.choose("?", ["a", "b"]), "²", "none of 1 to 2"),
+        (lambda: prompts.choose("?", ["a", "b"]), "1" * 5000, "none of 1 to 2"),
         (lambda: prompts.choose("?", []), "1", "nothing to choose"),
         (lambda: prompts.choose("?", 5), "1", "are a list of texts, not 5"),
         (lambda: prompts.number("?"), "five", "no number"),
         (lambda: prompts.number("?", low=1), "0", "not from 1 to inf"),
         (lambda: prompts.number("?"), "nan", "not from"),
+        (lambda: prompts.number("?"), 10**400, "no number"),
         (lambda: prompts.text("?"), " ", "an answer is needed"),
+        (lambda: prompts.text("?"), "x" * 100_000, "an answer of 100000 characters is too long"),
         (lambda: prompts.scan("?", pattern="A+"), "AB", "no code that is expected"),
     ],
 )
@@ -53,6 +57,8 @@ def test_what_is_no_answer(ask, given, words):
     [
         (lambda: prompts.confirm(5), "the question is a text, not 5"), (lambda: prompts.choose("c", "abc"), "are a list of texts"), (lambda: prompts.number("n", low=2, high=1), "low 2 is above high 1"),
         (lambda: prompts.scan("s", pattern="("), "no regular expression"), (lambda: prompts.text("t", timeout="5"), "a number of seconds, not '5'"), (lambda: prompts.text("t", timeout=-1), "not -1"),
+        (lambda: prompts.text("t", timeout=float("inf")), r"0 to 1000000000, not inf \(None: as long as it takes\)"), (lambda: prompts.text("t" * 100_000), "the question has 100000 characters"),
+        (lambda: prompts.number("n", low="3"), "the bounds of 'n' are numbers, not '3'"), (lambda: prompts.number("n", high=float("nan")), "numbers, not nan"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_is_refused_at_once(ask, words):

@@ -165,7 +165,7 @@ def test_alone_a_sync_point_is_passed_at_once(monkeypatch):
     assert module.sync("x") == [] and module.current() is None
     with pytest.raises(ValueError, match="the name of a sync point"):
         module.sync("")
-    for wrong in (-1, float("nan"), float("inf")):
+    for wrong in (-1, float("nan"), float("inf"), None, "5", True):
         with pytest.raises(ValueError, match="the timeout of a sync point is 0 to 1000000000 seconds"):
             module.sync("x", timeout=wrong)
 

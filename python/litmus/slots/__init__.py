@@ -52,7 +52,7 @@ def sync(name: str, timeout: float = 60.0) -> list:
 
     if not isinstance(name, str) or not name or len(name.encode()) > 255:
         raise ValueError(f"the name of a sync point is a text of 1 to 255 bytes, not {name!r:.80}")
-    if not 0 <= timeout <= TIMEOUT_MAX:  # NaN, too
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout <= TIMEOUT_MAX:  # NaN, too
         raise ValueError(f"the timeout of a sync point is 0 to {TIMEOUT_MAX} seconds, not {timeout!r}")
     slot, path = current(), os.environ.get(SOCKET)
     if slot is None or not path:
