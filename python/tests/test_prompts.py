@@ -56,7 +56,7 @@ def test_what_is_no_answer(ask, given, words):
     "ask, words",
     [
         (lambda: prompts.confirm(5), "the question is a text, not 5"), (lambda: prompts.choose("c", "abc"), "are a list of texts"), (lambda: prompts.number("n", low=2, high=1), "low 2 is above high 1"),
-        (lambda: prompts.scan("s", pattern="("), "no regular expression"), (lambda: prompts.text("t", timeout="5"), "a number of seconds, not '5'"), (lambda: prompts.text("t", timeout=-1), "not -1"),
+        (lambda: prompts.scan("s", pattern="("), "no regular expression"), (lambda: prompts.text("t", timeout="5"), "a number of seconds, 0 to 1000000000, not '5'"), (lambda: prompts.text("t", timeout=-1), "not -1"),
         (lambda: prompts.text("t", timeout=float("inf")), r"0 to 1000000000, not inf \(None: as long as it takes\)"), (lambda: prompts.text("t" * 100_000), "the question has 100000 characters"),
         (lambda: prompts.number("n", low="3"), "the bounds of 'n' are numbers, not '3'"), (lambda: prompts.number("n", high=float("nan")), "numbers, not nan"),
     ],
