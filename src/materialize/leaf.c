@@ -97,6 +97,36 @@ static void take_lists(struct lt_leaf *leaf, const struct ArrowArrayView *view) 
     }
 }
 
+/* Levels from `from` on that make one row. *bytes, *count: of the texts in it, which begin with `text`. */
+static int64_t row_of(const struct lt_leaf *leaf, bool is_list, int64_t from, const carquet_byte_array_t *text, int64_t *bytes, int64_t *count) {
+    int64_t to = from;
+    *bytes = *count = 0;
+    do {
+        if (leaf->def[to] == (is_list ? ELEMENT_NULL + 1 : 1)) *bytes += text[(*count)++].length;
+        to++;
+    } while (is_list && to < leaf->levels && leaf->rep[to] != 0);
+    return to - from;
+}
+
+/* The library ends a page after a batch, or after 1024 texts of one, however long. */
+static carquet_status_t write_long_texts(const struct lt_leaf *leaf, carquet_writer_t *writer, int32_t column, bool is_list) {
+    const carquet_byte_array_t *texts = leaf->room;
+    carquet_status_t status = CARQUET_OK;
+    for (int64_t from = 0, to = 0; status == CARQUET_OK && from < leaf->levels; from = to) {
+        int64_t bytes = 0, count = 0, more, with;
+        while (to < leaf->levels) {
+            int64_t levels = row_of(leaf, is_list, to, texts + count, &more, &with);
+            if (to > from && bytes + more > LT_LEAF_BYTES) break;
+            to += levels;
+            bytes += more;
+            count += with;
+        }
+        status = carquet_writer_write_batch(writer, column, texts, to - from, leaf->def + from, is_list ? leaf->rep + from : NULL);
+        texts += count;
+    }
+    return status;
+}
+
 carquet_status_t lt_leaf_write(struct lt_leaf *leaf, carquet_writer_t *writer, int32_t column, const struct ArrowArrayView *view) {
     bool is_list = view->storage_type == NANOARROW_TYPE_LIST;
     if (!make_room(leaf, view->length + (is_list ? view->children[0]->length : 0) + 1)) return CARQUET_ERROR_OUT_OF_MEMORY;
@@ -104,5 +134,7 @@ carquet_status_t lt_leaf_write(struct lt_leaf *leaf, carquet_writer_t *writer, i
     leaf->values = leaf->room;
     if (is_list) take_lists(leaf, view);
     else take_flat(leaf, view);
+    const struct ArrowArrayView *cells = is_list ? view->children[0] : view;
+    if (cells->storage_type == NANOARROW_TYPE_STRING && cells->buffer_views[2].size_bytes > LT_LEAF_BYTES) return write_long_texts(leaf, writer, column, is_list);
     return carquet_writer_write_batch(writer, column, leaf->values, leaf->levels, leaf->def, is_list ? leaf->rep : NULL);
 }

@@ -13,6 +13,9 @@
 /* whose Arrow structs both use */
 #include <carquet/carquet.h>
 
+/* Of a column with more texts than this no page has more of them, but a single row, provided that it has no dictionary. */
+enum { LT_LEAF_BYTES = 128 << 20 };
+
 /* Room for one column, used again for the next one. */
 struct lt_leaf {
     int16_t *def, *rep;

@@ -18,6 +18,32 @@
 
 /* ---- write ---- */
 
+enum { TEXT_BYTES_MAX = 1 << 20 };
+
+/* The cells, or the elements of the lists, when they are texts. */
+static const struct ArrowArrayView *texts_of(const struct lt_table *table, int64_t column) {
+    const struct ArrowArrayView *view = table->view.children[column], *cells = view->storage_type == NANOARROW_TYPE_LIST ? view->children[0] : view;
+    return cells->storage_type == NANOARROW_TYPE_STRING ? cells : NULL;
+}
+
+/* The library has the least and the greatest text of a page, whole, in the page's head, and Arrow reads no head above 16 MiB. */
+static bool has_long_text(const struct lt_table *table) {
+    for (int64_t column = 0; column < lt_table_columns(table); column++) {
+        const struct ArrowArrayView *texts = texts_of(table, column);
+        if (texts == NULL || texts->buffer_views[2].size_bytes <= TEXT_BYTES_MAX) continue;
+        const int32_t *offsets = texts->buffer_views[1].data.as_int32 + texts->offset;
+        for (int64_t i = 0; i < texts->length; i++)
+            if (offsets[i + 1] - offsets[i] > TEXT_BYTES_MAX) return true;
+    }
+    return false;
+}
+
+/* The library reads no page above 256 MiB, and makes larger ones where it gives up a dictionary. */
+static bool has_many_texts(const struct lt_table *table, int64_t column) {
+    const struct ArrowArrayView *texts = texts_of(table, column);
+    return texts != NULL && texts->buffer_views[2].size_bytes > LT_LEAF_BYTES;
+}
+
 /* The library consumes what it is given; this stand-in is consumed in place of the table's schema. */
 static void no_release(struct ArrowSchema *schema) {
     schema->release = NULL;
@@ -51,11 +77,12 @@ static carquet_writer_t *writer_new(const struct lt_table *table, bool is_long, 
     options.compression = CARQUET_COMPRESSION_ZSTD;
     options.compression_level = 1;
     options.async_io = false;
+    options.write_statistics = !has_long_text(table);
     options.created_by = "litmus " LITMUS_VERSION;
     carquet_writer_t *writer = carquet_writer_create_file(stream, schema, &options, why);
     int32_t leaves = writer == NULL ? 0 : carquet_writer_num_columns(writer);
     for (int32_t i = 0; i < leaves; i++) {
-        bool is_plain = is_long && is_moment(table->schema.children[i]);
+        bool is_plain = (is_long && is_moment(table->schema.children[i])) || has_many_texts(table, i);
         if (carquet_writer_set_column_encoding(writer, i, is_plain ? CARQUET_ENCODING_PLAIN : encoding_of(schema, i)) != CARQUET_OK) {
             carquet_writer_abort(writer);
             writer = NULL;

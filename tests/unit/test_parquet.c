@@ -221,6 +221,46 @@ static void files_in_series_are_read_as_each_by_itself(void **state) {
     lt_parquet_series_free(series);
 }
 
+/* The library reads no page above 256 MiB, and Arrow no head of a page above 16 MiB. */
+static void texts_of_any_size_are_read(void **state) {
+    (void)state;
+    enum { TEXTS = 33, BYTES = 8 << 20 };
+    static char text[BYTES];
+    char path[] = "texts-XXXXXX";
+    struct lt_table written, read;
+    struct lt_build build;
+    struct lt_buf bytes;
+    lt_buf_init(&bytes);
+    lt_build_start(&build, &written, 2, TEXTS);
+    for (int list = 0; list < 2; list++) {
+        lt_build_column(&build, list ? "texts" : "text", list ? LT_COLUMN_STRS : LT_COLUMN_STR);
+        for (int row = 0; row < TEXTS; row++) {
+            memset(text, 'a' + row % 26, sizeof text);
+            if (!list) lt_put_str(&build, (struct lt_str){text, sizeof text});
+            for (int i = 0; list && i < row % 3; i++) lt_list_item_str(&build, (struct lt_str){text, sizeof text / 2});
+            if (list) lt_list_end(&build);
+        }
+    }
+    assert_int_equal(lt_build_finish(&build, NULL), LITMUS_OK);
+    assert_int_equal(lt_parquet_encode(&written, NULL, NULL, 0, &bytes, NULL), LITMUS_OK);
+    close(mkstemp(path));
+    write_bytes(path, &bytes);
+    assert_true(bytes.n < BYTES); /* no text is in it as it is */
+    assert_int_equal(lt_parquet_read(path, NULL, 0, &read, NULL), LITMUS_OK);
+    unlink(path);
+    assert_int_equal(lt_table_rows(&read), TEXTS);
+    for (int list = 0; list < 2; list++) {
+        const struct ArrowArrayView *a = list ? written.view.children[1]->children[0] : written.view.children[0];
+        const struct ArrowArrayView *b = list ? read.view.children[1]->children[0] : read.view.children[0];
+        assert_int_equal(a->buffer_views[2].size_bytes, b->buffer_views[2].size_bytes);
+        assert_int_equal(memcmp(a->buffer_views[2].data.data, b->buffer_views[2].data.data, (size_t)a->buffer_views[2].size_bytes), 0);
+        assert_int_equal(memcmp(written.view.children[list]->buffer_views[1].data.data, read.view.children[list]->buffer_views[1].data.data, (TEXTS + 1) * sizeof(int32_t)), 0);
+    }
+    lt_table_release(&read);
+    lt_table_release(&written);
+    lt_buf_release(&bytes);
+}
+
 static void columns_that_are_spent_have_the_same_bytes(void **state) {
     (void)state;
     const char *const names[] = {"column_0_1", "column_8_2"};
@@ -302,6 +342,7 @@ int main(void) {
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(row_groups_are_read_as_they_were_written),
         cmocka_unit_test(files_in_series_are_read_as_each_by_itself),
+        cmocka_unit_test(texts_of_any_size_are_read),
         cmocka_unit_test(columns_that_are_spent_have_the_same_bytes),
         cmocka_unit_test(cells_again_are_as_if_each_was_put),
         cmocka_unit_test(a_list_with_elements_is_not_put_again),
