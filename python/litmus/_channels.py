@@ -17,22 +17,40 @@ _SIZED = {("d", 8): "float64", ("f", 4): "float32"}
 
 
 def _ns(time, default: int) -> int:
+    """Nanoseconds since 1970. Errors: InvalidArgument for what is no time, or none that 64 bits can say."""
     if time is None:
         return default
-    if isinstance(time, float):
-        return round(time * 1e9)
+    try:
+        made = _in_ns(time)
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise InvalidArgument(f"{time!r:.100} is no time: nanoseconds since 1970 (int), seconds (float) or a datetime can be one ({exc})") from None
+    if not -(2**63) <= made < 2**63:
+        raise InvalidArgument(f"{made:.6g} ns are no time: the years 1678 to 2261 can be said")
+    return made
+
+
+def _in_ns(time) -> int:
     if hasattr(time, "timestamp"):
         from datetime import datetime, timezone
 
         since = time.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
         return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
-    return int(time)
+    if getattr(getattr(time, "dtype", None), "kind", None) == "M":
+        return int(time.astype("datetime64[ns]").astype("int64"))
+    if hasattr(time, "__index__"):
+        return time.__index__()
+    if isinstance(time, (str, bytes)):
+        raise TypeError("a text has no zone and no unit")
+    return round(float(time) * 1e9)
 
 
 def _int64_times(times):
     """Times as a buffer of int64; NumPy's datetime64[ns] is taken as it lies."""
     if getattr(getattr(times, "dtype", None), "kind", None) == "M":
-        return times.astype("datetime64[ns]", order="C", copy=False).view("int64")
+        made = times.astype("datetime64[ns]", order="C", copy=False).view("int64")
+        if made.size and made.flat[0] == -(2**63):  # a later one is before the one that precedes it
+            raise InvalidArgument("a block has a time for each sample: NaT is none")
+        return made
     if isinstance(times, (list, tuple)):
         from array import array
 
@@ -44,6 +62,8 @@ def _in_a_row(values):
     """An array of NumPy as it can be recorded. A copy only where it is none that a file can hold as it lies: a slice with steps, the
     other byte order, bool (as uint8), float16 (float32), long double (float64)."""
     dtype = getattr(values, "dtype", None)
+    if hasattr(values, "mask") and getattr(values.mask, "any", bool)():  # numpy.ma
+        raise InvalidArgument("a block of samples has no masked values: use NaN (filled(numpy.nan)), or leave them out (compressed())")
     if dtype is None or type(values).__module__ != "numpy":
         return values
     wanted = dtype.newbyteorder("=")
@@ -122,11 +142,16 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
         Args:
             values: one dimension, of the channel's type. What lies in a row is not copied. Several Arrow chunks follow one another.
             interval: seconds from one to the next; or rate, samples a second.
-            start: the time of the first; None: now.
+            start: the time of the first; None or 0: now.
             times: one time a sample, never falling, instead of these.
         """
         if (times is None) == (interval is None and rate is None):
             raise InvalidArgument(f"channel {self.channel_id}: a block needs interval or rate, or times")
+        if interval is not None and rate is not None:
+            raise InvalidArgument(f"channel {self.channel_id}: a block has an interval or a rate, not both")
+        for what, given in (("interval", interval), ("rate", rate)):
+            if given is not None and (isinstance(given, str) or not hasattr(given, "__float__")):
+                raise InvalidArgument(f"channel {self.channel_id}: the {what} of a block is a number, not {given!r:.100}")
         step = 0.0 if times is not None else (interval if interval is not None else 1 / rate if rate else 0.0) * 1e9
         begin, values = _ns(start, 0), _in_a_row(values)
         try:
@@ -135,13 +160,17 @@ class open_channel:  # noqa: N801 - it reads as the verb it is
             self._arrow(values, begin, step, times)
             return
         handle = self._open(_type_of(values))
-        handle.block(values, begin, step, *([] if times is None else [_int64_times(times)]))
+        try:
+            handle.block(values, begin, step, *([] if times is None else [_int64_times(times)]))
+        except (BufferError, TypeError) as exc:  # a memoryview with steps; times that are no buffer
+            raise InvalidArgument(f"channel {self.channel_id}: samples and their times lie in a row: numpy.ascontiguousarray(...) makes one ({exc})") from None
 
     def _arrow(self, values, begin: int, step: float, times) -> None:
-        chunks = getattr(values, "chunks", None) or [values]
         if not hasattr(values, "__arrow_c_array__") and hasattr(values, "to_arrow"):  # a Polars series
             values = values.to_arrow()
-            chunks = getattr(values, "chunks", None) or [values]
+        chunks = getattr(values, "chunks", None)
+        if chunks is None:
+            chunks = [values]
         if not all(hasattr(chunk, "__arrow_c_array__") for chunk in chunks):
             raise InvalidArgument(f"channel {self.channel_id}: {type(values).__name__} is no buffer and no Arrow array: numpy.array(...) makes one")
         if times is not None:
@@ -223,6 +252,8 @@ class channel:  # noqa: N801
 
     def view(self, points: int = 1000, since=None, until=None, kind: str = "minmax"):
         """The same, reduced to at most `points` float64 samples that look alike: kind `minmax` or `lttb`."""
+        if isinstance(points, bool) or not isinstance(points, int) or not 0 < points < 2**31:
+            raise InvalidArgument(f"a view of {points!r:.100} points: 4 to 1048576 can be had")
         return self._get(since, until, points, kind)
 
     def _get(self, since, until, points, kind):

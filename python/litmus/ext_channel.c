@@ -209,7 +209,7 @@ static PyObject *channel_arrow(PyObject *object, PyObject *args) {
     const struct ArrowSchema *schema = PyCapsule_GetPointer(schema_capsule, "arrow_schema");
     const struct ArrowArray *array = schema == NULL ? NULL : PyCapsule_GetPointer(array_capsule, "arrow_array");
     if (array == NULL) return NULL;
-    int type = schema->format == NULL ? -1 : channel_type_of_arrow(schema->format);
+    int type = schema->format == NULL || schema->dictionary != NULL ? -1 : channel_type_of_arrow(schema->format);
     int code = channel_check(self, type, self->uri, &error);
     if (code == LITMUS_OK && (array->n_buffers != 2 || array->length < 0 || array->offset < 0 || (array->null_count != 0 && array->buffers[0] != NULL)))
         code = lt_fail(&error, LITMUS_EINVAL, 0, "%s: a block of samples has no nulls: use NaN, or leave them out", self->uri);
@@ -227,13 +227,10 @@ static PyObject *channel_arrow(PyObject *object, PyObject *args) {
 
 /* ---- close ---- */
 
-static PyObject *channel_close(PyObject *object, PyObject *args) {
-    struct channel *self = (struct channel *)object;
-    struct litmus_error error = {0};
-    const char *reason = NULL;
-    if (!PyArg_ParseTuple(args, "|z:close", &reason)) return NULL;
+/* Seals what is still open, once appends of other threads are over. */
+static int channel_seal(struct channel *self, const char *reason, struct litmus_error *error) {
     litmus_channel *handle = self->handle;
-    if (handle == NULL) Py_RETURN_NONE;
+    if (handle == NULL) return LITMUS_OK;
     if (self->pid != getpid()) self->pid = getpid(), self->busy = 0;
     self->handle = NULL;
     while (self->busy > 0) {
@@ -247,24 +244,26 @@ static PyObject *channel_close(PyObject *object, PyObject *args) {
     int code;
     s->appending++;
     Py_BEGIN_ALLOW_THREADS
-    code = litmus_channel_close(handle, reason, &error);
+    code = litmus_channel_close(handle, reason, error);
     Py_END_ALLOW_THREADS
     s->appending--;
-    if (code != LITMUS_OK) return ext_raise(&error, EXT_ANYTHING, NULL);
+    return code;
+}
+
+static PyObject *channel_close(PyObject *object, PyObject *args) {
+    struct litmus_error error = {0};
+    const char *reason = NULL;
+    if (!PyArg_ParseTuple(args, "|z:close", &reason)) return NULL;
+    if (channel_seal((struct channel *)object, reason, &error) != LITMUS_OK) return ext_raise(&error, EXT_ANYTHING, NULL);
     Py_RETURN_NONE;
 }
 
+/* Nobody holds it any more: a call of one of its methods would, and end it a second time. */
 static void channel_dealloc(PyObject *object) {
     struct channel *self = (struct channel *)object;
     PyTypeObject *type = Py_TYPE(object);
-    if (self->handle != NULL && self->pid == getpid()) {
-        PyObject *error_type, *value, *traceback;
-        PyErr_Fetch(&error_type, &value, &traceback);
-        PyObject *none = PyObject_CallMethod(object, "close", NULL);
-        if (none == NULL) PyErr_Clear();
-        Py_XDECREF(none);
-        PyErr_Restore(error_type, value, traceback);
-    }
+    struct litmus_error error = {0};
+    if (self->pid == getpid()) (void)channel_seal(self, NULL, &error);
     Py_XDECREF(self->session);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);

@@ -177,6 +177,41 @@ def test_what_is_refused(session, data_dir):
     ch.close()
 
 
+def test_a_channel_that_nobody_closes_is_sealed_once(session, data_dir):
+    held = sys.getrefcount(session)
+    for number in range(20):
+        ch = _litmus.Channel(session, f"left{number}")
+        ch.sample(1.0)
+        del ch
+    assert sys.getrefcount(session) == held  # each let go of it once
+    assert len(files(data_dir)) == 20 and list(litmus.channel("left7", data_dir).read()[1]) == [1.0]
+
+
+def test_what_is_no_sample_and_no_time(session, data_dir):
+    np, pa = pytest.importorskip("numpy"), pytest.importorskip("pyarrow")
+    ones, table = np.ones(3), {
+        "masked values": lambda ch: ch.block(np.ma.array([1.0, 2.0], mask=[False, True]), interval=1),
+        "something else": lambda ch: ch.block(pa.array(["a", "b"]).dictionary_encode(), interval=1),
+        "lie in a row": lambda ch: ch.block(memoryview(array.array("i", [1, 2, 3]))[::2], interval=1),
+        "NaT is none": lambda ch: ch.block(ones, times=np.array(["NaT"] * 3, "M8[s]")),
+        "not both": lambda ch: ch.block(ones, interval=1, rate=1),
+        "the rate of a block is a number, not '5'": lambda ch: ch.block(ones, rate="5"),
+        "'2020' is no time": lambda ch: ch.block(ones, interval=1, start="2020"),
+        "nan is no time": lambda ch: ch.append(1, time=float("nan")),
+        "1e\\+20 ns are no time": lambda ch: ch.append(1, time=10**20),
+        "a view of 0 points": lambda ch: litmus.channel(ch.uri, data_dir).view(0),
+        "1e\\+21 ns are no time": lambda ch: litmus.channel(ch.uri, data_dir).read(since=10**21),
+    }  # fmt: skip
+    for words, call in table.items():
+        with litmus.open_channel(words, session=session, type="int32") as ch, pytest.raises(errors.InvalidArgument, match=words):
+            call(ch)
+    with litmus.open_channel("none", session=session) as ch:
+        ch.block(pa.chunked_array([], pa.float64()), interval=1)
+        ch.block(np.array([2.5]), interval=1, start=np.datetime64(T0, "ns"))
+    times, values = litmus.channel(ch.uri, data_dir).read()
+    assert (list(times), list(values)) == ([T0], [2.5])
+
+
 def _outside():
     from litmus import _measure
 

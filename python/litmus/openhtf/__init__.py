@@ -237,8 +237,8 @@ class OutputCallback:
 
     def _is_stopping(self) -> bool:
         """Whether the operator has asked the running test to end; OpenHTF says it to its own executor only."""
-        asked = getattr(getattr(self._test, "_executor", None), "_abort", None)
-        return asked is None or asked.is_set()
+        is_set = getattr(getattr(getattr(self._test, "_executor", None), "_abort", None), "is_set", None)
+        return not callable(is_set) or bool(is_set())  # one that does not say it any more is believed to stop
 
     def _verdict(self, phase, ended, test_outcome) -> tuple:
         """(outcome, message) of a phase. Of a repeated one, whether it measured something wrong. `test_outcome`: None while the test runs."""
