@@ -21,15 +21,17 @@ class Execution:
     """One execution of a planned item, from before its fixtures to after their end."""
 
     __slots__ = (
-        "began", "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "notes", "outcome", "owner",
-        "passed_over", "properties", "raw_node_id", "reports", "retry", "sections", "started", "step", "subtest", "vectors",
+        "began", "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "node_id", "notes", "outcome", "owner",
+        "passed_over", "place", "properties", "reports", "retry", "sections", "started", "subtest", "sweep", "vectors",
     )  # fmt: skip
 
-    def __init__(self, owner, item, step):
+    def __init__(self, owner, item, place: int):
         self.owner = owner
         self.item = item
-        self.step = step
-        self.raw_node_id = step.raw_node_id
+        self.place = place  # in the plan
+        self.node_id = item.nodeid  # as the reports have it
+        self.sweep = getattr(item, "_litmus_sweep", None)  # that is declared for it (_vectors.Sweep)
+        self.identity = None  # what its events say of it
         self.started = False
         self.calls = {}  # phase -> CallInfo
         self.outcome = None
@@ -38,9 +40,9 @@ class Execution:
         self.notes = None  # verdicts of other phases, in words
         self.passed_over = None  # words of a skip marker
         self.subtest = None  # first failing subtest, in words
-        self.reports = []  # those that say failed
+        self.reports = ()  # those that say failed
         self.sections = ()  # captured output and log, as the last report has them
-        self.frames = []  # the open steps (_measure.Frame): this one, then its sub-steps
+        self.frames = ()  # the open steps (_measure.Frame): this one, then its sub-steps; none before something asks for one
         self.began = None  # when it ran in a forked child: the time of its first report,
         self.properties = None  # and what the child says its properties are
         self.vectors = None  # the sweep that the body goes through (_vectors.Vectors)
@@ -54,6 +56,17 @@ class Execution:
             self.failed_phase = phase if _verdict.SEVERITY[outcome] > _verdict.SEVERITY["passed"] else None
         elif outcome != "passed":
             self.note(outcome, phase, message)
+
+    @property
+    def width(self) -> int:
+        """How many rows of the plan it has: vectors of its sweep."""
+        return 1 if self.sweep is None else len(self.sweep.inputs)
+
+    def frame(self) -> _measure.Frame:
+        """The step itself, for what is recorded in it; most tests need none."""
+        if not self.frames:
+            self.frames = [_measure.Frame(self.owner.part.emit, self.identity)]
+        return self.frames[0]
 
     def note(self, outcome: str, phase: str, message: str | None) -> None:
         text = f"{phase} {outcome}: {message}" if message else f"{phase} {outcome}"
@@ -110,7 +123,7 @@ class Items:
         self.running = _measure.running
         self.report_type = TestReport
         self.worker = hasattr(part.config, "workerinput")
-        self.worst: dict = {}  # Step -> outcome of its last execution, unless that passed
+        self.worst: dict = {}  # place -> outcome of its last execution, unless that passed
         self.passed = 0
         self.not_run = 0
         self.seen = 0  # steps that started or were passed over, once each
@@ -124,9 +137,9 @@ class Items:
                 return
             if self.current is not None:
                 self.end_unreported()
-            step = self.plan.find(item)
-            execution = self.current = Execution(self, item, step)
-            if not step.decorated_skip:
+            place = self.plan.find(item)
+            execution = self.current = Execution(self, item, place)
+            if not self.plan.is_decorated(place):
                 self.start(execution)
         except Exception as exc:
             self.part.fail(exc)
@@ -152,7 +165,7 @@ class Items:
             if _getpid() != self.pid:
                 return
             execution = self.current
-            if execution is None or execution.raw_node_id != report.nodeid:
+            if execution is None or execution.node_id != report.nodeid:
                 execution = self.foreign(report)
                 if execution is None:
                     return
@@ -182,7 +195,8 @@ class Items:
         self.running.clear()
         if self.current is None:
             execution = Execution(self, item, self.plan.find(item))
-            self.identify(execution, _ChildFrame)
+            self.identify(execution)
+            execution.frames = [_ChildFrame(self.part.emit, execution.identity)]
             execution.frames[0].properties = item.user_properties
             self.running.append(execution)
 
@@ -190,49 +204,46 @@ class Items:
         """What the report of a forked child has to say beside its verdict; nobody after us sees our part of it."""
         if execution.began is None:
             execution.began = getattr(report, "start", None)
-        if not execution.frames:
+        if execution.identity is None:
             self.identify(execution)
         properties = getattr(report, "user_properties", None) or []
         ours = [each for each in properties if isinstance(each, (tuple, list)) and each[:1] in ((FROM_CHILD,), [FROM_CHILD])]
         for _, (outcome, text) in ours:
-            execution.frames[0].worsen(outcome, text)
+            execution.frame().worsen(outcome, text)
         execution.properties = [each for each in properties if each not in ours] if ours else properties
         if ours:
             report.user_properties = execution.properties
 
     def start(self, execution: Execution, occurred_at: int | None = None) -> None:
         """test.step_started."""
-        step = execution.step
-        if not execution.frames:
+        if execution.identity is None:
             self.identify(execution)
-        if step.runs == 0:
-            self.seen += _width(step)
-        step.runs += 1
-        item = execution.item
-        description = _description(item) if step.entry["function"] is not None else None
-        if description is not None:
-            self.part.emit("test.step_started", dict(execution.identity, description=description), occurred_at)
-        else:
-            self.part.emit("test.step_started", execution.identity, occurred_at)
+        runs, place = self.plan.runs, execution.place
+        if runs[place] == 0:
+            self.seen += execution.width
+        runs[place] += 1
+        identity = execution.identity
+        description = _description(execution.item) if identity["function"] is not None else None
+        self.part.emit("test.step_started", identity if description is None else dict(identity, description=description), occurred_at)
         execution.started = True
         self.running.append(execution)
 
-    def identify(self, execution: Execution, frame_type=_measure.Frame) -> None:
+    def identify(self, execution: Execution) -> None:
         """What every event of an execution says: which step, which time, with which inputs."""
-        step = execution.step
-        entry = step.entry
-        item = execution.item
-        sweep = getattr(item, "_litmus_sweep", None)
-        inputs = execution.inputs = _inputs(item) if sweep is None else sweep.planned[0]
+        item, plan, place = execution.item, self.plan, execution.place
+        entry, retry = plan.own[place], plan.runs[place]
         count = getattr(item, "execution_count", None)  # pytest-rerunfailures, over a worker's crash too
-        execution.retry = max(step.runs, count - 1) if type(count) is int else step.runs
+        if type(count) is int and count - 1 > retry:
+            retry = count - 1
+        execution.retry = retry
+        inputs = execution.inputs = _inputs(item) if execution.sweep is None else execution.sweep.planned[0]
         execution.identity = {
-            "step_name": step.name,
+            "step_name": plan.name(place),
             "step_index": entry["step_index"],
             "step_path": entry["step_path"],
             "parent_path": entry["parent_path"],
             "vector_index": entry["vector_index"],
-            "retry": execution.retry,
+            "retry": retry,
             "inputs": inputs,
             "node_id": entry["node_id"],
             "file": entry["file"],
@@ -240,9 +251,7 @@ class Items:
             "class_name": entry["class_name"],
             "function": entry["function"],
         }
-        frame = frame_type(self.part.emit, execution.identity)
-        execution.frames.append(frame)
-        _measure.opened.set(frame)
+        _measure.opened.set(execution)
 
     def judge(self, execution: Execution, report, when: str) -> None:
         """Takes a report that does not simply say passed into the verdict."""
@@ -256,8 +265,8 @@ class Items:
                 words = f"subtest {_subtest_words(report)}: {_verdict.failure(report, exc)}"
                 execution.subtest = execution.subtest or words
                 if execution.vectors is not None:  # it is the verdict on the vector at hand
-                    execution.frames[0].worsen("failed", words)
-                execution.reports.append(report)
+                    execution.frame().worsen("failed", words)
+                execution.reports += (report,)
                 if self.worker:
                     report.litmus_outcome = "failed"
             return
@@ -273,7 +282,7 @@ class Items:
         elif outcome == "skipped":
             words = _verdict.skip_reason(report)
             if not execution.started and not hasattr(report, "wasxfail") and (
-                execution.step.decorated_skip or (when == "setup" and _by_marker(execution.item, report, exc))
+                self.plan.is_decorated(execution.place) or (when == "setup" and _by_marker(execution.item, report, exc))
             ):
                 execution.passed_over = words
             else:
@@ -283,13 +292,13 @@ class Items:
                 execution.outcome = "passed"
         elif outcome == "rerun" and call is not None and exc is None and execution.all_failures is not None:  # ours (_retry): what was measured is the reason
             execution.outcome = execution.outcome or "passed"  # each vector has its own verdict, and so has a body without a sweep
-            execution.reports.append(report)
+            execution.reports += (report,)
         elif outcome in ("failed", "rerun") or exc is not None:  # some plugins have their own word for an attempt that failed
             verdict = "errored"
             if when == "call":
                 verdict = _verdict.reported_outcome(report) if call is None else _verdict.body_outcome(exc)
             execution.add(verdict, when, _verdict.failure(report, exc))
-            execution.reports.append(report)
+            execution.reports += (report,)
             if self.worker:
                 report.litmus_outcome = verdict
         else:
@@ -302,15 +311,15 @@ class Items:
 
     def end(self, execution: Execution, occurred_at: int | None = None) -> None:
         """test.step_ended, or test.step_not_run."""
-        if execution.passed_over is not None and execution.outcome is None and execution.step.runs > 0:  # after an attempt that has a row
+        if execution.passed_over is not None and execution.outcome is None and self.plan.runs[execution.place] > 0:  # after an attempt that has a row
             execution.outcome, execution.message = "skipped", execution.passed_over
         elif execution.passed_over is not None and execution.outcome is None and not execution.started:
             self.current = None
             self.not_run += 1
-            if execution.step.runs == 0:
-                self.seen += _width(execution.step)
-                execution.step.runs = -1
-            self.emit_not_run(execution.step, 0, _width(execution.step), "skip_marker", execution.passed_over or None)
+            if self.plan.runs[execution.place] == 0:
+                self.seen += execution.width
+                self.plan.runs[execution.place] = -1
+            self.emit_not_run(execution.place, 0, execution.width, "skip_marker", execution.passed_over or None)
             return
         elif execution.passed_over is not None:  # and yet its teardown, of a wider scope, failed
             execution.note("skipped", "setup", execution.passed_over)
@@ -355,19 +364,19 @@ class Items:
         self.current = None
         self.stop_running(execution)
         self.part.emit("test.step_ended", payload, occurred_at)
-        width = _width(execution.step)
+        width, place = execution.width, execution.place
         if width == 1:
-            self.note_outcome(execution.step, outcome)
+            self.note_outcome(place, outcome)
             return
-        taken = payload["vector_index"] - execution.step.entry["vector_index"] + 1
-        self.note_outcome((execution.step, taken - 1), outcome)
+        taken = payload["vector_index"] - self.plan.own[place]["vector_index"] + 1
+        self.note_outcome((place, taken - 1), outcome)
         if taken < width and outcome not in ("terminated", "aborted"):
             how = "the loop was left" if outcome in ("passed", "done") else outcome
-            self.emit_not_run(execution.step, taken, width - taken, "sweep_stopped", f"vector {taken} of {width}: {how}")
+            self.emit_not_run(place, taken, width - taken, "sweep_stopped", f"vector {taken} of {width}: {how}")
 
-    def emit_not_run(self, step, first: int, count: int, reason: str, message: str | None) -> None:
+    def emit_not_run(self, place: int, first: int, count: int, reason: str, message: str | None) -> None:
         """test.step_not_run of an item, or of `count` vectors of its sweep from `first` on."""
-        entry = step.entry
+        entry = self.plan.own[place]
         payload = {"node_id": entry["node_id"], "step_path": entry["step_path"], "vector_index": entry["vector_index"] + first}
         payload.update(reason=reason, message=message)
         if count > 1:
@@ -392,9 +401,9 @@ class Items:
         try:
             text = _verdict.report_text(execution.reports, execution.sections, None if execution.reports else execution.message)
             content = text.encode("utf-8", "backslashreplace")
-            _measure.attach_to(execution.frames[0], self.part.session, content, "failure.txt" if failed else "output.txt", sync=False)
+            _measure.attach_to(execution.frame(), self.part.session, content, "failure.txt" if failed else "output.txt", sync=False)
         except Exception as exc:
-            self.part.fail(exc, f"the failure text of {execution.raw_node_id} is not on record")
+            self.part.fail(exc, f"the failure text of {execution.node_id} is not on record")
 
     def stop_running(self, execution: Execution) -> None:
         running = self.running
@@ -422,12 +431,12 @@ class Items:
         """The execution of a report that is not of the current item: one that ran in a child."""
         if report.when not in ("setup", "call", "teardown", "???"):
             return None
-        step = self.plan.by_node_id(report.nodeid)
-        if step is None:
+        place = self.plan.by_node_id(report.nodeid)
+        if place is None:
             return None
         if self.current is not None:
             self.end_unreported()
-        execution = self.current = Execution(self, step.item, step)
+        execution = self.current = Execution(self, self.plan.items[place], place)
         return execution
 
     def close_open(self) -> None:
@@ -462,12 +471,6 @@ class Items:
 def forget() -> None:
     """The session is over: what the interpreter keeps to its very end no longer leads to a step, and from there to all of pytest."""
     _measure.opened.set(None)
-
-
-def _width(step) -> int:
-    """How many rows of the plan an item has: vectors of its sweep."""
-    sweep = getattr(step.item, "_litmus_sweep", None)
-    return 1 if sweep is None else len(sweep.inputs)
 
 
 def _by_marker(item, report, exc) -> bool:

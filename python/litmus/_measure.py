@@ -28,7 +28,8 @@ declarations: list = []
 # Violations that a soft part collects; None: they are raised at once.
 _soft: contextvars.ContextVar = contextvars.ContextVar("litmus_soft", default=None)
 
-# The step (Frame) that this task opened last, or was started in; None (a thread), or one that has ended: the innermost of the test.
+# The sub-step (Frame) that this task opened last, or was started in, or the execution of a test, for its step; None (a thread), or one
+# that has ended: the innermost of the test.
 opened: contextvars.ContextVar = contextvars.ContextVar("litmus_step", default=None)
 
 
@@ -92,9 +93,14 @@ def innermost() -> Frame | None:
     """The step that is open here; None where nothing is recorded."""
     if not running:
         return None
-    frames = running[-1].frames
+    execution = running[-1]
+    frames = execution.frames
+    if not frames:
+        return execution.frame()
     if len(frames) > 1:  # tasks of one test may each have a sub-step of their own
         own = opened.get()
+        if own is execution:
+            return frames[0]
         if own in frames:
             return own
     return frames[-1]

@@ -13,31 +13,10 @@ import gc
 import sys
 
 
-class Step:
-    """A planned item: its entry in the plan, and what the recorder notes while it runs."""
-
-    __slots__ = ("again", "decorated_skip", "entry", "item", "name", "raw_node_id", "runs")
-
-    def __init__(self, item, entry: dict, name: str, decorated_skip: bool):
-        self.item = item  # also keeps id(item) from being given to another object
-        self.entry = entry
-        self.name = name  # of the step, without parameters
-        self.raw_node_id = item.nodeid  # as the reports have it
-        self.decorated_skip = decorated_skip  # unittest's decorators: passed over in the body, not by a marker
-        self.runs = 0
-        self.again: Step | None = None  # the next place of the same item
-
-
 class _Holder:
     """What all items of one collector share."""
 
-    __slots__ = ("class_name", "file", "functions", "marks", "module", "obj", "prefix", "skip_marks", "unittest_skip")
-
-
-class _Function:
-    """What all items of one logical step share."""
-
-    __slots__ = ("count", "decorated_skip", "first", "index", "marks", "path")
+    __slots__ = ("class_name", "file", "functions", "marked", "marks", "module", "obj", "prefix", "skip_marks", "unittest_skip")
 
 
 class Plan:
@@ -47,17 +26,28 @@ class Plan:
     workers each run the whole list, and which of them this is: `--dist each`), grouped (node ids may
     carry xdist's `@group` suffix).
 
-    `.entries` is the payload of test.steps_discovered; `.find(item)` gives the Step of an item.
+    `.entries` is the payload of test.steps_discovered. Each item has a place, which `.find(item)` gives: in `.items`, in
+    `.own` (its entry) and in `.runs` (how often it has run; the recorder counts).
+
+    Nothing here is an object of its own a test: the garbage collector would walk all of them again and again, while the
+    tests run. It leaves numbers, texts and maps of these alone.
     """
 
     def __init__(self, items, deselected: int = 0, copies: int = 1, ordinal: int = 0, grouped: bool = False):
         self._holders: dict = {}
-        self._functions: dict = {}
+        self._functions: dict = {}  # path of a logical step -> its index
+        self._paths: list = []  # of a logical step
+        self._counts: list = []  # of a logical step: its items so far
+        self._skipped: dict = {}  # of a logical step: the words of unittest's skip decorators, where there are some
         self._grouped = grouped
         self._file_type, self._class_type, self._module_type = _types()
-        self._steps: dict = {}
+        self._places: dict = {}  # id of an item -> its place
+        self._again: dict = {}  # place -> the next one of the same item
         self._by_node_id: dict | None = None
         self.deselected = deselected
+        self.items: list = []  # also keeps their ids from being given to other objects
+        self.own: list = []
+        self.runs: list = []
         self.entries: list = []
         collecting = gc.isenabled()
         gc.disable()  # a map an item and nothing to free: the collector would walk all of them again and again
@@ -80,29 +70,29 @@ class Plan:
                 spread = self._spread(function, entry, sweep.planned)
                 own += spread
                 functions += [function] * len(spread)
+        counts = self._counts
         for function, entry in zip(functions, own):
-            entry["vector_count_planned"] = function.count * copies
+            entry["vector_count_planned"] = counts[function] * copies
         if copies > 1:
             self._multiply(functions, copies, ordinal)
 
-    @staticmethod
-    def _spread(function: _Function, entry: dict, planned: list) -> list:
+    def _spread(self, function: int, entry: dict, planned: list) -> list:
         """The vectors of a declared sweep behind its first, whose entry is that of the item."""
         first = entry["vector_index"]
-        function.count += len(planned) - 1
+        self._counts[function] += len(planned) - 1
         entry["inputs"] = planned[0]
         return [dict(entry, vector_index=first + n, inputs=planned[n]) for n in range(1, len(planned))]
 
     def _multiply(self, functions: list, copies: int, ordinal: int) -> None:
         """Every worker runs every item: one vector each, those of worker 0 first."""
-        base = self.entries
+        base, counts = self.entries, self._counts
         self.entries = []
         for copy in range(copies):
             for function, entry in zip(functions, base):
-                shifted = dict(entry, vector_index=entry["vector_index"] + copy * function.count)
+                shifted = dict(entry, vector_index=entry["vector_index"] + copy * counts[function])
                 self.entries.append(shifted)
         for function, entry in zip(functions, base):
-            entry["vector_index"] += ordinal * function.count
+            entry["vector_index"] += ordinal * counts[function]
 
     def digest(self) -> str:
         """SHA-256 over (step_path, vector_index) in order: the same plan has the same digest."""
@@ -111,32 +101,40 @@ class Plan:
         text = "".join([f"{entry['step_path']}\0{entry['vector_index']}\n" for entry in self.entries])
         return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
-    def find(self, item) -> Step:
-        """The step of an item; one that a plugin made after collection joins at the end."""
-        step = self._steps.get(id(item))
-        if step is None:
+    def find(self, item) -> int:
+        """The place of an item; one that a plugin made after collection joins at the end."""
+        place = self._places.get(id(item))
+        if place is None:
             function, entry = self._add(item)
-            entry["vector_count_planned"] = function.count
-            step = self._steps[id(item)]
-        elif step.again and step.runs and not getattr(item, "execution_count", 1) > 1:
-            self._steps[id(item)] = step = step.again  # the same object stands in the plan twice
-        return step
+            entry["vector_count_planned"] = self._counts[function]
+            place = self._places[id(item)]
+        elif place in self._again and self.runs[place] and not getattr(item, "execution_count", 1) > 1:
+            self._places[id(item)] = place = self._again[place]  # the same object stands in the plan twice
+        return place
 
-    def by_node_id(self, node_id: str) -> Step | None:
-        """The step whose reports carry this node id; of several, the first that has not run."""
-        steps = self._by_node_id
-        if steps is None:
-            steps = self._by_node_id = {}
-            for step in self._steps.values():
-                while step is not None:
-                    steps.setdefault(step.raw_node_id, []).append(step)
-                    step = step.again
-        found = steps.get(node_id)
+    def by_node_id(self, node_id: str) -> int | None:
+        """The place whose reports carry this node id; of several, the first that has not run."""
+        places = self._by_node_id
+        if places is None:
+            places = self._by_node_id = {}
+            for place, item in enumerate(self.items):
+                places.setdefault(item.nodeid, []).append(place)
+        found = places.get(node_id)
         if not found:
             return None
-        return next((step for step in found if not step.runs), found[-1])
+        return next((place for place in found if not self.runs[place]), found[-1])
+
+    def name(self, place: int) -> str:
+        """Of the step, without parameters."""
+        entry = self.own[place]
+        return entry["function"] or without_parameters(entry["name"])
+
+    def is_decorated(self, place: int) -> bool:
+        """Whether unittest's decorators skip it: it is passed over in the body, not by a marker."""
+        return bool(self._skipped) and self.own[place]["step_index"] in self._skipped
 
     def _add(self, item) -> tuple:
+        """(number of the logical step, entry) of an item that gets the next place."""
         parent = item.parent
         holder = self._holders.get(id(parent))
         if holder is None:
@@ -145,25 +143,24 @@ class Plan:
         function_name = getattr(item, "originalname", None)
         if function_name is None and hasattr(item, "function"):
             function_name = without_parameters(name)
-        function = holder.functions.get(function_name or name)
-        if function is None:
-            function = self._function(holder, function_name, name)
+        key = function_name or name
+        index = holder.functions.get(key)
+        if index is None:
+            index = self._function(holder, function_name, key)
         node_id = item.nodeid
         own = item.own_markers
-        skip_reason = None
+        marks = skip_reason = None
         if own or holder.marks:
             names = tuple([mark.name for mark in own])
-            marks = function.marks.get(names)
+            marks = holder.marked.get(names)
             if marks is None:
-                marks = function.marks[names] = ",".join(sorted({*names, *holder.marks})) or None
+                marks = holder.marked[names] = ",".join(sorted({*names, *holder.marks})) or None
             if holder.skip_marks or "skipif" in names or "skip" in names:
                 skip_reason = _known_skip(own, holder.skip_marks)
             if self._grouped and "xdist_group" in marks:
                 node_id = _without_group(node_id)
-        else:
-            marks = None
-        if function.decorated_skip is not None:
-            skip_reason = skip_reason if skip_reason is not None else function.decorated_skip
+        if skip_reason is None and self._skipped:
+            skip_reason = self._skipped.get(index)
         entry = {
             "node_id": node_id,
             "name": name,
@@ -172,40 +169,42 @@ class Plan:
             "class_name": holder.class_name,
             "function": function_name,
             "markers": marks,
-            "step_path": function.path,
+            "step_path": self._paths[index],
             "parent_path": holder.prefix,
-            "step_index": function.index,
+            "step_index": index,
             "skip_reason": skip_reason,
-            "vector_index": function.count,
+            "vector_index": self._counts[index],
             "vector_count_planned": 1,
         }
-        function.count += 1
-        step = Step(item, entry, function_name or without_parameters(name), function.decorated_skip is not None)
-        last = self._steps.setdefault(id(item), step)
-        if last is not step:
-            while last.again is not None:
-                last = last.again
-            last.again = step
-        return function, entry
+        self._counts[index] += 1
+        place = len(self.own)
+        self.items.append(item)
+        self.own.append(entry)
+        self.runs.append(0)
+        before = self._places.setdefault(id(item), place)
+        if before != place:
+            while before in self._again:
+                before = self._again[before]
+            self._again[before] = place
+        return index, entry
 
-    def _function(self, holder: _Holder, function_name: str | None, name: str) -> _Function:
-        key = function_name or name
+    def _function(self, holder: _Holder, function_name: str | None, key: str) -> int:
+        """The number of a logical step that was not seen in this collector; the same file given twice has two of them."""
         path = f"{holder.prefix}/{quote(key)}" if holder.prefix else quote(key)
-        shared = self._functions.get(path)  # the same file given twice has two collectors
-        if shared is None:
-            shared = _Function()
-            shared.path = path
-            shared.index = len(self._functions)
-            shared.count = 0
-            shared.marks = {}
-            shared.decorated_skip = _decorated_skip(holder, function_name)
-            self._functions[path] = shared
-        holder.functions[key] = shared
-        return shared
+        index = self._functions.setdefault(path, len(self._functions))
+        if index == len(self._paths):
+            self._paths.append(path)
+            self._counts.append(0)
+            words = _decorated_skip(holder, function_name)
+            if words is not None:
+                self._skipped[index] = words
+        holder.functions[key] = index
+        return index
 
     def _hold(self, parent, item) -> _Holder:
         holder = _Holder()
-        holder.functions = {}
+        holder.functions = {}  # name -> number of the logical step
+        holder.marked = {}  # names of an item's own markers -> those of all that it has
         holder.obj = None
         holder.unittest_skip = None
         names: list = []

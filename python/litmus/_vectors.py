@@ -160,7 +160,7 @@ class Vectors:
             return True
         self.failures.append(f"{vector}: {words}")
         if self.execution is not None:
-            self.execution.frames[0].worsen(verdict, words)
+            self.execution.frame().worsen(verdict, words)
         return True
 
     # -- on record
@@ -172,8 +172,8 @@ class Vectors:
 
     def verdict(self) -> tuple:
         """(outcome, words) of the vector at hand, as far as it judged itself; outcome None: nothing went wrong."""
-        if self.execution.frames[0].failure is not None:
-            return self.execution.frames[0].failure
+        if self.execution.measured_failures is not None:
+            return self.execution.measured_failures
         return ("skipped", self.skipped) if self.skipped is not None else (None, None)
 
     def _next(self, index: int) -> None:
@@ -183,7 +183,7 @@ class Vectors:
             return
         if len(execution.frames) > 1:
             raise VectorsError(f"the sub-step {execution.frames[-1].members['step_name']} is open where the sweep goes on: close it within its vector")
-        frame, identity = execution.frames[0], execution.identity
+        frame, identity = execution.frame(), execution.identity
         outcome, words = self.verdict()
         if outcome is not None and outcome != "skipped":
             self.worst = self.worst if self.worst and _verdict.worse(self.worst[0], outcome) == self.worst[0] else (outcome, words)
@@ -193,12 +193,12 @@ class Vectors:
         if outputs:
             ended["outputs"] = load("_plain").plain_outputs(outputs)
         frame.emit("test.step_ended", ended)
-        execution.owner.note_outcome((execution.step, index - 1), ended["outcome"])
+        execution.owner.note_outcome((execution.place, index - 1), ended["outcome"])
         self.skipped = None
         execution.inputs = self.sweep.planned[index]
         execution.identity = dict(identity, vector_index=identity["vector_index"] + 1, inputs=execution.inputs)
         execution.frames[0] = type(frame)(frame.emit, execution.identity)
-        _measure.opened.set(execution.frames[0])
+        _measure.opened.set(execution)
         frame.emit("test.step_started", execution.identity)
 
     def new_properties(self) -> list:

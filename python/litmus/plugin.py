@@ -139,8 +139,9 @@ def pytest_collection_modifyitems(config, items) -> None:
     in_profile = settings is not None and bool(settings.levels)
     if in_profile:
         _settled(load("_settings").add_marks, settings, items)
-    modules = {str(item.path) for item in items if item.path.suffix == ".py"}  # a plugin's own tests may be YAML themselves
-    files = {os.path.splitext(path)[0] + ".yaml" for path in modules}
+    paths = {id(path): path for path in [item.path for item in items]}.values()  # the items of a file share its path
+    parts = {os.path.splitext(str(path)) for path in paths}
+    files = {stem + ".yaml" for stem, ending in parts if ending == ".py"}  # a plugin's own tests may be YAML themselves
     in_files, markers = in_profile or any(map(os.path.lexists, files)), _marker_names(items)
     if in_files or "vectors" in markers:
         load("_vectors").collect(config, items)
@@ -164,7 +165,8 @@ def _marker_names(items) -> set:
     """The names of all markers on tests and what they are in."""
     names, parents = set(), {}
     for item in items:
-        names.update([mark.name for mark in item.own_markers])
+        if item.own_markers:
+            names.update([mark.name for mark in item.own_markers])
         parents[id(item.parent)] = item.parent
     for parent in parents.values():
         names.update([mark.name for mark in parent.iter_markers()] if parent is not None else ())
