@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -219,6 +220,7 @@ void lt_memory_tame(int threads) {
 }
 void lt_memory_at_work(void) {}
 void lt_memory_give_back(void) {}
+void lt_memory_ahead(void) {}
 #else
 /* The arena of a thread knows no threshold: at each large free it gives back what it has beyond the pad, to fault it in again for the next run.
  * So the pad is what a run takes. */
@@ -252,6 +254,21 @@ void lt_memory_give_back(void) {
     void *volatile large = malloc(256 * 1024);
     free(large);
     malloc_trim(0);
+}
+/* Two pieces as large as malloc takes from its heap, which stay there; nothing is touched yet. */
+void lt_memory_ahead(void) {
+    enum { AHEAD_BYTES = 31 * 1024 * 1024 };
+    mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 4 * AHEAD_BYTES);
+    char *volatile one = malloc(AHEAD_BYTES), *volatile two = malloc(AHEAD_BYTES);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < 2; i++) {
+        char *at = i == 0 ? one : two;
+        size_t skip = (page - (uintptr_t)at % page) % page;
+        if (at != NULL) (void)!madvise(at + skip, (AHEAD_BYTES - skip) / page * page, MADV_HUGEPAGE);
+    }
+    free(two);
+    free(one);
 }
 #endif
 

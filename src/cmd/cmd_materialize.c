@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/process.h"
 #include "channel/channel.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
@@ -62,6 +63,7 @@ int lt_cmd_materialize(struct lt_cli *cli) {
     int exit = lt_cli_query(cli);
     if (exit == EXIT_OK && cli->argument_count > 0) exit = lt_session_find(cli, cli->arguments[0], session);
     if (exit != EXIT_OK) return exit;
+    lt_memory_ahead();
     if (lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &w.materializer, &error) != LITMUS_OK) return lt_cli_fail(cli, &error);
     int code = LITMUS_OK;
     if (cli->argument_count > 0) one_session(&w, session);

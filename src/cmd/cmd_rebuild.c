@@ -5,6 +5,7 @@
  */
 #include "accumulate/gather.h"
 #include "base/io.h"
+#include "base/process.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
 #include "materialize/materialize.h"
@@ -124,6 +125,7 @@ int lt_cmd_rebuild(struct lt_cli *cli) {
     struct litmus_error error = {0};
     int exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
+    lt_memory_ahead();
     int code = lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &r.materializer, &error);
     if (code == LITMUS_OK) code = lt_log_find(lt_buf_cstr(&cli->data_dir), NULL, &r.logs, &error);
     lt_log_list_by_session(&r.logs);
