@@ -200,23 +200,36 @@ void lt_list_end(struct lt_build *build) {
     ((int32_t *)build->cells)[next_cell(build) + 1] = (int32_t)end;
 }
 
-/* The text of the cell before goes there `count` times more. */
-static void text_again(struct lt_build *build, int64_t count) {
-    const int32_t *end = (int32_t *)build->cells + build->row;
-    size_t n = (size_t)(end[0] - end[-1]), from = (size_t)end[-1];
-    if (n > 0 && (size_t)count > (size_t)INT32_MAX / n) TRY(build, EOVERFLOW);
-    if (build->failed != NANOARROW_OK) return;
-    struct ArrowBuffer *text = text_room(build, (size_t)count * n);
-    /* A column that has only empty texts has no memory for them yet. */
-    for (int64_t i = 0; build->failed == NANOARROW_OK && i < count; i++) add_text(build, text, (struct lt_str){n == 0 ? "" : (const char *)text->data + from, n});
+/* `count` cells more that are there. Returns the first of them. */
+static int64_t next_cells(struct lt_build *build, int64_t count) {
+    int64_t first = build->row;
+    ArrowBitsSetTo(build->valid, first, count, 1);
+    build->row += count;
+    return first;
 }
 
-static void number_again(struct lt_build *build, int64_t last) {
-    if (is_list(build->type)) lt_list_end(build);
-    else if (build->type == LT_COLUMN_REAL) lt_put_real(build, ((double *)build->cells)[last]);
-    else if (build->type == LT_COLUMN_BOOL) lt_put_int(build, ArrowBitGet(build->cells, last));
-    else if (build->type == LT_COLUMN_INT32) lt_put_int(build, ((int32_t *)build->cells)[last]);
-    else lt_put_int(build, ((int64_t *)build->cells)[last]);
+/* The text of the cell before goes there `count` times more. */
+static void text_again(struct lt_build *build, int64_t count) {
+    int32_t *end = (int32_t *)build->cells + build->row;
+    size_t n = (size_t)(end[0] - end[-1]), total = (size_t)count * n;
+    if (n > 0 && (size_t)count > (size_t)INT32_MAX / n) TRY(build, EOVERFLOW);
+    if (build->failed != NANOARROW_OK) return;
+    struct ArrowBuffer *text = text_room(build, total);
+    if (build->failed != NANOARROW_OK) return;
+    for (size_t have = n, more; total > 0; have += more, total -= more) { /* twice as much each time */
+        more = have < total ? have : total;
+        memcpy(text->data + text->size_bytes, text->data + end[-1], more);
+        text->size_bytes += (int64_t)more;
+    }
+    for (int64_t i = 1; i <= count; i++) end[i] = end[0] + (int32_t)i * (int32_t)n;
+    next_cells(build, count);
+}
+
+static void number_again(struct lt_build *build, int64_t count) {
+    int64_t first = next_cells(build, count);
+    if (build->type == LT_COLUMN_BOOL) ArrowBitsSetTo(build->cells, first, count, ArrowBitGet(build->cells, first - 1));
+    else if (element_types[build->type].bytes == sizeof(int32_t)) for (int32_t *at = (int32_t *)build->cells + first, *end = at + count; at < end; at++) *at = at[-1];
+    else for (int64_t *at = (int64_t *)build->cells + first, *end = at + count; at < end; at++) *at = at[-1];
 }
 
 void lt_put_again(struct lt_build *build, int64_t count) {
@@ -225,7 +238,8 @@ void lt_put_again(struct lt_build *build, int64_t count) {
     if (last >= 0 && !ArrowBitGet(build->valid, last)) lt_put_nulls(build, count);
     else if (last < 0 || (is_list(build->type) && build->array->children[0]->length > 0)) TRY(build, EINVAL);
     else if (build->type == LT_COLUMN_STR) text_again(build, count);
-    else for (int64_t i = 0; i < count; i++) number_again(build, last);
+    else if (is_list(build->type)) next_cells(build, count); /* empty, as all before: they begin at 0 */
+    else number_again(build, count);
 }
 
 int lt_build_finish(struct lt_build *build, struct litmus_error *error) {

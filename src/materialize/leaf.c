@@ -35,51 +35,65 @@ static bool is_there(const struct ArrowArrayView *view, int64_t at) {
     return valid == NULL || ArrowBitGet(valid, at);
 }
 
+/* Where the cells from `at` on end that are there, or are not, as the first of them: eight at once where a whole byte of their bits is alike. */
+static int64_t end_of_stretch(const struct ArrowArrayView *view, int64_t at, int64_t to) {
+    const uint8_t *valid = view->buffer_views[0].data.as_uint8;
+    bool there = is_there(view, at);
+    uint8_t eight = there ? 0xff : 0;
+    if (valid == NULL) return to;
+    while (at < to)
+        if (at % 8 == 0 && to - at >= 8 && valid[at / 8] == eight) at += 8;
+        else if (is_there(view, at) == there) at++;
+        else break;
+    return at;
+}
+
+/* Cells side by side, all of which are there. */
 static void add_texts(struct lt_leaf *leaf, const struct ArrowArrayView *view, int64_t from, int64_t to) {
     const int32_t *offsets = view->buffer_views[1].data.as_int32;
     const char *text = view->buffer_views[2].data.as_char;
-    carquet_byte_array_t *room = leaf->room;
-    for (int64_t at = from; at < to; at++)
-        if (is_there(view, at)) room[leaf->count++] = (carquet_byte_array_t){text == NULL ? NULL : (uint8_t *)text + offsets[at], offsets[at + 1] - offsets[at]};
+    carquet_byte_array_t *room = (carquet_byte_array_t *)leaf->room + leaf->count;
+    for (int64_t at = from; at < to; at++) *room++ = (carquet_byte_array_t){text == NULL ? NULL : (uint8_t *)text + offsets[at], offsets[at + 1] - offsets[at]};
 }
 
 static void add_bits(struct lt_leaf *leaf, const struct ArrowArrayView *view, int64_t from, int64_t to) {
-    for (int64_t at = from; at < to; at++)
-        if (is_there(view, at)) ((uint8_t *)leaf->room)[leaf->count++] = ArrowBitGet(view->buffer_views[1].data.as_uint8, at);
+    uint8_t *room = (uint8_t *)leaf->room + leaf->count;
+    for (int64_t at = from; at < to; at++) *room++ = (uint8_t)ArrowBitGet(view->buffer_views[1].data.as_uint8, at);
 }
 
-/* Numbers of 4 or 8 bytes: what side by side is there goes in one piece. */
+/* Numbers of 4 or 8 bytes. */
 static void add_numbers(struct lt_leaf *leaf, const struct ArrowArrayView *view, int64_t from, int64_t to) {
     size_t width = (size_t)view->layout.element_size_bits[1] / 8;
-    for (int64_t at = from, first; at < to; at++) {
-        for (first = at; at < to && is_there(view, at);) at++;
-        memcpy((char *)leaf->room + (size_t)leaf->count * width, view->buffer_views[1].data.as_char + (size_t)first * width, (size_t)(at - first) * width);
-        leaf->count += at - first;
-    }
+    memcpy((char *)leaf->room + (size_t)leaf->count * width, view->buffer_views[1].data.as_char + (size_t)from * width, (size_t)(to - from) * width);
+}
+
+static void add_levels(struct lt_leaf *leaf, int16_t def, int64_t count) {
+    for (int64_t i = 0; i < count; i++) leaf->def[leaf->levels + i] = def;
+    leaf->levels += count;
 }
 
 /* Cells of a column or elements of a list: `null` is the level of one that is not there. */
 static void add_cells(struct lt_leaf *leaf, const struct ArrowArrayView *view, int64_t from, int64_t to, int16_t null) {
-    from += view->offset;
     to += view->offset;
-    for (int64_t at = from; at < to; at++) leaf->def[leaf->levels++] = (int16_t)(null + is_there(view, at));
-    if (view->storage_type == NANOARROW_TYPE_STRING) add_texts(leaf, view, from, to);
-    else if (view->storage_type == NANOARROW_TYPE_BOOL) add_bits(leaf, view, from, to);
-    else add_numbers(leaf, view, from, to);
-}
-
-static void fill_levels(struct lt_leaf *leaf, int16_t def, int64_t count) {
-    for (int64_t i = 0; i < count; i++) leaf->def[i] = def;
-    leaf->levels = count;
+    for (int64_t at = from + view->offset, end; at < to; at = end) {
+        bool there = is_there(view, at);
+        end = end_of_stretch(view, at, to);
+        add_levels(leaf, (int16_t)(null + there), end - at);
+        if (!there) continue;
+        if (view->storage_type == NANOARROW_TYPE_STRING) add_texts(leaf, view, at, end);
+        else if (view->storage_type == NANOARROW_TYPE_BOOL) add_bits(leaf, view, at, end);
+        else add_numbers(leaf, view, at, end);
+        leaf->count += end - at;
+    }
 }
 
 /* Most columns of most runs are NULL all the way down, or have a value in every cell. */
 static void take_flat(struct lt_leaf *leaf, const struct ArrowArrayView *view) {
     bool lies_packed = view->storage_type != NANOARROW_TYPE_STRING && view->storage_type != NANOARROW_TYPE_BOOL;
     if (view->null_count == view->length) {
-        fill_levels(leaf, 0, view->length);
+        add_levels(leaf, 0, view->length);
     } else if (view->null_count == 0 && lies_packed) {
-        fill_levels(leaf, 1, view->length);
+        add_levels(leaf, 1, view->length);
         leaf->values = view->buffer_views[1].data.as_uint8 + view->offset * (view->layout.element_size_bits[1] / 8);
     } else {
         add_cells(leaf, view, 0, view->length, 0);
@@ -88,6 +102,11 @@ static void take_flat(struct lt_leaf *leaf, const struct ArrowArrayView *view) {
 
 static void take_lists(struct lt_leaf *leaf, const struct ArrowArrayView *view) {
     const int32_t *offsets = view->buffer_views[1].data.as_int32;
+    if (view->null_count == 0 && view->children[0]->length == 0) { /* as where no instruments are connected */
+        add_levels(leaf, LIST_EMPTY, view->length);
+        memset(leaf->rep, 0, (size_t)view->length * sizeof *leaf->rep);
+        return;
+    }
     for (int64_t row = 0; row < view->length; row++) {
         int64_t at = view->offset + row, first = leaf->levels;
         bool null = ArrowArrayViewIsNull(view, row);

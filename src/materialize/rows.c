@@ -7,6 +7,7 @@
 #include "materialize/build.h"
 #include "materialize/dynamic.h"
 
+#include <assert.h>
 #include <stddef.h>
 
 enum source { FROM_NOTHING, FROM_KIND, FROM_RUN, FROM_STEP, FROM_MEAS, FROM_OWNER, FROM_ATTEMPTS };
@@ -38,6 +39,7 @@ static const struct column columns[] = {
 };
 #undef COLUMN
 enum { COLUMN_COUNT = sizeof columns / sizeof columns[0] };
+static_assert(offsetof(struct lt_int, v) == 0 && offsetof(struct lt_real, v) == 0, "the number comes first");
 
 static bool is_null(enum lt_column_type type, const void *value) {
     if (type == LT_COLUMN_STR) return ((const struct lt_str *)value)->p == NULL;
@@ -113,13 +115,26 @@ static void put_steps(struct lt_build *build, const struct lt_run *run, const st
     }
 }
 
+/* Is the cell of the one measurement that of the other? Texts that are said again are kept once. */
+static bool is_again(const struct column *column, const struct lt_measurement *a, const struct lt_measurement *b) {
+    const struct place *place = &column->measurement;
+    const void *x = (const char *)a + place->offset, *y = (const char *)b + place->offset;
+    if (place->source == FROM_OWNER) return a->owner == b->owner;
+    if (place->source != FROM_MEAS) return false;
+    if (column->type == LT_COLUMN_STR) return ((const struct lt_str *)x)->p == ((const struct lt_str *)y)->p && ((const struct lt_str *)x)->n == ((const struct lt_str *)y)->n;
+    if (is_null(column->type, x) || is_null(column->type, y)) return is_null(column->type, x) && is_null(column->type, y);
+    return memcmp(x, y, sizeof(int64_t)) == 0; /* lt_int and lt_real begin with their number */
+}
+
 static void put_measurements(struct lt_build *build, const struct lt_run *run, const struct column *column) {
     struct row row = {.kind = LT_STR("measurement"), .run = run};
     if (put_same(build, column, &column->measurement, &row, run->measurement_count)) return;
-    for (size_t i = 0; i < run->measurement_count; i++) {
+    for (size_t i = 0, next; i < run->measurement_count; i = next) {
         row.measurement = &run->measurements[i];
         row.owner = row.measurement->owner == LT_MAP_NONE ? NULL : &run->steps[row.measurement->owner];
         put_cell(build, column, &column->measurement, &row);
+        for (next = i + 1; next < run->measurement_count && is_again(column, row.measurement, &run->measurements[next]);) next++;
+        lt_put_again(build, (int64_t)(next - i - 1));
     }
 }
 
