@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGKILL of pytest at random moments: with a daemon, without one, under xdist, and of xdist's workers alone.
+"""SIGKILL of pytest at random moments: with a daemon, without one, under xdist, and of xdist's controller or workers alone.
 
 A conftest writes down each test once its protocol is over, after the plugin's hooks: from then on its outcome is
 promised. What was promised is in the log and in the run's file, every planned test has one row, and none is double.
@@ -121,47 +121,67 @@ class Killer:
         while len(self.promised()) < count and process.poll() is None and time.monotonic() < until:
             time.sleep(0.001)
 
-    def kill_run(self, daemon: bool) -> None:
-        """One run, killed with all its processes after some promises."""
+    def kill_run(self, daemon: bool, whom: str = "group") -> None:
+        """One run, killed after some promises: all its processes, its controller alone, or one of its workers."""
         files, logs = self.files(), self.logs()
-        process = self.start(HOLD="1")
-        self.wait_for_promises(process, self.random.randrange(TESTS - 10))
+        process = self.start(**({"HOLD": "1"} if whom == "group" else {}))
+        self.wait_for_promises(process, self.random.randrange(whom == "worker", TESTS - 10))
         time.sleep(self.random.random() / 100)
-        os.killpg(process.pid, signal.SIGKILL)
+        self.kill(process, whom)
         killed = time.monotonic()
-        process.wait()
-        events = read_events(self.logs() - logs)
-        if not any(event["event_type"] == "run.started" for event in events):
-            assert not self.promised()
-            return  # before there was a run
+        process.wait(timeout=600)
         if not daemon:
-            assert self.files() == files
-            subprocess.run([BIN / "litmus", "materialize", "--data-dir", self.data_dir], env=self.env, check=True, capture_output=True, timeout=300)
-        while not self.files() - files and time.monotonic() < killed + 300:
-            time.sleep(0.002)
-        if daemon:
+            assert whom == "worker" or process.returncode != -signal.SIGKILL or self.files() == files
+            self.litmus("materialize")  # others of its processes may live
+        wait_until(lambda: self.files() - files or group_is_gone(process.pid))
+        if daemon and process.returncode == -signal.SIGKILL and self.run_id(logs):
+            wait_until(lambda: self.files() - files)
             wait_ms = (time.monotonic() - killed) * 1000
             self.tally.waits_ms.append(wait_ms)
             self.tally.late += wait_ms > 1000
+        wait_until(lambda: group_is_gone(process.pid))
+        if not daemon:
+            self.litmus("materialize")
+        if not self.run_id(logs):
+            assert not self.promised()
+            return  # before there was a run
+        wait_until(lambda: self.files() - files)
         (path,) = self.files() - files
+        wait_until(lambda: "in no row" not in self.litmus("verify", self.run_id(logs), check=False))
         self.judge(path, self.logs() - logs)
+
+    def kill(self, process: subprocess.Popen, whom: str) -> None:
+        if whom == "group":
+            os.killpg(process.pid, signal.SIGKILL)
+            return
+        try:
+            os.kill(process.pid if whom == "controller" else int(self.promised()[-1][0]), signal.SIGKILL)
+        except (ProcessLookupError, IndexError):
+            pass  # it has done its work
+
+    def run_id(self, logs: set) -> str | None:
+        return next((event["run_id"] for event in read_events(self.logs() - logs) if event["event_type"] == "run.started"), None)
+
+    def litmus(self, *arguments: str, check: bool = True) -> str:
+        command = [BIN / "litmus", *arguments, "--data-dir", self.data_dir]
+        return subprocess.run(command, env=self.env, check=check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300).stdout
 
     def judge(self, path: pathlib.Path, logs: set) -> None:
         events = read_events(logs)
         plan = [item["node_id"] for event in events if event["event_type"] == "test.steps_discovered" for item in event["items"]]
-        ended = [event["node_id"] for event in events if event["event_type"] == "test.step_ended"]
-        promised = [node_id for _, node_id in self.promised()]
+        ended = {event["node_id"]: event["vector_outcome"] for event in events if event["event_type"] == "test.step_ended"}
+        promised = {node_id for _, node_id in self.promised()}
         rows = [row for row in pq.read_table(path).to_pylist() if row["record_type"] == "step"]
         outcomes = {row["step_node_id"]: row["vector_outcome"] for row in rows}
         self.tally.kills += 1
-        self.tally.lost += len(set(promised) - set(ended)) + (len(plan) != TESTS and bool(promised))
+        self.tally.lost += len(promised - ended.keys()) + (len(plan) != TESTS and bool(promised))
         self.tally.wrong += abs(len(rows) - len(plan)) + len(set(plan) ^ set(outcomes))
         self.tally.wrong += sum(outcomes.get(node_id) != expected_outcome(node_id) for node_id in promised)
-        others = [outcome for node_id, outcome in outcomes.items() if node_id not in promised and outcome not in (None, expected_outcome(node_id))]
-        self.tally.wrong += sum(outcome != "aborted" for outcome in others)
+        self.tally.wrong += sum(outcomes.get(node_id) != outcome for node_id, outcome in ended.items())
+        self.tally.wrong += sum(outcome not in (None, "aborted") for node_id, outcome in outcomes.items() if node_id not in ended)
 
     def stop(self) -> None:
-        subprocess.run([BIN / "litmus", "daemon", "stop", "--data-dir", self.data_dir], env=self.env, capture_output=True, timeout=300)
+        self.litmus("daemon", "stop")
 
 
 def read_events(logs: set) -> list:
@@ -179,6 +199,25 @@ def read_events(logs: set) -> list:
     return events
 
 
+def group_is_gone(group: int) -> bool:
+    """No process of the group is left but those that nobody has waited for."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, of_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue
+        if int(of_group) == group and state != "Z":
+            return False
+    return True
+
+
+def wait_until(condition) -> None:
+    until = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < until, "still not after 300 s"
+        time.sleep(0.002)
+
+
 def rounds(in_test: int, share: float):
     """`in_test` rounds, or as many as fit in this share of the soak's time."""
     end = time.monotonic() + SOAK_MIN * 60 * share
@@ -193,11 +232,13 @@ def check(killer: Killer, name: str) -> None:
     assert killer.tally.kills > 0
     assert (killer.tally.lost, killer.tally.wrong) == (0, 0)
     assert not list(killer.data_dir.glob("runs/*/.*.tmp"))
+    killer.litmus("materialize")  # a log of a process that died in the last moment
+    killer.litmus("verify", "--all")
 
 
 def test_killed_with_a_daemon(tmp_path):
     killer = Killer(tmp_path)
-    for _ in rounds(4, 0.35):
+    for _ in rounds(3, 0.2):
         killer.kill_run(daemon=True)
     killer.stop()
     check(killer, "pytest kills with a daemon")
@@ -205,35 +246,20 @@ def test_killed_with_a_daemon(tmp_path):
 
 def test_killed_without_a_daemon(tmp_path):
     killer = Killer(tmp_path, "--litmus-no-daemon")
-    for _ in rounds(3, 0.25):
+    for _ in rounds(2, 0.15):
         killer.kill_run(daemon=False)
     check(killer, "pytest kills without a daemon")
 
 
 @needs("xdist")
-def test_killed_under_xdist(tmp_path):
-    killer = Killer(tmp_path, "-n2")
-    for _ in rounds(3, 0.2):
-        killer.kill_run(daemon=True)
-    killer.stop()
-    check(killer, "pytest -n 2 kills with a daemon")
-
-
-@needs("xdist")
-def test_xdist_workers_killed(tmp_path):
-    """xdist starts another worker and goes on; the test that ran is aborted, no other is lost."""
-    killer = Killer(tmp_path, "-n2", "--max-worker-restart=4")
-    for _ in rounds(2, 0.2):
-        files, logs = killer.files(), killer.logs()
-        process = killer.start()
-        for _ in range(2):
-            killer.wait_for_promises(process, killer.random.randrange(5, TESTS - 20))
-            try:
-                os.kill(int(killer.promised()[-1][0]), signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # this worker was killed before, or has done its work
-        assert process.wait(timeout=600) in (0, 1)
-        (path,) = killer.files() - files
-        killer.judge(path, killer.logs() - logs)
-    killer.stop()
-    check(killer, "xdist workers killed")
+@pytest.mark.parametrize(("whom", "daemon"), [("group", True), ("controller", True), ("controller", False), ("worker", True)] + [("group", False), ("worker", False)] * bool(SOAK_MIN))
+def test_killed_under_xdist(tmp_path, whom, daemon):
+    """Of a killed controller the workers live on, end the test that they are in, and what they said is in the run's file. For a killed worker
+    xdist starts another one and goes on; the test that ran is aborted, no other is lost.
+    """
+    killer = Killer(tmp_path, "-n2", "--max-worker-restart=4", *([] if daemon else ["--litmus-no-daemon"]))
+    for _ in rounds(2 if whom == "controller" and daemon else 1, 0.65 / 6):
+        killer.kill_run(daemon, whom)
+    if daemon:
+        killer.stop()
+    check(killer, f"pytest -n 2 kills of {whom} {'with' if daemon else 'without'} a daemon")

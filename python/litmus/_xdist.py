@@ -13,6 +13,19 @@ _context, _part, _verdict = load("_context"), load("_part"), load("_verdict")
 Part, uuid4, _getpid = _part.Part, _part.uuid4, _part._getpid
 
 
+def make_claim() -> tuple[int, str]:
+    """A file without a name that the workers can open: nothing is left of it, however its owner ends. Elsewhere one with a name."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("litmus-plan")
+        path = f"/proc/{_getpid()}/fd/{descriptor}"
+        if os.access(path, os.R_OK | os.W_OK):
+            return descriptor, path
+        os.close(descriptor)
+    import tempfile
+
+    return tempfile.mkstemp(prefix="litmus-plan-")
+
+
 class _NothingRuns:
     """In the workers of a run that cannot start: the plan goes on record, and no test runs."""
 
@@ -101,6 +114,7 @@ class Controller(Part):
         super().__init__(config)
         self.dirty = _context.DirtyMark(str(config.rootpath))
         self.claim = None
+        self.claim_file = -1
         self.worst: dict = {}  # (node id, worker) -> outcome of an attempt that did not pass
         self.passed = self.skipped = False
         self.ordinals: dict = {}
@@ -123,7 +137,6 @@ class Controller(Part):
     def begin(self) -> None:
         """The first worker is about to start: opens the session that all of them join."""
         import json
-        import tempfile
 
         payload = self.context()
         if not self.open(data_dir=self.data_dir(), payload=_context.session_payload(payload)):
@@ -133,8 +146,7 @@ class Controller(Part):
         self.prepare("litmus.scan", lambda part: part.scan(payload))  # the workers have no terminal
         self.payload = payload
         self.payload_json = json.dumps(payload)
-        descriptor, self.claim = tempfile.mkstemp(prefix="litmus-plan-")
-        os.close(descriptor)
+        self.claim_file, self.claim = make_claim()
 
     def share(self, node) -> dict:
         """What a worker needs to join. A replacement takes the place of a worker that crashed."""
@@ -265,10 +277,12 @@ class Controller(Part):
     def leave(self) -> None:
         super().leave()
         if self.claim is not None:
+            claim, self.claim = self.claim, None
+            os.close(self.claim_file)
             try:
-                os.unlink(self.claim)
+                os.unlink(claim)
             except OSError:
-                pass
+                pass  # it never had a name
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session) -> None:

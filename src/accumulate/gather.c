@@ -24,7 +24,7 @@ struct source {
 struct cut {
     struct lt_str run_id, destination;
     int64_t renamed; /* of the destination */
-    bool counted;    /* rows are said */
+    int64_t revised; /* of the rows; -1: none are said */
     int64_t *rows;   /* by log number; NULL: no log_rows, take everything */
 };
 
@@ -121,7 +121,7 @@ static struct cut *add_cut(struct gather *g, struct lt_str run_id) {
     if (!lt_grow(&g->arena, &cuts, g->cut_count, &g->cut_capacity, sizeof *g->cuts)) return NULL;
     g->cuts = cuts;
     struct cut *cut = &g->cuts[g->cut_count++];
-    *cut = (struct cut){.run_id = lt_arena_str(&g->arena, run_id), .renamed = -1};
+    *cut = (struct cut){.run_id = lt_arena_str(&g->arena, run_id), .renamed = -1, .revised = -1};
     return cut;
 }
 
@@ -134,7 +134,7 @@ static int64_t *count_rows(struct gather *g, yyjson_val *log_rows) {
     return rows;
 }
 
-/* Of what was said of a run's rows the first counts, of its file's names the latest. */
+/* Of what was said of a run's rows the latest revision counts (of one revision the first word), of its file's names the latest. */
 static bool take_cut(struct gather *g, const struct lt_row *row) {
     struct cut *cut = find_cut(g, row->run_id);
     if (cut == NULL) cut = add_cut(g, row->run_id);
@@ -142,14 +142,16 @@ static bool take_cut(struct gather *g, const struct lt_row *row) {
     yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
     yyjson_val *root = yyjson_doc_get_root(doc), *rows = yyjson_obj_get(root, "log_rows");
     struct lt_int renamed = lt_get_int(root, "renamed");
+    struct lt_int revised = lt_get_int(root, "revised");
     if (!renamed.set || renamed.v < 0) renamed.v = 0;
+    if (!revised.set || revised.v < 0) revised.v = 0;
     if (renamed.v > cut->renamed) {
         cut->renamed = renamed.v;
         cut->destination = lt_get_str(&g->arena, root, "destination");
     }
-    if (renamed.v == 0 && !cut->counted) {
-        cut->counted = true;
-        if (yyjson_is_obj(rows)) cut->rows = count_rows(g, rows);
+    if (renamed.v == 0 && revised.v > cut->revised) {
+        cut->revised = revised.v;
+        cut->rows = yyjson_is_obj(rows) ? count_rows(g, rows) : NULL;
     }
     yyjson_doc_free(doc);
     return !g->arena.failed;
@@ -204,6 +206,7 @@ static struct lt_gathered_run *run_of(struct gather *g, const struct lt_row *row
     run->materialized = cut != NULL;
     if (cut != NULL) run->destination = lt_arena_str(&run->run.arena, cut->destination);
     if (cut != NULL) run->renamed = cut->renamed;
+    if (cut != NULL) run->revised = cut->revised < 0 ? 0 : cut->revised;
     if (!lt_map_put(&g->run_by_id, run->run.run_id, 0, (uint32_t)out->run_count++)) return NULL;
     return run;
 }
@@ -224,7 +227,7 @@ static int take_row(struct gather *g, const struct source *s, struct litmus_erro
     const struct cut *cut = find_cut(g, row->run_id);
     if (cut != NULL && cut->rows != NULL && g->out->logs[s->number].rows > cut->rows[s->number]) {
         run->late += is_of_producer(row);
-        return LITMUS_OK;
+        if (!g->options->with_late) return LITMUS_OK;
     }
     return lt_gathered_run_fold(run, row, g->out->logs[s->number].path, s->number, error);
 }
@@ -310,6 +313,10 @@ void lt_gathered_run_free(struct lt_gathered_run *run) {
     if (run == NULL) return;
     lt_run_release(&run->run);
     free(run);
+}
+
+bool lt_gathered_run_outdated(const struct lt_gathered_run *run) {
+    return run->materialized && run->late > 0 && run->run.end_found;
 }
 
 bool lt_destination_usable(struct lt_str d) {

@@ -4,7 +4,7 @@
  *
  * The order: within a file as written; across files a merge by the occurred_at of the heads, ties
  * by file name. A run that has a run.materialized event with `log_rows` takes of each file only
- * the rows that are named there, so that what an orphan writes later never changes a run's rows.
+ * the rows that are named there, so that what an orphan writes later changes a run's rows only where the run is materialised anew (`revised`).
  */
 #ifndef LT_ACCUMULATE_GATHER_H
 #define LT_ACCUMULATE_GATHER_H
@@ -18,6 +18,7 @@ struct lt_gathered_run {
     bool materialized;           /* a run.materialized event is in the log */
     struct lt_str destination;   /* its destination (in the run's arena), relative to the data_dir */
     int64_t late;                /* events of producers that came after its file was made, and are in no row */
+    int64_t revised;             /* how often its file was made anew, with what came late */
     int64_t renamed;             /* how often the file was given another name since it was made */
     struct lt_str owner_log;     /* path of the log that holds run.started (in the run's arena) */
     struct lt_str only_log;      /* identity of the one log that has rows of it; NULL: not said (in the run's arena) */
@@ -41,6 +42,7 @@ struct lt_gathering {
 struct lt_gather_options {
     const char *run_id; /* fold this run alone; NULL: every run of the session */
     const struct lt_log_list *logs; /* the session's logs, when they are known already; NULL: looked for */
+    bool with_late; /* fold also what came after a run's file was made */
     bool check_chain; /* hold each row against the one before: see chain_ok of the logs */
 };
 
@@ -52,6 +54,8 @@ int lt_gather_session(const char *data_dir, const char *session_id, const struct
 /* run.materialized stands in a log that a materializer opened, and such a log begins with one of a few events: may the log whose first
  * event this is be one of those? The producers' logs need no look for it. */
 bool lt_may_say_materialized(const struct lt_row *first);
+/* Is more to be told of the run than its file says? Only where its end was said for a dead producer: an end that the producer said stands. */
+bool lt_gathered_run_outdated(const struct lt_gathered_run *run);
 /* What a log says is not believed: a destination is a path below runs/, or it is not used. */
 bool lt_destination_usable(struct lt_str destination);
 void lt_gathering_release(struct lt_gathering *gathering);

@@ -112,6 +112,7 @@ static bool on_run_ended(struct fold *f) {
     run->ended = (struct lt_int){f->row->occurred_at, true};
     run->outcome = text(f, "outcome");
     run->stop_reason = text(f, "stop_reason");
+    run->end_found = lt_str_eq(text(f, "said_by"), LT_STR("recovery"));
     run->ended_event_id = lt_arena_str(&run->arena, f->row->id);
     return true;
 }

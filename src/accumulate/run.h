@@ -99,6 +99,7 @@ struct lt_run {
     struct lt_arena arena;
     /* context: run.started and run.ended */
     bool has_started, has_ended;
+    bool end_found; /* whoever found the producer dead said the end: other processes may have more to say */
     bool serial_given; /* with run.started: what is scanned changes nothing */
     struct lt_str run_id, session_id, slot_id, station_id, station_name, station_type, station_location, station_hostname;
     struct lt_str dut_serial, dut_part_number, dut_revision, dut_lot_number, product_id, product_name, product_revision;

@@ -250,6 +250,7 @@ int lt_run_settle(struct lt_run *run, bool live, struct litmus_error *error) {
     run->outcome_stored = run->outcome;
     if (live) run->outcome_stored = LT_STR_NULL;
     else if (run->outcome.p == NULL) run->outcome_stored = LT_STR("aborted");
+    if (run->end_found && run->last_at > run->ended.v) run->ended.v = run->last_at; /* what came after it */
     for (size_t i = 0; i < run->ran_count; i++) run->steps[i].planned = false;
     judge_phase(run);
     bool ok = add_all_never_ran(run, live);

@@ -110,7 +110,8 @@ static void rebuild_session(void *self, const char *session_id) {
     int code = lt_gather_session(lt_buf_cstr(&r->cli->data_dir), session_id, &options, &session, &error);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         if (session.runs[i]->materialized) rebuild_run(r, &session, session.runs[i]);
-        else unfinished = unfinished || is_finished(session.runs[i]);
+        if (lt_gathered_run_outdated(session.runs[i])) unfinished = true;
+        else if (!session.runs[i]->materialized) unfinished = unfinished || is_finished(session.runs[i]);
     }
     if (code == LITMUS_OK && session.damaged > 0) lt_say(r->cli, "session %s: %zu damaged places passed over; litmus verify names them", session_id, session.damaged);
     lt_gathering_release(&session);

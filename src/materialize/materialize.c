@@ -250,7 +250,8 @@ static void add_log_rows(struct lt_buf *payload, bool first, const char *identit
     lt_buf_addf(payload, ":%lld", (long long)rows);
 }
 
-static void describe(const struct lt_gathering *session, const struct lt_own_log *own, const struct lt_materialized *done, struct lt_str name, struct lt_buf *payload) {
+static void describe(const struct lt_gathering *session, const struct lt_own_log *own, const struct lt_materialized *done, struct lt_str name, int64_t revised,
+                     struct lt_buf *payload) {
     char now[LT_ISO_BYTES];
     lt_time_iso(lt_now_us(), now);
     lt_buf_addf(payload, "{\"materializer\":\"parquet\",\"materialized_at\":\"%s\",\"destination\":", now);
@@ -258,14 +259,16 @@ static void describe(const struct lt_gathering *session, const struct lt_own_log
     lt_buf_addf(payload, ",\"row_counts\":{\"run\":1,\"step\":%lld,\"measurement\":%lld},\"log_rows\":{", (long long)done->steps, (long long)done->measurements);
     for (size_t i = 0; i < session->log_count; i++) add_log_rows(payload, i == 0, session->logs[i].identity, session->logs[i].rows);
     if (own->writer != NULL) add_log_rows(payload, session->log_count == 0, lt_log_writer_identity(own->writer), lt_log_writer_rows(own->writer));
-    lt_buf_add_text(payload, "}}");
+    lt_buf_add_char(payload, '}');
+    if (revised > 0) lt_buf_addf(payload, ",\"revised\":%lld", (long long)revised);
+    lt_buf_add_char(payload, '}');
 }
 
-static int emit_materialized(const struct lt_gathering *session, struct lt_own_log *own, const struct lt_materialized *done, struct lt_str name,
+static int emit_materialized(const struct lt_gathering *session, struct lt_own_log *own, const struct lt_materialized *done, struct lt_str name, int64_t revised,
                              struct litmus_error *error) {
     struct lt_buf payload;
     lt_buf_init(&payload);
-    describe(session, own, done, name, &payload);
+    describe(session, own, done, name, revised, &payload);
     struct litmus_event event = {.event_type = "run.materialized", .run_id = done->run_id, .payload = lt_buf_cstr(&payload), .payload_bytes = payload.n};
     int code = payload.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory") : lt_own_log_emit(own, &event, NULL, error);
     lt_buf_release(&payload);
@@ -384,20 +387,23 @@ static void tell_lost(void *self, const char *what) {
     lt_buf_release(&payload);
 }
 
+/* How a run's file is made: for the first time, again as it is on record, or anew under its name, with what came late. */
+enum making { MAKE_FIRST, MAKE_AGAIN, MAKE_REVISED };
+
 static void pass_over(void *self, const char *what) {
     (void)self, (void)what; /* a rebuild adds nothing to a log; litmus verify tells of what is lost */
 }
 
 /* What make_file made gets its name, its word on record and its place in the catalog. */
-static int hand_out(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, bool rebuild,
+static int hand_out(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, enum making how,
                     const struct lt_table *rows, struct lt_materialized *done, struct litmus_error *error) {
     struct lt_buf name;
     lt_buf_init(&name);
     lt_run_count(&run->run, done);
-    int code = publish(m, run, rebuild, &name, done, error);
+    int code = publish(m, run, how != MAKE_FIRST, &name, done, error);
     struct lt_str relative = {name.p, name.n};
-    if (code == LITMUS_OK) code = lt_attachments_copy(m->io, session, &run->run, done->path, rebuild ? pass_over : tell_lost, own, error);
-    if (code == LITMUS_OK && !rebuild) code = emit_materialized(session, own, done, relative, error);
+    if (code == LITMUS_OK) code = lt_attachments_copy(m->io, session, &run->run, done->path, how == MAKE_AGAIN ? pass_over : tell_lost, own, error);
+    if (code == LITMUS_OK && how != MAKE_AGAIN) code = emit_materialized(session, own, done, relative, how == MAKE_REVISED ? run->revised + 1 : 0, error);
     if (code == LITMUS_OK) put_in_catalog(m, rows, done->path, relative);
     lt_buf_release(&name);
     return code;
@@ -418,12 +424,12 @@ static int sync_logs_once(struct lt_materializer *m, const struct lt_gathering *
 }
 
 /* The logs are waited for when the file's bytes are made: the disk writes them meanwhile. A rebuild makes a file that was there before. */
-static int materialize(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, bool rebuild,
+static int materialize(struct lt_materializer *m, const struct lt_gathering *session, const struct lt_gathered_run *run, struct lt_own_log *own, enum making how,
                        struct logs_synced *synced, struct lt_materialized *done, struct litmus_error *error) {
     struct lt_table rows;
     int code = make_file(m, &run->run, &rows, error);
-    if (code == LITMUS_OK && !rebuild) code = sync_logs_once(m, session, own, synced, error);
-    if (code == LITMUS_OK) code = hand_out(m, session, run, own, rebuild, &rows, done, error);
+    if (code == LITMUS_OK && how != MAKE_AGAIN) code = sync_logs_once(m, session, own, synced, error);
+    if (code == LITMUS_OK) code = hand_out(m, session, run, own, how, &rows, done, error);
     lt_table_release(&rows);
     return code;
 }
@@ -435,7 +441,7 @@ int lt_materialize_run(struct lt_materializer *m, struct lt_gathering *session, 
     *done = (struct lt_materialized){0};
     lt_own_log_init(&own, m->data_dir, session->session_id, m->io, m->lock_fd);
     own.key = key_of(m);
-    int code = materialize(m, session, run, &own, rebuild, &synced, done, error);
+    int code = materialize(m, session, run, &own, rebuild ? MAKE_AGAIN : MAKE_FIRST, &synced, done, error);
     int closed = lt_own_log_close(&own, error);
     return code != LITMUS_OK ? code : closed;
 }
@@ -476,18 +482,34 @@ static int end_as_aborted(struct lt_own_log *own, struct lt_gathered_run *run, s
     char run_id[64];
     snprintf(run_id, sizeof run_id, "%.*s", LT_STR_ARG(run->run.run_id));
     struct litmus_event event = {
-        .event_type = "run.ended", .run_id = run_id, .payload = "{\"outcome\":\"aborted\",\"stop_reason\":\"crash\"}", .occurred_at_us = run->run.last_at};
+        .event_type = "run.ended", .run_id = run_id, .payload = "{\"outcome\":\"aborted\",\"stop_reason\":\"crash\",\"said_by\":\"recovery\"}",
+        .occurred_at_us = run->run.last_at};
     struct lt_row row;
     int code = lt_own_log_emit(own, &event, &row, error);
     if (code == LITMUS_OK) code = lt_run_fold(&run->run, &row, UINT32_MAX, error);
     return code == LITMUS_OK ? lt_run_settle(&run->run, false, error) : code;
 }
 
+/* Processes outlive the one that executed their run (under pytest-xdist the workers their controller), for a test or for days. The run has its
+ * file as soon as that one is dead, and it is made anew with what they still said. */
+static int revise_run(struct lt_materializer *m, const struct lt_gathered_run *run, const struct lt_log_list *logs, struct lt_own_log *own,
+                      struct lt_materialized *done, struct litmus_error *error) {
+    struct lt_gathering whole;
+    struct logs_synced synced = {0};
+    char run_id[64];
+    snprintf(run_id, sizeof run_id, "%.*s", LT_STR_ARG(run->run.run_id));
+    const struct lt_gather_options options = {.run_id = run_id, .logs = logs, .with_late = true};
+    int code = lt_gather_session(m->data_dir, own->session_id, &options, &whole, error);
+    if (code == LITMUS_OK && whole.run_count == 1) code = materialize(m, &whole, whole.runs[0], own, MAKE_REVISED, &synced, done, error);
+    lt_gathering_release(&whole);
+    return code;
+}
+
 static int finish_run(struct lt_materializer *m, struct lt_gathering *session, struct lt_gathered_run *run, struct lt_own_log *own, struct logs_synced *synced,
                       struct lt_materialized *done, struct litmus_error *error) {
-    if (!run->materialized) return materialize(m, session, run, own, false, synced, done, error);
+    if (!run->materialized) return materialize(m, session, run, own, MAKE_FIRST, synced, done, error);
     snprintf(done->path, sizeof done->path, "%s/%.*s", m->data_dir, LT_STR_ARG(run->destination));
-    if (access(done->path, F_OK) != 0 && errno == ENOENT) return materialize(m, session, run, own, true, synced, done, error); /* somebody removed it */
+    if (access(done->path, F_OK) != 0 && errno == ENOENT) return materialize(m, session, run, own, MAKE_AGAIN, synced, done, error); /* somebody removed it */
     done->already = true;
     lt_run_count(&run->run, done);
     return LITMUS_OK;
@@ -511,15 +533,16 @@ static int end_runs(const struct lt_gathering *session, struct lt_own_log *own, 
     return code;
 }
 
-static int finish_runs(struct lt_materializer *m, struct lt_gathering *session, struct lt_own_log *own, void (*on_done)(void *self, const struct lt_materialized *done),
-                       void *self, struct litmus_error *error) {
+static int finish_runs(struct lt_materializer *m, struct lt_gathering *session, const struct lt_log_list *logs, struct lt_own_log *own,
+                       void (*on_done)(void *self, const struct lt_materialized *done), void *self, struct litmus_error *error) {
     struct logs_synced synced = {0};
     int code = end_runs(session, own, error);
     for (size_t i = 0; i < session->run_count; i++) {
         struct lt_gathered_run *run = session->runs[i];
         struct lt_materialized done = {0};
         if (!is_due(run) || !(run->materialized || run->run.has_ended)) continue;
-        int one = finish_run(m, session, run, own, &synced, &done, error); /* a run that fails blocks no other */
+        bool more = lt_gathered_run_outdated(run);
+        int one = more ? revise_run(m, run, logs, own, &done, error) : finish_run(m, session, run, own, &synced, &done, error); /* a run that fails blocks no other */
         if (one == LITMUS_OK && on_done != NULL) on_done(self, &done);
         if (one != LITMUS_OK) code = one;
     }
@@ -541,8 +564,8 @@ int lt_materialize_session(struct lt_materializer *m, const char *session_id, vo
         /* a log that recovery opened for its own diagnostics holds no run yet: the list still stands */
         code = lt_gather_session(m->data_dir, session_id, &(struct lt_gather_options){.logs = &logs}, &session, error);
     }
+    if (code == LITMUS_OK) code = finish_runs(m, &session, &logs, &own, on_done, self, error);
     lt_log_list_release(&logs);
-    if (code == LITMUS_OK) code = finish_runs(m, &session, &own, on_done, self, error);
     int closed = lt_own_log_close(&own, error);
     lt_gathering_release(&session);
     lt_range_unlock(m->lock_fd, "session", lt_str_of(session_id));
@@ -576,7 +599,7 @@ static int materialize_known(struct lt_materializer *m, const char *session_id, 
         code = lt_fail(error, LITMUS_EDAMAGED, 0, "the start or the end of run %s cannot be read", known->runs[number].run_id);
     if (code == LITMUS_OK) code = make_file(m, &session.runs[0]->run, &rows, error);
     if (code == LITMUS_OK) code = sync_logs(m, &session, NULL, error);
-    if (code == LITMUS_OK) code = hand_out(m, &session, session.runs[0], own, false, &rows, done, error);
+    if (code == LITMUS_OK) code = hand_out(m, &session, session.runs[0], own, MAKE_FIRST, &rows, done, error);
     lt_table_release(&rows);
     lt_gathering_release(&session);
     return code;

@@ -336,7 +336,8 @@ struct session_look {
     struct scan *scan;
     struct lt_arena arena;
     struct lt_map materialized; /* run ids */
-    bool any_open, live, failed;
+    bool any_open, live, dead, failed;
+    bool orphaned; /* a run's end was said for its dead producer */
     bool unsaid;   /* a run was started, and no log says that it is materialised */
     bool has_runs; /* nor is its file there: no more has to be known */
     int logs;
@@ -356,6 +357,8 @@ static void note_row(struct session_look *look, const struct lt_row *row) {
     if (row->run_id.p == NULL) return;
     if (lt_str_eq(row->event_type, LT_STR("run.started"))) {
         note_started(look, row->run_id);
+    } else if (look->of_materializers && lt_str_eq(row->event_type, LT_STR("run.ended"))) {
+        look->orphaned = true;
     } else if (lt_str_eq(row->event_type, LT_STR("run.materialized"))) {
         struct lt_str own = lt_arena_str(&look->arena, row->run_id);
         look->failed = own.p == NULL || !lt_map_put(&look->materialized, own, 0, 1);
@@ -369,8 +372,10 @@ static bool look_at_log(void *self, const char *path, int64_t mtime_us) {
     look->logs++;
     if (lt_log_is_sealed(whole)) return true;
     look->any_open = true;
-    look->live = lt_log_is_live(whole);
-    return !look->live;
+    bool live = lt_log_is_live(whole);
+    look->live = look->live || live;
+    look->dead = look->dead || !live;
+    return !(look->live && look->dead);
 }
 
 static bool next_event(struct lt_log_reader *reader, struct lt_row *row) {
@@ -423,6 +428,16 @@ static int settle_logs(struct scan *s, const char *session_id, struct litmus_err
     return code == LITMUS_OK && logs.failed ? no_memory(error) : code;
 }
 
+/* Did other processes of a dead producer say more than its runs' files hold? */
+static bool has_late(const struct scan *s, const char *session_id) {
+    struct lt_gathering session;
+    bool late = false;
+    if (lt_gather_session(lt_store_data_dir(s->catalog), session_id, NULL, &session, NULL) == LITMUS_OK)
+        for (size_t i = 0; i < session.run_count; i++) late = late || lt_gathered_run_outdated(session.runs[i]);
+    lt_gathering_release(&session);
+    return late;
+}
+
 static int look_at_session(struct scan *s, const char *session_id, struct litmus_error *error) {
     struct session_look look = {.scan = s};
     lt_arena_init(&look.arena);
@@ -432,8 +447,8 @@ static int look_at_session(struct scan *s, const char *session_id, struct litmus
     if (code == LITMUS_OK && !look.live) code = find_open_run(&look, session_id, error);
     if (code == LITMUS_OK && look.failed) code = no_memory(error);
     if (code == LITMUS_OK) {
-        struct lt_open_session open = {.live = look.live, .has_runs = look.live || look.has_runs};
-        if (look.any_open || open.has_runs || look.unsaid) { /* a materializer may have died between the file and its word for it */
+        struct lt_open_session open = {.live = look.live, .dead = look.dead, .has_runs = look.live || look.has_runs};
+        if (look.any_open || open.has_runs || look.unsaid || (look.orphaned && has_late(s, session_id))) { /* a materializer may have died between the file and its word for it */
             size_t n = strlen(session_id);
             if (n < sizeof open.session_id) memcpy(open.session_id, session_id, n + 1);
             code = lt_store_open_sessions_add(s->catalog, &open, error);

@@ -295,7 +295,7 @@ int lt_query_unfinished(struct lt_query *q, void (*each)(void *self, const char 
     size_t count = 0;
     const struct lt_open_session *sessions = lt_catalog_open_sessions(q->catalog, &count);
     for (size_t i = 0; code == LITMUS_OK && i < count; i++)
-        if (!sessions[i].live && sessions[i].session_id[0] != '\0') each(self, sessions[i].session_id);
+        if ((!sessions[i].live || sessions[i].dead) && sessions[i].session_id[0] != '\0') each(self, sessions[i].session_id);
     return code;
 }
 

@@ -83,7 +83,7 @@ int lt_event_follow_poll(struct lt_event_follow *follow, void (*each)(void *self
  * an instant more). */
 bool lt_event_follow_wait(struct lt_event_follow *follow, int timeout_ms);
 
-/* Sessions whose producers are gone and that are not finished: lt_materialize_session is for them.
+/* Sessions of which a producer is gone and that are not finished: lt_materialize_session is for them.
  * Refreshes first. */
 int lt_query_unfinished(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
 /* The next list or search takes the catalog as it is, once: for who called lt_query_unfinished this instant and

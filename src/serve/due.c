@@ -9,6 +9,7 @@
 #include "serve/knowledge.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define RETRY_FIRST_US ((int64_t)5 * 1000 * 1000)
@@ -23,11 +24,12 @@ static bool mark_needs(const struct lt_session *session, const struct lt_mark *m
     return mark->ends != session->ends;
 }
 
-/* Does the session need to be materialised? */
+/* Does the session need to be materialised? Rows alone are of a run whose other logs we need not follow any more. */
 static bool session_needs(const struct lt_session *session) {
-    if (session->asked) return true;
+    bool more = session->looked_ends != session->producer_ends;
+    if (session->asked || (more && session->orphaned)) return true;
     for (const struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
-        if (mark_needs(session, mark)) return true;
+        if (mark_needs(session, mark) || (more && !mark->started && !mark->ended)) return true;
     }
     for (const struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) {
         if (log->dead && !lt_followed_finished(log)) return true;
@@ -72,6 +74,7 @@ static struct lt_job *job_begin(struct lt_follow *f, struct lt_session *session)
     session->has_job = true;
     session->asked = false;
     session->job_changes = session->changes;
+    session->looked_ends = session->producer_ends;
     for (struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
         if (!mark_needs(session, mark)) continue;
         mark->job = job->tag;
@@ -123,6 +126,7 @@ static void session_fail(struct lt_follow *f, struct lt_session *session, const 
     session->failed = true;
     session->again_later = again_later;
     session->failed_changes = session->job_changes;
+    session->looked_ends = UINT64_MAX;
     session->retry_at_us = lt_monotonic_us() + session->retry_pause_us;
     snprintf(session->failure, sizeof session->failure, "%s", text);
     if (!same) lt_journal_say(f->journal, "session %s could not be materialised: %s", session->id, text);
@@ -154,7 +158,10 @@ static void take_runs(struct lt_follow *f, struct lt_session *session, const str
         if (session != NULL) lt_run_done(f, session, lt_str_of(run->run_id));
         int at = lt_recent_find(f, run->run_id, strlen(run->run_id));
         if (at < 0) lt_recent_add(f, run->run_id, run->done);
-        else if (f->recent[at].done == NULL) f->recent[at].done = strdup(run->done);
+        else if (f->recent[at].done == NULL || !run->already) {
+            free(f->recent[at].done);
+            f->recent[at].done = strdup(run->done);
+        }
         if (!run->already) f->materialized++;
     }
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "serve/follow.h"
 
+#include "accumulate/gather.h"
 #include "base/clock.h"
 #include "base/uuid.h"
 #include "serve/folding.h"
@@ -154,6 +155,8 @@ static void note_event(struct lt_follow *f, struct lt_followed_log *log, const s
     session->changes++;
     if (lt_log_reader_message_row(log->reader) == log->rows - 1) log->message_key = log->key;
     log->key = lt_merge_pass(log->key, row);
+    if (log->rows == 1) log->of_materializer = lt_may_say_materialized(row);
+    if (log->of_materializer && is(row->event_type, "run.ended")) session->orphaned = true;
     if (row->run_id.p == NULL || row->run_id.n == 0) return;
     if (is(row->event_type, "run.materialized")) {
         char id[64];
@@ -163,7 +166,10 @@ static void note_event(struct lt_follow *f, struct lt_followed_log *log, const s
         return;
     }
     struct lt_mark *mark = mark_of_row(f, log, row);
-    if (mark == NULL) return;
+    if (mark == NULL) {
+        session->orphaned = session->orphaned || session->fresh;
+        return;
+    }
     lt_folding_note(f, mark, log, row);
     mark_note(mark, log);
     if (is(row->event_type, "run.started")) {
@@ -217,6 +223,7 @@ static bool log_read(struct lt_follow *f, struct lt_followed_log *log) {
             log->check_at_us = 0;
             log->dead = false; /* its lock was free because it was done */
             log->session->ends++;
+            log->session->producer_ends += !log->of_materializer;
             log->session->changes++;
             lt_followed_close(f, log);
             return false;
@@ -292,6 +299,7 @@ static void log_check(struct lt_follow *f, struct lt_followed_log *log, int64_t 
     }
     log->dead = true;
     log->session->ends++;
+    log->session->producer_ends += !log->of_materializer;
     log->session->changes++;
     lt_followed_unread(f, log); /* what came between the last look and the end */
     lt_session_due(f, log->session);

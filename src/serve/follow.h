@@ -9,6 +9,8 @@
  *  - A session has at most one job, waiting or in hand. What comes meanwhile is looked at after it.
  *  - A session gets a job when a run in it has ended, or when a producer of it is dead: its log is
  *    unsealed, unlocked, and was closed (or seen so twice).
+ *  - Processes that outlive the one of their run (xdist's workers): at the end of each the session gets a job, which makes the run's file
+ *    anew with what came late.
  *  - A run that has not ended while the log with its run.started has may live on in another process
  *    (under pytest-xdist): who materialises decides, anew at each end of a log of the session.
  *  - A session that failed is tried again only when its logs changed, or, when the disk was at fault,
@@ -69,6 +71,8 @@ struct lt_session {
     struct lt_session *next_due;
     uint64_t changes, job_changes;
     uint64_t ends; /* logs that ended, one way or the other */
+    uint64_t producer_ends, looked_ends; /* logs of producers that ended: all, and those before somebody last looked for what came late */
+    bool orphaned; /* a run's end was said for its dead producer, or something came of a run that has its file: who materialises judges */
     uint64_t number, number_turn; /* lt_range_number of the session, and when it was read */
     /* the latest failure */
     bool failed, again_later;
@@ -93,6 +97,7 @@ struct lt_followed_log {
     struct lt_mark *mark;      /* of the last row; NULL: none */
     uint32_t number;           /* in the list that is being made */
     bool damaged;
+    bool of_materializer; /* by its first event */
     int64_t size;     /* of the file when it was looked at last */
     bool unread, closed, sealed, dead, resolved, broken, unsynced;
     bool found;       /* by a listing: nobody saw whether it was closed */

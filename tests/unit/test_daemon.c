@@ -4,6 +4,7 @@
  */
 #include "daemon_helper.h"
 
+#include "accumulate/gather.h"
 #include "log/log.h"
 #include "materialize/materialize.h"
 #include "serve/hands.h"
@@ -401,6 +402,71 @@ static void a_run_outlives_the_process_that_started_it(void **state) {
     assert_int_equal(status_of(b).failed, 0);
 }
 
+/* What is left to tell of the session's one run, -1: nothing is told of it. */
+static int64_t late_events(const struct bench *b, const char *session_id) {
+    struct lt_gathering session;
+    int64_t late = -1;
+    if (lt_gather_session(b->dir, session_id, NULL, &session, NULL) == LITMUS_OK && session.run_count == 1 && session.runs[0]->materialized)
+        late = session.runs[0]->late;
+    lt_gathering_release(&session);
+    return late;
+}
+
+/* A process that emits, says the id of its session, and waits to be killed. */
+static pid_t start_controller(const struct bench *b, const char *run_id, char session_id[64]) {
+    int told[2];
+    assert_int_equal(pipe(told), 0);
+    pid_t controller = fork();
+    if (controller == 0) {
+        struct litmus_session_options options = {.data_dir = b->dir, .no_daemon = true};
+        litmus_session *session = NULL;
+        char payload[64], id[64];
+        snprintf(payload, sizeof payload, "{\"pid\":%ld}", (long)getpid());
+        struct litmus_event event = {.event_type = "run.started", .run_id = run_id, .payload = payload};
+        if (litmus_session_open(&options, &session, NULL) != LITMUS_OK || litmus_emit(session, &event, NULL, NULL) != LITMUS_OK) _exit(1);
+        snprintf(id, sizeof id, "%s", litmus_session_id(session));
+        if (write(told[1], id, sizeof id) != sizeof id) _exit(1);
+        for (;;) pause();
+    }
+    assert_int_equal(read(told[0], session_id, 64), 64);
+    close(told[0]);
+    close(told[1]);
+    return controller;
+}
+
+static void join_and_say(const struct bench *b, const char *session_id, const char *run_id, const char *type, litmus_session **worker) {
+    struct litmus_session_options joined = {.data_dir = b->dir, .session_id = session_id, .joined = true};
+    struct litmus_event event = {.event_type = type, .run_id = run_id, .payload = "{\"step_name\":\"a\",\"step_path\":\"a\",\"step_index\":0}"};
+    if (*worker == NULL) assert_int_equal(litmus_session_open(&joined, worker, NULL), LITMUS_OK);
+    assert_int_equal(litmus_emit(*worker, &event, NULL, NULL), LITMUS_OK);
+}
+
+/* The controller of pytest-xdist is killed while a worker is in a test, which ends when the run has its file. Then another process comes, when
+ * nothing of the session is followed any more. */
+static void what_is_told_after_a_death_comes_in(void **state) {
+    struct bench *b = *state;
+    const char *run_id = "aaaaaaaa-3333-4333-8333-333333333333";
+    char session_id[64];
+    litmus_session *worker = NULL;
+    start_daemon(b);
+    pid_t controller = start_controller(b, run_id, session_id);
+    join_and_say(b, session_id, run_id, "test.step_started", &worker);
+    assert_soon(status_of(b).logs_watched == 2);
+    kill(controller, SIGKILL);
+    assert_int_equal(waitpid(controller, NULL, 0), controller);
+    assert_soon(runs_on_disk(b) == 1 && late_events(b, session_id) == 0);
+    for (int i = 0; i < 2; i++) {
+        join_and_say(b, session_id, run_id, i == 0 ? "test.step_ended" : "test.step_started", &worker);
+        if (i == 0) assert_int_equal(late_events(b, session_id), 1);
+        assert_int_equal(litmus_session_close(worker, NULL, &b->error), LITMUS_OK);
+        worker = NULL;
+        assert_soon(late_events(b, session_id) == 0);
+        assert_soon(status_of(b).logs_watched == 0);
+    }
+    assert_int_equal(runs_on_disk(b), 1);
+    assert_int_equal(status_of(b).failed, 0);
+}
+
 static void foreign_things_in_events_do_no_harm(void **state) {
     struct bench *b = *state;
     char path[PATH_MAX + 128];
@@ -456,6 +522,7 @@ int main(void) {
         TEST(a_poisoned_run_blocks_no_other_and_is_listed),
         TEST(a_session_that_ended_daemons_is_left_alone),
         TEST(a_run_outlives_the_process_that_started_it),
+        TEST(what_is_told_after_a_death_comes_in),
         TEST(foreign_things_in_events_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

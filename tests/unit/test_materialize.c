@@ -251,6 +251,53 @@ static void what_an_orphan_writes_later_changes_nothing(void **state) {
     lt_gathering_release(&g);
 }
 
+/* The controller of pytest-xdist is killed alone: the run has its file, and its workers end the tests that they are in. */
+static void what_others_say_of_a_dead_run_comes_in(void **state) {
+    static const char *const outcomes[] = {"aborted,aborted,NULL,", "passed,aborted,NULL,", "passed,failed,NULL,"};
+    struct bench *b = *state;
+    struct lt_own_log owner, worker[2];
+    lt_own_log_init(&owner, b->dir, SESSION, NULL, -1);
+    start_run(&owner, RUN_A, "SN");
+    for (int i = 0; i < 2; i++) {
+        lt_own_log_init(&worker[i], b->dir, SESSION, NULL, -1);
+        say(&worker[i], "test.step_started", RUN_A, 2, i == 0 ? STEP("a", "") : STEP("b", ""));
+    }
+    assert_int_equal(lt_own_log_close(&owner, &b->error), LITMUS_OK);
+    struct lt_gathering g;
+    struct lt_buf file, again;
+    lt_buf_init(&file);
+    lt_buf_init(&again);
+    for (int i = 0; i < 3; i++) {
+        char got[128], path[4096];
+        materialize(b, SESSION);
+        assert_false(b->done[0].already);
+        if (i > 0) assert_string_equal(b->done[0].path, path);
+        memcpy(path, b->done[0].path, sizeof path);
+        outcomes_of(path, got, sizeof got);
+        assert_string_equal(got, outcomes[i]);
+        materialize(b, SESSION); /* nothing came meanwhile */
+        assert_true(b->done[0].already);
+        struct lt_materializer *m = NULL;
+        struct lt_materialized done;
+        read_bytes(path, &file);
+        assert_int_equal(lt_gather_session(b->dir, SESSION, NULL, &g, &b->error), LITMUS_OK);
+        assert_int_equal(g.runs[0]->late, 0);
+        assert_int_equal(g.runs[0]->revised, i);
+        assert_int_equal(lt_materializer_new(b->dir, NULL, &m, &b->error), LITMUS_OK);
+        assert_int_equal(lt_materialize_run(m, &g, g.runs[0], true, &done, &b->error), LITMUS_OK);
+        read_bytes(path, &again);
+        assert_int_equal(file.n, again.n);
+        assert_memory_equal(file.p, again.p, file.n);
+        lt_materializer_free(m);
+        lt_gathering_release(&g);
+        if (i == 0) say(&worker[0], "test.step_ended", RUN_A, 3, STEP("a", ",\"vector_outcome\":\"passed\""));
+        if (i == 1) say(&worker[1], "test.step_ended", RUN_A, 4, STEP("b", ",\"vector_outcome\":\"failed\""));
+        if (i < 2) assert_int_equal(lt_own_log_close(&worker[i], &b->error), LITMUS_OK);
+    }
+    lt_buf_release(&file);
+    lt_buf_release(&again);
+}
+
 static void runs_of_one_second_have_a_file_each(void **state) {
     struct bench *b = *state;
     struct lt_own_log log;
@@ -323,6 +370,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_live_producers_run_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_controller_keeps_the_run_alive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_an_orphan_writes_later_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_others_say_of_a_dead_run_comes_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(runs_of_one_second_have_a_file_each, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_run_of_a_log_that_is_not_on_the_disk_has_a_file, set_up, tear_down),
         cmocka_unit_test(a_hostile_serial_stays_a_name),
