@@ -8,6 +8,7 @@ import json
 import pathlib
 import shutil
 
+import pyarrow as pa
 import pytest
 
 import litmus
@@ -96,6 +97,18 @@ def test_a_dry_run_and_a_missing_yes_change_nothing(data):
     assert run("prune", "--yes", "-d", data).returncode == 2
     assert run("prune", "--keep", "soon", "--yes", "-d", data).returncode == 2
     assert stores(data) == before
+
+
+def test_a_clock_that_was_set_ahead_removes_nothing(tmp_path):
+    """It looks like a data_dir in which nothing was recorded for long, which is one of an old log."""
+    day = tmp_path / "events" / "2026-05-16"
+    day.mkdir(parents=True)
+    log = pathlib.Path(__file__).parent / "golden" / "v1" / "sealed.arrow"
+    shutil.copy(log, day / f"{pa.ipc.open_file(log).schema.metadata[b'litmus.identity'].decode()}.arrow")
+    for more in ("--dry-run", "--yes"):
+        refused = run("prune", "--keep", "30d", more, "-d", tmp_path)
+        assert refused.returncode == 5 and "nothing was recorded since 2026-05-16, and the clock says" in refused.stderr
+    assert "session" in run("prune", "--keep", "2026-06-01", "--yes", "-d", tmp_path).stderr
 
 
 def test_unfinished_and_damaged_sessions_stay(data):

@@ -120,13 +120,35 @@ static void sum_up(const struct prune *p) {
            p->cli->dry_run ? "would remove " : "removed ", p->sessions, p->runs, p->bytes, p->left, p->failed);
 }
 
+/* A clock that was set years ahead makes everything old. A data_dir in which nothing was recorded for so long looks the same: whoever
+ * means it says a date, which no clock changes. */
+static int refuse_clock(const struct prune *p, int64_t now) {
+    const int64_t quiet = INT64_C(30) * 86400 * 1000000;
+    struct litmus_error error = {0};
+    char at[LT_ISO_BYTES], today[LT_ISO_BYTES], limit[LT_ISO_BYTES];
+    int64_t newest, later;
+    bool by_clock = lt_time_since(p->cli->keep, now + quiet, &later) && later != p->limit;
+    if (!by_clock) return EXIT_OK;
+    int code = lt_survey_newest(lt_buf_cstr(&p->cli->data_dir), now - quiet, &newest, &error);
+    if (code == LITMUS_OK && (newest == LT_TIME_NONE || newest >= now - quiet)) return EXIT_OK;
+    if (code != LITMUS_OK) return lt_cli_fail(p->cli, &error);
+    lt_time_date(newest, at);
+    lt_time_date(now, today);
+    lt_time_date(p->limit, limit);
+    lt_fail(&error, LITMUS_ESTATE, 0, "nothing was recorded since %s, and the clock says %s: if it is right, --keep %s does what --keep %s would; nothing was removed", at,
+            today, limit, p->cli->keep);
+    return lt_cli_fail(p->cli, &error);
+}
+
 int lt_cmd_prune(struct lt_cli *cli) {
     struct prune p = {.cli = cli, .exit = EXIT_OK, .dry = true};
+    int64_t now = lt_now_us();
     if (cli->keep == NULL) return lt_usage(cli, "which sessions are to stay? --keep 2y keeps those with an event in the last two years");
-    if (!lt_time_since(cli->keep, lt_now_us(), &p.limit)) return lt_usage(cli, "--keep takes 2y, 26w, 30d, or a date such as 2026-05-16, not \"%s\"", cli->keep);
+    if (!lt_time_since(cli->keep, now, &p.limit)) return lt_usage(cli, "--keep takes 2y, 26w, 30d, or a date such as 2026-05-16, not \"%s\"", cli->keep);
     bool can_ask = isatty(STDIN_FILENO) != 0 && cli->err_terminal;
     if (!cli->dry_run && !cli->yes && !can_ask) return lt_usage(cli, "this removes sessions for ever, and nobody can be asked: --yes does it, --dry-run says what would go");
     int exit = lt_cli_query(cli);
+    if (exit == EXIT_OK) exit = refuse_clock(&p, now);
     if (exit != EXIT_OK) return exit;
     if (cli->dry_run || !cli->yes) {
         go(&p);

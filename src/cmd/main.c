@@ -201,7 +201,8 @@ const struct lt_command lt_commands[] = {
      "Removes each session that has had no event since --keep: its logs, run files, attachments and channels, all together; lake and catalog follow.\n"
      "What went is said on record (litmus events --type retention.pruned: session, runs, and the last chain value of each log), so that it can be\n"
      "told from a theft; such records are kept. A session that is in flight, damaged, or has a run without its file is never removed. Asks first;\n"
-     "--yes does not, and is needed where nobody can be asked. Broken off at any moment it leaves all of a session or nothing.",
+     "--yes does not, and is needed where nobody can be asked. Broken off at any moment it leaves all of a session or nothing.\n"
+     "Where nothing was recorded for 30 days the clock may have been set ahead: then --keep has to be a date, which no clock changes.",
      "litmus prune --keep 2y --dry-run\nlitmus prune --keep 2y --yes"},
     {"daemon", lt_cmd_daemon, "[run|status|stop]", 0, 1, OPT(FOREGROUND) | OPT(IDLE) | OPT(JSON), "run status stop", "the runs daemon: run it, ask it, stop it",
      "The daemon writes a run's file when the run ends, also when its producer dies. The first producer starts it; it leaves when idle.\n"

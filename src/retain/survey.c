@@ -110,6 +110,27 @@ int lt_survey_session(const char *data_dir, const char *session_id, int64_t limi
     return code;
 }
 
+int lt_survey_newest(const char *data_dir, int64_t enough, int64_t *newest, struct litmus_error *error) {
+    struct lt_log_list logs;
+    *newest = LT_TIME_NONE;
+    int code = lt_log_find(data_dir, NULL, &logs, error);
+    for (size_t i = logs.count; code == LITMUS_OK && i > 0 && *newest < enough; i--) { /* the latest folder first */
+        const char *path = logs.files[i - 1].path;
+        struct lt_log_reader *reader = NULL;
+        struct lt_row row;
+        enum lt_log_status status = LT_LOG_FAILED;
+        if (opened_from(path, enough)) *newest = enough;
+        else if (lt_log_reader_open(path, &reader, NULL) == LITMUS_OK) status = LT_LOG_EVENT; /* one that cannot be read says nothing */
+        while (status == LT_LOG_EVENT || status == LT_LOG_DAMAGED) {
+            status = lt_log_next(reader, &row, NULL);
+            if (status == LT_LOG_EVENT && row.received_at > *newest) *newest = row.received_at;
+        }
+        lt_log_reader_free(reader);
+    }
+    lt_log_list_release(&logs);
+    return code;
+}
+
 void lt_survey_release(struct lt_survey *survey) {
     for (size_t i = 0; i < survey->log_count; i++) free(survey->logs[i].path);
     for (size_t i = 0; i < survey->run_count; i++) free(survey->runs[i].file);

@@ -46,4 +46,7 @@ struct lt_survey {
 int lt_survey_session(const char *data_dir, const char *session_id, int64_t limit, struct lt_survey *out, struct litmus_error *error);
 void lt_survey_release(struct lt_survey *survey);
 
+/* When the latest event on record was received; LT_TIME_NONE: there is none. Once one is from `enough` on, no further is looked. Errors: EIO, ENOMEM. */
+int lt_survey_newest(const char *data_dir, int64_t enough, int64_t *newest, struct litmus_error *error);
+
 #endif
