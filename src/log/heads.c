@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A line a head: chain as 64 hex digits, rows, identity. What is no such line (a write cut short) is passed over.
+ * A line a head: `=`, a check of what follows, chain as 64 hex digits, rows, identity. What is no such line is passed over: a write cut short, or one
+ * that the power cut, of which the disk kept blocks of what was there before. Lines without a check are of an earlier version.
  */
 #include "log/heads.h"
 
@@ -9,22 +10,44 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LIST_BYTES_MAX = 64 * 1024 * 1024, LOCK_TRIES_MAX = 200, CHAIN_TEXT = 2 * LT_CHAIN_BYTES };
+enum { LIST_BYTES_MAX = 64 * 1024 * 1024, LOCK_TRIES_MAX = 200, CHAIN_TEXT = 2 * LT_CHAIN_BYTES, CHECK_BYTES = 4, CHECK_TEXT = 2 * CHECK_BYTES };
+
+static void check_of(struct lt_str words, char out[CHECK_TEXT + 1]) {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)words.p, words.n, digest);
+    lt_hex_text(digest, CHECK_BYTES, out);
+}
 
 static void add_line(struct lt_buf *out, const struct lt_head *head) {
-    char chain[CHAIN_TEXT + 1];
+    char chain[CHAIN_TEXT + 1], check[CHECK_TEXT + 1], words[CHAIN_TEXT + 24 + sizeof head->identity];
     lt_hex_text(head->chain, sizeof head->chain, chain);
-    lt_buf_addf(out, "%s %lld %s\n", chain, (long long)head->rows, head->identity);
+    snprintf(words, sizeof words, "%s %lld %s", chain, (long long)head->rows, head->identity);
+    check_of(lt_str_of(words), check);
+    lt_buf_addf(out, "=%s %s\n", check, words);
+}
+
+/* Takes the check off the line, if it has one. */
+static bool take_check(struct lt_str *line) {
+    char check[CHECK_TEXT + 1];
+    if (line->n == 0 || line->p[0] != '=') return true;
+    if (line->n < CHECK_TEXT + 2 || line->p[CHECK_TEXT + 1] != ' ') return false;
+    struct lt_str words = {line->p + CHECK_TEXT + 2, line->n - CHECK_TEXT - 2};
+    check_of(words, check);
+    bool holds = memcmp(check, line->p + 1, CHECK_TEXT) == 0;
+    *line = words;
+    return holds;
 }
 
 static bool parse_line(struct lt_str line, struct lt_head *out) {
     char *end;
+    if (!take_check(&line)) return false;
     if (line.n < CHAIN_TEXT + 4 || line.p[CHAIN_TEXT] != ' ' || !lt_hex_parse((struct lt_str){line.p, CHAIN_TEXT}, out->chain, sizeof out->chain)) return false;
     const char *digits = line.p + CHAIN_TEXT + 1;
     out->rows = strtoll(digits, &end, 10);
@@ -82,7 +105,7 @@ static int in_list(const char *data_dir, struct lt_buf *path, struct litmus_erro
 
 /* Takes away a line whose write was cut short: it would swallow the next one. No head was promised by it. */
 static int cut_torn_line(const struct lt_io *io, int fd, const char *path, struct litmus_error *error) {
-    char tail[sizeof ((struct lt_head *)0)->identity + CHAIN_TEXT + 32];
+    char tail[sizeof ((struct lt_head *)0)->identity + CHAIN_TEXT + CHECK_TEXT + 32];
     struct stat st;
     if (fstat(fd, &st) != 0) return lt_fail_os(error, errno, "look at", path);
     size_t n = st.st_size < (off_t)sizeof tail ? (size_t)st.st_size : sizeof tail, kept = n;

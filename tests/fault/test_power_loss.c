@@ -13,6 +13,7 @@
 #include "accumulate/gather.h"
 #include "base/clock.h"
 #include "log/blob.h"
+#include "log/heads.h"
 #include "materialize/attachments.h"
 #include "materialize/materialize.h"
 #include "materialize/own_log.h"
@@ -548,6 +549,50 @@ static void an_attachment_on_record_is_there(void **state) {
     try_all(t, 12, attachments_are_there);
 }
 
+/* ---- heads ---- */
+static struct lt_head head_of(int n) {
+    struct lt_head head = {.rows = 7 + n * 1001};
+    snprintf(head.identity, sizeof head.identity, SESSION "-%d", 4000 + n * n);
+    for (size_t i = 0; i < sizeof head.chain; i++) head.chain[i] = (unsigned char)(n * 31 + (int)i * 7);
+    return head;
+}
+
+/* The list may lose what the disk lost, and names nothing that never was: a head made of two would accuse a log that is there. */
+static void heads_were_given(struct trial *t) {
+    struct lt_heads heads;
+    struct litmus_error error = {0};
+    struct lt_head own = head_of(40);
+    for (int turn = 0; turn < 2; turn++) {
+        expect(t, lt_heads_read(t->tree, &heads, &error) == LITMUS_OK, "%s", error.text);
+        for (size_t i = 0; i < heads.count; i++) {
+            const struct lt_head *head = &heads.items[i];
+            struct lt_head given = head_of((int)((head->rows - 7) / 1001));
+            expect(t, given.rows == head->rows && strcmp(given.identity, head->identity) == 0 && memcmp(given.chain, head->chain, sizeof given.chain) == 0,
+                   "head %zu, %s, never was", i, head->identity);
+        }
+        lt_heads_release(&heads);
+        expect(t, lt_heads_add(NULL, t->tree, &own, &error) == LITMUS_OK, "%s", error.text);
+    }
+}
+
+/* Logs end, more than fit into a block of the disk; sessions begin that name some and leave some. */
+static void no_head_is_made_up(void **state) {
+    struct trial *t = *state;
+    struct litmus_error error = {0};
+    begin(t);
+    for (int n = 0; n < 16; n++) {
+        struct lt_head head = head_of(n);
+        assert_ok(lt_heads_add(&t->io, t->dir, &head, &error), error);
+        if (n % 5 != 4) continue;
+        struct lt_heads heads;
+        head = head_of(20 + n);
+        assert_ok(lt_heads_take(&t->io, t->dir, &heads, &error), error);
+        assert_ok(lt_heads_give(&heads, n == 9 ? 3 : 1, &head, &error), error);
+        lt_heads_release(&heads);
+    }
+    try_all(t, 60, heads_were_given);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_event_is_there, set_up, tear_down),
@@ -558,6 +603,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_dead_producers_runs_are_finished, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_live_producers_runs_are_finished_one_by_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_attachment_on_record_is_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_head_is_made_up, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("power_loss", tests, NULL, NULL);
 }
