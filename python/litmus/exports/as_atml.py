@@ -45,7 +45,7 @@ def _datum(value, units: str | None = None) -> str:
 def _limits(m) -> str:
     """The limit, in the words of c:Limit; "" when there is none."""
     word, units = m.fields.get("limit_comparator") or "GELE", m.units
-    nominal = m.fields.get("limit_nominal")
+    nominal = m.fields.get("limit_nominal", m.fields.get("limit_text"))
     low_word, high_word = _PAIRS.get(word, (word if word[:1] == "G" else None, word if word[:1] == "L" else None))
     sides = [(side, bound) for side, bound in ((low_word, m.limit_low), (high_word, m.limit_high)) if side and bound is not None]
     if word in ("EQ", "NE") and nominal is not None:
@@ -78,7 +78,7 @@ class _Writer:
 
     def results(self, step, attempt: int) -> str:
         """The measurements of one attempt; with the last, what the step observed."""
-        made = [self.result(m.name, m.value if m.value is not None else m.fields.get("measurement_text"), m.units, _outcome(m.outcome), m.taken, _limits(m))
+        made = [self.result(m.name, m.said, m.units, _outcome(m.outcome), m.taken, _limits(m))
                 for m in step.measurements if m.vector_retry == attempt or len(step.attempts) < 2]
         if attempt == max(len(step.attempts) - 1, 0):
             made += [self.result(name, value, None, "") for name, value in step.outputs.items()]

@@ -33,7 +33,7 @@ def _number(value) -> str:
 
 def _measurement(m) -> str:
     limits = f" [{_number(m.limit_low)}, {_number(m.limit_high)}]" if m.limit_low is not None or m.limit_high is not None else ""
-    return f"{m.name} = {_number(m.value) or 'none'}{' ' + m.units if m.units else ''}{limits}{' ' + m.outcome if m.outcome else ''}"
+    return f"{m.name} = {_number(m.said) or 'none'}{' ' + m.units if m.units else ''}{limits}{' ' + m.outcome if m.outcome else ''}"
 
 
 def _attached(run, step) -> list:

@@ -56,7 +56,7 @@ def _notes(step) -> str:
     pairs += [(f"in.{key}", value) for key, value in step.inputs.items()] + [(f"out.{key}", value) for key, value in step.outputs.items()]
     lines = [f"[[PROPERTY|{key}={value if isinstance(value, (str, int)) else to_json(value)}]]" for key, value in pairs]
     for m in step.measurements:
-        lines.append(f"[[MEASUREMENT|{m.name}={_number(m.value)} {m.units or ''} [{_number(m.limit_low)}, {_number(m.limit_high)}] {m.outcome or ''}]]")
+        lines.append(f"[[MEASUREMENT|{m.name}={_number(m.value) or m.text or ''} {m.units or ''} [{_number(m.limit_low)}, {_number(m.limit_high)}] {m.outcome or ''}]]")
     return f"<system-out>{xml(chr(10).join(lines)).replace('&#10;', chr(10))}</system-out>" if lines else ""
 
 

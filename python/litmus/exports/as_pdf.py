@@ -14,6 +14,7 @@ _FACTS = (("Serial", "dut_serial"), ("Part", "dut_part_number"), ("Lot", "dut_lo
           ("Phase", "test_phase"), ("Project", "project_name"), ("Commit", "git_commit"), ("Stopped by", "stop_reason"), ("Plan", "plan_digest"))
 _COLORS = {"passed": (23, 105, 47), "done": (23, 105, 47), "skipped": (100, 100, 100), "never_ran": (138, 90, 0), "not_yet": (138, 90, 0)}
 LINE = 110  # characters; a longer line goes on in the next
+TEXT_MAX = 10_000  # of a longer text the rest is a number: it would be a thousand pages
 
 
 def _latin(text) -> str:
@@ -31,7 +32,8 @@ class _Pages(FPDF):
     def line_of(self, text, size=8, style="", color=(0, 0, 0), indent=0):
         self.set_font("Helvetica", style, size)
         self.set_text_color(*color)
-        text = _latin(text)
+        text = str(text)
+        text = _latin(text[:TEXT_MAX]) + (f" ... and {len(text) - TEXT_MAX} characters more" if len(text) > TEXT_MAX else "")
         for start in range(0, len(text) or 1, LINE):
             self.set_x(self.l_margin + indent)
             self.cell(0, size * 0.5, text[start : start + LINE], new_x="LMARGIN", new_y="NEXT")
@@ -50,7 +52,7 @@ def _add_step(pages, step) -> None:
         pages.line_of("attempts: " + ", ".join(a.outcome or "running" for a in step.attempts), indent=6)
     for m in step.measurements:
         limits = "" if m.limit_low is None and m.limit_high is None else f" [{_number(m.limit_low)}, {_number(m.limit_high)}]"
-        pages.line_of(f"{m.name} = {_number(m.value)} {m.units or ''}{limits} {m.outcome or ''}", indent=6)
+        pages.line_of(f"{m.name} = {m.text if m.value is None and m.text is not None else _number(m.value)} {m.units or ''}{limits} {m.outcome or ''}", indent=6)
 
 
 def write(runs, path: str) -> None:

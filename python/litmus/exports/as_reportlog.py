@@ -22,7 +22,7 @@ def _report(step, phase: str, outcome: str, longrepr, started, ended, seconds: f
 def _reports(run, step):
     notes = [["litmus.run_id", run.id], ["litmus.outcome", step.word], ["litmus.step_path", step.path], ["litmus.vector_index", step.vector_index]]
     notes += [["litmus.never_ran_reason", step.reason], ["litmus.never_ran_cause", step.cause]] if step.word == "never_ran" else []
-    notes += [[f"litmus.measurement.{m.name}", m.value] for m in step.measurements] + [[key, value] for key, value in step.outputs.items()]
+    notes += [[f"litmus.measurement.{m.name}", m.said] for m in step.measurements] + [[key, value] for key, value in step.outputs.items()]
     skipped = (step.file or step.path, 0, step.why or "skipped")
     if not step.ran or step.word == "running":
         yield _report(step, "setup", "skipped", skipped, step.started, step.ended, 0.0, notes)

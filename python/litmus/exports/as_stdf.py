@@ -79,6 +79,8 @@ def _ptr(file: _File, number: int, m) -> bool:
     file.add(_PTR, struct.pack("<IBBBB", number, 1, 1, flag, 0) + _real(value) + _cn(m.name) + _cn("") + bytes([option, 0, 0, 0]) + _real(low) + _real(high) + _cn(m.units))
     if cut:
         file.add(_DTR, _cn(f"{m.name}: {', '.join(cut)} is beyond a 4-byte float"))
+    if value is None and m.text is not None:
+        file.add(_DTR, _cn(f"{m.name}: {m.text}"))
     return not cut
 
 

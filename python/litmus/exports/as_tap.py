@@ -22,7 +22,7 @@ def _line(number: int, step, prefix: str) -> str:
     made = [f"{ok} {number} - {prefix}{_words(step.node_id or step.path or step.name)}{directive}"]
     facts = {"outcome": step.word, "message": step.message, "duration_ms": round(step.seconds * 1000, 3), "never_ran_reason": step.reason, "never_ran_cause": step.cause,
              "attempts": [a.outcome for a in step.attempts] if len(step.attempts) > 1 else None,
-             "measurements": [{k: v for k, v in (("name", m.name), ("value", m.value), ("units", m.units), ("low", m.limit_low), ("high", m.limit_high), ("outcome", m.outcome)) if v is not None}
+             "measurements": [{k: v for k, v in (("name", m.name), ("value", m.said), ("units", m.units), ("low", m.limit_low), ("high", m.limit_high), ("outcome", m.outcome)) if v is not None}
                               for m in step.measurements] or None}
     made += ["  ---", *(f"  {key}: {to_json(value)}" for key, value in facts.items() if value is not None), "  ..."]
     return "\n".join(made) + "\n"

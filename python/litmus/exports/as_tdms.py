@@ -28,7 +28,7 @@ def _attempts(run):
 def _measurements(run):
     for _, m in run.measurements:
         yield {"step_index": m.fields.get("step_index", -1), "step_path": words(m.fields.get("step_path")), "vector_index": m.vector_index, "vector_retry": m.vector_retry,
-               "name": words(m.name), "value": real(m.value), "units": words(m.units), "limit_low": real(m.limit_low), "limit_high": real(m.limit_high),
+               "name": words(m.name), "value": real(m.value), "text": words(m.text), "units": words(m.units), "limit_low": real(m.limit_low), "limit_high": real(m.limit_high),
                "comparator": words(m.fields.get("limit_comparator")), "outcome": words(m.outcome), "taken_us": microseconds(m.taken)}
 
 
@@ -36,7 +36,7 @@ def _channels(group: str, rows: list):
     for name in rows[0] if rows else ():
         values = [row[name] for row in rows]
         kind = {int: numpy.int64, float: numpy.float64}.get(type(values[0]))
-        yield ChannelObject(group, name, numpy.array(values, dtype=kind) if kind else values)
+        yield ChannelObject(group, name, numpy.array(values, dtype=kind or object))  # without a type, each text gets the room of the longest
 
 
 def write(runs, path: str) -> None:

@@ -10,6 +10,7 @@ import datetime
 import re
 
 import xlsxwriter
+import xlsxwriter.exceptions
 
 from litmus.exports.text import to_json
 
@@ -17,8 +18,8 @@ ROWS_MAX, TEXT_MAX = 1_048_576, 32_767
 _STEPS = ("run_id", "step_index", "step_name", "step_path", "vector_index", "node_id", "status", "outcome", "never_ran_reason", "never_ran_cause", "message", "started_at", "ended_at",
           "seconds", "attempts", "inputs", "outputs")
 _ATTEMPTS = ("run_id", "step_index", "step_path", "vector_index", "attempt", "outcome", "started_at", "ended_at", "seconds")
-_MEASUREMENTS = ("run_id", "step_index", "step_path", "vector_index", "vector_retry", "measurement_name", "measurement_value", "measurement_units", "limit_low", "limit_high", "limit_nominal",
-                 "limit_comparator", "measurement_outcome", "measurement_timestamp")
+_MEASUREMENTS = ("run_id", "step_index", "step_path", "vector_index", "vector_retry", "measurement_name", "measurement_value", "measurement_text", "measurement_units", "limit_low", "limit_high", "limit_nominal",
+                 "limit_text", "limit_comparator", "measurement_outcome", "measurement_timestamp")
 
 
 class _Sheet:
@@ -60,6 +61,13 @@ def _add_run(run, steps, attempts, measurements) -> None:
 
 
 def write(runs, path: str) -> None:
+    try:
+        _write(runs, path)
+    except xlsxwriter.exceptions.FileCreateError as error:  # none of OSError's
+        raise error.args[0] if error.args and isinstance(error.args[0], OSError) else OSError(str(error)) from None
+
+
+def _write(runs, path: str) -> None:
     with xlsxwriter.Workbook(path, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "nan_inf_to_errors": True}) as book:
         times = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"})
         sheets = [_Sheet(book, *what, times) for what in (("Runs", ("run_id", "name", "value")), ("Steps", _STEPS), ("Attempts", _ATTEMPTS), ("Measurements", _MEASUREMENTS))]

@@ -35,15 +35,21 @@ class Attempt(NamedTuple):
 class Measurement:
     """One measurement: `fields` has every column that is its own and not NULL."""
 
-    __slots__ = ("fields", "inputs", "limit_high", "limit_low", "name", "outcome", "taken", "units", "value", "vector_index", "vector_retry")
+    __slots__ = ("fields", "inputs", "limit_high", "limit_low", "name", "outcome", "taken", "text", "units", "value", "vector_index", "vector_retry")
 
     def __init__(self, row: dict):
         self.fields = row
         self.name = row.get("measurement_name") or ""
         self.value, self.units, self.outcome = row.get("measurement_value"), row.get("measurement_units"), row.get("measurement_outcome")
+        self.text = row.get("measurement_text")
         self.limit_low, self.limit_high = row.get("limit_low"), row.get("limit_high")
         self.taken = row.get("measurement_timestamp")
         self.vector_index, self.vector_retry = row.get("vector_index") or 0, row.get("vector_retry") or 0
+
+    @property
+    def said(self):
+        """The value: a number or a text; None: there is none."""
+        return self.text if self.value is None else self.value
 
 
 class Step:
