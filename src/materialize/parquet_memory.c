@@ -23,18 +23,17 @@ struct block {
     alignas(max_align_t) char at[]; /* the library's; while the block is free in a room, where the next free one is */
 };
 
-/* A room has blocks of 32 bytes to 32 kB, in powers of two, cut from pieces; what is larger is malloc's. */
-enum { LOG2_MIN = 5, LOG2_MAX = 15, PIECE_BYTES = 256 * 1024 };
+/* A room has blocks of 32 bytes to 8 kB, in powers of two, eight of a size side by side in a piece; what is larger is malloc's. */
+enum { LOG2_MIN = 5, LOG2_MAX = 13, BLOCKS = 8 };
 
 struct piece {
     struct piece *next;
-    alignas(max_align_t) char bytes[PIECE_BYTES];
+    alignas(max_align_t) char bytes[];
 };
 
 static _Thread_local struct {
     bool is_open;
     struct piece *pieces;
-    size_t left; /* in the first piece, at its end */
     struct block *free[LOG2_MAX + 1];
 } room;
 
@@ -52,20 +51,6 @@ void lt_parquet_room_close(void) {
     memset(&room, 0, sizeof room);
 }
 
-static struct block *cut_block(size_t bytes) {
-    if (room.left < sizeof(struct block) + bytes) {
-        struct piece *piece = malloc(sizeof *piece);
-        if (piece == NULL) return NULL;
-        piece->next = room.pieces;
-        room.pieces = piece;
-        room.left = PIECE_BYTES;
-    }
-    struct block *block = (struct block *)(room.pieces->bytes + PIECE_BYTES - room.left);
-    room.left -= sizeof *block + bytes;
-    *block = (struct block){.bytes = bytes, .of_room = true};
-    return block;
-}
-
 /* The power of two that holds so many bytes. */
 static int log2_of(size_t bytes) {
     int log2 = LOG2_MIN;
@@ -73,11 +58,29 @@ static int log2_of(size_t bytes) {
     return log2;
 }
 
+static void put_free(struct block *block, int log2) {
+    memcpy(block->at, &room.free[log2], sizeof block);
+    room.free[log2] = block;
+}
+
+static void add_piece(int log2) {
+    size_t bytes = (size_t)1 << log2, step = sizeof(struct block) + bytes;
+    struct piece *piece = malloc(sizeof *piece + BLOCKS * step);
+    if (piece == NULL) return;
+    piece->next = room.pieces;
+    room.pieces = piece;
+    for (int i = BLOCKS - 1; i >= 0; i--) {
+        struct block *block = (struct block *)(piece->bytes + (size_t)i * step);
+        *block = (struct block){.bytes = bytes, .of_room = true};
+        put_free(block, log2);
+    }
+}
+
 static struct block *block_of_room(size_t bytes) {
     int log2 = log2_of(bytes);
+    if (room.free[log2] == NULL) add_piece(log2);
     struct block *block = room.free[log2];
-    if (block == NULL) return cut_block((size_t)1 << log2);
-    memcpy(&room.free[log2], block->at, sizeof block);
+    if (block != NULL) memcpy(&room.free[log2], block->at, sizeof block);
     return block;
 }
 
@@ -113,9 +116,7 @@ static void give_back(void *old, void *self) {
         free(block);
         return;
     }
-    int log2 = log2_of(block->bytes);
-    memcpy(block->at, &room.free[log2], sizeof block);
-    room.free[log2] = block;
+    put_free(block, log2_of(block->bytes));
 }
 
 static void *take_again(void *old, size_t bytes, void *self) {
