@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import signal
+import subprocess
 import sys
 
 import pytest
-from harness import needs
+from harness import needs, real_core
 
 FIVE = """
 import os, signal, time, pytest
@@ -269,6 +271,9 @@ def test_a_conftest_that_cannot_be_loaded(suite, text, args, code, words):
     assert (record.run_ended["outcome"], record.run_ended["stop_reason"]) == ("errored", "crash")
     assert record.of("diagnostic.error")[0]["message"].startswith(words)
     assert record.of("run.started")[0]["dut_serial"] == "S1"
+    if real_core():  # nothing was planned: it says why
+        shown = subprocess.run([pathlib.Path(sys.executable).with_name("litmus"), "show", "-d", record.data_dir], capture_output=True, text=True, timeout=600)
+        assert f"\nerror    {words}" in shown.stdout and "\n0 planned" in shown.stdout, shown
 
 
 IN_CONFIGURE = "def pytest_configure(config): "

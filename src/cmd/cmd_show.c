@@ -77,6 +77,32 @@ static void header_outcome(struct show *s) {
     flush_line(s);
 }
 
+enum { ERRORS_SHOWN = 5 };
+
+/* What kept a run from its end, or from its plan, stands in its log. Only a run that was stopped is asked for it. */
+static void header_errors(struct show *s) {
+    struct lt_table events;
+    struct lt_event_filter filter = {.session_id = s->view.ref.session_id, .run_id = s->view.ref.run_id, .event_type = "diagnostic.error", .since = LT_TIME_NONE};
+    if (s->view.summary.stop_reason.n == 0 || filter.session_id[0] == '\0' || lt_query_events(s->cli->query, &filter, &events, NULL) != LITMUS_OK) return;
+    int64_t n = lt_table_rows(&events), json = lt_table_find(&events, "json");
+    for (int64_t row = 0; row < n && row < ERRORS_SHOWN; row++) {
+        struct lt_str payload = lt_table_str(&events, json, row);
+        yyjson_doc *doc = yyjson_read(payload.p, payload.n, 0);
+        yyjson_val *message = yyjson_obj_get(yyjson_doc_get_root(doc), "message");
+        if (yyjson_is_str(message)) {
+            lt_buf_addf(&s->line, "%-9s", "error");
+            lt_show_short(&s->line, (struct lt_str){yyjson_get_str(message), yyjson_get_len(message)}, 400);
+            flush_line(s);
+        }
+        yyjson_doc_free(doc);
+    }
+    if (n > ERRORS_SHOWN) {
+        lt_buf_addf(&s->line, "%-9s%lld more: litmus events -r %.8s -t diagnostic.error", "", (long long)(n - ERRORS_SHOWN), s->view.ref.run_id);
+        flush_line(s);
+    }
+    lt_table_release(&events);
+}
+
 static void header(struct show *s) {
     const struct lt_view *v = &s->view;
     int64_t from = v->summary.started_at, to = v->ref.live ? lt_now_us() : v->summary.ended_at;
@@ -97,6 +123,7 @@ static void header(struct show *s) {
     lt_show_duration(&s->line, from == LT_TIME_NONE || to == LT_TIME_NONE ? -1 : to - from);
     flush_line(s);
     header_outcome(s);
+    header_errors(s);
     lt_buf_addf(&s->line, "%-9s", "file");
     lt_show_str(&s->line, v->ref.path[0] != '\0' ? lt_str_of(v->ref.path) : v->ref.live ? LT_STR("none yet: the run is going on") : LT_STR("none: not finished"));
     flush_line(s);
