@@ -162,17 +162,20 @@ class Items:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report) -> None:
         try:
+            execution, when = self.current, report.when
+            ours = execution is not None and execution.node_id == report.nodeid
+            passed = report.outcome == "passed" and report.__class__ is self.report_type
+            if passed and ours and when == "setup" and execution.calls:
+                return  # as most: there is nothing to judge yet
             if _getpid() != self.pid:
                 return
-            execution = self.current
-            if execution is None or execution.node_id != report.nodeid:
+            if not ours:
                 execution = self.foreign(report)
                 if execution is None:
                     return
             if not execution.calls:
                 self.hear_child(execution, report)
-            when = report.when
-            if report.outcome != "passed" or report.__class__ is not self.report_type:
+            if not passed:
                 self.judge(execution, report, when)
             elif when == "call":
                 if execution.outcome is None:
