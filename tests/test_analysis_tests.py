@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import datetime
+import fractions
 import math
 import pathlib
 import random
 import statistics
 import sys
+import zoneinfo
 
 import numpy as np
 import pandas
@@ -23,6 +25,7 @@ from litmus.analysis.retest import kind_of
 from litmus.errors import InvalidArgument, LitmusError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from test_cli import ok  # noqa: E402
 from test_sql import ask, put, run_rows  # noqa: E402
 
 CLOSE = 1e-9
@@ -84,6 +87,44 @@ def test_durations_are_those_of_the_last_execution(tmp_path):
     assert all(view[name] == pytest.approx(row[name], rel=CLOSE) for name in ("n", "median", "p90", "p95", "p99", "longest", "total", "share", "trend"))
     (run,) = report.table("runs").rows
     assert (run["part"], run["n"], run["median"]) == ("P1", 5, 9.0)
+
+
+ZONES = ("Europe/Berlin", "America/St_Johns", "Pacific/Kiritimati", "Australia/Lord_Howe")
+BORDERS = ("2024-12-30", "2025-12-29", "2026-01-01", "2026-03-29 01:00", "2026-10-25 01:00", "2027-01-04")  # of weeks, years and summer time
+
+
+def by_week(starts, durations, zone):
+    """What `litmus durations --by week` has to say of runs: week -> n, median, longest, trend, worked out naively."""
+    weeks = {}
+    for start, long in zip(starts, durations):
+        year, week, _ = start.astimezone(zoneinfo.ZoneInfo(zone)).isocalendar()
+        weeks.setdefault(f"{year}-W{week:02d}", []).append((start, long))
+    for week, runs in sorted(weeks.items()):
+        x, y = [fractions.Fraction((start - starts[0]) // datetime.timedelta(microseconds=1), 604_800_000_000) for start, _ in runs], [fractions.Fraction(long, 10**6) for _, long in runs]
+        bottom = len(x) * sum(a * a for a in x) - sum(x) ** 2
+        trend = float((len(x) * sum(a * b for a, b in zip(x, y)) - sum(x) * sum(y)) / bottom) if bottom else None
+        yield week, len(runs), float(np.median([float(long) for long in y])), float(max(y)), trend
+
+
+def test_durations_by_week_are_a_naive_reading_however_the_runs_lie(tmp_path):
+    rng = random.Random(1)
+    starts, durations = [], []
+    for n in range(40):
+        border = datetime.datetime.fromisoformat(rng.choice(BORDERS)).replace(tzinfo=datetime.timezone.utc)
+        close = datetime.datetime(2027, 6, 2, tzinfo=datetime.timezone.utc) + n // 20 * datetime.timedelta(microseconds=1)  # of a double few digits tell these apart
+        starts.append(close if n % 5 == 0 else border + datetime.timedelta(seconds=n + rng.choice([-1, 0, 1]) * rng.randrange(15 * 3600), microseconds=rng.choice([-1, 0])))
+        durations.append(rng.randrange(1, 10**9))
+        rows = run_rows(n, f"U{n}", "passed", {"a": ["passed"]})
+        end = starts[-1] + datetime.timedelta(microseconds=durations[-1])
+        put(tmp_path, [{**row, "run_started_at": starts[-1], "run_ended_at": end, "step_ended_at": end, "step_started_at": starts[-1]} for row in rows])
+        if n in (rng.randrange(40), 30):
+            ok("compact", "-d", tmp_path)
+    wanted = {zone: [[week, n, pytest.approx(median), pytest.approx(longest), trend and pytest.approx(trend, rel=1e-3)] for week, n, median, longest, trend in by_week(starts, durations, zone)] for zone in ZONES}
+    for _ in range(2):  # some fresh, then all in the lake
+        for zone in ZONES:
+            rows = analyse("durations", data_dir=tmp_path, by="week", tz=zone).table("runs").rows
+            assert [[row[name] for name in ("week", "n", "median", "longest", "trend")] for row in rows] == wanted[zone], zone
+        ok("compact", "-d", tmp_path)
 
 
 # ---- compare

@@ -13,8 +13,9 @@ RULES = [
 _FIGURES = [Column("n", "N", "count"), Column("median", "MEDIAN s", "number"), Column("p90", "90 %", "number"), Column("p95", "95 %", "number"), Column("p99", "99 %", "number"),
             Column("longest", "LONGEST", "number"), Column("total", None, "number"), Column("share", "SHARE", "share"), Column("trend", "TREND s/WEEK", "number")]  # fmt: skip
 # In microseconds, which are whole numbers: an interval, and its epoch, cost ten times as much.
+# The starts are counted from the first: at 1.8e15 the digits of a double end where those of runs that are near each other begin.
 _SUMS = """count(*) AS n, quantile_cont(us, [0.5, 0.9, 0.95, 0.99]) AS q, max(us) AS longest, sum(us) AS total,
-           CASE WHEN max("at") > min("at") THEN regr_slope(us, epoch_us("at")) * 604800 END AS trend"""
+           CASE WHEN max("at") > min("at") THEN regr_slope(us, epoch_us("at") - {first}) * 604800 END AS trend"""
 
 
 def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, limit: int = 20) -> Report:
@@ -28,10 +29,10 @@ def analyse(scope: Scope, *, by: str | None = None, step: str | None = None, lim
     groups = scope.groups(by, "part,phase")
     names = ", ".join(f'"{name}"' for name, _ in groups)
     keys = ", ".join(f'{sql} AS "{name}"' for name, sql in groups)
-    runs = _finish(scope.rows(f"""SELECT {names}, {_SUMS} FROM (SELECT {keys}, started_at AS "at", epoch_us(ended_at) - epoch_us(started_at) AS us FROM counted
-                                  WHERE duration_s IS NOT NULL AND outcome NOT IN ('terminated', 'aborted')) GROUP BY {names} ORDER BY {names}"""))
-    where = scope.rows_where(step)
-    found = scope.rows(f"""SELECT step, any_value(parent_path) AS parent_path, {_SUMS} FROM (SELECT step_path AS step, parent_path, run_started_at AS "at", epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM litmus_rows
+    runs = _finish(scope.rows(f"""SELECT {names}, {_SUMS.format(first="first")} FROM (SELECT *, min(epoch_us("at")) OVER (PARTITION BY {names}) AS first FROM (SELECT {keys}, started_at AS "at", epoch_us(ended_at) - epoch_us(started_at) AS us FROM counted
+                                  WHERE duration_s IS NOT NULL AND outcome NOT IN ('terminated', 'aborted'))) GROUP BY {names} ORDER BY {names}"""))
+    where, first = scope.rows_where(step), scope.one("SELECT coalesce(epoch_us(min(started_at)), 0) FROM counted")
+    found = scope.rows(f"""SELECT step, any_value(parent_path) AS parent_path, {_SUMS.format(first=first)} FROM (SELECT step_path AS step, parent_path, run_started_at AS "at", epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM litmus_rows
                                    WHERE record_type = 'step' AND step_ended_at IS NOT NULL AND step_started_at IS NOT NULL AND {where}) GROUP BY step ORDER BY total DESC, step""")
     steps = _finish(scope.planned(found))
     if step is not None and not steps:

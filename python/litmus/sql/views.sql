@@ -261,7 +261,7 @@ WINDOW series AS (PARTITION BY step_path, measurement_name, measurement_units);
 CREATE OR REPLACE TEMP VIEW durations AS
 WITH counted AS MATERIALIZED (
 SELECT step_path, any_value(step_name) AS step_name, any_value(parent_path) AS parent_path, count(*) AS n, quantile_cont(us, 0.5) / 1e6 AS median, quantile_cont(us, 0.9) / 1e6 AS p90,
-       quantile_cont(us, 0.95) / 1e6 AS p95, quantile_cont(us, 0.99) / 1e6 AS p99, max(us) / 1e6 AS longest, sum(us) / 1e6 AS total, CASE WHEN max(run_started_at) > min(run_started_at) THEN regr_slope(us, epoch_us(run_started_at)) * 604800 END AS trend
+       quantile_cont(us, 0.95) / 1e6 AS p95, quantile_cont(us, 0.99) / 1e6 AS p99, max(us) / 1e6 AS longest, sum(us) / 1e6 AS total, CASE WHEN max(run_started_at) > min(run_started_at) THEN regr_slope(us, epoch_us(run_started_at) - (SELECT min(epoch_us(run_started_at)) FROM litmus_run_rows)) * 604800 END AS trend
 FROM (SELECT step_path, step_name, parent_path, run_started_at, epoch_us(step_ended_at) - epoch_us(step_started_at) AS us FROM counted_rows
       WHERE record_type = 'step' AND step_started_at IS NOT NULL AND step_ended_at IS NOT NULL)
 GROUP BY step_path)
