@@ -424,14 +424,15 @@ static bool on_measurement(struct fold *f) {
     static const struct lt_step nobody = {0};
     struct lt_measurement *m = &run->measurements[run->measurement_count];
     const struct lt_measurement *before = run->measurement_count == 0 ? &first : m - 1;
+    struct lt_str name = peek(f, "step_name"); /* in the order of the event table, which is the quickest */
+    struct lt_int index = lt_as_int(field(f, "step_index"));
     struct lt_str path = key_path(f);
-    int64_t vector = int_or(f, "vector_index", 0);
+    int64_t vector = int_or(f, "vector_index", 0), retry = retry_of(f);
     uint32_t owner = owner_of(run, path, vector, f->source);
     const struct lt_step *step = owner == LT_MAP_NONE ? &nobody : &run->steps[owner];
-    *m = (struct lt_measurement){.owner = owner, .vector_index = {vector, true}, .step_path = keep(f, step->path, path)};
-    m->step_name = keep(f, step->name, peek(f, "step_name")); /* from here on in the order of the event table, which is the quickest */
-    m->step_index = lt_as_int(field(f, "step_index"));
-    m->retry = (struct lt_int){retry_of(f), true};
+    *m = (struct lt_measurement){.owner = owner, .vector_index = {vector, true}, .step_index = index, .retry = {retry, true}};
+    m->step_path = keep(f, step->path, path);
+    m->step_name = keep(f, step->name, name);
     m->name = text(f, "measurement_name");
     m->timestamp = lt_as_time(field(f, "measurement_timestamp"));
 #define REAL(name) m->name = lt_as_real(field(f, #name));
