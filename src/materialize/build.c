@@ -59,6 +59,40 @@ int lt_column_schema(struct ArrowSchema *schema, const char *name, enum lt_colum
     return ArrowSchemaSetName(schema, name);
 }
 
+int lt_column_start(struct ArrowArray *array, enum lt_column_type type) {
+    enum ArrowType element = element_types[type].storage;
+    NANOARROW_RETURN_NOT_OK(ArrowArrayInitFromType(array, is_list(type) ? NANOARROW_TYPE_LIST : element));
+    if (is_list(type)) {
+        NANOARROW_RETURN_NOT_OK(ArrowArrayAllocateChildren(array, 1));
+        NANOARROW_RETURN_NOT_OK(ArrowArrayInitFromType(array->children[0], element));
+    }
+    return ArrowArrayStartAppending(array);
+}
+
+/* Cells that are not there look like 0, or like a text or list that is empty. nanoarrow 0.8.0 appends where these begin one by one, and
+ * miscounts the bytes of several bits. */
+int lt_column_append_nulls(struct ArrowArray *array, enum lt_column_type type, int64_t count) {
+    struct ArrowBitmap *valid = ArrowArrayValidityBitmap(array);
+    struct ArrowBuffer *cells = ArrowArrayBuffer(array, CELLS);
+    int64_t width = element_types[type].bytes, bits = array->length + count;
+    if (count == 0) return NANOARROW_OK;
+    NANOARROW_RETURN_NOT_OK(ArrowBitmapReserve(valid, valid->buffer.data == NULL ? bits : count));
+    if (valid->size_bits == 0) ArrowBitmapAppendUnsafe(valid, 1, array->length);
+    ArrowBitmapAppendUnsafe(valid, 0, count);
+    if (is_list(type) || type == LT_COLUMN_STR) {
+        NANOARROW_RETURN_NOT_OK(ArrowBufferReserve(cells, count * (int64_t)sizeof(int32_t)));
+        int32_t *at = (int32_t *)cells->data + array->length;
+        for (int64_t i = 1; i <= count; i++) at[i] = *at;
+        cells->size_bytes += count * (int64_t)sizeof(int32_t);
+    } else {
+        int64_t more = width > 0 ? count * width : (bits + 7) / 8 - cells->size_bytes;
+        NANOARROW_RETURN_NOT_OK(ArrowBufferAppendFill(cells, 0, more));
+    }
+    array->null_count += count;
+    array->length += count;
+    return NANOARROW_OK;
+}
+
 /* ---- a column ---- */
 
 /* Freed by nanoarrow, whose own memory is malloc's, too. Large ones are not touched where nobody writes. */

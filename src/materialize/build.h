@@ -34,6 +34,10 @@ void lt_build_column(struct lt_build *build, const char *name, enum lt_column_ty
 void lt_build_given(struct lt_build *build, const char *name, enum lt_column_type type, struct ArrowArray *array);
 /* Fills an initialised schema; gives a NANOARROW code. */
 int lt_column_schema(struct ArrowSchema *schema, const char *name, enum lt_column_type type);
+/* An array without cells, to append to; gives a NANOARROW code. */
+int lt_column_start(struct ArrowArray *array, enum lt_column_type type);
+/* Appends to an array of that type, which was started; gives a NANOARROW code. */
+int lt_column_append_nulls(struct ArrowArray *array, enum lt_column_type type, int64_t count);
 void lt_put_null(struct lt_build *build);
 void lt_put_nulls(struct lt_build *build, int64_t count);
 void lt_put_str(struct lt_build *build, struct lt_str s); /* p == NULL: null */

@@ -204,13 +204,16 @@ static int add_texts(struct ArrowArray *array, const int16_t *def, int16_t depth
     if (bytes > INT32_MAX) return EOVERFLOW;
     NANOARROW_RETURN_NOT_OK(ArrowBufferReserve(offsets, slots * (int64_t)sizeof(int32_t)));
     NANOARROW_RETURN_NOT_OK(ArrowBufferReserve(data, bytes));
+    int32_t *ends = (int32_t *)(offsets->data + offsets->size_bytes), end = 0;
     for (int64_t i = 0; i < slots; i++) {
         if (def[i] == depth) {
-            if (value->length > 0) ArrowBufferAppendUnsafe(data, value->data, value->length);
-            value++;
+            if (value->length > 0) memcpy(data->data + end, value->data, (size_t)value->length);
+            end += value++->length;
         }
-        ArrowBufferAppendUnsafe(offsets, &(int32_t){(int32_t)data->size_bytes}, sizeof(int32_t));
+        ends[i] = end;
     }
+    data->size_bytes = end;
+    offsets->size_bytes += slots * (int64_t)sizeof(int32_t);
     return NANOARROW_OK;
 }
 
@@ -271,12 +274,6 @@ static int add_lists(struct ArrowArray *array, const struct field *f, struct scr
     return add_values(array->children[0], f, s->def, elements, s->values);
 }
 
-static int append_nulls(struct ArrowArray *array, enum lt_column_type type, int64_t count) {
-    int64_t at_once = type == LT_COLUMN_BOOL ? 1 : count; /* nanoarrow 0.8.0 miscounts the bytes of several bits, and writes behind them */
-    for (int64_t left = count; left > 0; left -= at_once) NANOARROW_RETURN_NOT_OK(ArrowArrayAppendNull(array, at_once));
-    return NANOARROW_OK;
-}
-
 static bool says_null(const carquet_reader_t *reader, int32_t group, const struct field *f, int64_t rows) {
     carquet_column_statistics_t said;
     return f->type < LT_COLUMN_STRS && f->depth > 0 && carquet_reader_column_statistics(reader, group, f->leaf, &said) == CARQUET_OK && said.has_null_count &&
@@ -288,7 +285,7 @@ static int read_column(carquet_reader_t *reader, int32_t group, const struct fie
                        carquet_error_t *why) {
     carquet_column_chunk_metadata_t chunk;
     unsigned long refusals = lt_parquet_refusals();
-    if (says_null(reader, group, f, rows)) return append_nulls(array, f->type, rows);
+    if (says_null(reader, group, f, rows)) return lt_column_append_nulls(array, f->type, rows);
     if (carquet_reader_column_chunk_metadata(reader, group, f->leaf, &chunk) != CARQUET_OK || chunk.type != f->physical) return EINVAL;
     carquet_column_reader_t *column = carquet_reader_get_column(reader, group, f->leaf, why);
     if (column == NULL) return lt_parquet_refusals() != refusals ? ENOMEM : EINVAL;
@@ -299,16 +296,6 @@ static int read_column(carquet_reader_t *reader, int32_t group, const struct fie
     if (code == NANOARROW_OK) code = f->type < LT_COLUMN_STRS ? add_values(array, f, s->def, slots, s->values) : add_lists(array, f, s, slots, rows);
     carquet_column_reader_free(column); /* the texts were in its pages */
     return lt_parquet_refusals() != refusals ? ENOMEM : code;
-}
-
-static int start_array(struct ArrowArray *array, const struct field *f) {
-    struct ArrowSchema schema;
-    ArrowSchemaInit(&schema);
-    int code = lt_column_schema(&schema, f->name, f->type);
-    if (code == NANOARROW_OK) code = ArrowArrayInitFromSchema(array, &schema, NULL);
-    if (code == NANOARROW_OK) code = ArrowArrayStartAppending(array);
-    ArrowSchemaRelease(&schema);
-    return code;
 }
 
 static int fail_reading(struct litmus_error *error, int code, const char *path, const carquet_error_t *why) {
@@ -333,7 +320,7 @@ static int read_columns(carquet_reader_t *reader, int32_t group, const struct fi
     lt_build_start(&build, out, count, rows);
     for (int32_t i = 0; code == NANOARROW_OK && i < count; i++) {
         struct ArrowArray array = {.release = NULL};
-        code = start_array(&array, &fields[i]);
+        code = lt_column_start(&array, fields[i].type);
         if (code == NANOARROW_OK) code = read_column(reader, group, &fields[i], rows, &scratch, &array, &why);
         if (code == NANOARROW_OK) lt_build_given(&build, fields[i].name, fields[i].type, &array);
         if (array.release != NULL) ArrowArrayRelease(&array);
@@ -397,9 +384,9 @@ static bool is_same(const struct lt_cells_chunk *a, const struct lt_buf *a_bytes
            memcmp(a_bytes->p + a->from, b_bytes->p + b->from, (size_t)a->bytes) == 0;
 }
 
-/* Has it the same columns, and as many rows? Only then its cells may stand in the table of the one before. */
-static bool is_alike(const struct lt_cells_before *before, const struct field *fields, int32_t count, int64_t rows) {
-    if (before->chunks == NULL || lt_table_columns(&before->rows) != count || lt_table_rows(&before->rows) != rows) return false;
+/* Only then its cells may stand in the table of the one before. */
+static bool has_same_columns(const struct lt_cells_before *before, const struct field *fields, int32_t count) {
+    if (before->chunks == NULL || lt_table_columns(&before->rows) != count) return false;
     for (int32_t i = 0; i < count; i++)
         if (before->chunks[i].type != fields[i].type || strcmp(lt_table_name(&before->rows, i), fields[i].name) != 0) return false;
     return true;
@@ -416,12 +403,14 @@ static int read_changed(struct lt_table *table, carquet_reader_t *reader, const 
                         struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
     struct scratch scratch = {.def = NULL};
-    int code = NANOARROW_OK;
+    int64_t rows = rows_of(reader, 0);
+    int code = rows >= 0 ? NANOARROW_OK : EINVAL;
+    table->array.length = table->view.length = rows;
     for (int32_t i = 0; code == NANOARROW_OK && i < count; i++) {
         struct ArrowArray array = {.release = NULL};
         if (!changed[i]) continue;
-        code = start_array(&array, &fields[i]);
-        if (code == NANOARROW_OK) code = read_column(reader, 0, &fields[i], lt_table_rows(table), &scratch, &array, &why);
+        code = lt_column_start(&array, fields[i].type);
+        if (code == NANOARROW_OK) code = read_column(reader, 0, &fields[i], rows, &scratch, &array, &why);
         if (code == NANOARROW_OK) code = replace_column(table, i, &array);
         if (array.release != NULL) ArrowArrayRelease(&array);
     }
@@ -433,12 +422,13 @@ static int read_changed(struct lt_table *table, carquet_reader_t *reader, const 
 static int read_next(struct lt_cells_before *before, carquet_reader_t *reader, const struct lt_buf *bytes, const struct field *fields, int32_t count,
                      bool *changed, struct lt_cells_chunk *chunks, const char *path, struct litmus_error *error) {
     int64_t rows = rows_of(reader, 0);
-    bool alike = is_alike(before, fields, count, rows);
+    bool same_rows = lt_table_rows(&before->rows) == rows;
+    before->same_columns = has_same_columns(before, fields, count);
     for (int32_t i = 0; i < count; i++) {
         chunks[i] = find_chunk(reader, &fields[i], rows, bytes->n);
-        changed[i] = alike && !is_same(&before->chunks[i], &before->bytes, &chunks[i], bytes);
+        changed[i] = before->same_columns && !(same_rows && is_same(&before->chunks[i], &before->bytes, &chunks[i], bytes));
     }
-    if (alike) return read_changed(&before->rows, reader, fields, changed, count, path, error);
+    if (before->same_columns) return read_changed(&before->rows, reader, fields, changed, count, path, error);
     lt_table_release(&before->rows);
     return read_columns(reader, 0, fields, count, path, &before->rows, error);
 }

@@ -28,6 +28,7 @@ struct lt_cells_before {
     struct lt_table rows; /* without columns: there is none */
     struct lt_buf bytes;  /* the whole file */
     struct lt_cells_chunk *chunks; /* of each column, in `bytes` */
+    bool same_columns;             /* the last file and the one before it had the same ones, in the same places */
 };
 void lt_cells_before_init(struct lt_cells_before *before);
 void lt_cells_before_release(struct lt_cells_before *before);

@@ -61,25 +61,14 @@ void lt_stack_release(struct lt_stack *stack) {
     lt_stack_init(stack);
 }
 
-static int append_nulls(struct ArrowArray *array, enum lt_column_type type, int64_t count) {
-    int64_t at_once = type == LT_COLUMN_BOOL ? 1 : count; /* nanoarrow 0.8.0 miscounts the bytes of several bits, and writes behind them */
-    for (int64_t left = count; left > 0; left -= at_once) NANOARROW_RETURN_NOT_OK(ArrowArrayAppendNull(array, at_once));
-    return NANOARROW_OK;
-}
-
 static void start_array(struct lt_stack *stack, struct lt_stack_column *column) {
-    struct ArrowSchema schema;
-    ArrowSchemaInit(&schema);
-    TRY(stack, lt_column_schema(&schema, column->name, column->type));
-    TRY(stack, ArrowArrayInitFromSchema(&column->array, &schema, NULL));
-    TRY(stack, ArrowArrayStartAppending(&column->array));
-    ArrowSchemaRelease(&schema);
+    TRY(stack, lt_column_start(&column->array, column->type));
 }
 
 static void add_column(struct lt_stack *stack, const char *name, enum lt_column_type type) {
     struct lt_stack_column *grown = lt_grow_list(stack->columns, stack->count, &stack->capacity, sizeof *grown);
     if (grown != NULL) stack->columns = grown;
-    struct lt_stack_column column = {.name = grown == NULL ? NULL : strdup(name), .type = type};
+    struct lt_stack_column column = {.name = grown == NULL ? NULL : strdup(name), .type = type, .at = -1, .nulls = stack->rows};
     if (column.name == NULL || !lt_map_put(&stack->by_name, lt_str_of(column.name), 0, (uint32_t)stack->count)) {
         free(column.name);
         stack->failed = ENOMEM;
@@ -87,23 +76,32 @@ static void add_column(struct lt_stack *stack, const char *name, enum lt_column_
     }
     stack->columns[stack->count] = column;
     start_array(stack, &stack->columns[stack->count++]);
-    TRY(stack, append_nulls(&stack->columns[stack->count - 1].array, type, stack->rows));
 }
 
 static void join_column(struct lt_stack *stack, const struct lt_table *table, int64_t c) {
     enum lt_column_type type = LT_COLUMN_STR;
     const char *name = lt_table_name(table, c);
-    if (stack->failed != NANOARROW_OK || lt_map_get(&stack->by_name, lt_str_of(name), 0) != LT_MAP_NONE) return;
-    if (column_type_of(table->schema.children[c], &type)) add_column(stack, name, type);
+    uint32_t known = lt_map_get(&stack->by_name, lt_str_of(name), 0);
+    if (stack->failed != NANOARROW_OK || (known == LT_MAP_NONE && !column_type_of(table->schema.children[c], &type))) return;
+    if (known == LT_MAP_NONE) {
+        known = (uint32_t)stack->count;
+        add_column(stack, name, type);
+    }
+    if (known < stack->count) stack->columns[known].at = c;
+}
+
+static void forget_table(struct lt_stack *stack) {
+    for (size_t i = 0; i < stack->count; i++) stack->columns[i].at = -1;
 }
 
 void lt_stack_join(struct lt_stack *stack, const struct lt_table *table) {
+    forget_table(stack);
     for (int64_t c = 0; c < lt_table_columns(table); c++) join_column(stack, table, c);
 }
 
 void lt_stack_join_named(struct lt_stack *stack, const struct lt_table *table, const char *const *names, size_t count) {
+    forget_table(stack);
     for (size_t i = 0; i < count; i++) {
-        if (lt_map_get(&stack->by_name, lt_str_of(names[i]), 0) != LT_MAP_NONE) continue;
         int64_t at = lt_table_find(table, names[i]);
         if (at >= 0) join_column(stack, table, at);
     }
@@ -114,6 +112,15 @@ void lt_stack_join_text(struct lt_stack *stack, const char *name) {
 }
 
 /* ---- rows ---- */
+
+static void append_bits(struct ArrowBitmap *own, const uint8_t *bits, int64_t start, int64_t count) {
+    int8_t some[256];
+    for (int64_t i = 0, n; i < count; i += n) {
+        n = count - i < (int64_t)sizeof some ? count - i : (int64_t)sizeof some;
+        ArrowBitsUnpackInt8(bits, start + i, n, some);
+        ArrowBitmapAppendInt8Unsafe(own, some, n);
+    }
+}
 
 static int add_validity(struct ArrowArray *array, const struct ArrowArrayView *view, int64_t from, int64_t count) {
     const uint8_t *bits = view->buffer_views[0].data.as_uint8;
@@ -126,8 +133,7 @@ static int add_validity(struct ArrowArray *array, const struct ArrowArrayView *v
     if (own->buffer.data == NULL) return NANOARROW_OK;
     NANOARROW_RETURN_NOT_OK(ArrowBitmapReserve(own, count));
     if (nulls == 0 || nulls == count) ArrowBitmapAppendUnsafe(own, nulls == 0, count);
-    else
-        for (int64_t i = 0; i < count; i++) ArrowBitmapAppendUnsafe(own, ArrowBitGet(bits, start + i), 1);
+    else append_bits(own, bits, start, count);
     array->null_count += nulls;
     return NANOARROW_OK;
 }
@@ -146,7 +152,9 @@ static int add_offsets(struct ArrowArray *array, const struct ArrowArrayView *vi
     struct ArrowBuffer *own = ArrowArrayBuffer(array, 1);
     if (items + offsets[count] - offsets[0] > INT32_MAX) return EOVERFLOW;
     NANOARROW_RETURN_NOT_OK(ArrowBufferReserve(own, count * (int64_t)sizeof(int32_t)));
-    for (int64_t i = 1; i <= count; i++) ArrowBufferAppendUnsafe(own, &(int32_t){(int32_t)items + offsets[i] - offsets[0]}, sizeof(int32_t));
+    int32_t *to = (int32_t *)(own->data + own->size_bytes), moved = (int32_t)items - offsets[0];
+    for (int64_t i = 0; i < count; i++) to[i] = offsets[i + 1] + moved;
+    own->size_bytes += count * (int64_t)sizeof(int32_t);
     return NANOARROW_OK;
 }
 
@@ -172,23 +180,24 @@ static int add_cells(struct ArrowArray *array, const struct ArrowArrayView *view
     return NANOARROW_OK;
 }
 
-/* Files of one version have the same columns in the same places, but for the dynamic ones. */
-static int64_t find_near(const struct lt_table *table, const char *name, int64_t place) {
-    if (place < lt_table_columns(table) && strcmp(lt_table_name(table, place), name) == 0) return place;
-    return lt_table_find(table, name);
+static void settle_nulls(struct lt_stack *stack, struct lt_stack_column *column) {
+    TRY(stack, lt_column_append_nulls(&column->array, column->type, column->nulls));
+    column->nulls = 0;
 }
 
-static int add_word(struct ArrowArray *array, struct lt_str word, int64_t count) {
-    for (int64_t i = 0; i < count; i++) NANOARROW_RETURN_NOT_OK(ArrowArrayAppendString(array, (struct ArrowStringView){word.p, (int64_t)word.n}));
-    return NANOARROW_OK;
+static void add_word(struct lt_stack *stack, struct lt_stack_column *column, struct lt_str word, int64_t count) {
+    settle_nulls(stack, column);
+    for (int64_t i = 0; i < count; i++) TRY(stack, ArrowArrayAppendString(&column->array, (struct ArrowStringView){word.p, (int64_t)word.n}));
 }
 
 static void add_of_column(struct lt_stack *stack, struct lt_stack_column *column, const struct lt_table *table, int64_t from, int64_t to) {
-    int64_t at = find_near(table, column->name, column - stack->columns);
     /* Most columns of most files are NULL all the way down. */
-    bool is_void = at < 0 || table->array.children[at]->null_count == lt_table_rows(table);
-    if (is_void) TRY(stack, append_nulls(&column->array, column->type, to - from));
-    else TRY(stack, add_cells(&column->array, table->view.children[at], from, to - from));
+    if (column->at < 0 || table->array.children[column->at]->null_count == lt_table_rows(table)) {
+        column->nulls += to - from;
+        return;
+    }
+    settle_nulls(stack, column);
+    TRY(stack, add_cells(&column->array, table->view.children[column->at], from, to - from));
 }
 
 void lt_stack_add_with(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to, const struct lt_stack_word *words, size_t count) {
@@ -197,7 +206,7 @@ void lt_stack_add_with(struct lt_stack *stack, const struct lt_table *table, int
         int64_t before = column->type == LT_COLUMN_STR ? ArrowArrayBuffer(&column->array, 2)->size_bytes : 0;
         size_t w = 0;
         while (w < count && strcmp(words[w].column, column->name) != 0) w++;
-        if (w < count) TRY(stack, add_word(&column->array, words[w].word, to - from));
+        if (w < count) add_word(stack, column, words[w].word, to - from);
         else add_of_column(stack, column, table, from, to);
         if (column->type == LT_COLUMN_STR) stack->bytes += ArrowArrayBuffer(&column->array, 2)->size_bytes - before;
     }
@@ -217,8 +226,10 @@ int lt_stack_take(struct lt_stack *stack, struct lt_table *out, struct litmus_er
     }
     lt_build_start(&build, out, (int64_t)stack->count, stack->rows);
     for (size_t i = 0; i < stack->count; i++) {
-        lt_build_given(&build, stack->columns[i].name, stack->columns[i].type, &stack->columns[i].array);
-        if (stack->columns[i].array.release == NULL) start_array(stack, &stack->columns[i]);
+        struct lt_stack_column *column = &stack->columns[i];
+        settle_nulls(stack, column);
+        lt_build_given(&build, column->name, column->type, &column->array);
+        if (column->array.release == NULL) start_array(stack, column);
     }
     stack->rows = stack->bytes = 0;
     return lt_build_finish(&build, error);

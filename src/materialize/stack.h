@@ -16,6 +16,8 @@
 struct lt_stack_column {
     char *name; /* owned */
     enum lt_column_type type;
+    int64_t at;    /* where the table that joined last has it; -1: nowhere */
+    int64_t nulls; /* the last rows, which are not in the array yet: many columns are NULL from top to bottom */
     struct ArrowArray array;
 };
 struct lt_stack {
@@ -38,7 +40,7 @@ void lt_stack_join(struct lt_stack *stack, const struct lt_table *table);
 /* Adds those of its columns that are named, or one column of text. */
 void lt_stack_join_named(struct lt_stack *stack, const struct lt_table *table, const char *const *names, size_t count);
 void lt_stack_join_text(struct lt_stack *stack, const char *name);
-/* Adds rows from <= row < to of a table that was joined. */
+/* Adds rows from <= row < to of the table that joined last, or of one with the same columns. */
 void lt_stack_add(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to);
 /* The same; columns of these names, which are of text, get the word in each of the rows, whatever the table says. */
 struct lt_stack_word {

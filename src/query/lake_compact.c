@@ -57,6 +57,7 @@ struct compact {
     size_t pending;
     char month[MONTH_BYTES];
     struct lt_parquet_series *series; /* of the run files */
+    bool joined;                      /* the stacks have the columns of the run file read last */
     struct lt_lake_run **taken; /* runs that are in new files, and pending ones */
     size_t taken_count;
     struct written *files;
@@ -241,14 +242,14 @@ static int write_pending(struct compact *c, struct litmus_error *error) {
 }
 
 /* The file as the ledger has it: one that changes meanwhile is the next compaction's. */
-static bool read_run(const struct compact *c, const struct lt_lake_run *run, const struct lt_table **out) {
+static bool read_run(const struct compact *c, const struct lt_lake_run *run, const struct lt_table **out, bool *same_columns) {
     struct lt_buf path;
     struct stat st;
     lt_buf_init(&path);
     lt_buf_addf(&path, "%s/%.*s", c->q->data_dir, LT_STR_ARG(run->path));
-    bool ok = lt_parquet_series_read(c->series, lt_buf_cstr(&path), out, NULL) == LITMUS_OK;
+    bool ok = lt_parquet_series_read(c->series, lt_buf_cstr(&path), out, same_columns, NULL) == LITMUS_OK;
     bool same = ok && lstat(lt_buf_cstr(&path), &st) == 0 && st.st_size == run->size && lt_mtime_ns(&st) == run->mtime_ns &&
-                lt_table_stackable(*out);
+                (*same_columns || lt_table_stackable(*out));
     lt_buf_release(&path);
     return same;
 }
@@ -257,18 +258,18 @@ static void clear_stacks(struct compact *c) {
     for (enum kind kind = RUNS; kind < KINDS; kind++) lt_stack_release(&c->stacks[kind]);
 }
 
-/* Makes room for the rows: ends the file before a run that has no place in it. */
-static int fit_run(struct compact *c, const struct lt_lake_run *run, const struct lt_table *rows, struct litmus_error *error) {
+/* Makes room for the rows: ends the file before a run that has no place in it. `known`: their columns are those of the run before. */
+static int fit_run(struct compact *c, const struct lt_lake_run *run, const struct lt_table *rows, bool known, struct litmus_error *error) {
     char month[MONTH_BYTES];
-    bool grows;
+    bool grows = false;
     int code = LITMUS_OK;
-    bool fits = lt_stack_fits(&c->stacks[RUNS], rows, &grows);
+    bool fits = known || lt_stack_fits(&c->stacks[RUNS], rows, &grows);
     month_of(run->path, month);
     bool full = c->groups >= FILE_GROUPS || strcmp(month, c->month) != 0;
     if (full || !fits || (grows && (c->writer != NULL || c->plans.writer != NULL))) code = write_pending(c, error);
     if (!fits) clear_stacks(c); /* a column of another type starts another file */
     memcpy(c->month, month, sizeof month);
-    for (enum kind kind = RUNS; kind < KINDS; kind++) lt_stack_join(&c->stacks[kind], rows);
+    for (enum kind kind = RUNS; !known && kind < KINDS; kind++) lt_stack_join(&c->stacks[kind], rows);
     return code;
 }
 
@@ -289,17 +290,21 @@ static void add_rows(struct compact *c, const struct lt_table *rows) {
 
 static int take_run(struct compact *c, struct lt_lake_run *run, struct litmus_error *error) {
     const struct lt_table *rows;
-    if (!read_run(c, run, &rows)) {
+    bool same_columns, known;
+    if (!read_run(c, run, &rows, &same_columns)) {
+        c->joined = false;
         bool changed; /* in place, which the ledger learns only now: the next compaction takes it */
         const char *path = run->path.p;
         (void)lt_catalog_recheck(c->q->catalog, &path, 1, &changed, NULL);
         c->done->left++;
         return LITMUS_OK;
     }
-    int code = fit_run(c, run, rows, error);
+    known = c->joined && same_columns;
+    c->joined = true;
+    int code = fit_run(c, run, rows, known, error);
     if (code == LITMUS_OK) {
         add_rows(c, rows);
-        code = lt_lake_plans_add(&c->plans, part_of(c, (char[PART_BYTES]){""}), rows, error);
+        code = lt_lake_plans_add(&c->plans, part_of(c, (char[PART_BYTES]){""}), rows, known, error);
         c->taken[c->taken_count++] = run;
         c->pending++;
         for (enum kind kind = RUNS; code == LITMUS_OK && kind < KINDS; kind++)

@@ -38,14 +38,12 @@ void lt_lake_plans_release(struct lt_lake_plans *p) {
 
 /* ---- one run ---- */
 
-struct outcome_columns {
-    int64_t record_type, started, step, vector, reason, attempts;
-};
-
-static struct outcome_columns find_outcomes(const struct lt_table *rows) {
-    return (struct outcome_columns){.record_type = lt_table_find(rows, "record_type"), .started = lt_table_find(rows, "step_started_at"),
-                                    .step = lt_table_find(rows, "step_outcome"), .vector = lt_table_find(rows, "vector_outcome"),
-                                    .reason = lt_table_find(rows, "never_ran_reason"), .attempts = lt_table_find(rows, "attempt_outcomes")};
+static struct lt_plans_places find_places(const struct lt_table *rows) {
+    struct lt_plans_places at = {.record_type = lt_table_find(rows, "record_type"), .started = lt_table_find(rows, "step_started_at"),
+                                 .step = lt_table_find(rows, "step_outcome"), .vector = lt_table_find(rows, "vector_outcome"),
+                                 .reason = lt_table_find(rows, "never_ran_reason"), .attempts = lt_table_find(rows, "attempt_outcomes")};
+    for (int c = 0; c < PLAN_COLUMNS; c++) at.plan[c] = lt_table_find(rows, columns[c]);
+    return at;
 }
 
 static bool is_passed(const struct lt_table *rows, int64_t column, int64_t row) {
@@ -62,7 +60,11 @@ static bool has_one_pass(const struct lt_table *rows, int64_t column, int64_t ro
     return lt_str_eq((struct lt_str){text.data, (size_t)text.size_bytes}, LT_STR("passed"));
 }
 
-static bool is_plain_pass(const struct lt_table *rows, const struct outcome_columns *at, int64_t row) {
+static bool is_step(const struct lt_table *rows, const struct lt_lake_plans *p, int64_t row) {
+    return lt_str_eq(lt_table_str(rows, p->at.record_type, row), LT_STR("step"));
+}
+
+static bool is_plain_pass(const struct lt_table *rows, const struct lt_plans_places *at, int64_t row) {
     return is_passed(rows, at->step, row) && is_passed(rows, at->vector, row) && at->started >= 0 && !lt_table_is_null(rows, at->started, row) &&
            lt_table_is_null(rows, at->reason, row) && has_one_pass(rows, at->attempts, row);
 }
@@ -78,13 +80,11 @@ static void add_cell(struct lt_buf *out, const struct lt_table *rows, int64_t co
 }
 
 /* The number of the plan of these rows; *is_new: no run before had it. */
-static int find_plan(struct lt_lake_plans *p, const struct lt_table *rows, int64_t record_type, uint32_t *number, bool *is_new, struct litmus_error *error) {
+static int find_plan(struct lt_lake_plans *p, const struct lt_table *rows, uint32_t *number, bool *is_new, struct litmus_error *error) {
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    int64_t at[PLAN_COLUMNS];
-    for (int c = 0; c < PLAN_COLUMNS; c++) at[c] = lt_table_find(rows, columns[c]);
     lt_buf_clear(&p->scratch);
     for (int64_t row = 0; row < lt_table_rows(rows); row++)
-        for (int c = 0; c < PLAN_COLUMNS && lt_str_eq(lt_table_str(rows, record_type, row), LT_STR("step")); c++) add_cell(&p->scratch, rows, at[c], row);
+        for (int c = is_step(rows, p, row) ? 0 : PLAN_COLUMNS; c < PLAN_COLUMNS; c++) add_cell(&p->scratch, rows, p->at.plan[c], row);
     if (p->scratch.failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the plan of a run");
     if (p->last.n > 0 && p->last.n == p->scratch.n && memcmp(p->last.p, p->scratch.p, p->last.n) == 0) {
         *number = p->last_number;
@@ -111,15 +111,14 @@ static void add_rows(struct lt_lake_plans *p, enum lt_plans_kind kind, const cha
 
 /* Rows that follow each other and are alike are copied at once. */
 static void add_steps(struct lt_lake_plans *p, const char *plan, const struct lt_table *rows, bool is_new) {
-    struct outcome_columns at = find_outcomes(rows);
     int64_t n = lt_table_rows(rows), run_row = 0;
     for (int64_t from = 0, to; from < n; from = to) {
-        bool is_step = lt_str_eq(lt_table_str(rows, at.record_type, from), LT_STR("step")), is_plain = is_step && is_plain_pass(rows, &at, from);
+        bool steps = is_step(rows, p, from), is_plain = steps && is_plain_pass(rows, &p->at, from);
         for (to = from + 1; to < n; to++) {
-            bool step = lt_str_eq(lt_table_str(rows, at.record_type, to), LT_STR("step"));
-            if (step != is_step || (step && is_plain_pass(rows, &at, to) != is_plain)) break;
+            bool step = is_step(rows, p, to);
+            if (step != steps || (step && is_plain_pass(rows, &p->at, to) != is_plain)) break;
         }
-        if (!is_step) continue;
+        if (!steps) continue;
         run_row = from;
         if (is_new) add_rows(p, LT_PLANS_PLAN, plan, rows, from, to);
         if (!is_plain) add_rows(p, LT_PLANS_OTHER, plan, rows, from, to);
@@ -129,20 +128,24 @@ static void add_steps(struct lt_lake_plans *p, const char *plan, const struct lt
 
 /* ---- the file ---- */
 
-static void join(struct lt_stack *stack, const struct lt_table *rows) {
-    lt_stack_join_text(stack, "lake_kind");
-    lt_stack_join_text(stack, "lake_plan");
-    lt_stack_join_named(stack, rows, columns, COLUMNS);
+static void join(struct lt_lake_plans *p, const struct lt_table *rows) {
+    for (int kind = 0; kind < LT_PLANS_KINDS; kind++) {
+        lt_stack_join_text(&p->stacks[kind], "lake_kind");
+        lt_stack_join_text(&p->stacks[kind], "lake_plan");
+        lt_stack_join_named(&p->stacks[kind], rows, columns, COLUMNS);
+    }
+    p->at = find_places(rows);
+    p->joined = true;
 }
 
-int lt_lake_plans_add(struct lt_lake_plans *p, const char *file, const struct lt_table *rows, struct litmus_error *error) {
+int lt_lake_plans_add(struct lt_lake_plans *p, const char *file, const struct lt_table *rows, bool known, struct litmus_error *error) {
     char plan[NAME_BYTES];
     uint32_t number = 0;
     bool is_new = false;
-    int code = find_plan(p, rows, lt_table_find(rows, "record_type"), &number, &is_new, error);
+    if (!known || !p->joined) join(p, rows);
+    int code = find_plan(p, rows, &number, &is_new, error);
     if (code != LITMUS_OK) return code;
     snprintf(plan, sizeof plan, "%.80s %u", file, number);
-    for (int kind = 0; kind < LT_PLANS_KINDS; kind++) join(&p->stacks[kind], rows);
     add_steps(p, plan, rows, is_new);
     for (int kind = 0; code == LITMUS_OK && kind < LT_PLANS_KINDS; kind++)
         if (p->stacks[kind].rows >= GROUP_ROWS || p->stacks[kind].bytes >= GROUP_BYTES) code = lt_stack_write(&p->stacks[kind], &p->writer, error);

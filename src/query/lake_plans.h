@@ -18,6 +18,11 @@
 #include "materialize/parquet.h"
 #include "materialize/stack.h"
 
+/* Where the table that joined last has the columns that are looked at row by row. */
+struct lt_plans_places {
+    int64_t record_type, started, step, vector, reason, attempts, plan[6]; /* plan: what makes one */
+};
+
 enum lt_plans_kind { LT_PLANS_RUN, LT_PLANS_PLAN, LT_PLANS_OTHER, LT_PLANS_KINDS };
 
 struct lt_lake_plans {
@@ -28,13 +33,15 @@ struct lt_lake_plans {
     struct lt_buf scratch;                  /* the plan of one run */
     struct lt_buf last;                     /* that of the run before, which mostly is the same */
     uint32_t last_number, count;
+    struct lt_plans_places at;
+    bool joined; /* the stacks have the columns of the run before */
 };
 
 void lt_lake_plans_init(struct lt_lake_plans *plans);
 void lt_lake_plans_release(struct lt_lake_plans *plans); /* may be used again */
-/* Takes a run along. `file` is the name of the lake file, the same for all of its runs. A table whose columns are of other
+/* Takes a run along. `known`: its columns are those of the run before. `file` is the name of the lake file, the same for all of its runs. A table whose columns are of other
  * types than those before it belongs into another file (lt_stack_fits). Errors: ENOMEM, EINVAL, EIO. */
-int lt_lake_plans_add(struct lt_lake_plans *plans, const char *file, const struct lt_table *rows, struct litmus_error *error);
+int lt_lake_plans_add(struct lt_lake_plans *plans, const char *file, const struct lt_table *rows, bool known, struct litmus_error *error);
 /* Ends the file: appends its bytes. What was taken along is forgotten. Errors: as above. */
 int lt_lake_plans_end(struct lt_lake_plans *plans, struct lt_buf *out, struct litmus_error *error);
 

@@ -163,6 +163,7 @@ static void row_groups_are_read_as_they_were_written(void **state) {
     lt_stack_init(&stack);
     lt_stack_join(&stack, &one);
     lt_stack_add(&stack, &one, 0, lt_table_rows(&one));
+    lt_stack_join(&stack, &two);
     lt_stack_add(&stack, &two, 0, lt_table_rows(&two));
     assert_int_equal(lt_stack_take(&stack, &all, NULL), LITMUS_OK);
     assert_same_cells(&all, &read);
@@ -196,13 +197,16 @@ static void files_in_series_are_read_as_each_by_itself(void **state) {
     (void)state;
     static const struct {
         int rows, salt, constant; /* rows 0: a damaged file */
-    } files[] = {{40, 1, 1}, {40, 1, 1}, {40, 2, 1}, {40, 3, 1}, {41, 3, 1}, {0}, {41, 3, 1}, {41, 4, 1}, {41, 4, 2}, {41, 6, 1}, {41, 7, 1}};
+        bool same_columns;
+    } files[] = {{40, 1, 1, false}, {40, 1, 1, true}, {40, 2, 1, true}, {40, 3, 1, true}, {41, 3, 1, true}, {39, 4, 1, true}, {0}, {41, 3, 1, false},
+                 {41, 4, 1, true}, {41, 4, 2, false}, {41, 6, 1, false}, {41, 7, 1, true}};
     char path[] = "series-XXXXXX";
     struct lt_parquet_series *series = lt_parquet_series_new();
     close(mkstemp(path));
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         struct lt_table table, alone;
         const struct lt_table *rows;
+        bool same_columns;
         struct lt_buf bytes;
         lt_buf_init(&bytes);
         build_alike(&table, files[i].rows == 0 ? 40 : files[i].rows, files[i].salt, files[i].constant);
@@ -211,7 +215,8 @@ static void files_in_series_are_read_as_each_by_itself(void **state) {
         write_bytes(path, &bytes);
         int code = lt_parquet_read(path, NULL, 0, &alone, NULL);
         assert_int_equal(code, files[i].rows == 0 ? LITMUS_EDAMAGED : LITMUS_OK);
-        assert_int_equal(lt_parquet_series_read(series, path, &rows, NULL), code);
+        assert_int_equal(lt_parquet_series_read(series, path, &rows, &same_columns, NULL), code);
+        assert_int_equal(same_columns, files[i].same_columns);
         if (code == LITMUS_OK) assert_same_cells(&alone, rows);
         lt_table_release(&table);
         lt_table_release(&alone);
