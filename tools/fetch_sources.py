@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fetch the C sources named in subprojects/*.wrap: download, check, unpack, lay our meson.build over them.
+"""Fetch the C sources named in subprojects/*.wrap: download, check, unpack, lay our meson.build and our changes over them.
 
 The sources come as source distributions of Python packages, through pip. Before pip hands one over it asks the
 package's own build backend for metadata, which would cost a build environment (Cython, CMake, a C++ compiler) and most
@@ -74,7 +74,25 @@ def download(requirement, log):
         )
 
 
-def unpack(archive, directory, overlay):
+def apply_diff(diff, folder):
+    """Lay a unified diff over a folder, to the letter: what it takes away, with what stands around that, is there once."""
+    path = before = after = None
+    for line in [*diff.read_text().splitlines(keepends=True), "@@"]:
+        if line.startswith(("@@", "--- ")):
+            if before:
+                text = path.read_text()
+                if text.count(before) != 1:
+                    raise SetupError(f"{diff.name} does not fit {path.name}, at the place that begins with: {before.splitlines()[0]}")
+                path.write_text(text.replace(before, after))
+            before = after = ""
+        elif line.startswith("+++ "):
+            path = Path(folder, line.split()[1].partition("/")[2])
+        else:
+            before += line[1:] if line[0] in " -" else ""
+            after += line[1:] if line[0] in " +" else ""
+
+
+def unpack(archive, directory, overlay, diff):
     """Unpack beside the target and move it there, so that a half-unpacked folder is never taken for a whole one."""
     target = SUBPROJECTS / directory
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
@@ -86,6 +104,8 @@ def unpack(archive, directory, overlay):
         if Path(folder, directory, "subprojects").is_dir():
             os.rename(Path(folder, directory, "subprojects"), Path(folder, directory, "nested"))
         shutil.copytree(overlay, Path(folder, directory), dirs_exist_ok=True)
+        if diff is not None:
+            apply_diff(diff, Path(folder, directory))
         shutil.rmtree(target, ignore_errors=True)
         os.rename(Path(folder, directory), target)
 
@@ -108,7 +128,8 @@ def fetch(wrap_file, log):
         raise SetupError(
             f"{archive.name} is not the archive we pinned: SHA-256 {found}, expected {wrap['source_hash']}; not used"
         )
-    unpack(archive, wrap["directory"], SUBPROJECTS / "packagefiles" / wrap["patch_directory"])
+    diff = SUBPROJECTS / "packagefiles" / wrap["diff_files"] if "diff_files" in wrap else None
+    unpack(archive, wrap["directory"], SUBPROJECTS / "packagefiles" / wrap["patch_directory"], diff)
     print(f"setup:   {name} {version} unpacked", flush=True)
 
 
