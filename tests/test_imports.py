@@ -98,6 +98,71 @@ def test_a_file_of_many_suites_is_one_run(tmp_path, encoding, changed):
     assert attempts(tmp_path / "data", run_id) == [["failed"], [], ["failed", "passed"]]
 
 
+# As other tools write it: what comes of it, and the paths of the steps where they are told apart.
+STYLES = {
+    "maven surefire": ("""<?xml version="1.0" encoding="UTF-8"?>
+        <testsuite xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" version="3.0" name="org.acme.RailTest" time="1,204.5" tests="4" errors="1" skipped="1" failures="1">
+        <properties><property name="java.version" value="21"/><property name="empty" value=""/></properties>
+        <testcase name="rises" classname="org.acme.RailTest" time="0.012"/>
+        <testcase name="falls" classname="org.acme.RailTest" time="0.1"><failure message="expected:&lt;3&gt;" type="org.opentest4j.AssertionFailedError"><![CDATA[at <b>]]></failure>
+          <system-out><![CDATA[[[PROPERTY|no end]]></system-out></testcase>
+        <testcase name="throws" classname="org.acme.RailTest"><error type="java.lang.NullPointerException">java.lang.NullPointerException\n at x</error></testcase>
+        <testcase name="later" classname="org.acme.RailTest" time="0"><skipped message="not on this bench"/></testcase></testsuite>""",
+                       {"passed": 1, "failed": 1, "errored": 1, "skipped": 1}, ["org/acme/RailTest/rises"]),
+    "jest-junit": ("""<testsuites name="jest tests" tests="3" failures="1" errors="0" time="1.5">
+        <testsuite name="rail" errors="0" failures="1" skipped="0" timestamp="2026-05-01T10:00:00" time="0.5" tests="2">
+        <testcase classname=" rail › rises" name=" rail › rises" time="0.002"></testcase>
+        <testcase classname=" rail › rises" name=" rail › rises" time="0.002"><failure>Error: expect(received).toBe(expected)</failure></testcase></testsuite>
+        <testsuite name="undefined" tests="1" timestamp="2026-05-01T10:00:01"><testcase name="todo"><skipped/></testcase></testsuite></testsuites>""",
+                   {"passed": 1, "failed": 1, "skipped": 1}, ["undefined/todo"]),
+    "gotestsum": ("""<testsuites tests="3" failures="1" errors="0" time="0.1"><testsuite tests="3" failures="1" time="0.003" name="acme/rail" timestamp="2026-05-01T10:00:00+02:00">
+        <properties><property name="go.version" value="go1.22.1 linux/amd64"></property></properties>
+        <testcase classname="acme/rail" name="TestRail" time="0.000"></testcase><testcase classname="acme/rail" name="TestRail/low#01" time="0.000"><failure message="Failed" type="">=== RUN</failure></testcase>
+        <testcase classname="acme/rail" name="TestSkip" time="0.000"><skipped message="=== RUN   TestSkip"></skipped></testcase></testsuite></testsuites>""",
+                  {"passed": 1, "failed": 1, "skipped": 1}, ["acme/rail/TestRail/low#01"]),
+    "ctest": ("""<?xml version="1.0" encoding="UTF-8"?><testsuite name="Linux-c++" tests="4" failures="1" disabled="1" skipped="1" hostname="" time="0" timestamp="2026-05-01T10:00:00">
+        <testcase name="a" classname="a" time="0.003" status="run"><system-out></system-out></testcase>
+        <testcase name="b" classname="b" time="0.003" status="fail"><failure message="Failed"/><system-out/></testcase>
+        <testcase name="c" classname="c" time="0" status="disabled"><skipped message="Disabled"/><properties/></testcase><testcase name="d" classname="d" time="0" status="notrun"/></testsuite>""",
+              {"passed": 1, "failed": 1, "skipped": 1, "never_ran": 1}, ["a/a", "d/d"]),
+    "robot framework, rebot --xunit": ("""<?xml version="1.0" encoding="UTF-8"?><testsuite name="Bench" tests="3" errors="0" failures="1" skipped="1" time="0.042" timestamp="2026-05-01T10:00:00.799207">
+        <testsuite name="Rail" tests="2" errors="0" failures="1" skipped="0" time="0.03" timestamp="2026-05-01T10:00:00.802">
+        <testcase classname="Bench.Rail" name="Rises" time="0.001"/><testcase classname="Bench.Rail" name="Falls" time="0.001"><failure message="1 != 2" type="AssertionError"/></testcase></testsuite>
+        <testsuite name="Fan" tests="1"><properties/><testcase classname="Bench.Fan" name="Turns" time="0"><skipped message="no fan" type="SkipExecution"/></testcase></testsuite></testsuite>""",
+                                       {"passed": 1, "failed": 1, "skipped": 1}, ["Bench/Fan/Turns"]),
+    "nunit, converted": ("""<testsuites><testsuite name="Acme.dll" tests="2"><testsuite name="Acme" tests="2" timestamp="2026-05-01 10:00:00.1234567Z">
+        <testcase name="Rail(3.3d)" assertions="1" time="0.05" classname="Acme.RailTests" status="Passed"/>
+        <testsuite name="Deep" tests="1"><testcase name="Rail(5d)" time="" classname="Acme.RailTests"><failure message="">  Expected: 5&#xD;&#xA;  But was: 4</failure></testcase></testsuite></testsuite></testsuite></testsuites>""",
+                         {"passed": 1, "failed": 1}, ["Acme/RailTests/Rail(3.3d)"]),
+    "node --test, without a suite": ("""<?xml version="1.0" encoding="utf-8"?><testsuites><testcase name="rises" time="0.001" classname="test"/>
+        <testsuite name="rail" time="0.002" disabled="0" errors="0" tests="2" failures="1" skipped="1"><testcase name="rises" time="0.1"><failure type="testCodeFailure" message="boom">x</failure></testcase>
+        <testcase name="later" time="0.1"><skipped type="todo" message="true"/></testcase></testsuite>
+        <testsuite name="fan"><testcase name="rises"/></testsuite></testsuites>""", {"passed": 2, "failed": 1, "skipped": 1}, ["test/rises", "rail/rises", "fan/rises"]),
+    "nothing at all": ('<testsuites name="none" tests="0"/>', None, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("encoding", ["utf-8", "windows-1252", "utf-16"])
+def test_junit_of_any_tool_has_equal_counts_and_counts_once(tmp_path, style, encoding):
+    text, wanted, paths = STYLES[style]
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + text[text.index("?>") + 2 :] if text.startswith("<?xml") else f'<?xml version="1.0" encoding="{encoding}"?>\n{text}'
+    (tmp_path / "r.xml").write_bytes(text.replace("›", ">" if encoding == "utf-8" else "|").replace("3.3d", "3.3µ").encode(encoding))
+    found = [import_file(tmp_path / "r.xml", data_dir=tmp_path / "data") for _ in range(2)]
+    assert [[new for _, new in one] for one in found] == ([[], []] if wanted is None else [[True], [False]]) and [one[:1] for one in found[0]] == [one[:1] for one in found[1]]
+    if wanted is not None:
+        (found,) = RunStore(tmp_path / "data").list_runs()
+        assert {word: found[word] for word in ("passed", "failed", "errored", "skipped", "never_ran") if found[word]} == wanted
+        assert {path.replace("3.3d", "3.3µ") for path in paths} <= {step["step_path"] for step in RunStore(tmp_path / "data").get_steps("last")}
+
+
+def test_ten_megabytes_of_what_a_test_printed(tmp_path):
+    """Also where each line begins as a note of ours does, and none of them ends."""
+    printed = "[[PROPERTY|" + "x" * 20 + "\n"
+    (tmp_path / "r.xml").write_text(f'<testsuite name="s"><testcase name="a"><system-out>{printed * 330_000}</system-out></testcase><testcase name="b"/></testsuite>')
+    assert import_file(tmp_path / "r.xml", data_dir=tmp_path / "data")[0][1] and words(tmp_path / "data") == {"passed": 2}
+
+
 def test_openhtf(tmp_path):
     record = {"dut_id": "SN9", "station_id": "bench", "start_time_millis": 1000000, "end_time_millis": 1009000, "outcome": "FAIL", "metadata": {"test_name": "rail"}, "phases": [
         {"name": "volts", "start_time_millis": 1000000, "end_time_millis": 1001000, "outcome": "SKIP", "result": {"phase_result": "REPEAT"}, "measurements": {}},
@@ -113,7 +178,7 @@ def test_openhtf(tmp_path):
 
 def test_a_document_type_is_refused_in_any_encoding(tmp_path):
     (tmp_path / "f").write_bytes('<!DOCTYPE a [<!ENTITY b "c">]><testsuite/>'.encode("utf-16"))
-    with pytest.raises(InvalidArgument, match="document type"):
+    with pytest.raises(InvalidArgument, match="line 1: .*document type"):
         import_file(tmp_path / "f", data_dir=tmp_path / "data")
 
 

@@ -25,7 +25,7 @@ def time_us(value: datetime.datetime | datetime.date | str | int | None) -> int 
         return value
     try:
         if isinstance(value, str):
-            text = re.sub(r"[.,](\d{1,6})(?=\D|$)", lambda m: "." + m[1].ljust(6, "0"), value.strip())  # Python 3.9 wants six
+            text = re.sub(r"[.,](\d+)(?=\D|$)", lambda m: "." + m[1][:6].ljust(6, "0"), value.strip())  # Python 3.9 wants six; .NET writes seven
             value = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in ("Z", "z") else text)
         elif not isinstance(value, datetime.datetime) and isinstance(value, datetime.date):
             value = datetime.datetime(value.year, value.month, value.day)

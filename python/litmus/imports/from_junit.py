@@ -14,7 +14,7 @@ from litmus.imports import REASONS, Attempt, Run, Step
 _FACTS = ("dut_serial", "dut_part_number", "dut_revision", "dut_lot_number", "station_id", "station_name", "fixture_id", "test_phase", "operator_id", "project_name",
           "git_commit", "git_branch", "product_id")
 _EARLIER = {"flakyFailure": "failed", "rerunFailure": "failed", "flakyError": "errored", "rerunError": "errored"}
-_PROPERTY = re.compile(r"^\[\[PROPERTY\|([^=\]]+)=(.*)\]\]$", re.MULTILINE)
+_PROPERTY = re.compile(r"^\[\[PROPERTY\|([^=\]\n]+)=(.*)\]\]$", re.MULTILINE)
 
 
 def _us(seconds: str | None) -> int:
@@ -65,9 +65,9 @@ def _attempts(case, notes: dict, word: str, message: str | None, at: int) -> lis
     return made
 
 
-def _step(case, at: int) -> tuple[Step, int]:
-    """The step of a test case, and when the next one may have begun."""
-    name, parent = case.get("name") or "unnamed", (case.get("classname") or "").replace(".", "/")
+def _step(case, at: int, among: str) -> tuple[Step, int]:
+    """The step of a test case, and when the next one may have begun. `among`: what it is in, when it does not say so itself."""
+    name, parent = case.get("name") or "unnamed", (case.get("classname") or "").replace(".", "/") or among
     notes = dict(_PROPERTY.findall(case.findtext("system-out") or ""))
     word, message = _verdict(case)
     node_id = f"{case.get('classname')}::{name}" if case.get("classname") else name
@@ -92,13 +92,13 @@ def _began(element) -> int:
         raise InvalidArgument(f"line {element.line}: timestamp of <{element.tag}>: {error}") from None
 
 
-def _steps(suite, at: int) -> tuple[list[Step], int]:
+def _steps(suite, at: int, among: str) -> tuple[list[Step], int]:
     """The steps of a suite that began at `at`, and when its last one ended. Some say when each case began."""
     steps = []
     for case in suite.iterfind("testcase"):
         if case.get("classname") == "litmus" and case.get("name") == "litmus.run":
             continue  # what litmus export adds for a run that is bad though no step is
-        step, at = _step(case, _began(case) or at)
+        step, at = _step(case, _began(case) or at, among)
         steps.append(step)
     return steps, at
 
@@ -115,7 +115,7 @@ def _run(suites: list, name: str | None, properties: dict[str, str]) -> Run:
     steps, at, ended = [], next(iter(known), 0), 0
     for suite in suites:
         began = _began(suite) or at
-        own, last = _steps(suite, began)
+        own, last = _steps(suite, began, suite.get("name") or "" if len(suites) > 1 else "")
         steps += own
         at = max(last, began + _us(suite.get("time")))
         ended = max(ended, at)
@@ -133,7 +133,7 @@ def _tree(raw: bytes):
     parser = expat.ParserCreate(namespace_separator="}")
 
     def refuse(*_):
-        raise InvalidArgument("XML with a document type of its own is not read")
+        raise InvalidArgument(f"line {parser.CurrentLineNumber}: XML with a document type of its own is not read")
 
     def element(tag, attributes):
         made = _Element(tag, attributes)
@@ -160,7 +160,8 @@ def read(raw: bytes) -> list[Run]:
     root = _tree(raw)
     if root.tag not in ("testsuites", "testsuite"):
         raise InvalidArgument(f"not JUnit XML: its outermost element is {root.tag}")
-    suites = [suite for suite in root.iter("testsuite") if suite.find("testcase") is not None or suite.find("testsuite") is None]
+    suites = [suite for suite in root.iter() if suite.tag in ("testsuite", "testsuites")
+              and (suite.find("testcase") is not None or (suite.tag == "testsuite" and suite.find("testsuite") is None))]  # fmt: skip
     if any("litmus.run_id" in _properties(suite) for suite in suites):
         return [_run([suite], suite.get("name"), {}) for suite in suites]
     name = suites[0].get("name") if len(suites) == 1 else root.get("name")
