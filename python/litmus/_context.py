@@ -39,8 +39,9 @@ def run_payload(config, settings, dirty: bool | None = None) -> dict:
     payload["profile"] = settings.profile
     payload["custom_metadata"] = settings.custom()
     payload["environment_json"] = environment_json(root)
-    if payload.get("test_phase") == "production" and unfit(payload["git_dirty"], getattr(config, "_litmus_bench", None)) is not None:
-        payload.update(test_phase="development", test_phase_asked="production")
+    asked = payload.get("test_phase")
+    if isinstance(asked, str) and asked.strip(" ").lower() == "production" and unfit(payload["git_dirty"], getattr(config, "_litmus_bench", None)) is not None:
+        payload.update(test_phase="development", test_phase_asked=asked)
     return payload
 
 

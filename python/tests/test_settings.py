@@ -256,11 +256,11 @@ def test_dirty_code_is_no_production(suite):
     (started,) = clean.of("run.started")
     assert (started["git_dirty"], started["test_phase"], started["test_phase_asked"]) == (False, "production", None)
     suite.write({"test_a.py": "def test(): assert True\n"})
-    dirty = suite.run("--litmus-phase=production")
+    dirty = suite.run("--litmus-phase= Production")  # nor by another spelling
     started = dirty.of("run.started")[-1]
-    assert (started["git_dirty"], started["test_phase"], started["test_phase_asked"]) == (True, "development", "production")
-    assert dirty.code == 0 and dirty.line.endswith("(phase development, not production: tracked files differ from the commit)")
-    assert [event["message"] for event in dirty.of("diagnostic.warning")] == ["phase development, not production: tracked files differ from the commit"]
+    assert (started["git_dirty"], started["test_phase"], started["test_phase_asked"]) == (True, "development", " Production")
+    assert dirty.code == 0 and dirty.line.endswith("(phase development, not  Production: tracked files differ from the commit)")
+    assert [event["message"] for event in dirty.of("diagnostic.warning")] == ["phase development, not  Production: tracked files differ from the commit"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["-n", "2"]])

@@ -9,6 +9,7 @@
 #include "model/outcome.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 /* Why the steps that nobody passed over by name did not run. */
 struct stop {
@@ -236,11 +237,19 @@ static bool order_rows(struct lt_run *run) {
     return ok;
 }
 
+/* In whatever case, with blanks around: nobody gets the stamp by a spelling. */
+static bool is_production(struct lt_str phase) {
+    static const char word[] = "production";
+    while (phase.n > 0 && phase.p[0] == ' ') phase = (struct lt_str){phase.p + 1, phase.n - 1};
+    while (phase.n > 0 && phase.p[phase.n - 1] == ' ') phase.n--;
+    return phase.n == sizeof word - 1 && strncasecmp(phase.p, word, phase.n) == 0;
+}
+
 /* A run with a mock, or of code that is in no commit, is no production: whoever asked, and whenever the mock came. */
 static void judge_phase(struct lt_run *run) {
     bool unfit = run->git_dirty.set && run->git_dirty.v;
     for (size_t i = 0; i < run->instrument_count; i++) unfit = unfit || run->instruments[i].mocked;
-    if (!unfit || !lt_str_eq(run->test_phase, LT_STR("production"))) return;
+    if (!unfit || !is_production(run->test_phase)) return;
     run->test_phase_asked = run->test_phase;
     run->test_phase = LT_STR("development");
 }
