@@ -202,7 +202,7 @@ def verify(name, value, limit=None, *, units=None, low=None, high=None, nominal=
 
 
 class soft:
-    """`with verify.soft():` goes on after violations, and raises one LimitFailure with all of them at its end."""
+    """`with verify.soft():` goes on after violations, and raises one LimitFailure with all of them at its end; one in another hands them over."""
 
     def __enter__(self) -> list:
         self.collected: list = []
@@ -212,7 +212,10 @@ class soft:
     def __exit__(self, kind, exc, trace) -> None:
         __tracebackhide__ = True
         _soft.reset(self.token)
-        if self.collected and kind is None:
+        outer = _soft.get()
+        if self.collected and kind is None and outer is not None:
+            outer.extend(self.collected)
+        elif self.collected and kind is None:
             raise LimitFailure(_all_words(self.collected))
         if self.collected and hasattr(exc, "add_note"):  # Python 3.11: what ends the part does not hide what it collected
             exc.add_note("\n  ".join(["outside of their limits before that:", *(words for _, words in self.collected)]))

@@ -254,10 +254,17 @@ def test_step(verify, step):
     with step("ramp", soft=True):
         verify("a", 3, (1, 2))
         verify("b", 3, (1, 2))
+def test_one_in_another(verify, step):
+    with verify.soft():
+        verify("a", 3, (1, 2))
+        with step("ramp", soft=True): verify("b", 3, (1, 2))
+        verify("c", 3, (1, 2))
 """,
     )
     assert "2 measurements are outside their limits: a, c" in said["test_soft"]
     assert "2 measurements are outside their limits: a, b" in said["test_step"]
+    assert "3 measurements are outside their limits: a, b, c" in said["test_one_in_another"]
+    assert [(event["outcome"], event["message"]) for event in record.of("test.step_ended") if event["step_path"].endswith("another/ramp")] == [("failed", "b = 3 is above 2 by 1 (limit 1 to 2)")]
     assert "a = 3 V is above 2 V by 1 V (limit 1 V to 2 V)" in record.out
     assert "c = 0 is below 1 by 1 (limit > 1)" in record.out
 
