@@ -21,8 +21,8 @@ class Execution:
     """One execution of a planned item, from before its fixtures to after their end."""
 
     __slots__ = (
-        "began", "calls", "failed_phase", "frames", "identity", "inputs", "item", "message", "node_id", "notes", "outcome", "owner",
-        "passed_over", "place", "properties", "reports", "retry", "sections", "started", "subtest", "sweep", "vectors",
+        "began", "calls", "failed_phase", "frames", "identity", "item", "message", "node_id", "notes", "outcome", "owner",
+        "passed_over", "place", "properties", "reports", "sections", "started", "subtest", "sweep", "vectors",
     )  # fmt: skip
 
     def __init__(self, owner, item, place: int):
@@ -238,8 +238,6 @@ class Items:
         count = getattr(item, "execution_count", None)  # pytest-rerunfailures, over a worker's crash too
         if type(count) is int and count - 1 > retry:
             retry = count - 1
-        execution.retry = retry
-        inputs = execution.inputs = _inputs(item) if execution.sweep is None else execution.sweep.planned[0]
         execution.identity = {
             "step_name": plan.name(place),
             "step_index": entry["step_index"],
@@ -247,7 +245,7 @@ class Items:
             "parent_path": entry["parent_path"],
             "vector_index": entry["vector_index"],
             "retry": retry,
-            "inputs": inputs,
+            "inputs": _inputs(item) if execution.sweep is None else execution.sweep.planned[0],
             "node_id": entry["node_id"],
             "file": entry["file"],
             "module": entry["module"],

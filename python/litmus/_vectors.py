@@ -195,8 +195,7 @@ class Vectors:
         frame.emit("test.step_ended", ended)
         execution.owner.note_outcome((execution.place, index - 1), ended["outcome"])
         self.skipped = None
-        execution.inputs = self.sweep.planned[index]
-        execution.identity = dict(identity, vector_index=identity["vector_index"] + 1, inputs=execution.inputs)
+        execution.identity = dict(identity, vector_index=identity["vector_index"] + 1, inputs=self.sweep.planned[index])
         execution.frames[0] = type(frame)(frame.emit, execution.identity)
         _measure.opened.set(execution)
         frame.emit("test.step_started", execution.identity)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdalign.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -35,10 +36,9 @@ int lt_watch_fd(const struct lt_watch *watch) {
     return watch->fd;
 }
 
-int lt_watch_add(struct lt_watch *watch, const char *folder) {
-    return inotify_add_watch(watch->fd, folder,
-                             IN_CREATE | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF |
-                                 IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK);
+int lt_watch_add(struct lt_watch *watch, const char *folder, bool writes) {
+    uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK;
+    return inotify_add_watch(watch->fd, folder, writes ? mask | IN_MODIFY : mask);
 }
 
 void lt_watch_remove(struct lt_watch *watch, int id) {

@@ -29,8 +29,9 @@ struct lt_watch;
 struct lt_watch *lt_watch_open(void); /* hands over; NULL and errno when there is none */
 void lt_watch_free(struct lt_watch *watch);
 int lt_watch_fd(const struct lt_watch *watch); /* readable when events are there */
-/* Id of the watched folder, the same when it is added twice; -1 and errno. */
-int lt_watch_add(struct lt_watch *watch, const char *folder);
+/* Id of the watched folder, the same when it is added twice; -1 and errno. `writes`: LT_WATCH_CHANGED is told, too; adding the
+ * folder again changes that. Telling costs who writes a third of his write(2). */
+int lt_watch_add(struct lt_watch *watch, const char *folder, bool writes);
 void lt_watch_remove(struct lt_watch *watch, int id);
 /* The next event that is there; false when there is none now. Never waits. */
 bool lt_watch_next(struct lt_watch *watch, struct lt_watch_event *event);

@@ -64,7 +64,7 @@ static bool watch_folder(struct lt_event_follow *f, struct lt_str relative) {
     struct lt_buf path;
     lt_buf_init(&path);
     lt_buf_addf(&path, "%s/%.*s", f->query->data_dir, LT_STR_ARG(relative));
-    bool done = lt_watch_add(f->watch, lt_buf_cstr(&path)) >= 0;
+    bool done = lt_watch_add(f->watch, lt_buf_cstr(&path), true) >= 0;
     lt_buf_release(&path);
     return done;
 }

@@ -43,6 +43,7 @@ enum {
 #define STEP_US ((int64_t)5 * 1000)
 #define TICK_US ((int64_t)2 * 1000 * 1000)
 #define SYNC_US ((int64_t)1000 * 1000)
+#define FIRST_SYNC_US ((int64_t)20 * 1000) /* the folders that the first producer made are on the disk before its run ends */
 #define SAVE_US ((int64_t)60 * 1000 * 1000)
 #define LOCK_WAIT_US ((int64_t)500 * 1000)
 #define COMPACT_US ((int64_t)10 * 1000 * 1000) /* of quiet; or a quarter of the time after which we leave */
@@ -114,37 +115,59 @@ static void on_status(void *self, struct lt_buf *json) {
 }
 
 /* ---- taking notice ---- */
-static void take_watch_event(struct daemon *d, const struct lt_watch_event *event) {
+/* Returns the folder in which a log was written, NULL: it was something else. */
+static struct lt_folder *take_watch_event(struct daemon *d, const struct lt_watch_event *event) {
     if (event->kind == LT_WATCH_LOST) {
         lt_folders_refresh(&d->folders, SIZE_MAX, true);
         lt_follow_tick(&d->follow);
-        return;
+        return NULL;
     }
     if (event->id == d->folders.events_watch) {
         if (event->kind == LT_WATCH_GONE) d->folders.events_watch = -1;
         if (event->kind == LT_WATCH_GONE) d->tick_at = 0;
         else if (event->is_folder) lt_folders_refresh(&d->folders, NEWEST, false);
-        return;
+        return NULL;
     }
     struct lt_folder *folder = lt_folders_by_watch(&d->folders, event->id);
-    if (folder == NULL || event->is_folder) return;
+    if (folder == NULL || event->is_folder) return NULL;
     if (event->kind == LT_WATCH_GONE) lt_folders_lost(&d->folders, folder);
     else {
         lt_folders_note(&d->folders, folder, event->name);
         if (event->kind != LT_WATCH_APPEARED) lt_follow_changed(&d->follow, folder, event->name, event->kind == LT_WATCH_CLOSED);
     }
+    return event->kind == LT_WATCH_CHANGED ? folder : NULL;
+}
+
+/* While a producer emits in a row nobody tells us of it: we look. When it rests we are told again, and look once more for what
+ * came in between. */
+static bool look_where_hushed(struct daemon *d) {
+    bool any = false;
+    for (size_t i = 0; i < d->folders.count; i++) {
+        struct lt_folder *folder = d->folders.items[i];
+        if (!folder->hushed) continue;
+        bool written = lt_follow_look(&d->follow, folder);
+        if (!written) {
+            lt_folders_hush(&d->folders, folder, false);
+            written = lt_follow_look(&d->follow, folder);
+        }
+        any |= written;
+    }
+    return any;
 }
 
 static void drain_watch(struct daemon *d) {
     struct lt_watch_event event;
-    bool any = false;
+    struct lt_folder *written = NULL;
+    bool any = look_where_hushed(d);
     while (d->watch != NULL && lt_watch_next(d->watch, &event)) {
-        take_watch_event(d, &event);
+        struct lt_folder *folder = take_watch_event(d, &event);
+        if (folder != NULL) written = folder;
         any = true;
     }
     if (!any) return;
     d->active_us = lt_monotonic_us();
     bool in_a_row = d->active_us - d->watch_at < COALESCE_FIRST_US;
+    if (in_a_row && written != NULL) lt_folders_hush(&d->folders, written, true);
     d->watch_at = d->active_us + (in_a_row ? COALESCE_LAST_US : COALESCE_FIRST_US);
 }
 
@@ -397,7 +420,7 @@ static int begin(struct daemon *d, struct litmus_error *error) {
     long files = lt_files_limit(FILES_MAX);
     d->started_us = now;
     d->tick_at = now + TICK_US;
-    d->sync_at = now + SYNC_US;
+    d->sync_at = now + FIRST_SYNC_US;
     d->save_at = now + SAVE_US;
     d->signal_fd = lt_signals_open();
     if (d->signal_fd < 0) return lt_fail_os(error, errno, "watch for", "signals");

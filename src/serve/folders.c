@@ -143,7 +143,14 @@ static struct lt_folder *folder_get(struct lt_folders *folders, const char *name
 }
 
 static void folder_watch(struct lt_folders *folders, struct lt_folder *folder) {
-    if (folders->watch != NULL && folder->watch < 0) folder->watch = lt_watch_add(folders->watch, folder->path);
+    if (folders->watch != NULL && folder->watch < 0) folder->watch = lt_watch_add(folders->watch, folder->path, true);
+}
+
+void lt_folders_hush(struct lt_folders *folders, struct lt_folder *folder, bool hushed) {
+    if (folder->watch < 0 || folder->hushed == hushed) return;
+    int id = lt_watch_add(folders->watch, folder->path, !hushed);
+    if (id >= 0 && id != folder->watch) lt_watch_remove(folders->watch, id); /* another one has its name: the next refresh finds it */
+    folder->hushed = hushed && id == folder->watch;
 }
 
 struct lt_folder *lt_folders_by_watch(struct lt_folders *folders, int watch) {
@@ -156,6 +163,7 @@ struct lt_folder *lt_folders_by_watch(struct lt_folders *folders, int watch) {
 void lt_folders_lost(struct lt_folders *folders, struct lt_folder *folder) {
     (void)folders;
     folder->watch = -1;
+    folder->hushed = false;
     folder->gone = true;
     folder->listed_mtime = folder->clean_mtime = -1; /* should one of that name come back, it is new */
     lt_keys_release(&folder->seen);
@@ -180,7 +188,7 @@ static void folder_check(struct lt_folders *folders, struct lt_folder *folder, b
 void lt_folders_refresh(struct lt_folders *folders, size_t newest, bool force) {
     DIR *dir = opendir(folders->events);
     if (dir == NULL) return;
-    if (folders->watch != NULL && folders->events_watch < 0) folders->events_watch = lt_watch_add(folders->watch, folders->events);
+    if (folders->watch != NULL && folders->events_watch < 0) folders->events_watch = lt_watch_add(folders->watch, folders->events, true);
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         if (!name_fits(entry->d_name) || (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)) continue;
         bool there;

@@ -30,6 +30,7 @@ struct lt_folder {
     char name[32];
     char *path; /* absolute */
     int watch;  /* -1: none */
+    bool hushed; /* the watch does not tell of writes */
     struct lt_keys seen;    /* names that were announced or are clean */
     struct lt_keys clean;   /* logs with nothing left to do, by name, size, time of change */
     int64_t listed_mtime;   /* ns, of the folder when it was listed last; -1: never */
@@ -79,6 +80,8 @@ bool lt_folders_knows(const struct lt_folders *folders, const char *session_id);
 struct lt_folder *lt_folders_by_watch(struct lt_folders *folders, int watch); /* NULL: none */
 /* A watch said that `name` is there: announces it unless it is known. */
 void lt_folders_note(struct lt_folders *folders, struct lt_folder *folder, const char *name);
+/* Has the watch tell of writes in the folder, or not: then somebody has to look at its logs. */
+void lt_folders_hush(struct lt_folders *folders, struct lt_folder *folder, bool hushed);
 void lt_folders_lost(struct lt_folders *folders, struct lt_folder *folder); /* the folder is gone or was moved */
 /* The log is settled: it needs no look any more. */
 void lt_folders_settled(struct lt_folders *folders, struct lt_folder *folder, const char *name);

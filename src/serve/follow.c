@@ -340,6 +340,19 @@ void lt_follow_tick(struct lt_follow *f) {
     }
 }
 
+bool lt_follow_look(struct lt_follow *f, const struct lt_folder *folder) {
+    bool any = false;
+    for (struct lt_followed_log *log = f->newest; log != NULL; log = log->older) {
+        struct stat st;
+        if (log->folder != folder || log->sealed || log->resolved || log->broken || log->dead) continue;
+        if (!log->unread && (lstat(log->path, &st) != 0 || (int64_t)st.st_size == log->size)) continue;
+        any = true;
+        log->unsynced = true;
+        if (!log->unread) lt_followed_unread(f, log);
+    }
+    return any;
+}
+
 /* ---- the rest ---- */
 size_t lt_follow_take_sync(struct lt_follow *f, char ***paths) {
     for (struct lt_followed_log *log = f->newest; log != NULL; log = log->older) {

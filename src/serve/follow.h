@@ -160,6 +160,8 @@ enum lt_run_state lt_follow_state(struct lt_follow *follow, const char *session_
 bool lt_follow_ask(struct lt_follow *follow, const char *session_id);
 /* Everything of a session is read anew at the next step. */
 void lt_follow_poke(struct lt_follow *follow, const char *session_id);
+/* Looks at the logs in a folder, where no watch tells of writes. Was one of them written, or is one still to be read? */
+bool lt_follow_look(struct lt_follow *follow, const struct lt_folder *folder);
 /* A session over which daemons ended: listed as failed; tried after a while (`again`), or not until
  * its logs change. */
 void lt_follow_distrust(struct lt_follow *follow, const char *session_id, int times, bool again);

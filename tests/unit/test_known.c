@@ -73,10 +73,13 @@ static void stage_close(struct stage *s) {
     lt_journal_close(&s->journal);
 }
 
-/* The daemon reads what came. */
+/* The daemon reads what came: somebody asks for the session, or it looks for what was written. */
 static void look(struct stage *s) {
-    lt_follow_poke(&s->follow, SESSION);
+    bool asked = dice(s, 2) == 0;
+    if (asked) lt_follow_poke(&s->follow, SESSION);
+    for (size_t i = 0; i < s->folders.count && !asked; i++) (void)lt_follow_look(&s->follow, s->folders.items[i]);
     while (lt_follow_step(&s->follow, 1000)) continue;
+    for (size_t i = 0; i < s->folders.count && !asked; i++) assert_false(lt_follow_look(&s->follow, s->folders.items[i]));
 }
 
 static struct lt_session *session_of(struct stage *s) {
