@@ -149,14 +149,13 @@ class SideFiles:
 
         Returns: a list of Section, weakest first. Errors: ConfigError.
         """
-        name = node_id.split("::", 1)[-1]
-        short = name.rsplit("::", 1)[-1]
+        names = _names(node_id, os.path.basename(test_file))
         found = []
         document = self.of(test_file)
         if document is not None:
-            found += _pick(document, (section,), (short, name))
+            found += _pick(document, (section,), names[:2])
         for document, keys in self.profiles:
-            found += _pick(document, (*keys, section), (short, name, f"{os.path.basename(test_file)}::{name}", node_id))
+            found += _pick(document, (*keys, section), names)
         return found
 
     def refuse(self, config, item, exc: Exception) -> None:
@@ -166,6 +165,24 @@ class SideFiles:
         if self.wrong.setdefault(str(item.path), exc) is exc:
             report = CollectReport(item.nodeid.split("::", 1)[0], "failed", f"litmus: {exc}", [])
             config.hook.pytest_collectreport(report=report)
+
+    def refuse_names(self, config, items) -> None:
+        """A test that a profile has something to say of, and that was not collected though all were to be: an error of collection."""
+        if not self.profiles or not _collected_all(config):
+            return
+        known: set = set()
+        for node_id, file in {(test_id(item), os.path.basename(str(item.path))) for item in items}:
+            known.update(_names(node_id, file))
+        from _pytest.reports import CollectReport
+
+        from litmus._nearest import nearest
+
+        for document, keys in self.profiles:
+            for section in SECTIONS:
+                for test in document.mapping(*keys, section):
+                    if test not in known:
+                        exc = document.error(f"no test `{test}` was collected{nearest(test, sorted(known))}", *keys, section, test)
+                        config.hook.pytest_collectreport(report=CollectReport(os.path.basename(document.path), "failed", f"litmus: {exc}", []))
 
     def check_names(self, test_file: str, known) -> None:
         """Errors: ConfigError for a test that the side file names and the module has not.
@@ -180,6 +197,20 @@ class SideFiles:
                     from litmus._nearest import nearest
 
                     raise document.error(f"{os.path.basename(test_file)} has no test `{name}`{nearest(name, names)}", section, name)
+
+
+def _names(node_id: str, file: str) -> tuple:
+    """What a test may be called, the shortest first; a side file has the first two."""
+    name = node_id.split("::", 1)[-1]
+    return name.rsplit("::", 1)[-1], name, f"{file}::{name}", node_id
+
+
+def _collected_all(config) -> bool:
+    """Whether pytest was to collect all tests of the project, and could. (The workers of pytest-xdist do not know.)"""
+    source, option = getattr(getattr(config, "args_source", None), "name", "ARGS"), config.option
+    session = config.pluginmanager.get_plugin("session")
+    whole = source == "TESTPATHS" or (source != "ARGS" and config.invocation_params.dir == config.rootpath)
+    return whole and not (session is None or session.testsfailed or getattr(option, "lf", False) or option.ignore or option.ignore_glob)
 
 
 def _pick(document: Document, keys: tuple, names: tuple) -> list:

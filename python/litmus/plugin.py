@@ -139,6 +139,7 @@ def pytest_collection_modifyitems(config, items) -> None:
     in_profile = settings is not None and bool(settings.levels)
     if in_profile:
         _settled(load("_settings").add_marks, settings, items)
+        _settled(load("_sidefile").of_config(config).refuse_names, config, items)
     paths = {id(path): path for path in [item.path for item in items]}.values()  # the items of a file share its path
     parts = {os.path.splitext(str(path)) for path in paths}
     files = {stem + ".yaml" for stem, ending in parts if ending == ".py"}  # a plugin's own tests may be YAML themselves

@@ -147,6 +147,15 @@ def test_last():
 """
 
 
+def test_a_test_that_a_profile_names_and_nobody_collected(suite):
+    profile = "profiles:\n  line:\n    limits:\n      test_rial: {rail: {high: 2}}\n"
+    suite.write({"test_a.py": TESTS, "test_a.yaml": "limits: {test_rail: {rail: [1, 9]}}\n", "litmus.yaml": profile, "pytest.ini": "[pytest]\n"})
+    record = suite.run("--litmus-profile=line")
+    assert record.code == 2 and "litmus.yaml, line 4, column 7: no test `test_rial` was collected; did you mean test_rail?" in record.out, record.out
+    assert record.counts() == {None: 3} and record.reasons() == {"collection_error"}
+    assert suite.run("--litmus-profile=line", "test_a.py").code == 0  # another file may have it
+
+
 def test_a_profile_changes_limits_markers_options_and_phase_and_is_on_record(suite):
     suite.write({"test_a.py": TESTS, "test_a.yaml": "limits: {test_rail: {rail: {low: 1, high: 9}}}\n", "litmus.yaml": PROFILES, "pytest.ini": "[pytest]\nmarkers = slow\n"})
     plain = suite.run()
