@@ -61,9 +61,9 @@ def test_the_file_of_a_killed_writer_is_finished(tmp_path):
     assert lines(run(tmp_path, "channel", "ls", "--json"))[0]["samples"] == 1
 
 
-@pytest.mark.parametrize("arguments, code", [(("look",), 2), (("view",), 2), (("ls", "x"), 2), (("view", "none"), 3), (("export", "channel://x?session=1"), 2)])
+@pytest.mark.parametrize("arguments, code", [(("look",), 2), (("view",), 2), (("ls", "x"), 2), (("view", "none"), 3), (("export", "channel://x?session=1"), 2), (("",), 2)])
 def test_what_is_refused(tmp_path, arguments, code):
-    done = run(tmp_path, "channel", *arguments)
+    done = run(tmp_path, "channel" if arguments[0] else "recall", *arguments)
     assert done.returncode == code and done.stderr.startswith("litmus"), done
 
 
@@ -84,6 +84,8 @@ def test_recall_lists_units_and_values(tmp_path):
     assert [line.split("  ")[0] for line in shown] == ["SN1", "SN1", "SN2", "SN2"]
     assert "  v  1.5  V  done  -" in shown[0] and '  version  say "v1"  -  done  -' in shown[1]
     assert lines(run(tmp_path / "data", "recall", "PSU-1", "--json")) == []
+    for wrong in ("dmm-42", "DMM-24"):  # nothing found may be a slip
+        assert "did you mean DMM-42?" in run(tmp_path / "data", "recall", wrong).stderr
 
 
 def test_recall_by_any_name_that_an_instrument_has(tmp_path):

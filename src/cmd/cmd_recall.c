@@ -7,9 +7,11 @@
 #include "base/map.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
+#include "model/suggest.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <strings.h>
 #include <yyjson.h>
 
 enum { ROLE, NAMES = 4 };
@@ -27,6 +29,7 @@ struct recall {
     struct touched *list;
     size_t count, capacity, run_count;
     int64_t measurements;
+    const char *nearest; /* of the names there are to the one that is wanted; NULL: none is near */
 };
 
 static struct lt_str text_of(yyjson_val *event, const char *field) {
@@ -39,6 +42,16 @@ static bool is_wanted(yyjson_val *event, struct lt_str wanted) {
     for (int n = 0; n < NAMES; n++)
         if (lt_str_eq(text_of(event, names[n]), wanted)) return true;
     return false;
+}
+
+/* A list of nothing may be a slip in the name: which one was meant? In another case counts as near. */
+static void note_nearest(struct recall *r, yyjson_val *event, struct lt_str wanted) {
+    for (int n = 0; n < NAMES; n++) {
+        struct lt_str name = text_of(event, names[n]);
+        bool same = name.n == wanted.n && name.n > 0 && strncasecmp(name.p, wanted.p, name.n) == 0;
+        if (name.n > 0 && (same || lt_nearer(wanted, r->nearest, name.p) == name.p)) r->nearest = lt_arena_str(&r->arena, name).p;
+        if (same) return;
+    }
 }
 
 /* Whether that role of that run is in the list already; if not, it is from now on taken to be. */
@@ -83,6 +96,7 @@ static int find_runs(struct lt_cli *cli, const char *wanted, struct recall *r, s
         yyjson_doc *doc = text.p == NULL ? NULL : yyjson_read(text.p, text.n, 0);
         yyjson_val *event = yyjson_doc_get_root(doc);
         if (run_id.p != NULL && is_wanted(event, lt_str_of(wanted))) code = note(r, run_id, event, error);
+        else note_nearest(r, event, lt_str_of(wanted));
         yyjson_doc_free(doc);
     }
     lt_table_release(&events);
@@ -170,6 +184,7 @@ int lt_cmd_recall(struct lt_cli *cli) {
     struct recall r = {0};
     struct litmus_error error = {0};
     const char *wanted = cli->arguments[0];
+    if (wanted[0] == '\0') return lt_usage(cli, "the name of an instrument is empty: its asset id, serial number, address or role");
     int exit = lt_cli_query(cli), worst = EXIT_OK;
     if (exit != EXIT_OK) return exit;
     lt_cli_finish_work(cli);
@@ -180,6 +195,7 @@ int lt_cmd_recall(struct lt_cli *cli) {
         if (exit != EXIT_OK) worst = exit;
     }
     if (worst == EXIT_OK) lt_say(cli, "%s was connected in %zu runs, with %" PRId64 " measurements", wanted, r.run_count, r.measurements);
+    if (worst == EXIT_OK && r.run_count == 0 && r.nearest != NULL) lt_say(cli, "did you mean %s?", r.nearest);
     free(r.list);
     lt_map_release(&r.seen);
     lt_map_release(&r.runs);
