@@ -147,7 +147,8 @@ class Killer:
             return  # before there was a run
         wait_until(lambda: self.files() - files)
         (path,) = self.files() - files
-        wait_until(lambda: "in no row" not in self.litmus("verify", self.run_id(logs), check=False))
+        run_id = self.run_id(logs)
+        wait_until(lambda: self.is_proved(run_id))  # all of its logs are finished, and nothing in them is in no row
         self.judge(path, self.logs() - logs)
 
     def kill(self, process: subprocess.Popen, whom: str) -> None:
@@ -162,9 +163,13 @@ class Killer:
     def run_id(self, logs: set) -> str | None:
         return next((event["run_id"] for event in read_events(self.logs() - logs) if event["event_type"] == "run.started"), None)
 
-    def litmus(self, *arguments: str, check: bool = True) -> str:
+    def litmus(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         command = [BIN / "litmus", *arguments, "--data-dir", self.data_dir]
-        return subprocess.run(command, env=self.env, check=check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300).stdout
+        return subprocess.run(command, env=self.env, check=check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+
+    def is_proved(self, run_id: str) -> bool:
+        verify = self.litmus("verify", run_id, check=False)
+        return verify.returncode == 0 and "in no row" not in verify.stdout
 
     def judge(self, path: pathlib.Path, logs: set) -> None:
         events = read_events(logs)

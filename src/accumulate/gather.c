@@ -110,6 +110,14 @@ bool lt_may_say_materialized(const struct lt_row *first) {
     return is_type(first, "run.materialized") || is_type(first, "run.ended") || is_type(first, "diagnostic.warning") || is_type(first, "diagnostic.error");
 }
 
+bool lt_says_materialized(const struct lt_row *row) {
+    if (!is_type(row, "run.materialized") || row->run_id.n == 0) return false;
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    bool readable = yyjson_is_obj(yyjson_doc_get_root(doc));
+    yyjson_doc_free(doc);
+    return readable;
+}
+
 static struct cut *find_cut(const struct gather *g, struct lt_str run_id) {
     for (size_t i = 0; i < g->cut_count; i++)
         if (lt_str_eq(g->cuts[i].run_id, run_id)) return &g->cuts[i];
@@ -168,7 +176,7 @@ static int find_cuts(struct gather *g, struct litmus_error *error) {
         enum lt_log_status status;
         struct litmus_error why = {0};
         while (ok && ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
-            if (status == LT_LOG_EVENT && is_type(&row, "run.materialized") && row.run_id.p != NULL) ok = take_cut(g, &row);
+            if (status == LT_LOG_EVENT && lt_says_materialized(&row)) ok = take_cut(g, &row);
         lt_log_reader_free(reader);
         if (why.code != LITMUS_OK && !is_of_file(why.code, why.os_errno)) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
         if (!ok) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", g->out->logs[i].path);

@@ -54,6 +54,8 @@ int lt_gather_session(const char *data_dir, const char *session_id, const struct
 /* run.materialized stands in a log that a materializer opened, and such a log begins with one of a few events: may the log whose first
  * event this is be one of those? The producers' logs need no look for it. */
 bool lt_may_say_materialized(const struct lt_row *first);
+/* Does the row say that a run has its file? Not where nobody can read it: of the last events a power loss leaves what it likes. */
+bool lt_says_materialized(const struct lt_row *row);
 /* Is more to be told of the run than its file says? Only where its end was said for a dead producer: an end that the producer said stands. */
 bool lt_gathered_run_outdated(const struct lt_gathered_run *run);
 /* What a log says is not believed: a destination is a path below runs/, or it is not used. */

@@ -208,6 +208,33 @@ int lt_changeset_finish(const struct lt_io *io, const char *data_dir, struct lit
     return code;
 }
 
+struct staging {
+    const struct lt_io *io;
+    const char *data_dir;
+};
+
+static int sync_staged(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
+    const struct staging *s = self;
+    struct lt_buf whole;
+    if (!S_ISDIR(st->st_mode)) return LITMUS_OK;
+    lt_buf_init(&whole);
+    int code = lt_io_sync_dir(s->io, lt_path_join(&whole, s->data_dir, path), error);
+    lt_buf_release(&whole);
+    return code;
+}
+
+/* What is made ready has its name on the disk before the list that moves it: a file that is not there counts as moved. */
+static int sync_staging(const struct lt_io *io, const char *data_dir, struct litmus_error *error) {
+    struct stat st = {.st_mode = S_IFDIR};
+    struct staging s = {io, data_dir};
+    struct lt_buf path;
+    lt_buf_init(&path);
+    bool there = access(lt_path_join(&path, data_dir, LT_STAGING), F_OK) == 0;
+    lt_buf_release(&path);
+    int code = there ? sync_staged(&s, LT_STAGING, &st, error) : LITMUS_OK;
+    return code == LITMUS_OK ? lt_tree_walk(data_dir, LT_STAGING, sync_staged, &s, error) : code;
+}
+
 int lt_changeset_apply(const struct lt_io *io, const char *data_dir, const struct lt_changeset *set, struct litmus_error *error) {
     struct lt_buf path, text;
     if (io == NULL) io = &lt_io_os;
@@ -222,6 +249,7 @@ int lt_changeset_apply(const struct lt_io *io, const char *data_dir, const struc
     lt_buf_add(&text, set->text.p, set->text.n);
     lt_buf_add_text(&text, TAIL);
     if (code == LITMUS_OK && text.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a list of changes");
+    if (code == LITMUS_OK) code = sync_staging(io, data_dir, error);
     if (code == LITMUS_OK) code = lt_io_publish(io, lt_buf_cstr(&path), text.p, text.n, error);
     if (code == LITMUS_OK) code = finish(io, data_dir, lt_buf_cstr(&path), error);
     close(fd);

@@ -359,7 +359,7 @@ static void note_row(struct session_look *look, const struct lt_row *row) {
         note_started(look, row->run_id);
     } else if (look->of_materializers && lt_str_eq(row->event_type, LT_STR("run.ended"))) {
         look->orphaned = true;
-    } else if (lt_str_eq(row->event_type, LT_STR("run.materialized"))) {
+    } else if (lt_says_materialized(row)) {
         struct lt_str own = lt_arena_str(&look->arena, row->run_id);
         look->failed = own.p == NULL || !lt_map_put(&look->materialized, own, 0, 1);
     }

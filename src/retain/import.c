@@ -30,6 +30,7 @@ struct coming {
     struct lt_incoming_session *session; /* borrowed from incoming */
     int64_t logs, runs, files, bytes;
     bool damaged, unsealed;
+    bool unfinished; /* a run has no file, or there is more to say of one */
     struct lt_buf described; /* JSON of its logs, and of its runs */
     struct lt_buf runs_described;
 };
@@ -356,6 +357,7 @@ static int stage_run(struct lt_import *p, struct coming *c, const struct lt_gath
     struct lt_buf name;
     if (!run->run.has_started) return LITMUS_OK;
     c->runs++;
+    if (!run->materialized || lt_gathered_run_outdated(run)) c->unfinished = true;
     if (!run->materialized) return LITMUS_OK; /* it gets its file when it is finished */
     lt_buf_init(&name);
     int code = settle_name(p, run, own, &name, error);
@@ -444,9 +446,18 @@ static int make_ready(struct lt_import *p, struct litmus_error *error) {
     return code;
 }
 
+static bool is_sealed(const struct lt_import *p, const char *session_id) {
+    struct lt_log_list logs;
+    bool sealed = lt_log_find(p->data_dir, session_id, &logs, NULL) == LITMUS_OK;
+    for (size_t i = 0; sealed && i < logs.count; i++) sealed = lt_log_is_sealed(logs.files[i].path);
+    lt_log_list_release(&logs);
+    return sealed;
+}
+
 /* Runs of dead producers, and those that nobody had written yet. What cannot be finished now is work for whoever looks next. */
 static void finish(struct lt_import *p) {
-    for (size_t i = 0; i < p->count; i++) (void)!lt_materialize_session(p->materializer, p->sessions[i].session->id, NULL, NULL, NULL);
+    for (size_t i = 0; i < p->count; i++)
+        if (p->sessions[i].unfinished || !is_sealed(p, p->sessions[i].session->id)) (void)!lt_materialize_session(p->materializer, p->sessions[i].session->id, NULL, NULL, NULL);
 }
 
 static void tell(const struct lt_import *p, lt_imported_fn *each, void *self) {

@@ -159,6 +159,7 @@ static void note_event(struct lt_follow *f, struct lt_followed_log *log, const s
     if (log->of_materializer && is(row->event_type, "run.ended")) session->orphaned = true;
     if (row->run_id.p == NULL || row->run_id.n == 0) return;
     if (is(row->event_type, "run.materialized")) {
+        if (!lt_says_materialized(row)) return;
         char id[64];
         snprintf(id, sizeof id, "%.*s", LT_STR_ARG(row->run_id));
         lt_run_done(f, session, row->run_id);

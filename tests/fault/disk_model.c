@@ -17,6 +17,7 @@ struct op {
     enum kind kind;
     int node;         /* a file or folder; of OP_SYNC the one that is synced */
     int dir;          /* OP_ENTER, OP_LEAVE, OP_MOVE: the folder */
+    int from;         /* OP_MOVE: the folder that it comes from */
     char *name, *to;  /* OP_MOVE: from, to */
     int64_t offset;   /* OP_WRITE; OP_CUT: the new length; OP_NOTE: the count */
     unsigned char *bytes;
@@ -158,12 +159,13 @@ static int rec_ftruncate(void *self, int fd, int64_t size) {
 static int rec_rename(void *self, const char *from, const char *to) {
     struct disk *d = self;
     const char *name, *new_name;
-    int node = node_find(d, from), dir = folder_of(d, from, &name), over = node_find(d, to);
-    if (node < 0 || dir < 0 || folder_of(d, to, &new_name) != dir) abort(); /* we rename within a folder alone */
+    int node = node_find(d, from), dir = folder_of(d, from, &name), over = node_find(d, to), to_dir = folder_of(d, to, &new_name);
+    if (node < 0 || dir < 0 || to_dir < 0 || (d->nodes[node].folder && dir != to_dir)) abort(); /* we move files */
     int result = lt_io_os.rename(NULL, from, to);
     if (result != 0) return result;
     struct op *op = op_add(d, OP_MOVE, node);
-    op->dir = dir;
+    op->dir = to_dir;
+    op->from = dir;
     op->name = need(strdup(name));
     op->to = need(strdup(new_name));
     if (over >= 0) {
@@ -198,6 +200,13 @@ static int rec_close(void *self, int fd) {
 
 struct lt_io disk_io(struct disk *d) {
     return (struct lt_io){rec_open, rec_write, rec_sync, rec_sync, rec_ftruncate, rec_rename, rec_mkdir, rec_unlink, rec_flock, rec_close, d};
+}
+
+void disk_dup(struct disk *d, int from, int to) {
+    if (from >= FDS || to >= FDS) abort();
+    d->fd_node[to] = d->fd_node[from];
+    d->fd_at[to] = d->fd_at[from];
+    d->fd_append[to] = d->fd_append[from];
 }
 
 void disk_note(struct disk *d, int count) {
@@ -316,7 +325,7 @@ static void put_entry(struct after *a, int dir, const char *name, int node) {
 }
 
 static void do_entry(struct after *a, const struct op *op) {
-    if (op->kind != OP_ENTER) put_entry(a, op->dir, op->name, -1);
+    if (op->kind != OP_ENTER) put_entry(a, op->kind == OP_MOVE ? op->from : op->dir, op->name, -1);
     if (op->kind == OP_ENTER) put_entry(a, op->dir, op->name, op->node);
     if (op->kind == OP_MOVE) put_entry(a, op->dir, op->to, op->node);
 }

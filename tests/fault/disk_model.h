@@ -6,7 +6,8 @@
  * The model is stricter than the file systems in use. What was synced is there. Of what was not,
  * anything may be missing: of a file each block by itself (old, new, of a state in between, zeros),
  * its length apart from its content; of a folder each new, removed or renamed entry by itself. The
- * sync of a file says nothing of its name, that of a folder nothing of the folder's own name.
+ * sync of a file says nothing of its name, that of a folder nothing of the folder's own name. A file that is moved to another folder is in
+ * one of the two, as with every journal; it is in the new one for sure once that is synced.
  */
 #ifndef DISK_MODEL_H
 #define DISK_MODEL_H
@@ -24,6 +25,8 @@ struct disk *disk_new(const char *root);
 void disk_free(struct disk *disk);
 /* Calls go through, but those that wait for the disk are only noted. Borrows the disk. */
 struct lt_io disk_io(struct disk *disk);
+/* `to` is a duplicate of a descriptor. */
+void disk_dup(struct disk *disk, int from, int to);
 /* Notes that the caller now holds so many things for safe; see disk_note_before. */
 void disk_note(struct disk *disk, int count);
 /* As if another process had synced the file or folder. */

@@ -7,12 +7,10 @@
  * LITMUS_SOAK=N tries N times as many random states.
  */
 #define _GNU_SOURCE
-#include "../unit/log_helper.h"
-#include "disk_model.h"
+#include "power_trial.h"
 
 #include "accumulate/gather.h"
 #include "base/clock.h"
-#include "log/blob.h"
 #include "log/heads.h"
 #include "materialize/attachments.h"
 #include "materialize/materialize.h"
@@ -21,131 +19,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
-
-enum { ALL_MASKS = 5, STATES = 1 << 17 };
-
-struct trial {
-    char base[256]; /* the recorder's data_dir is below it, and the trees */
-    char dir[300];
-    struct disk *disk;
-    struct lt_io io;
-    /* of the state that is looked at */
-    char tree[300], where[200];
-    int promised;
-    uint64_t seen[STATES];
-    int tried;
-    /* for the checks */
-    struct lt_buf torn;
-    int found[8], found_count; /* the numbers of the rows of the first log */
-    struct lt_blob synced[2];  /* attachments that were on the disk before their event */
-};
-
-#define expect(t, condition, ...)                                                                 \
-    do {                                                                                          \
-        if (!(condition)) {                                                                       \
-            char text_[1200];                                                                      \
-            snprintf(text_, sizeof text_, __VA_ARGS__);                                           \
-            fail_msg("%s: %s not so: %s (%s)", (t)->where, #condition, text_, (t)->tree);         \
-        }                                                                                         \
-    } while (0)
-
-static int set_up(void **state) {
-    struct trial *t = calloc(1, sizeof *t);
-    make_temp(t->base);
-    snprintf(t->dir, sizeof t->dir, "%s/data", t->base);
-    lt_buf_init(&t->torn);
-    *state = t;
-    return mkdir(t->dir, 0777);
-}
-
-static void begin(struct trial *t) {
-    t->disk = disk_new(t->dir);
-    t->io = disk_io(t->disk);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state) {
-    struct trial *t = *state;
-    nftw(t->base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    if (t->disk != NULL) disk_free(t->disk);
-    lt_buf_release(&t->torn);
-    free(t);
-    return 0;
-}
-
-/* ---- every state ---- */
-static bool seen_before(struct trial *t, uint64_t hash) {
-    hash = (hash ^ (uint64_t)t->promised * 0x9e3779b97f4a7c15u) | 1;
-    size_t i = (hash >> 8) % STATES;
-    while (t->seen[i] != 0 && t->seen[i] != hash) i = (i + 1) % STATES;
-    bool seen = t->seen[i] != 0;
-    t->seen[i] = hash;
-    return seen;
-}
-
-static void try_state(struct trial *t, size_t cut, const struct disk_choice *choice, void (*check)(struct trial *t)) {
-    if (seen_before(t, disk_crash(t->disk, cut, choice, NULL))) return;
-    assert_true(++t->tried < STATES / 2);
-    snprintf(t->where, sizeof t->where, "after call %zu of %zu, content %d, entries %llx, seed %llu", cut, disk_length(t->disk), (int)choice->content,
-             (unsigned long long)choice->entries, (unsigned long long)choice->seed);
-    snprintf(t->tree, sizeof t->tree, "%s/tree", t->base);
-    assert_int_equal(mkdir(t->tree, 0777), 0);
-    disk_crash(t->disk, cut, choice, t->tree);
-    check(t);
-    nftw(t->tree, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static void try_masks(struct trial *t, size_t cut, enum disk_content content, int entries, void (*check)(struct trial *t)) {
-    struct disk_choice choice = {.content = content};
-    if (entries <= ALL_MASKS) {
-        for (uint64_t mask = 0; mask < (uint64_t)1 << entries; mask++) {
-            choice.entries = mask;
-            try_state(t, cut, &choice, check);
-        }
-        return;
-    }
-    for (int i = 0; i <= entries; i++) {
-        uint64_t all = ((uint64_t)1 << entries) - 1, one = i == entries ? 0 : (uint64_t)1 << i;
-        uint64_t masks[] = {one, all & ~one, all & (((uint64_t)1 << i) - 1)};
-        for (size_t k = 0; k < sizeof masks / sizeof masks[0]; k++) {
-            choice.entries = masks[k];
-            try_state(t, cut, &choice, check);
-        }
-    }
-}
-
-static void try_all(struct trial *t, int random_states, void (*check)(struct trial *t)) {
-    const char *soak = getenv("LITMUS_SOAK");
-    long times = soak == NULL ? 1 : strtol(soak, NULL, 10);
-    if (times > 0 && times < 10000) random_states *= (int)times;
-    for (size_t cut = 0; cut <= disk_length(t->disk); cut++) {
-        int entries = disk_entries(t->disk, cut);
-        assert_true(entries < 60);
-        t->promised = disk_note_before(t->disk, cut);
-        for (int content = 0; content < DISK_CONTENTS; content++) try_masks(t, cut, (enum disk_content)content, entries, check);
-        for (int i = 1; i <= random_states; i++) {
-            struct disk_choice choice = {.content = DISK_ANY, .seed = (uint64_t)(cut * 1000003 + (size_t)i)};
-            try_state(t, cut, &choice, check);
-        }
-    }
-    print_message("%d different states after %zu calls\n", t->tried, disk_length(t->disk));
-    assert_true(t->tried > (int)disk_length(t->disk));
-}
-
-/* ---- what must hold of every tree ---- */
-static struct lt_log_list logs_of(struct trial *t) {
-    struct lt_log_list list = {0};
-    struct litmus_error error = {0};
-    expect(t, lt_log_find(t->tree, NULL, &list, &error) == LITMUS_OK, "%s", error.text);
-    return list;
-}
 
 /* Rows that can be read of all logs. */
 static int readable_rows(struct trial *t) {
@@ -466,6 +339,26 @@ static void a_live_producers_runs_are_finished_one_by_one(void **state) {
     try_all(t, 12, runs_are_finished);
 }
 
+/* A worker goes on after its controller died, and says more when the run has its file. */
+static void a_dead_run_is_made_anew(void **state) {
+    struct trial *t = *state;
+    struct lt_own_log log, worker;
+    struct litmus_error error = {0};
+    no_catalog(t);
+    begin(t);
+    open_producer(t, &log, LITMUS_DURABILITY_OS);
+    open_producer(t, &worker, LITMUS_DURABILITY_OS);
+    say_run(&log, RUN_A, false);
+    say(&worker, "test.step_started", RUN_A, 3, STEP("b", ""));
+    lt_log_writer_free(log.writer);
+    lt_composer_release(&log.composer);
+    materialize_in(t, t->dir, &t->io, true);
+    say(&worker, "test.step_ended", RUN_A, 5, STEP("b", ",\"vector_outcome\":\"passed\""));
+    assert_ok(lt_own_log_close(&worker, &error), error);
+    materialize_in(t, t->dir, &t->io, true);
+    try_all(t, 3, runs_are_finished);
+}
+
 /* ---- attachments ---- */
 static void ref_folder(const char *log, char out[600]) {
     snprintf(out, 600, "%s", log);
@@ -590,7 +483,7 @@ static void no_head_is_made_up(void **state) {
         assert_ok(lt_heads_give(&heads, n == 9 ? 3 : 1, &head, &error), error);
         lt_heads_release(&heads);
     }
-    try_all(t, 60, heads_were_given);
+    try_all(t, 25, heads_were_given);
 }
 
 int main(void) {
@@ -602,6 +495,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_file_never_outlives_its_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_dead_producers_runs_are_finished, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_live_producers_runs_are_finished_one_by_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_dead_run_is_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_attachment_on_record_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_head_is_made_up, set_up, tear_down),
     };
