@@ -238,12 +238,16 @@ def test_bad_input(history, arguments, code, said):
 
 def test_a_file_without_a_run_row_is_a_run_and_one_with_two_is_none(history):
     wanted = ask(history, "SELECT * FROM runs ORDER BY run_id"), ask(history, "FROM yield"), ok("export", "-d", history, "--since", "2000-01-01", "--format", "junit")
-    put(history, HISTORY[1][1:])
+    def replaced(rows):  # in place, its folder would not tell of it
+        next(history.glob(f"runs/*/{rows[0]['run_id'][:8]}.parquet")).unlink()
+        put(history, rows)
+
+    replaced(HISTORY[1][1:])
     for _ in range(2):
         found = ask(history, "SELECT * FROM runs ORDER BY run_id"), ask(history, "FROM yield"), ok("export", "-d", history, "--since", "2000-01-01", "--format", "junit")
         assert found == wanted
         ok("compact", "-d", history)
-    put(history, HISTORY[0][:1] + HISTORY[0])
+    replaced(HISTORY[0][:1] + HISTORY[0])
     done = run("runs", "-d", history, "--json", "-n", "0")
     assert len(done.stdout.splitlines()) == len(HISTORY) - 1 == ask(history, "SELECT count(*) AS n FROM runs")[0]["n"] and "00000001.parquet" in done.stderr
     assert "it has 2 run rows" in done.stderr
@@ -258,8 +262,8 @@ def test_what_is_a_list_in_one_run_and_no_list_in_others_is_a_list(tmp_path):
             sessions.append(_litmus.Session(tmp_path, daemon=False))
         session, run_id = sessions[-1], f"00000000-0000-4000-8000-{number:012}"
         key = {"step_name": "s", "step_path": "s", "step_index": number, "vector_index": 0}
-        session.emit("run.started", {"custom_metadata": {"a,b 6": value}}, run_id)
-        session.emit("test.step_started", {**key, "inputs": {"x": value}}, run_id)
+        session.emit("run.started", {"custom_metadata": {"a,b 6": value, "c 6,d\\": "t", "c": "u"}}, run_id)
+        session.emit("test.step_started", {**key, "inputs": {"X" if number == 1 else "x": value}}, run_id)
         session.emit("test.step_ended", {**key, "outcome": "passed", "outputs": {'"y': value, "z": number}}, run_id)
         if number < 8:
             session.emit("run.ended", {"outcome": "passed"}, run_id)
@@ -268,12 +272,13 @@ def test_what_is_a_list_in_one_run_and_no_list_in_others_is_a_list(tmp_path):
         if number == 5:
             ok("compact", "-d", tmp_path)
     found = litmus.scan("steps", tmp_path).sort_by("step_index")
-    of_runs = ask(tmp_path, """SELECT "custom_a,b 6" AS c FROM litmus_rows WHERE record_type = 'run' ORDER BY run_id""")
+    of_runs = ask(tmp_path, """SELECT "custom_a,b 6" AS c, "custom_c 6,d\\" AS d, custom_c AS u FROM litmus_rows WHERE record_type = 'run' ORDER BY run_id""")
     hint = run("sql", "-d", tmp_path, "-c", "FROM steps WHERE in_x = 'a'").stderr
     sessions[-1].close()
     wanted = [["p", "q"], ["a"], ["5"], ["true"], None, [], ["a"], ["r"], ["2.5"]]
     assert [found["in_x"].to_pylist(), found['out_"y'].to_pylist(), [row["c"] for row in of_runs]] == [wanted] * 3
     assert found["out_z"].to_pylist() == list(range(9))
+    assert {(row["d"], row["u"]) for row in of_runs} == {("t", "u")}, "what looks like the end of a name in a name"
     assert "list_contains" in hint, hint
 
 

@@ -73,6 +73,30 @@ static bool is_own_name(const char *name) {
     return slash != NULL && strchr(slash + 1, '/') == NULL && strncmp(slash + 1, "part-", 5) == 0;
 }
 
+void lt_lake_add_column(struct lt_buf *columns, const char *name, int type) {
+    if (columns->n > 0) lt_buf_add_char(columns, ',');
+    for (const char *c = name; *c != '\0'; c++) {
+        if (*c == ',' || *c == '\\') lt_buf_add_char(columns, '\\');
+        lt_buf_add_char(columns, *c == ',' ? 'c' : *c);
+    }
+    lt_buf_addf(columns, " %d", type);
+}
+
+bool lt_lake_next_column(struct lt_str *columns, struct lt_buf *name, int *type) {
+    size_t i = 0;
+    lt_buf_clear(name);
+    for (; i < columns->n && columns->p[i] != ','; i++) {
+        bool escaped = columns->p[i] == '\\' && i + 1 < columns->n;
+        if (escaped) i++;
+        lt_buf_add_char(name, escaped && columns->p[i] == 'c' ? ',' : columns->p[i]);
+    }
+    *columns = i < columns->n ? (struct lt_str){columns->p + i + 1, columns->n - i - 1} : LT_STR_NULL;
+    if (name->failed || name->n < 2) return false;
+    *type = name->p[name->n - 1] - '0';
+    name->n -= 2;
+    return true;
+}
+
 /* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X" + ending */
 static const char *name_beside(const char *name, const char *ending, struct lt_buf *out) {
     const char *file = strchr(name, '/') + 1, *dot = strrchr(file, '.');

@@ -23,7 +23,7 @@ struct lt_lake_run {
 };
 struct lt_lake_file {
     struct lt_str name, month; /* "month=2026-05/part-....parquet", relative to lake/; "2026-05" */
-    struct lt_str columns;     /* the same text: the same columns */
+    struct lt_str columns;     /* "name type,name type", in a name \\c for a comma and \\\\ for itself; the same text: the same columns */
     int64_t number, bytes, rows, runs; /* bytes: of the file, and of the one with its plans */
     struct lt_str *stale; /* run ids of rows that do not count */
     size_t stale_count;
@@ -51,6 +51,10 @@ const char *lt_lake_members_name(const char *name, struct lt_buf *out);
 const char *lt_lake_sums_name(const char *name, struct lt_buf *out);
 /* "month=2026-05/part-X.parquet" -> "month=2026-05/_part-X.steps", in out. */
 const char *lt_lake_plans_name(const char *name, struct lt_buf *out);
+/* Appends a column to the text of `columns`; `type` is of enum lt_column_type. */
+void lt_lake_add_column(struct lt_buf *columns, const char *name, int type);
+/* Takes the first column off *columns, with its name in *name (cleared first); false: there is none. */
+bool lt_lake_next_column(struct lt_str *columns, struct lt_buf *name, int *type);
 /* Holds the files of the lake as they are until the query is freed or this is called again. Never an error. */
 void lt_lake_hold(struct lt_query *query);
 /* Takes over into the catalog what the manifest says, if that is not yet done. Never an error: what the catalog

@@ -141,12 +141,12 @@ static int write_group(struct compact *c, enum kind kind, struct litmus_error *e
     return lt_stack_write(&c->stacks[kind], &c->writer, error);
 }
 
-/* "name format, name format": the columns of the file. */
+/* The columns of the file, as lake.h has them. */
 static struct lt_str columns_text(struct compact *c) {
     struct lt_buf text;
     lt_buf_init(&text);
     const struct lt_stack *stack = &c->stacks[RUNS];
-    for (size_t i = 0; i < stack->count; i++) lt_buf_addf(&text, "%s%s %d", i == 0 ? "" : ",", stack->columns[i].name, (int)stack->columns[i].type);
+    for (size_t i = 0; i < stack->count; i++) lt_lake_add_column(&text, stack->columns[i].name, (int)stack->columns[i].type);
     struct lt_str own = lt_arena_str(&c->lake.arena, lt_str_of(lt_buf_cstr(&text)));
     lt_buf_release(&text);
     return own;

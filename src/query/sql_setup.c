@@ -126,7 +126,7 @@ struct kinds {
 
 static bool has_list(const struct lists *lists, struct lt_str name) {
     for (size_t i = 0; i < lists->count; i++)
-        if (lt_str_eq(lists->names[i], name)) return true;
+        if (lists->names[i].n == name.n && strncasecmp(lists->names[i].p, name.p, name.n) == 0) return true; /* as SQL tells names apart */
     return false;
 }
 
@@ -149,14 +149,13 @@ static void on_list(void *self, struct lt_str name) {
         if (name.n > may_differ[i].n && memcmp(name.p, may_differ[i].p, may_differ[i].n) == 0) add_list(self, name);
 }
 
-/* "name format,name format" */
 static void lists_of_lake(struct lt_str columns, struct lists *out) {
-    for (size_t from = 0, i = 0; i + 1 < columns.n; i++) {
-        bool ends = columns.p[i] == ' ' && isdigit((unsigned char)columns.p[i + 1]) && (i + 2 == columns.n || columns.p[i + 2] == ',');
-        if (!ends) continue;
-        if (columns.p[i + 1] - '0' >= LT_COLUMN_STRS) on_list(out, (struct lt_str){columns.p + from, i - from});
-        from = i + 3;
-    }
+    struct lt_buf name;
+    int type;
+    lt_buf_init(&name);
+    while (lt_lake_next_column(&columns, &name, &type))
+        if (type >= LT_COLUMN_STRS) on_list(out, (struct lt_str){name.p, name.n});
+    lt_buf_release(&name);
 }
 
 static void lists_of_rows(const struct lt_table *rows, struct lists *out) {
