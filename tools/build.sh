@@ -34,8 +34,8 @@ wheel_is_current() {
 }
 
 build_wheel() {
-    if [ ! -f python/litmus/plugin.py ] || [ ! -f python/litmus/_litmus.c ]; then
-        printf 'build: plugin.py or _litmus.c is not in python/litmus; half a package would break every pytest: not installed\n'
+    if [ ! -f python/litmus/_plugin.py ] || [ ! -f python/litmus/_litmus.c ]; then
+        printf 'build: _plugin.py or _litmus.c is not in python/litmus; half a package would break every pytest: not installed\n'
         return 0
     fi
     wheel_is_current && return 0

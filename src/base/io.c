@@ -24,7 +24,7 @@ enum { WORTH_A_START_BYTES = 256 * 1024 }; /* less is written in no time */
 /* What is appended to stays open as long as the process, which is not ours: a program under test may
  * close all descriptors up to some number, and would then get ours again for a file or a device of its
  * own, with our events in it. Up here nobody closes by the way, and no number is given out again. */
-enum { HIGH_FD = 600 };
+enum { HIGH_FD = 600 }; /* python/litmus/_plugin.py makes room for it */
 
 static int move_up(int fd) {
     int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
