@@ -173,8 +173,8 @@ int lt_parquet_writer_end(struct lt_parquet_writer *w, struct lt_buf *out, struc
     return LITMUS_OK;
 }
 
-static int encode(struct lt_table *table, const struct lt_parquet_kept *kept, const struct lt_parquet_meta *meta, size_t meta_count, struct lt_buf *out,
-                  struct litmus_error *error) {
+int lt_parquet_encode(struct lt_table *table, const struct lt_parquet_kept *kept, const struct lt_parquet_meta *meta, size_t meta_count, struct lt_buf *out,
+                      struct litmus_error *error) {
     carquet_error_t why = CARQUET_ERROR_INIT;
     struct lt_parquet_writer *writer;
     int code = new_writer(table, false, &writer, error);
@@ -183,14 +183,6 @@ static int encode(struct lt_table *table, const struct lt_parquet_kept *kept, co
     if (code == LITMUS_OK) code = lt_parquet_writer_add(writer, table, kept, error);
     if (code == LITMUS_OK) code = lt_parquet_writer_end(writer, out, error);
     lt_parquet_writer_free(writer);
-    return code;
-}
-
-int lt_parquet_encode(struct lt_table *table, const struct lt_parquet_kept *kept, const struct lt_parquet_meta *meta, size_t meta_count, struct lt_buf *out,
-                      struct litmus_error *error) {
-    lt_parquet_room_open();
-    int code = encode(table, kept, meta, meta_count, out, error);
-    lt_parquet_room_close();
     return code;
 }
 

@@ -11,9 +11,4 @@
 /* Refusals in this thread until now. The first call in the process makes the library tell of them: before its first use. */
 unsigned long lt_parquet_refusals(void);
 
-/* From here to the close, small blocks that the library asks for in this thread lie side by side in one piece of memory, which goes as a
- * whole: for one file that is begun and ended in between, and leaves nothing of the library behind. */
-void lt_parquet_room_open(void);
-void lt_parquet_room_close(void);
-
 #endif
