@@ -345,9 +345,10 @@ int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, stru
     int code = LITMUS_OK;
     if (fstat(fd, &st) != 0) code = lt_fail_os(error, errno, "stat", path);
     else if (!S_ISREG(st.st_mode)) code = lt_fail(error, LITMUS_EINVAL, 0, "%s is not a plain file", path);
-    for (bool more = true; code == LITMUS_OK && more;) {
+    size_t room = code == LITMUS_OK && st.st_size > 0 && (uint64_t)st.st_size <= bytes_max ? (size_t)st.st_size + 1 : 64 * 1024; /* 1: to see its end */
+    for (bool more = true; code == LITMUS_OK && more; room = 1) {
         if (out->n > bytes_max) code = lt_fail(error, LITMUS_EINVAL, 0, "%s is larger than the %zu bytes that are read of such a file", path, bytes_max);
-        else if (!lt_buf_reserve(out, 64 * 1024)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
+        else if (!lt_buf_reserve(out, room)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
         else {
             ssize_t got;
             RETRY(got, read(fd, out->p + out->n, out->capacity - out->n));
@@ -356,6 +357,7 @@ int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, stru
             else out->n += (size_t)got;
         }
     }
+    if (code == LITMUS_OK) out->p[out->n] = '\0'; /* a number at its end ends there */
     close(fd);
     return code;
 }

@@ -78,7 +78,7 @@ int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *byt
  * not written to (EBUSY). On failure nothing is left at `to`. */
 int lt_io_copy_file(const struct lt_io *io, const char *from, const char *to, struct litmus_error *error);
 
-/* Reading never changes what is on record, so it is not in the table. */
+/* Reading never changes what is on record, so it is not in the table. Behind the bytes stands a 0, which is not counted. */
 int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, struct litmus_error *error);
 
 /* dir + "/" + name into out (appended after clearing); returns the text. */
