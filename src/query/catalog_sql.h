@@ -84,8 +84,8 @@ static const char lt_sql_drop[] =
 /* Of two files of one run the first by path counts. */
 #define LT_SQL_FIRST_FILE "NOT EXISTS (SELECT 1 FROM runs o WHERE o.run_id = runs.run_id AND o.path < runs.path)"
 
-/* "runs/2026-05-16/x.parquet": "runs/2026-05-16/", and what is behind it. */
-#define LT_SQL_FOLDER(path) "rtrim(" path ", replace(" path ", '/', ''))"
+/* "runs/2026-05-16/x.parquet": "runs/2026-05-16/", and what is behind it; "runs/x.parquet": "runs/". There are no others. */
+#define LT_SQL_FOLDER(path) "substr(" path ", 1, 5 + instr(substr(" path ", 6), '/'))"
 #define LT_SQL_FILE_OF_RUN "files.dir = rtrim(" LT_SQL_FOLDER("runs.path") ", '/') AND files.name = substr(runs.path, length(" LT_SQL_FOLDER("runs.path") ") + 1)"
 
 /* Prepared once a catalog when first needed. */
