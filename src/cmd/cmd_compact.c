@@ -2,7 +2,7 @@
  *
  * The lake, brought up to date.
  */
-#include "base/portable.h"
+#include "base/process.h"
 #include "cmd/cmd.h"
 #include "query/lake.h"
 
@@ -20,7 +20,7 @@ int lt_cmd_compact(struct lt_cli *cli) {
     struct litmus_error error = {0};
     int exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
-    lt_keep_freed_memory();
+    lt_memory_ahead();
     lt_cli_finish_work(cli);
     bool progress = cli->err_terminal && !cli->quiet;
     int code = lt_lake_compact(cli->query, progress ? show_progress : NULL, NULL, &done, &error);
