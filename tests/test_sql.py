@@ -335,7 +335,8 @@ def test_an_interrupted_query_is_no_slip_of_the_user_and_leaves_nothing(history,
     scratch.mkdir()
     os.mkfifo(pipe)
     words = [LITMUS, "sql", "-d", history, "--csv", "-c", ENDLESS.format(pipe=pipe)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(TMPDIR=str(scratch)), start_new_session=True) as sql:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(TMPDIR=str(scratch)), start_new_session=True,
+                          preexec_fn=lambda: signal.signal(number, signal.SIG_DFL)) as sql:  # under nohup it is ignored, and stays so
         assert pipe.read_text() == "started\n"  # waits until DuckDB has opened and left it
         for _ in range(100):  # DuckDB does not hear a Ctrl-C between two statements, so it is pressed until it ends
             sql.send_signal(number)  # to litmus alone: it passes it on
