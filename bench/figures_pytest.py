@@ -36,7 +36,8 @@ class Trial:
         self.tests = tests
         self.suite = _suite(f"suite-{tests}", tests)
         self.data_dir = support.DATA / "cost"
-        self.names = ["plain", "litmus"] + (["reportlog"] if reportlog else [])
+        self.warm_dir = support.DATA / "cost-warm"
+        self.names = ["plain", "litmus", "warm"] + (["reportlog"] if reportlog else [])
         self.samples: dict[str, list[tuple[float, float]]] = {name: [] for name in self.names}
 
     def plain(self) -> tuple[float, float]:
@@ -48,6 +49,10 @@ class Trial:
         finally:
             support.stop_daemon(self.data_dir)
             support.away(self.data_dir)
+
+    def warm(self) -> tuple[float, float]:
+        """In a data_dir that was there, with the daemon of the session before."""
+        return run_pytest(self.suite, "-p", "litmus.plugin", "--litmus-data-dir", self.warm_dir, PATH=path_of_litmus())
 
     def reportlog(self) -> tuple[float, float]:
         log = support.DATA / "report.jsonl"
@@ -62,6 +67,8 @@ class Trial:
             for name in self.names[turn % len(self.names) :] + self.names[: turn % len(self.names)]:
                 self.samples[name].append(getattr(self, name)())
                 support.progress(f"{name}: {self.samples[name][-1][0]:.2f} s")
+        support.stop_daemon(self.warm_dir)
+        support.away(self.warm_dir)
 
     def extra(self, name: str, kind: int) -> float | None:
         """Median over the rounds of the seconds more than plain pytest; kind 0: by the clock, 1: of processor."""
@@ -83,6 +90,7 @@ def cost(table: support.Table, peers: peers_module.Peers) -> None:
     theirs = trial.extra("reportlog", 0)
     table.add("cost of a session of one test over plain pytest", trial.extra("litmus", 0) * 1e3, "ms", "<=", None, peer,
               None if theirs is None else theirs * 1e3)  # fmt: skip
+    table.add("  with the daemon there", trial.extra("warm", 0) * 1e3, "ms")
     suites = [(size(1000, 1000, 100), size(20, 4, 1), 50)]
     if support.QUICK == 0:
         suites.append((20000, 5, 100))
@@ -95,6 +103,7 @@ def cost(table: support.Table, peers: peers_module.Peers) -> None:
             theirs = None if theirs is None else theirs / tests * 1e6
             goal = None if kind == 1 else 80 if theirs is None else theirs
             table.add(f"{words}, {tests:,} tests", ours, "us", "<=", goal, peer, theirs)
+        table.add(f"  with the daemon there, {tests:,} tests", trial.extra("warm", 0) / tests * 1e6, "us")
 
 
 STOPWATCH = '''\
