@@ -14,12 +14,12 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from litmus import sql
+from litmus import _litmus, sql
 from litmus.analysis import analyse, capability, control, numbers, plots
 from litmus.analysis.libraries import MissingLibrary
 from litmus.analysis.numbers import c4, chi_square, d2, d3
 from litmus.analysis.scope import NothingFound, Scope
-from litmus.errors import InvalidArgument
+from litmus.errors import InvalidArgument, LitmusError
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from test_cli import run  # noqa: E402
@@ -222,6 +222,17 @@ def test_errors_say_what_to_do(tmp_path, words, says):
     measured(tmp_path, [2 + n / 10 for n in range(12)])
     done = run(*words, "-d", tmp_path)
     assert done.returncode in (2, 3) and says in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("words", [["capability"], ["control", "v"], ["grr", "v"], ["compare", "serial=U1", "serial=U1"]])
+def test_where_nothing_counts_it_is_told_what_was_left_out(tmp_path, words):
+    step = {"step_name": "a", "step_path": "t.py/a", "step_index": 0}
+    with _litmus.Session(tmp_path, daemon=False) as session:
+        session.emit("run.started", {"dut_serial": "U1"}, "00000001-0000-4000-8000-000000000000")
+        session.emit("test.step_started", step, "00000001-0000-4000-8000-000000000000")
+        session.emit("test.measurement", {**step, "measurement_name": "v", "value": 1.0}, "00000001-0000-4000-8000-000000000000")
+        with pytest.raises(LitmusError, match="runs left out: 1 in flight"):
+            analyse(*words, data_dir=tmp_path)
 
 
 def test_mixed_units_and_several_steps_are_no_chart(tmp_path):

@@ -265,20 +265,40 @@ def test_every_format_has_every_step(data, tmp_path, make):
         assert found == tuple(None if said is None else value for said, value in zip(found, truth[make])) and found[0] is not None, name
 
 
+def text_of(name, path):
+    """What a reader finds, as text."""
+    if name in ("parquet", "arrow"):
+        return str((pq.ParquetFile(path).read() if name == "parquet" else pa.ipc.open_file(path).read_all()).to_pylist())
+    if name == "xlsx":
+        book = pytest.importorskip("python_calamine").load_workbook(str(path))
+        return str([book.get_sheet_by_name(sheet).to_python() for sheet in book.sheet_names])
+    if name == "pdf":
+        return "".join(page.extract_text() for page in pytest.importorskip("pypdf").PdfReader(path).pages)
+    if name == "mdf4":
+        file = pytest.importorskip("mdfreader").Mdf(str(path))
+        return str([file.get_channel_data(channel) for channel in file]) + path.read_bytes().decode("latin-1")
+    return path.read_bytes().decode("latin-1")
+
+
 @pytest.mark.filterwarnings("ignore:.*STDF")
 def test_a_text_that_was_measured_is_told(data, tmp_path):
     for name, entry in FORMATS.items():
         path = tmp_path / ("run" + entry.extension)
         export("last", path, format=name, data_dir=data[0] / "values_of_every_kind")
-        if name == "xlsx":
-            found = str(pytest.importorskip("python_calamine").load_workbook(str(path)).get_sheet_by_name("Measurements").to_python())
-        elif name == "pdf":
-            found = "".join(page.extract_text() for page in pytest.importorskip("pypdf").PdfReader(path).pages)
-        elif name == "mdf4":
-            found = str(pytest.importorskip("mdfreader").Mdf(str(path)).get_channel_data("text"))
-        else:
-            found = path.read_bytes().decode("latin-1")
-        assert "A-7" in found, name
+        assert "A-7" in text_of(name, path), name
+
+
+IN_FLIGHT = {"csv": ",true\r\n", "json": '"live":true', "ndjson": '"live":true', "ctrf": '"live":true', "parquet": "'live': True", "arrow": "'live': True", "junit": 'name="litmus.live" value="true"'}
+
+
+@pytest.mark.parametrize("make", [in_flight, attempts_vectors_and_substeps], ids=lambda make: make.__name__)
+def test_a_run_in_flight_is_marked_and_no_other(data, tmp_path, make):
+    for name, entry in FORMATS.items():
+        path = tmp_path / ("run" + entry.extension)
+        export("last", path, format=name, data_dir=data[0] / make.__name__)
+        text = text_of(name, path)
+        marked = "SessionFinish" not in text if name == "reportlog" else IN_FLIGHT.get(name, "in flight") in text
+        assert marked == (make is in_flight), name
 
 
 def test_a_long_text_takes_its_room_once():

@@ -212,6 +212,7 @@ def test_a_run_in_flight_is_in_every_answer(bench):
     run_id = next_of(follower, "plan")["run_id"]
     for passed in range(3):
         next_of(follower, "step_started")
+        assert [len(ok("runs", "--json", "--outcome", outcome, "-d", bench.data).splitlines()) for outcome in ("running", "passed")] == [1, 0]
         for name, *found in answers(bench.data):
             assert found == [run_id, True, passed], name
         bench.tell("p")
@@ -219,4 +220,5 @@ def test_a_run_in_flight_is_in_every_answer(bench):
     next_of(follower, "run_ended")
     assert bench.run.wait(100) == 0
     assert json.loads(ok("runs", "--json", "-d", bench.data))["live"] is False
+    assert ok("runs", "--json", "--outcome", "running", "-d", bench.data) == ""
     assert ask(bench.data, "SELECT count(*) AS n FROM live") == [{"n": 0}]

@@ -71,7 +71,7 @@ def analyse(name: str, *arguments: str, data_dir: str | os.PathLike | None = Non
 
 
 def _answer(con, name: str, arguments: tuple[str, ...], options: dict[str, Any], since: Any, until: Any, tz: str | None) -> Report:
-    from litmus.analysis.scope import FILTERS, Scope
+    from litmus.analysis.scope import FILTERS, NothingFound, Scope, TooFew
 
     module, known, _ = ANALYSES[name]
     unknown = [word for word in options if word not in known and word not in FILTERS]
@@ -79,6 +79,9 @@ def _answer(con, name: str, arguments: tuple[str, ...], options: dict[str, Any],
         raise InvalidArgument(f"{name} has no option {unknown[0]!r}: {', '.join((*known, *FILTERS))}")
     scope = Scope(con, since=since, until=until, tz=tz, history=name not in _NO_HISTORY, **{word: value for word, value in options.items() if word in FILTERS})
     own = {word: value for word, value in options.items() if word in known and value is not None}
-    report = importlib.import_module(f"litmus.analysis.{module}").analyse(scope, *arguments, **own)
+    try:
+        report = importlib.import_module(f"litmus.analysis.{module}").analyse(scope, *arguments, **own)
+    except (NothingFound, TooFew) as reason:
+        raise type(reason)(f"{reason}{scope.why_fewer()}") from None
     report.filters = scope.about()
     return report

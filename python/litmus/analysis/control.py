@@ -10,7 +10,7 @@ from litmus.analysis import values
 from litmus.analysis.libraries import need
 from litmus.analysis.numbers import c4, d2, d3
 from litmus.analysis.report import Column, Report, Table
-from litmus.analysis.scope import Scope
+from litmus.analysis.scope import Scope, TooFew
 from litmus.errors import InvalidArgument
 
 POINTS_MIN = 20
@@ -125,7 +125,7 @@ def analyse(scope: Scope, measurement: str | None = None, *, kind: str | None = 
 
 def _few(n: int, what: str) -> None:
     if n < POINTS_MIN:
-        raise InvalidArgument(f"too few {what} for a control chart: {n}, at least {POINTS_MIN} are needed")
+        raise TooFew(f"too few {what} for a control chart: {n}, at least {POINTS_MIN} are needed")
 
 
 def _point(chart: str, value: float, center: float, sigma: float, **more: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from litmus.analysis import values
 from litmus.analysis.libraries import need
 from litmus.analysis.report import Column, Report, Table
-from litmus.analysis.scope import Scope
+from litmus.analysis.scope import Scope, TooFew
 from litmus.errors import InvalidArgument
 
 POOL_ABOVE = 0.25
@@ -50,13 +50,13 @@ def _cells(scope: Scope, who: str, left_out: dict[str, int]) -> dict[str, dict[s
     units, people = sorted({row["unit"] for row in rows}), sorted({row["who"] for row in rows})
     found = {(row["unit"], row["who"]): row["trials"] for row in rows}
     if len(units) < 2 or len(people) < 2:
-        raise InvalidArgument(f"a study needs two units and two operators (or --by) at least: there are {len(units)} and {len(people)}")
+        raise TooFew(f"a study needs two units and two operators (or --by) at least: there are {len(units)} and {len(people)}")
     missing = [(unit, one) for unit in units for one in people if (unit, one) not in found]
     if missing:
         raise InvalidArgument(f"the study is not crossed: {missing[0][1]} never measured unit {missing[0][0]} ({len(missing)} cells are empty): choose runs by --lot, --phase or --since")
     trials = min(map(len, found.values()))
     if trials < 2:
-        raise InvalidArgument("a study needs two trials of each unit by each operator at least: the smallest cell has 1")
+        raise TooFew("a study needs two trials of each unit by each operator at least: the smallest cell has 1")
     surplus = sum(map(len, found.values())) - trials * len(found)
     left_out.update({"values: trials beyond the smallest cell": surplus} if surplus else {})
     return {unit: {one: found[unit, one][:trials] for one in people} for unit in units}

@@ -10,7 +10,7 @@ from litmus.analysis.report import Column, Table
 from litmus.data._common import time_us
 from litmus.errors import InvalidArgument, LitmusError
 
-__all__ = ["GROUPS", "NothingFound", "Scope", "literal", "pattern"]
+__all__ = ["GROUPS", "NothingFound", "Scope", "TooFew", "literal", "pattern"]
 
 FILTERS = {"serial": "dut_serial", "part": "dut_part_number", "lot": "dut_lot_number", "station": "station_id", "operator": "operator_id",
            "phase": "test_phase", "project": "project_name", "git": "git_commit"}  # fmt: skip
@@ -50,6 +50,10 @@ class NothingFound(LitmusError, LookupError):
     """No run, step or measurement fits; the text gives near names."""
 
     code = "ENOENT"
+
+
+class TooFew(InvalidArgument):
+    """There is less than the figure needs."""
 
 
 def pattern(text: str) -> str:
@@ -171,6 +175,11 @@ class Scope:
         """How many of the chosen runs count in no figure, by reason. units: figures of units, which need a serial and a verdict."""
         rows = self.con.execute("SELECT left_out, count(*) FROM chosen WHERE left_out IS NOT NULL GROUP BY ALL ORDER BY ALL").fetchall()
         return {"runs: " + why: n for why, n in rows if units or why not in UNIT_REASONS}
+
+    def why_fewer(self) -> str:
+        """What to add where nothing, or too little, was found: how many of the chosen runs count in no figure."""
+        said = [f"{n:,} {why.removeprefix('runs: ')}" for why, n in self.left_out(units=False).items()]
+        return f"; runs left out: {', '.join(said)}" if said else ""
 
     def pick_runs(self, columns: str = "true AS counted") -> None:
         """Makes the table `picked` for litmus_step_counts and its like: run_id and these columns of litmus_step_runs, of the runs that rows_where is about."""

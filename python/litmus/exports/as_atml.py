@@ -23,7 +23,7 @@ _PAIRS = {"GELE": ("GE", "LE"), "GELT": ("GE", "LT"), "GTLE": ("GT", "LE"), "GTL
 
 
 def _outcome(word: str | None, why: str = "") -> str:
-    value, qualifier = _OUTCOMES.get(word or "", ("NotStarted", why or word or "in flight"))
+    value, qualifier = _OUTCOMES.get(word or "", ("NotStarted", why or word or "no outcome"))
     return f"<tr:Outcome{attributes(value=value, qualifier=qualifier)}/>"
 
 
@@ -78,7 +78,7 @@ class _Writer:
 
     def results(self, step, attempt: int) -> str:
         """The measurements of one attempt; with the last, what the step observed."""
-        made = [self.result(m.name, m.said, m.units, _outcome(m.outcome), m.taken, _limits(m))
+        made = [self.result(m.name, m.said, m.units, _outcome(m.outcome) if m.outcome else "", m.taken, _limits(m))
                 for m in step.measurements if m.vector_retry == attempt or len(step.attempts) < 2]
         if attempt == max(len(step.attempts) - 1, 0):
             made += [self.result(name, value, None, "") for name, value in step.outputs.items()]
@@ -97,7 +97,7 @@ class _Writer:
         if len(step.attempts) < 2:
             times = {"startDateTime": when(began), "endDateTime": when(step.ended)}
             return f"<tr:Test{attributes(ID=self.id('s'), **head, **times)}>{self.about(step)}{_outcome(step.word, step.why)}{self.results(step, 0)}</tr:Test>\n"
-        tries = "".join(f"<tr:Test{attributes(ID=self.id('s'), name=f'attempt {a.number}', startDateTime=when(a.started or began), endDateTime=when(a.ended))}>{_outcome(a.outcome)}{self.results(step, a.number - 1)}</tr:Test>"
+        tries = "".join(f"<tr:Test{attributes(ID=self.id('s'), name=f'attempt {a.number}', startDateTime=when(a.started or began), endDateTime=when(a.ended))}>{_outcome(a.outcome or step.word)}{self.results(step, a.number - 1)}</tr:Test>"
                         for a in step.attempts)
         times = {"startDateTime": when(step.attempts[0].started or began), "endDateTime": when(step.ended)}
         return f"<tr:TestGroup{attributes(ID=self.id('s'), **head, **times)}>{self.about(step)}{_outcome(step.word, step.why)}{tries}</tr:TestGroup>\n"
@@ -107,7 +107,7 @@ class _Writer:
         operator = get("operator_id") or get("operator_name") or "unknown"
         self.put(f"<trc:TestResults{attributes(uuid=run.id, name=run.title)}>\n<tr:Personnel><tr:SystemOperator{attributes(ID=operator, name=get('operator_name') or operator)}/></tr:Personnel>\n")
         began, ended = when(run.started), None if run.live else when(run.ended)
-        self.put(f"<tr:ResultSet{attributes(ID=self.id('set'), name=run.title, startDateTime=began, endDateTime=ended)}>{_outcome(run.outcome, 'in flight')}\n")
+        self.put(f"<tr:ResultSet{attributes(ID=self.id('set'), name=run.title, startDateTime=began, endDateTime=ended)}>{_outcome(run.outcome, 'in flight' if run.live else '')}\n")
         for step in run.steps:
             self.put(self.step(step, run))
         self.put("</tr:ResultSet>\n")

@@ -20,5 +20,5 @@ def write(runs, out) -> None:
 
     schema = as_arrow.schema_of(runs, pa)
     with pq.ParquetWriter(out, schema, compression="zstd") as file:
-        for _, table in runs.tables():
-            file.write_table(as_arrow.table_of(table, schema, pa))
+        for found, table in runs.tables():
+            file.write_table(as_arrow.table_of(found["live"], table, schema, pa))

@@ -86,6 +86,8 @@ def _ptr(file: _File, number: int, m) -> bool:
 
 def _part(file: _File, run, numbers: dict, sums: dict, part: int) -> None:
     file.add(_PIR, b"\1\1")
+    if run.live:
+        file.add(_DTR, _cn(f"run {run.id} is in flight"))
     tests = 0
     for step in run.steps:
         key = (step.path, step.vector_index)
