@@ -180,7 +180,23 @@ static int add_cells(struct ArrowArray *array, const struct ArrowArrayView *view
     return NANOARROW_OK;
 }
 
+static bool has_text(const struct lt_stack_column *column) {
+    return column->type == LT_COLUMN_STR;
+}
+
+/* The next rows are mostly as many as those before: a buffer that doubles as it grows is copied again and again. */
+static void make_room(struct lt_stack *stack, struct lt_stack_column *column) {
+    TRY(stack, ArrowBufferReserve(ArrowArrayBuffer(&column->array, 1), column->cells));
+    if (has_text(column)) TRY(stack, ArrowBufferReserve(ArrowArrayBuffer(&column->array, 2), column->text));
+}
+
+static void note_room(struct lt_stack_column *column) {
+    column->cells = ArrowArrayBuffer(&column->array, 1)->size_bytes;
+    if (has_text(column)) column->text = ArrowArrayBuffer(&column->array, 2)->size_bytes;
+}
+
 static void settle_nulls(struct lt_stack *stack, struct lt_stack_column *column) {
+    if (column->array.length == 0) make_room(stack, column);
     TRY(stack, lt_column_append_nulls(&column->array, column->type, column->nulls));
     column->nulls = 0;
 }
@@ -203,12 +219,12 @@ static void add_of_column(struct lt_stack *stack, struct lt_stack_column *column
 void lt_stack_add_with(struct lt_stack *stack, const struct lt_table *table, int64_t from, int64_t to, const struct lt_stack_word *words, size_t count) {
     for (size_t i = 0; i < stack->count && stack->failed == NANOARROW_OK; i++) {
         struct lt_stack_column *column = &stack->columns[i];
-        int64_t before = column->type == LT_COLUMN_STR ? ArrowArrayBuffer(&column->array, 2)->size_bytes : 0;
+        int64_t before = has_text(column) ? ArrowArrayBuffer(&column->array, 2)->size_bytes : 0;
         size_t w = 0;
         while (w < count && strcmp(words[w].column, column->name) != 0) w++;
         if (w < count) add_word(stack, column, words[w].word, to - from);
         else add_of_column(stack, column, table, from, to);
-        if (column->type == LT_COLUMN_STR) stack->bytes += ArrowArrayBuffer(&column->array, 2)->size_bytes - before;
+        if (has_text(column)) stack->bytes += ArrowArrayBuffer(&column->array, 2)->size_bytes - before;
     }
     stack->rows += to - from;
 }
@@ -228,6 +244,7 @@ int lt_stack_take(struct lt_stack *stack, struct lt_table *out, struct litmus_er
     for (size_t i = 0; i < stack->count; i++) {
         struct lt_stack_column *column = &stack->columns[i];
         settle_nulls(stack, column);
+        note_room(column);
         lt_build_given(&build, column->name, column->type, &column->array);
         if (column->array.release == NULL) start_array(stack, column);
     }

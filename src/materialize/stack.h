@@ -18,6 +18,7 @@ struct lt_stack_column {
     enum lt_column_type type;
     int64_t at;    /* where the table that joined last has it; -1: nowhere */
     int64_t nulls; /* the last rows, which are not in the array yet: many columns are NULL from top to bottom */
+    int64_t cells, text; /* bytes that the rows before took, which were handed over */
     struct ArrowArray array;
 };
 struct lt_stack {
