@@ -343,19 +343,19 @@ void lt_parquet_series_free(struct lt_parquet_series *series) {
     free(series);
 }
 
-int lt_parquet_series_read(struct lt_parquet_series *series, const char *path, const struct lt_table **out, bool *same_columns, struct litmus_error *error) {
+int lt_parquet_series_read(struct lt_parquet_series *series, const char *path, const struct lt_table **out, const bool **changed, struct litmus_error *error) {
     struct parquet_file *file;
     *out = &series->before.rows;
-    *same_columns = false;
+    *changed = NULL;
     int code = file_open(path, &file, error);
     if (code != LITMUS_OK) return code;
-    if (carquet_reader_num_row_groups(file->reader) == 1 && lt_cells_known(carquet_reader_schema(file->reader))) {
-        code = lt_cells_next(&series->before, file->reader, &file->bytes, path, error);
-        *same_columns = code == LITMUS_OK && series->before.same_columns;
-        file_close(file);
+    bool one_group = carquet_reader_num_row_groups(file->reader) == 1;
+    if (one_group) code = lt_cells_next(&series->before, file->reader, &file->bytes, path, error);
+    file_close(file);
+    if (one_group && code != LITMUS_EINVAL) {
+        if (series->before.same_columns) *changed = series->before.changed;
         return code;
     }
-    file_close(file);
     lt_cells_before_release(&series->before);
     return lt_parquet_read(path, NULL, 0, &series->before.rows, error);
 }

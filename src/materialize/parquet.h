@@ -48,8 +48,8 @@ int lt_parquet_lists(const char *path, void (*each)(void *self, struct lt_str na
 struct lt_parquet_series;
 struct lt_parquet_series *lt_parquet_series_new(void); /* NULL: no memory */
 void lt_parquet_series_free(struct lt_parquet_series *series); /* NULL accepted */
-/* *out is the series': until the next call, or lt_parquet_series_free. *same_columns: of the same names and types, in the same places, as those of the
- * file before. Errors: as lt_parquet_read. */
-int lt_parquet_series_read(struct lt_parquet_series *series, const char *path, const struct lt_table **out, bool *same_columns, struct litmus_error *error);
+/* *out and *changed are the series': until the next call, or lt_parquet_series_free. *changed: by column, does it say something else than in the file
+ * before? NULL: the columns are not of the same names and types, in the same places, as there. Errors: as lt_parquet_read. */
+int lt_parquet_series_read(struct lt_parquet_series *series, const char *path, const struct lt_table **out, const bool **changed, struct litmus_error *error);
 
 #endif

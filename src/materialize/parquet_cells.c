@@ -363,7 +363,10 @@ void lt_cells_before_release(struct lt_cells_before *before) {
     lt_table_release(&before->rows);
     lt_buf_release(&before->bytes);
     free(before->chunks);
+    free(before->changed);
     before->chunks = NULL;
+    before->changed = NULL;
+    before->same_columns = false;
 }
 
 /* bytes -1: what the file says of the column cannot be; read_column says why. */
@@ -445,14 +448,16 @@ int lt_cells_next(struct lt_cells_before *before, carquet_reader_t *reader, stru
     else if (count < 0) code = lt_fail(error, LITMUS_EINVAL, 0, "%s has a column of a type foreign to run files", path);
     else code = read_next(before, reader, bytes, fields, count, changed, chunks, path, error);
     free(fields);
-    free(changed);
     if (code != LITMUS_OK) {
         free(chunks);
+        free(changed);
         lt_cells_before_release(before);
         return code;
     }
     free(before->chunks);
+    free(before->changed);
     before->chunks = chunks;
+    before->changed = changed;
     lt_buf_release(&before->bytes);
     before->bytes = *bytes;
     lt_buf_init(bytes);

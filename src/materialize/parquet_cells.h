@@ -28,11 +28,13 @@ struct lt_cells_before {
     struct lt_table rows; /* without columns: there is none */
     struct lt_buf bytes;  /* the whole file */
     struct lt_cells_chunk *chunks; /* of each column, in `bytes` */
+    bool *changed;                 /* of each column: does it say something else than in the file before? */
     bool same_columns;             /* the last file and the one before it had the same ones, in the same places */
 };
 void lt_cells_before_init(struct lt_cells_before *before);
 void lt_cells_before_release(struct lt_cells_before *before);
-/* The only row group of the file that `bytes` is, taken over with it: before->rows are then its rows. After an error there are none. Errors: as lt_cells_read. */
+/* The only row group of the file that `bytes` is, taken over with it: before->rows are then its rows. After an error there are none.
+ * Errors: as lt_cells_read; EINVAL: a column is of a type foreign to run files. */
 int lt_cells_next(struct lt_cells_before *before, carquet_reader_t *reader, struct lt_buf *bytes, const char *path, struct litmus_error *error);
 
 #endif

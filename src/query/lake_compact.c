@@ -242,14 +242,14 @@ static int write_pending(struct compact *c, struct litmus_error *error) {
 }
 
 /* The file as the ledger has it: one that changes meanwhile is the next compaction's. */
-static bool read_run(const struct compact *c, const struct lt_lake_run *run, const struct lt_table **out, bool *same_columns) {
+static bool read_run(const struct compact *c, const struct lt_lake_run *run, const struct lt_table **out, const bool **changed) {
     struct lt_buf path;
     struct stat st;
     lt_buf_init(&path);
     lt_buf_addf(&path, "%s/%.*s", c->q->data_dir, LT_STR_ARG(run->path));
-    bool ok = lt_parquet_series_read(c->series, lt_buf_cstr(&path), out, same_columns, NULL) == LITMUS_OK;
+    bool ok = lt_parquet_series_read(c->series, lt_buf_cstr(&path), out, changed, NULL) == LITMUS_OK;
     bool same = ok && lstat(lt_buf_cstr(&path), &st) == 0 && st.st_size == run->size && lt_mtime_ns(&st) == run->mtime_ns &&
-                (*same_columns || lt_table_stackable(*out));
+                (*changed != NULL || lt_table_stackable(*out));
     lt_buf_release(&path);
     return same;
 }
@@ -290,21 +290,21 @@ static void add_rows(struct compact *c, const struct lt_table *rows) {
 
 static int take_run(struct compact *c, struct lt_lake_run *run, struct litmus_error *error) {
     const struct lt_table *rows;
-    bool same_columns, known;
-    if (!read_run(c, run, &rows, &same_columns)) {
+    const bool *changed;
+    if (!read_run(c, run, &rows, &changed)) {
         c->joined = false;
-        bool changed; /* in place, which the ledger learns only now: the next compaction takes it */
+        bool known; /* in place, which the ledger learns only now: the next compaction takes it */
         const char *path = run->path.p;
-        (void)lt_catalog_recheck(c->q->catalog, &path, 1, &changed, NULL);
+        (void)lt_catalog_recheck(c->q->catalog, &path, 1, &known, NULL);
         c->done->left++;
         return LITMUS_OK;
     }
-    known = c->joined && same_columns;
+    if (!c->joined) changed = NULL;
     c->joined = true;
-    int code = fit_run(c, run, rows, known, error);
+    int code = fit_run(c, run, rows, changed != NULL, error);
     if (code == LITMUS_OK) {
         add_rows(c, rows);
-        code = lt_lake_plans_add(&c->plans, part_of(c, (char[PART_BYTES]){""}), rows, known, error);
+        code = lt_lake_plans_add(&c->plans, part_of(c, (char[PART_BYTES]){""}), rows, changed, error);
         c->taken[c->taken_count++] = run;
         c->pending++;
         for (enum kind kind = RUNS; code == LITMUS_OK && kind < KINDS; kind++)

@@ -79,6 +79,17 @@ static void add_cell(struct lt_buf *out, const struct lt_table *rows, int64_t co
     lt_buf_add_str(out, text);
 }
 
+static bool has_changed(const bool *changed, int64_t column) {
+    return column >= 0 && changed[column];
+}
+
+/* Nothing that makes a plan has changed since the run before, which is in this file, too. */
+static bool has_last_plan(const struct lt_lake_plans *p, const bool *changed) {
+    bool same = changed != NULL && p->last.n > 0 && !has_changed(changed, p->at.record_type);
+    for (int c = 0; same && c < PLAN_COLUMNS; c++) same = !has_changed(changed, p->at.plan[c]);
+    return same;
+}
+
 /* The number of the plan of these rows; *is_new: no run before had it. */
 static int find_plan(struct lt_lake_plans *p, const struct lt_table *rows, uint32_t *number, bool *is_new, struct litmus_error *error) {
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -138,12 +149,14 @@ static void join(struct lt_lake_plans *p, const struct lt_table *rows) {
     p->joined = true;
 }
 
-int lt_lake_plans_add(struct lt_lake_plans *p, const char *file, const struct lt_table *rows, bool known, struct litmus_error *error) {
+int lt_lake_plans_add(struct lt_lake_plans *p, const char *file, const struct lt_table *rows, const bool *changed, struct litmus_error *error) {
     char plan[NAME_BYTES];
     uint32_t number = 0;
     bool is_new = false;
-    if (!known || !p->joined) join(p, rows);
-    int code = find_plan(p, rows, &number, &is_new, error);
+    if (changed == NULL || !p->joined) join(p, rows);
+    bool same = has_last_plan(p, changed);
+    int code = same ? LITMUS_OK : find_plan(p, rows, &number, &is_new, error);
+    if (same) number = p->last_number;
     if (code != LITMUS_OK) return code;
     snprintf(plan, sizeof plan, "%.80s %u", file, number);
     add_steps(p, plan, rows, is_new);

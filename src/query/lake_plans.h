@@ -39,9 +39,9 @@ struct lt_lake_plans {
 
 void lt_lake_plans_init(struct lt_lake_plans *plans);
 void lt_lake_plans_release(struct lt_lake_plans *plans); /* may be used again */
-/* Takes a run along. `known`: its columns are those of the run before. `file` is the name of the lake file, the same for all of its runs. A table whose columns are of other
- * types than those before it belongs into another file (lt_stack_fits). Errors: ENOMEM, EINVAL, EIO. */
-int lt_lake_plans_add(struct lt_lake_plans *plans, const char *file, const struct lt_table *rows, bool known, struct litmus_error *error);
+/* Takes a run along. `changed`: by column, does it say something else than in the run before? NULL: that had other columns. `file` is the name of the lake file,
+ * the same for all of its runs. A table whose columns are of other types than those before it belongs into another file (lt_stack_fits). Errors: ENOMEM, EINVAL, EIO. */
+int lt_lake_plans_add(struct lt_lake_plans *plans, const char *file, const struct lt_table *rows, const bool *changed, struct litmus_error *error);
 /* Ends the file: appends its bytes. What was taken along is forgotten. Errors: as above. */
 int lt_lake_plans_end(struct lt_lake_plans *plans, struct lt_buf *out, struct litmus_error *error);
 
