@@ -29,7 +29,7 @@ struct lt_catalog_queue {
     pthread_t thread;
     char *data_dir;
     struct batch waiting;
-    bool hurry, stop;
+    bool stop;
 };
 
 static void batch_release(struct batch *batch) {
@@ -81,10 +81,9 @@ static bool wait_for_rows(struct lt_catalog_queue *q, bool open) {
         else if (pthread_cond_timedwait(&q->changed, &q->mutex, &until) == ETIMEDOUT) return false;
     }
     deadline(&until, LINGER_MS);
-    while (q->waiting.count < ROWS_MAX && !q->hurry && !q->stop) {
+    while (q->waiting.count < ROWS_MAX && !q->stop) {
         if (pthread_cond_timedwait(&q->changed, &q->mutex, &until) == ETIMEDOUT) break;
     }
-    q->hurry = false;
     return q->waiting.count > 0;
 }
 
@@ -126,15 +125,6 @@ void lt_catalog_queue_put(struct lt_catalog_queue *q, const struct lt_summary *r
     bool first = q->waiting.count == 0;
     bool added = batch_add(&q->waiting, run, size, mtime_ns);
     if (added && (first || q->waiting.count == ROWS_MAX)) pthread_cond_signal(&q->changed);
-    pthread_mutex_unlock(&q->mutex);
-}
-
-void lt_catalog_queue_hurry(struct lt_catalog_queue *q) {
-    pthread_mutex_lock(&q->mutex);
-    if (q->waiting.count > 0) {
-        q->hurry = true;
-        pthread_cond_signal(&q->changed);
-    }
     pthread_mutex_unlock(&q->mutex);
 }
 

@@ -20,7 +20,5 @@ int lt_catalog_queue_new(const char *data_dir, struct lt_catalog_queue **out, st
 void lt_catalog_queue_free(struct lt_catalog_queue *queue);
 /* Copies. `size`, `mtime_ns`: of the file, as for lt_catalog_put. Threads may call it at the same time. */
 void lt_catalog_queue_put(struct lt_catalog_queue *queue, const struct lt_summary *run, int64_t size, int64_t mtime_ns);
-/* No more is to be expected soon: write what waits. Returns at once. */
-void lt_catalog_queue_hurry(struct lt_catalog_queue *queue);
 
 #endif

@@ -315,7 +315,6 @@ static bool turn(struct daemon *d) {
     start_jobs(d);
     lt_control_resolve(&d->control);
     start_jobs(d); /* what those who wait asked for */
-    lt_pool_settle(d->pool);
     tend_lake(d, now);
     return listing || d->follow.unread_head != NULL;
 }

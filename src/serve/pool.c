@@ -178,10 +178,22 @@ static void rest(struct worker *worker) {
     lt_memory_give_back();
 }
 
+/* The first run is waited for like any other: what making a file takes from the disk, and sets up, is there before. */
+static void warm_up(void) {
+    struct lt_run run;
+    struct lt_buf bytes;
+    lt_buf_init(&bytes);
+    lt_run_init(&run, lt_str_of("-"), lt_str_of("-"));
+    if (lt_run_settle(&run, false, NULL) == LITMUS_OK) (void)!lt_run_encode(&run, &bytes, NULL);
+    lt_run_release(&run);
+    lt_buf_release(&bytes);
+}
+
 static void *worker_main(void *self) {
     struct worker *worker = self;
     struct lt_pool *pool = worker->pool;
     bool stays = worker->number == 0;
+    if (stays) warm_up();
     pthread_mutex_lock(&pool->mutex);
     while (!pool->stop) {
         struct lt_job *job = wait_for_job(pool, !stays || worker->materializer != NULL);
@@ -376,11 +388,4 @@ struct lt_job *lt_pool_take(struct lt_pool *pool) {
     if (pool->done.head != NULL) ring(pool);
     pthread_mutex_unlock(&pool->mutex);
     return job;
-}
-
-void lt_pool_settle(struct lt_pool *pool) {
-    pthread_mutex_lock(&pool->mutex);
-    bool idle = pool->busy == 0 && pool->queued == 0;
-    pthread_mutex_unlock(&pool->mutex);
-    if (idle) lt_catalog_queue_hurry(pool->catalog);
 }

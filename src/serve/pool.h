@@ -48,9 +48,6 @@ void lt_pool_free(struct lt_pool *pool);
 int lt_pool_fd(const struct lt_pool *pool); /* readable when lt_pool_take has something */
 void lt_pool_put(struct lt_pool *pool, struct lt_job *job);
 struct lt_job *lt_pool_take(struct lt_pool *pool); /* a finished job, NULL if none */
-/* With no job left, what is meant for the catalog goes there at once. To be called when those who wait for a run have been answered: the
- * catalog's thread takes the processor that they wait for. */
-void lt_pool_settle(struct lt_pool *pool);
 
 /* Files (or folders) to be synced by the sync thread; takes both the array and the texts. */
 void lt_pool_sync(struct lt_pool *pool, char **paths, size_t count);
