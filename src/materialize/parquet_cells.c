@@ -187,14 +187,22 @@ const char *lt_cells_foreign(const carquet_schema_t *schema) {
 
 /* ---- cells ---- */
 
+/* A bit a level, eight at once: is it at least so deep? */
+static int add_level_bits(struct ArrowBitmap *bits, const int16_t *def, int16_t depth, int64_t count) {
+    NANOARROW_RETURN_NOT_OK(ArrowBitmapAppend(bits, 0, count));
+    for (int64_t i = 0; i < count; i += 8) {
+        int64_t n = count - i < 8 ? count - i : 8;
+        unsigned eight = 0;
+        for (int64_t k = 0; k < n; k++) eight |= (unsigned)(def[i + k] >= depth) << k;
+        bits->buffer.data[i / 8] = (uint8_t)eight;
+    }
+    return NANOARROW_OK;
+}
+
 static int add_validity(struct ArrowArray *array, const int16_t *def, int16_t depth, int64_t slots, int64_t present) {
     array->null_count = slots - present;
     array->length = slots;
-    if (present == slots) return NANOARROW_OK;
-    struct ArrowBitmap *bits = ArrowArrayValidityBitmap(array);
-    NANOARROW_RETURN_NOT_OK(ArrowBitmapReserve(bits, slots));
-    for (int64_t i = 0; i < slots; i++) ArrowBitmapAppendUnsafe(bits, def[i] >= depth, 1);
-    return NANOARROW_OK;
+    return present == slots ? NANOARROW_OK : add_level_bits(ArrowArrayValidityBitmap(array), def, depth, slots);
 }
 
 static int add_texts(struct ArrowArray *array, const int16_t *def, int16_t depth, int64_t slots, const carquet_byte_array_t *value) {
@@ -249,19 +257,17 @@ static int add_values(struct ArrowArray *array, const struct field *f, const int
     }
 }
 
-/* Leaves of `def` the levels of the elements alone. */
+/* Leaves of `def` the levels of the elements alone, and in `rep` those of the lists. */
 static int add_lists(struct ArrowArray *array, const struct field *f, struct scratch *s, int64_t slots, int64_t rows) {
     struct ArrowBuffer *offsets = ArrowArrayBuffer(array, 1);
     int64_t lists = 0, nulls = 0, elements = 0;
     NANOARROW_RETURN_NOT_OK(ArrowBufferReserve(offsets, rows * (int64_t)sizeof(int32_t)));
-    NANOARROW_RETURN_NOT_OK(ArrowBitmapReserve(ArrowArrayValidityBitmap(array), rows));
     for (int64_t i = 0; i < slots; i++) {
         if (s->rep[i] == 0) {
             if (lists == rows) return EINVAL;
             if (lists > 0) ArrowBufferAppendUnsafe(offsets, &(int32_t){(int32_t)elements}, sizeof(int32_t));
-            ArrowBitmapAppendUnsafe(ArrowArrayValidityBitmap(array), s->def[i] > 0, 1);
             nulls += s->def[i] == 0;
-            lists++;
+            s->rep[lists++] = s->def[i];
         } else if (lists == 0) {
             return EINVAL;
         }
@@ -269,6 +275,7 @@ static int add_lists(struct ArrowArray *array, const struct field *f, struct scr
     }
     if (lists != rows) return EINVAL;
     if (lists > 0) ArrowBufferAppendUnsafe(offsets, &(int32_t){(int32_t)elements}, sizeof(int32_t));
+    NANOARROW_RETURN_NOT_OK(add_level_bits(ArrowArrayValidityBitmap(array), s->rep, 1, lists));
     array->length = lists;
     array->null_count = nulls;
     return add_values(array->children[0], f, s->def, elements, s->values);
