@@ -208,6 +208,32 @@ def test_output_as_csv_parquet_and_from_a_file(history, tmp_path_factory):
     assert pq.read_table(elsewhere / "it's.parquet").num_rows == 6
 
 
+@pytest.mark.parametrize("option", [["--csv"], ["--json"], []])
+def test_a_disk_that_is_full_is_told_and_a_reader_that_leaves_is_not(history, option):
+    """DuckDB itself says success to both."""
+    words = [LITMUS, "sql", "-d", history, *option]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*words, "-c", "FROM steps"], stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+        assert done.returncode == 5 and "No space left on device" in done.stderr
+        done = subprocess.run(words, input="FROM steps;\n", stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+        assert done.returncode == 5 and "No space left on device" in done.stderr
+    with subprocess.Popen([*words, "-c", "SELECT repeat('x', 100) FROM range(1000000)"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as left:
+        assert left.stdout.readline()
+        left.stdout.close()
+        assert left.stderr.read() == "" and left.wait(100) == 0
+
+
+@pytest.mark.parametrize("text, wanted", [
+    ("""SELECT 'nan'::DOUBLE AS a, '-inf'::DOUBLE AS b, 1e999 AS c, -2 AS d, '-Infinity \\" NaN' AS "In{", NULL AS e""",
+     {"a": None, "b": None, "c": None, "d": -2, "In{": '-Infinity \\" NaN', "e": None}),
+    ("SELECT ['-inf'::FLOAT, 1, 'nan'] AS l, {'N': 'inf'::DOUBLE, 'I': 'I'} AS s", {"l": [None, 1, None], "s": {"N": None, "I": "I"}}),
+])  # fmt: skip
+def test_json_has_no_number_that_is_not_finite(history, text, wanted):
+    (line,) = ok("sql", "-d", history, "--json", "-c", text).splitlines()
+    assert json.loads(line, parse_constant=lambda word: pytest.fail(word)) == wanted
+    assert "CREATE TEMP VIEW live" in ok("sql", "-d", history, "--json", "-c", ".schema live")  # no object: as it is
+
+
 def test_a_folder_whose_name_is_a_pattern(tmp_path):
     odd = tmp_path / "it's [a] *?"
     put(odd, HISTORY[0])
@@ -226,6 +252,7 @@ def test_nothing_on_record_is_an_empty_answer(tmp_path):
     (["-c", "FROM runs", "-f", "x"], 2, "exclude"),
     (["--csv", "--json", "-c", "FROM runs"], 2, "exclude"),
     (["--parquet", "x"], 2, "needs -c or -f"),
+    (["--parquet", "/nowhere/x", "-c", "SELECT 1; SELECT 2"], 2, "--parquet takes one query"),
     (["--memory", "lots", "-c", "FROM runs"], 2, "no memory limit"),
     (["--memory", "1'; DROP TABLE x", "-c", "FROM runs"], 2, "no memory limit"),
     (["-f", "/no/such/file.sql"], 3, "/no/such/file.sql"),

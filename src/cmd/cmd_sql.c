@@ -9,6 +9,7 @@
 #include "base/process.h"
 #include "cmd/interrupt.h"
 #include "cmd/programs.h"
+#include "cmd/relay.h"
 #include "query/sql_setup.h"
 
 #include <ctype.h>
@@ -153,11 +154,20 @@ static void arguments_of(struct session *s, const char **out) {
 /* What DuckDB says, and what helps. */
 static const struct hint {
     const char *said, *helps;
+    bool parquet; /* only with --parquet */
 } hints[] = {
-    {"Out of Memory", "the query needs more memory than it may have: give it more with --memory 8GB, or narrow it, for example by run_started_at"},
-    {"can't be cast to the destination type", "an input or output that is a list in one run is a list in all, of one value where it is no list: list_contains(in_x, 'a')"},
+    {"Out of Memory", "the query needs more memory than it may have: give it more with --memory 8GB, or narrow it, for example by run_started_at", false},
+    {"can't be cast to the destination type", "an input or output that is a list in one run is a list in all, of one value where it is no list: list_contains(in_x, 'a')", false},
+    {"Parser Error", "--parquet takes one query, and writes its rows: what several statements do, one can in WITH a AS (...) SELECT ...", true},
 };
-enum { HINTS = sizeof hints / sizeof hints[0], SAID_MAX = 64 };
+enum { HINTS = sizeof hints / sizeof hints[0], SAID_MAX = 64, HEARD_MAX = 4096 };
+
+struct heard {
+    bool parquet;
+    size_t kept; /* of what came last: a hint may begin in it */
+    char seen[SAID_MAX + HEARD_MAX];
+    const struct hint *hint; /* the first that fits; NULL: none */
+};
 
 static bool holds(const char *p, size_t n, const char *said) {
     size_t wanted = strlen(said), i = 0;
@@ -165,61 +175,61 @@ static bool holds(const char *p, size_t n, const char *said) {
     return i + wanted <= n;
 }
 
-/* Passes on what the session says to stderr; of the hints the first that fits, NULL: none. */
-static const struct hint *pass_on(int fd) {
-    char chunk[4096], seen[SAID_MAX + sizeof chunk];
-    size_t kept = 0;
-    const struct hint *found = NULL;
-    for (ssize_t n; (n = read(fd, chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR);) {
-        if (n < 0) continue;
-        fwrite(chunk, 1, (size_t)n, stderr);
-        memcpy(seen + kept, chunk, (size_t)n);
-        size_t all = kept + (size_t)n;
-        for (size_t i = 0; i < HINTS && found == NULL; i++)
-            if (holds(seen, all, hints[i].said)) found = &hints[i];
-        kept = all < SAID_MAX ? all : SAID_MAX;
-        memmove(seen, seen + all - kept, kept);
+static void hear(void *self, const char *bytes, size_t n) {
+    struct heard *h = self;
+    for (size_t some; n > 0; bytes += some, n -= some) {
+        some = n < HEARD_MAX ? n : HEARD_MAX;
+        memcpy(h->seen + h->kept, bytes, some);
+        size_t all = h->kept + some;
+        for (size_t i = 0; i < HINTS && h->hint == NULL; i++)
+            if ((h->parquet || !hints[i].parquet) && holds(h->seen, all, hints[i].said)) h->hint = &hints[i];
+        h->kept = all < SAID_MAX ? all : SAID_MAX;
+        memmove(h->seen, h->seen + all - h->kept, h->kept);
     }
-    return found;
+}
+
+/* The exit code of a session that ended by itself. */
+static int judge(struct session *s, const struct lt_relay *relay, const struct hint *hint, int status) {
+    struct litmus_error error = {0};
+    if (relay->failed == EPIPE) return EXIT_OK; /* who reads has seen enough: | head */
+    if (relay->failed != 0) lt_fail_os(&error, relay->failed, "write to", "standard output");
+    if (relay->failed != 0) return lt_cli_fail(s->cli, &error);
+    if (hint != NULL) lt_complain(s->cli, "%s", hint->helps);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return EXIT_OK;
+    return WIFSIGNALED(status) || WEXITSTATUS(status) == 127 ? EXIT_SYSTEM : EXIT_USAGE;
 }
 
 static int run_session(struct session *s) {
     const char *arguments[ARGUMENTS_MAX];
-    int ends[2] = {-1, -1}, status = 0;
+    int status = 0;
     bool watched = s->text.n > 0;
-    const struct hint *hint = NULL;
     struct litmus_error error = {0};
+    struct heard heard = {.parquet = s->cli->parquet != NULL};
+    struct lt_relay relay = {.json = s->cli->json, .hear = hear, .self = &heard};
     arguments_of(s, arguments);
     fflush(stdout);
-    if (watched && pipe(ends) != 0) lt_fail_os(&error, errno, "make", "a pipe");
+    /* DuckDB does not look whether what it prints is taken. */
+    if (lt_relay_open(&relay, s->cli->json || isatty(STDOUT_FILENO) == 0, watched, &error) != LITMUS_OK) return lt_cli_fail(s->cli, &error);
     lt_interrupt_catch(); /* the scratch folder is taken away in any case */
-    pid_t own = getpid(), pid = error.code == 0 ? fork() : -1;
+    pid_t own = getpid(), pid = fork();
     if (pid == 0) {
         lt_end_with_parent(own); /* SIGKILL is told to nobody */
-        if (watched) dup2(ends[1], STDERR_FILENO);
-        for (int i = 0; watched && i < 2; i++) close(ends[i]);
+        lt_relay_take(&relay);
         sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
         execv(s->program, (char *const *)(uintptr_t)arguments);
         dprintf(STDERR_FILENO, "cannot start %s: %s\n", s->program, strerror(errno));
         _exit(127);
     }
     if (pid < 0) {
-        if (error.code == 0) lt_fail_os(&error, errno, "start", s->program);
+        lt_fail_os(&error, errno, "start", s->program);
         return lt_cli_fail(s->cli, &error);
     }
     if (!watched) sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* of a shell, it ends a query */
     lt_interrupt_pass_to(pid);
-    if (watched) {
-        close(ends[1]);
-        hint = pass_on(ends[0]);
-        close(ends[0]);
-    }
+    lt_relay_run(&relay, pid);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
     lt_interrupt_pass_to(0);
-    if (lt_interrupted()) return lt_interrupt_exit();
-    if (hint != NULL) lt_complain(s->cli, "%s", hint->helps);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return EXIT_OK;
-    return WIFSIGNALED(status) || WEXITSTATUS(status) == 127 ? EXIT_SYSTEM : EXIT_USAGE;
+    return lt_interrupted() ? lt_interrupt_exit() : judge(s, &relay, heard.hint, status);
 }
 
 static void clear_folder(const char *folder) {
