@@ -190,6 +190,9 @@ def test_weeks_are_those_of_the_time_zone(tmp_path):
     store(tmp_path, [{**one, "run_started_at": one["run_started_at"] + late} for one in run_rows(1, "U1", "passed", {"a": ["passed"]})])
     assert only(analyse("yield", data_dir=tmp_path, by="week", tz="UTC"))["week"] == "2026-W09"
     assert only(analyse("yield", data_dir=tmp_path, by="week", tz="Asia/Tokyo"))["week"] == "2026-W10"
+    for zone, week in (("Asia/Tokyo", "W10"), (":/usr/share/zoneinfo/Asia/Tokyo", "W10"), ("", "W09"), ("JST-9,M3.2.0,M11.1.0", "W09"), ("Mars", "W09")):
+        done = run("yield", "--by", "part,week", "--csv", "-d", tmp_path, TZ=zone)
+        assert f"2026-{week}" in done.stdout and ("is no IANA name" in done.stderr) == (zone[:1] in tuple("JM")), (zone, done.stderr)
 
 
 def test_the_interval_of_wilson_is_the_published_one():

@@ -11,16 +11,23 @@ from litmus.analysis import analyse, plots, render
 from litmus.exports.__main__ import complain, exit_code, options_of
 
 _NUMBERS = ("since", "until", "limit")
+PERIODS = {"day", "week", "month"}
 _SCREEN = ("json", "csv", "color", "quiet", "utc", "plot", "force")
 
 
-def local_zone() -> str:
-    """The IANA name of the time zone that this machine is set to; "UTC" if it has none."""
-    name = os.environ.get("TZ", "").lstrip(":")
-    if not name:
-        place = os.path.realpath("/etc/localtime")
-        name = place.partition("/zoneinfo/")[2]
-    return name or "UTC"
+def local_zone(said: dict[str, Any], quiet: bool) -> str:
+    """The IANA name of the time zone that this machine is set to; "UTC" if that has none (it is a rule, say: TZ=EST5EDT,M3.2.0)."""
+    import zoneinfo
+
+    place = os.environ.get("TZ")
+    name = (os.path.realpath("/etc/localtime") if place is None else place).lstrip(":")
+    name = name.rpartition("/zoneinfo/")[2].removeprefix("posix/").removeprefix("right/") if name.startswith("/") else name
+    try:
+        return zoneinfo.ZoneInfo(name).key if name else "UTC"
+    except (KeyError, ValueError, OSError):
+        if place is not None and not quiet and not PERIODS.isdisjoint(str(said.get("by")).split(",")):
+            complain(f"TZ={place} is no IANA name of a time zone: days, weeks and months are those of UTC; --tz names another")
+        return "UTC"
 
 
 def run(said: dict[str, Any], words: list[str]) -> int:
@@ -29,7 +36,8 @@ def run(said: dict[str, Any], words: list[str]) -> int:
     options = {name.replace("-", "_"): int(value) if name in _NUMBERS else value for name, value in said.items()}
     if screen["utc"]:
         options["tz"] = "UTC"
-    options.setdefault("tz", local_zone())
+    if options.get("tz") is None:
+        options["tz"] = local_zone(options, bool(screen["quiet"]))
     report = analyse(words[0], *words[1:], **options)
     if screen["plot"]:
         plots.save(report.plot, screen["plot"], bool(screen["force"]))
