@@ -12,6 +12,7 @@ from collections import Counter
 
 import pytest
 
+from litmus import _litmus
 from litmus.data.run_store import RunStore
 from litmus.errors import InvalidArgument
 from litmus.exports import export
@@ -38,7 +39,89 @@ def test_round_trip(data, truth, tmp_path, kind, name):  # noqa: F811
     assert [a or [] for a in attempts(tmp_path / "data", run_id)] == truth["attempts"]
     reasons = [Counter(s["never_ran_reason"] for s in RunStore(d).get_steps("last")) for d in (data, tmp_path / "data")]
     assert reasons[0] == reasons[1]
+    seen = [[row.get("out_seen") for row in RunStore(d).rows(i).to_dicts() if row["record_type"] == "step"] for d, i in ((data, "last"), (tmp_path / "data", run_id))]
+    assert len(seen[0]) == len(seen[1]) and [bool(value) for value in seen[0]] == [bool(value) for value in seen[1]] and any(seen[0])
     assert RunStore(tmp_path / "data").get_run(run_id)["outcome"] == RunStore(data).get_run("last")["outcome"]
+
+
+@pytest.mark.parametrize("name", ["r.xml", "r.jsonl"])
+def test_what_was_measured_and_observed_comes_back(tmp_path, name):
+    step, run_id = {"step_name": "a", "step_path": "t/a", "step_index": 0}, "00000001-0000-4000-8000-000000000000"
+    measured = [{"measurement_name": "a=b [V]", "value": 3.25, "units": "V, rms", "limit_low": 3.0, "outcome": "passed"}, {"measurement_name": "v", "value": -1.5}, {"measurement_name": "v", "value": 2.5},
+                {"measurement_name": "id", "text": "A 7"}, {"measurement_name": "none"}]  # fmt: skip
+    with _litmus.Session(tmp_path / "own", daemon=False) as session:
+        session.emit("run.started", {"custom_metadata": {"bench": "b 1"}}, run_id)
+        session.emit("test.step_started", step, run_id)
+        for one in measured:
+            session.emit("test.measurement", {**step, **one}, run_id)
+        session.emit("test.step_ended", {**step, "outcome": "passed", "outputs": {"volt": 3.5, "n": 4, "rev": "007", "out.x": "y"}}, run_id)
+        session.emit("run.ended", {"outcome": "passed"}, run_id)
+    export("last", tmp_path / name, data_dir=tmp_path / "own")
+    import_file(tmp_path / name, data_dir=tmp_path / "data")
+    (of_step,) = [row for row in RunStore(tmp_path / "data").rows("last").to_dicts() if row["record_type"] == "step"]
+    assert [of_step["out_" + key] for key in ("volt", "n", "rev", "out.x")] == [3.5, 4, "007", "y"]
+    found = [(m["measurement_name"], m["measurement_value"], m["measurement_text"]) for m in RunStore(tmp_path / "data").get_measurements("last")]
+    names = ["a=b [V]" if name == "r.jsonl" else "a", "id", "none", "v", "v"]  # in XML the name ends at the first =
+    assert [one[0] for one in found] == names and [one[1] for one in found[1:]] == [None, None, -1.5, 2.5] and found[1][2] == "A 7"
+    if name == "r.xml":
+        assert RunStore(tmp_path / "data").rows("last").column("custom_bench")[0] == "b 1"
+
+
+# As pytest 9 with xdist, subtests and rerunfailures wrote it, in short.
+def report(node_id, when, outcome="passed", longrepr=None, kind="TestReport", **more):
+    return {"nodeid": node_id, "when": when, "outcome": outcome, "longrepr": longrepr, "start": 1.0, "stop": 2.0, "$report_type": kind, **more}
+
+
+REPORTS = [
+    {"pytest_version": "9.2.0", "$report_type": "SessionStart"}, {"nodeid": "", "outcome": "passed", "$report_type": "CollectReport"},
+    {"nodeid": "t_m.py", "outcome": "skipped", "longrepr": ["t_m.py", 2, "Skipped: module"], "$report_type": "CollectReport"},
+    report("t.py::test_prop", "setup", user_properties=[]), report("t.py::test_prop", "call", user_properties=[["volt", 3.3]]), report("t.py::test_prop", "teardown", user_properties=[["volt", 3.3]]),
+    report("t.py::test_sub", "setup"), report("t.py::test_sub", "call", kind="SubTestReport"),
+    report("t.py::test_sub", "call", "failed", "assert 2", "SubTestReport", **{"_subtest.context": {"msg": "m", "kwargs": {"i": "2"}}}), report("t.py::test_sub", "call"), report("t.py::test_sub", "teardown"),
+    report("t.py::test_both", "setup"), report("t.py::test_both", "call", "failed", "low"), report("t.py::test_both", "teardown", "failed", "1/0"),
+    report("t.py::test_flaky", "setup"), report("t.py::test_flaky", "call", "rerun", "low"), report("t.py::test_flaky", "teardown"),
+    report("t.py::test_flaky", "setup"), report("t.py::test_flaky", "call"), report("t.py::test_flaky", "teardown"),
+    report("t.py::test_worker", "setup"), report("t.py::test_worker", "???", "failed", "worker 'gw0' crashed"), report("t.py::test_cut", "setup"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [None, 2])
+def test_a_reportlog_of_subtests_reruns_and_a_crash(tmp_path, status):
+    end = [{"exitstatus": status, "$report_type": "SessionFinish"}] if status else []
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(line) + "\n" for line in REPORTS + end) + ("" if status else '{"nodeid": "t.py::test_c'))
+    import_file(tmp_path / "r.jsonl", data_dir=tmp_path / "data")
+    store = RunStore(tmp_path / "data")
+    cut = "terminated" if status else "aborted"
+    assert [(step["step_name"], step["step_outcome"], step["step_message"]) for step in store.get_steps("last")] == [
+        ("t_m.py", "skipped", "Skipped: module"), ("test_prop", "passed", None), ("test_sub", "failed", "subtest [m] (i=2): assert 2"), ("test_both", "errored", "1/0; call failed: low"),
+        ("test_flaky", "passed", None), ("test_worker", "failed", "worker 'gw0' crashed"), ("test_cut", cut, None)]
+    assert attempts(tmp_path / "data", "last")[4] == ["failed", "passed"] and store.rows("last").column("out_volt")[2] == 3.3
+    assert store.get_run("last")["outcome"] == cut
+
+
+def test_a_reportlog_of_what_could_not_be_collected(tmp_path):
+    lines = [REPORTS[0], {"nodeid": "t.py", "outcome": "failed", "longrepr": "ImportError: x", "$report_type": "CollectReport"}, {"exitstatus": 2, "$report_type": "SessionFinish"}]
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    import_file(tmp_path / "r.jsonl", data_dir=tmp_path / "data")
+    found = RunStore(tmp_path / "data").get_run("last")
+    assert (found["outcome"], found["stop_reason"], words(tmp_path / "data")) == ("errored", "collection_error", {"errored": 1})
+
+
+RERUNS = """<testsuites name="pytest tests"><testsuite name="my suite" tests="9" timestamp="2026-11-27T10:00:00+00:00">
+<testcase classname="t" name="test_bad" time="0.1"/><testcase classname="u" name="test_bad" time="0.1"/><testcase classname="t" name="test_bad" time="0.1"/>
+<testcase classname="t" name="test_bad" time="0.1"><failure message="low"/></testcase><testcase classname="t" name="test_bad" time="0.1"><error message="failed on teardown with &quot;1/0&quot;"/></testcase>
+<testcase classname="t" name="test_flaky" time="0.1"/><testcase classname="t" name="test_flaky" time="0.1"><properties><property name="volt" value="3.30"/><property name="lot" value="007"/></properties></testcase>
+<testcase classname="t" name="test_skip" time="0"><skipped message="no"/></testcase></testsuite></testsuites>"""
+
+
+def test_executions_of_rerunfailures_are_attempts_and_not_passes(tmp_path):
+    """It writes a test case for each, and only the last says that it failed: 2 of 3 passed, to who counts them."""
+    (tmp_path / "r.xml").write_text(RERUNS)
+    import_file(tmp_path / "r.xml", data_dir=tmp_path / "data")
+    assert attempts(tmp_path / "data", "last") == [["failed", "failed", "errored"], ["passed"], ["failed", "passed"], ["skipped"]]
+    rows = RunStore(tmp_path / "data").rows("last")
+    assert (rows.column("out_volt")[3], rows.column("out_lot")[3]) == (3.3, "007")
+    assert rows.column("step_message")[1] == 'failed on teardown with "1/0"; call failed: low'
 
 
 def test_a_file_counts_once(data, tmp_path):  # noqa: F811

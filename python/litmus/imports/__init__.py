@@ -29,7 +29,7 @@ _SEVERITY = ("passed", "done", "skipped", "failed", "errored", "terminated", "ab
 
 
 class Attempt(NamedTuple):
-    """One execution. Times are microseconds since 1970. measurements: maps of the event test.measurement."""
+    """One execution. Times are microseconds since 1970. measurements: maps of the event test.measurement. data: "in" and "out", each name -> value."""
 
     outcome: str
     started: int
@@ -37,6 +37,7 @@ class Attempt(NamedTuple):
     message: str | None = None
     phase: str | None = None
     measurements: tuple = ()
+    data: dict = {}  # noqa: RUF012: nobody writes to it
 
 
 class Step(NamedTuple):
@@ -181,9 +182,9 @@ def _put_step(session, run_id: str, step: Step, key: dict, at: int) -> None:
         session.emit("test.step_not_run", {"node_id": step.node_id, "step_path": key["step_path"], "vector_index": key["vector_index"],
                                            "reason": step.reason if step.reason in REASONS else "unknown", "message": step.message}, run_id, at)
     for retry, attempt in enumerate(step.attempts):
-        session.emit("test.step_started", {**key, **code, "retry": retry}, run_id, attempt.started)
+        session.emit("test.step_started", {**key, **code, "retry": retry, "inputs": attempt.data.get("in")}, run_id, attempt.started)
         for measurement in attempt.measurements:
             own = {name: value for name, value in key.items() if name != "parent_path"}
             session.emit("test.measurement", {**own, "retry": retry, **measurement}, run_id, attempt.ended)
         session.emit("test.step_ended", {**key, **code, "retry": retry, "outcome": attempt.outcome, "vector_outcome": attempt.outcome, "message": attempt.message,
-                                         "failed_phase": attempt.phase}, run_id, attempt.ended)
+                                         "failed_phase": attempt.phase, "outputs": attempt.data.get("out")}, run_id, attempt.ended)

@@ -14,6 +14,7 @@ from litmus.imports import REASONS, Attempt, Run, Step
 _FACTS = ("dut_serial", "dut_part_number", "dut_revision", "dut_lot_number", "station_id", "station_name", "fixture_id", "test_phase", "operator_id", "project_name",
           "git_commit", "git_branch", "product_id")
 _EARLIER = {"flakyFailure": "failed", "rerunFailure": "failed", "flakyError": "errored", "rerunError": "errored"}
+_MEASUREMENT = re.compile(r"^\[\[MEASUREMENT\|([^\n]*?)=([^\n]*) \[([^\n,\]]*), ([^\n\]]*)\] (\w*)\]\]$", re.MULTILINE)
 _PROPERTY = re.compile(r"^\[\[PROPERTY\|([^=\]\n]+)=(.*)\]\]$", re.MULTILINE)
 
 
@@ -35,6 +36,39 @@ def _reason(message: str | None) -> tuple[str, str | None]:
     parts = (message or "").split(": ", 2)
     word = parts[1].replace(" ", "_") if len(parts) > 1 and parts[0] == "never ran" else ""
     return (word, parts[2] if len(parts) > 2 else None) if word in REASONS else ("unknown", message)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _value(text: str):
+    """What a property says: a number where it is written as one is."""
+    return (float(text) if "." in text else int(text)) if re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d{1,17})?", text) else text
+
+
+def _data(case, notes: dict) -> dict:
+    """What the test case says of itself: its properties, and the notes that litmus export makes of inputs and outputs."""
+    data: dict = {"in": {}, "out": {}}
+    for name, text in {**_properties(case), **notes}.items():
+        if not name or name.startswith("litmus."):
+            continue
+        side = "in" if name.startswith("in.") else "out"
+        data[side][name.removeprefix(side + ".") or name] = _value(text)
+    return data
+
+
+def _measured(text: str) -> tuple:
+    """The measurements that litmus export has in a test's output."""
+    found = []
+    for name, said, low, high, outcome in _MEASUREMENT.findall(text):
+        value, _, units = said.partition(" ")
+        made = {"measurement_name": name, "value": _number(value), "outcome": outcome or None, "limit_low": _number(low), "limit_high": _number(high), "units": units or None}
+        found.append(made if made["value"] is not None or not said.strip() else {**made, "text": said.strip(), "units": None})
+    return tuple(found)
 
 
 def _verdict(case) -> tuple[str, str | None]:
@@ -77,7 +111,28 @@ def _step(case, at: int, among: str) -> tuple[Step, int]:
     if word == "passed" and notes.get("litmus.outcome") == "done":
         word = "done"
     attempts = _attempts(case, notes, word, message, at)
+    attempts[-1] = attempts[-1]._replace(data=_data(case, notes), measurements=_measured(case.findtext("system-out") or ""))
     return Step(name, parent, node_id, case.get("file"), attempts), attempts[-1].ended
+
+
+def _joined(steps: list[Step]) -> list[Step]:
+    """Of pytest's own file: its test cases of one name are one test. Those before the last are the executions that pytest-rerunfailures repeated, which have
+    no word of how they failed; the error of a teardown stands beside the verdict of its call."""
+    found: dict[tuple, Step] = {}
+    for step in steps:
+        first = found.setdefault((step.parent, step.name), step)
+        if first is step or not step.attempts:
+            continue
+        (new,) = step.attempts
+        last = first.attempts[-1] if first.attempts else None
+        if last is not None and (new.message or "").startswith("failed on teardown"):
+            message = "; ".join(filter(None, [new.message, last.message and f"call failed: {last.message}"]))
+            first.attempts[-1] = last._replace(outcome="errored", message=message, phase="teardown", ended=new.ended)
+            continue
+        if last is not None and last.outcome == "passed":
+            first.attempts[-1] = last._replace(outcome="failed", message="it was run again", phase="call")
+        first.attempts.append(new)
+    return list(found.values())
 
 
 def _properties(suite) -> dict[str, str]:
@@ -103,20 +158,21 @@ def _steps(suite, at: int, among: str) -> tuple[list[Step], int]:
     return steps, at
 
 
-def _run(suites: list, name: str | None, properties: dict[str, str]) -> Run:
+def _run(suites: list, name: str | None, properties: dict[str, str], is_pytest: bool = False) -> Run:
     """One run of these suites, one after the other; what a file says of all of them is in `properties`."""
     for suite in suites:
         properties = {**properties, **_properties(suite)}
     facts = {name: properties["litmus." + name] for name in _FACTS if properties.get("litmus." + name)}
     facts.setdefault("project_name", name or None)
     facts["station_hostname"] = next((suite.get("hostname") for suite in suites if suite.get("hostname")), None)
-    facts["custom_metadata"] = {name: value for name, value in properties.items() if name and not name.startswith("litmus.")}
+    own = "litmus.custom_"
+    facts["custom_metadata"] = {name.removeprefix(own): value for name, value in properties.items() if name.removeprefix(own) and (name.startswith(own) or not name.startswith("litmus."))}
     known = [_began(suite) for suite in suites if _began(suite)]
     steps, at, ended = [], next(iter(known), 0), 0
     for suite in suites:
         began = _began(suite) or at
         own, last = _steps(suite, began, suite.get("name") or "" if len(suites) > 1 else "")
-        steps += own
+        steps += _joined(own) if is_pytest else own
         at = max(last, began + _us(suite.get("time")))
         ended = max(ended, at)
     return Run(facts, steps, min(known, default=0), ended, properties.get("litmus.outcome") or None, properties.get("litmus.stop_reason") or None)
@@ -165,4 +221,5 @@ def read(raw: bytes) -> list[Run]:
     if any("litmus.run_id" in _properties(suite) for suite in suites):
         return [_run([suite], suite.get("name"), {}) for suite in suites]
     name = suites[0].get("name") if len(suites) == 1 else root.get("name")
-    return [_run(suites, name, _properties(root))] if suites else []
+    is_pytest = root.get("name") == "pytest tests" or (len(suites) == 1 and suites[0].get("name") == "pytest")
+    return [_run(suites, name, _properties(root), is_pytest)] if suites else []

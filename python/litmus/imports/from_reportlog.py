@@ -8,6 +8,9 @@ import json
 from litmus.errors import InvalidArgument
 from litmus.imports import REASONS, Attempt, Run, Step
 
+_SUBTESTS = ("SubTestReport", "SubtestReport")
+_MEASURED = "litmus.measurement."
+
 
 def _message(longrepr) -> str | None:
     if isinstance(longrepr, dict):
@@ -21,17 +24,33 @@ def _us(value) -> int:
     return max(0, round(float(value or 0) * 1_000_000))
 
 
+def _measurement(name: str, value) -> dict:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return {"measurement_name": name, "value": value if is_number else None, "text": None if is_number or value is None else str(value)}
+
+
 class _Item:
     """What the reports of one node id say."""
 
     def __init__(self, report: dict):
         self.node_id, self.attempts, self.phases, self.reason, self.why = report["nodeid"], [], set(), None, None
+        self.measured, self.data, self.subtest = [], {}, None
         if not isinstance(self.node_id, str):
             raise TypeError("its nodeid is no text")
         self.file = (report.get("location") or [None])[0] or None
 
+    def add_subtest(self, report: dict) -> None:
+        """One that failed fails its test, whose own report may say passed."""
+        if report.get("outcome") != "failed":
+            return
+        context = report.get("_subtest.context") or {}
+        inputs = ", ".join(f"{name}={value}" for name, value in (context.get("kwargs") or {}).items())
+        where = " ".join(filter(None, ["subtest", f"[{context['msg']}]" if context.get("msg") is not None else None, f"({inputs})" if inputs else None]))
+        self.subtest = self.subtest or f"{where}: {_message(report.get('longrepr')) or 'failed'}"
+
     def add(self, report: dict) -> None:
-        notes = {pair[0]: pair[1] for pair in report.get("user_properties") or [] if isinstance(pair, list) and len(pair) == 2}
+        pairs = [(str(pair[0]), pair[1]) for pair in report.get("user_properties") or [] if isinstance(pair, list) and len(pair) == 2]
+        notes = dict(pairs)
         phase, said = report.get("when") or "call", report.get("outcome")
         if notes.get("litmus.outcome") == "never_ran":
             self.reason = notes.get("litmus.never_ran_reason")
@@ -40,37 +59,49 @@ class _Item:
             return
         started = _us(report.get("start"))
         ended = max(started, _us(report.get("stop")) or started + _us(report.get("duration")))
-        bad = "failed" if phase == "call" else "errored"
+        bad = "errored" if phase in ("setup", "teardown", "collect") else "failed"  # xdist says "???" of a test whose worker died
         word = {"passed": "passed", "skipped": "skipped", "failed": bad, "rerun": bad}.get(said, "errored")
         if word == "passed" and notes.get("litmus.outcome") == "done":
             word = "done"
         if word in ("failed", "errored") and notes.get("litmus.outcome") in ("errored", "aborted", "terminated"):
             word = notes["litmus.outcome"]
         message = _message(report.get("longrepr")) if word != "passed" else None
+        if self.subtest is not None and phase == "call" and word in ("passed", "failed"):
+            word, message, self.subtest = "failed", self.subtest, None
+        self.data.update({name: value for name, value in notes.items() if name and not name.startswith("litmus.")})
+        self.measured = [_measurement(name[len(_MEASURED) :], value) for name, value in pairs if name.startswith(_MEASURED)] or self.measured
         if not self.attempts or phase in self.phases or phase == "setup":
             self.phases = set()
             self.attempts.append(Attempt(word, started, ended, message, phase if word in ("failed", "errored") else None))
         else:
             last = self.attempts[-1]
-            worse = last.outcome == "passed"
-            self.attempts[-1] = last._replace(outcome=word if worse else last.outcome, ended=max(ended, last.ended), message=last.message or message,
+            worse = last.outcome == "passed" or (word == "errored" and last.outcome == "failed")  # as litmus has it where the teardown of a failed test fails
+            both = [message, last.message and f"call failed: {last.message}"] if worse else [last.message or message]
+            self.attempts[-1] = last._replace(outcome=word if worse else last.outcome, ended=max(ended, last.ended), message="; ".join(filter(None, both)) or None,
                                               phase=(phase if word in ("failed", "errored") else None) if worse else last.phase)
         self.phases.add(phase)
 
-    def step(self) -> Step:
+    def step(self, cut: str) -> Step:
+        """`cut`: the outcome of a test that was set up, and of whose call nothing was said."""
+        if self.attempts and self.phases == {"setup"} and self.attempts[-1].outcome == "passed":
+            self.attempts[-1] = self.attempts[-1]._replace(outcome=cut)
+        if self.attempts:
+            self.attempts[-1] = self.attempts[-1]._replace(measurements=tuple(self.measured), data={"out": self.data})
         parts = self.node_id.split("::")
         return Step(parts[-1], "/".join(parts[:-1]), self.node_id, self.file, self.attempts, self.reason or "unknown", self.why if self.reason else None)
 
 
 def _run(items: dict, finish: dict | None) -> Run:
-    steps = [item.step() for item in items.values()]
+    steps = [item.step("aborted" if finish is None else "terminated") for item in items.values()]
     times = [t for step in steps for a in step.attempts for t in (a.started, a.ended) if t]
     status = (finish or {}).get("exitstatus")
-    outcome = "aborted" if finish is None or status == 2 else "errored" if status in (3, 4) else None
+    outcome = "aborted" if finish is None else "terminated" if status == 2 else "errored" if status in (3, 4) else None
     if status == 1 and not any(step.attempts and step.attempts[-1].outcome not in ("passed", "skipped", "done") for step in steps):
         outcome = "errored"
-    said = (finish or {}).get("litmus_outcome")
-    return Run({}, steps, min(times, default=0), max(times, default=0), said or outcome, "interrupted" if status == 2 else None)
+    said, why = (finish or {}).get("litmus_outcome"), "interrupted" if status == 2 else None
+    if status == 2 and items and all(item.phases == {"collect"} for item in items.values()):  # nothing was run, for what could not be collected
+        outcome, why = "errored", "collection_error"
+    return Run({}, steps, min(times, default=0), max(times, default=0), said or outcome, why)
 
 
 def _entries(raw: bytes):
@@ -99,10 +130,13 @@ def read(raw: bytes) -> list[Run]:
             if begun:
                 runs.append(_run(items, None))
             items, begun = {}, True
-        elif kind == "TestReport":
+        elif kind in ("TestReport", *_SUBTESTS) or (kind == "CollectReport" and entry.get("outcome") in ("failed", "skipped")):
             begun = True
             try:
-                items.setdefault(entry["nodeid"], _Item(entry)).add(entry)
+                if kind == "CollectReport":
+                    entry = {**entry, "when": "collect", "nodeid": entry["nodeid"] or "collection"}
+                item = items.setdefault(entry["nodeid"], _Item(entry))
+                item.add_subtest(entry) if kind in _SUBTESTS else item.add(entry)
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
                 raise InvalidArgument(f"line {number} is no report of a test: {type(error).__name__}: {error}") from None
         elif kind == "SessionFinish" or "exitstatus" in entry:
