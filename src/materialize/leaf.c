@@ -155,5 +155,5 @@ carquet_status_t lt_leaf_write(struct lt_leaf *leaf, carquet_writer_t *writer, i
     else take_flat(leaf, view);
     const struct ArrowArrayView *cells = is_list ? view->children[0] : view;
     if (cells->storage_type == NANOARROW_TYPE_STRING && cells->buffer_views[2].size_bytes > LT_LEAF_BYTES) return write_long_texts(leaf, writer, column, is_list);
-    return carquet_writer_write_batch(writer, column, leaf->values, leaf->levels, leaf->def, is_list ? leaf->rep : NULL);
+    return carquet_writer_write_column(writer, column, leaf->values, leaf->levels, leaf->def, is_list ? leaf->rep : NULL);
 }
