@@ -52,7 +52,7 @@ class Recorder(Part):
 
     def begin(self, session) -> None:
         """Collection is over: opens the log, puts run and plan on record."""
-        if not session.items and not session.testsfailed and self.stop_reason != "crash":
+        if not session.items and not self.deselected and not session.testsfailed and self.stop_reason != "crash":
             return
         payload = self.context()
         if not self.open(data_dir=self.data_dir(), payload=_context.session_payload(payload)):

@@ -63,7 +63,7 @@ class Worker(Part):
         Whoever comes first puts run and plan on record, under a lock: if it dies on the way, the
         next one does it.
         """
-        if not session.items and not session.testsfailed:
+        if not session.items and not self.deselected and not session.testsfailed:
             return
         shared = self.shared
         if not self.open(data_dir=shared["data_dir"], session_id=shared["session_id"], joined=True, daemon=False):

@@ -264,6 +264,16 @@ def test_deselected_are_counted(suite):
     record.check_against_pytest()
 
 
+@pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["one", "xdist"])
+def test_a_run_of_which_all_is_deselected_is_on_record(suite, more):
+    """`-m prodution`: else what is asked about the last run hears of the one before."""
+    suite.write({"test_a.py": "def test_1(): pass\ndef test_2(): pass"})
+    record = suite.run("-k", "nothing", *more)
+    assert record.code == 5
+    assert [event["deselected_count"] for event in record.of("test.steps_discovered")] == [2]
+    assert record.plan == [] and record.run_ended["outcome"] == "skipped" and record.line
+
+
 def test_the_same_plan_has_the_same_digest(suite):
     suite.write({"test_a.py": "import os, pytest\n@pytest.mark.parametrize('v', range(int(os.environ['N'])))\ndef test(v): pass"})
     digests = []
