@@ -259,6 +259,24 @@ def test_openhtf(tmp_path):
     assert (volts["measurement_value"], volts["measurement_units"], volts["limit_low"], volts["limit_high"], volts["dut_serial"]) == (3.3, "V", 3.0, 3.6, "SN9")
 
 
+@pytest.mark.parametrize(("changed", "said"), [
+    ({"attachments": {"a": {"data": "%%%"}}}, "attachment a of phase p is not base64"), ({"attachments": {"a": {"data": 7}}}, "attachment a of phase p"), ({"attachments": [1]}, "openhtf"),
+    ({"measurements": {"m": {"measured_value": [[1], []], "dimensions": [{"name": "x"}]}}}, "openhtf"), ({"measurements": {"m": {"measured_value": [1], "dimensions": 3}}}, "openhtf"),
+    ({"measurements": {"m": 7}}, "openhtf"), ({"measurements": {"m": {"measured_value": 10**400, "validators": [None, "x <= 1..2"]}}}, ""), ({"result": 7, "options": 7, "outcome": "NEW"}, ""),
+])  # fmt: skip
+def test_odd_records_of_openhtf_are_read_or_refused_whole(tmp_path, changed, said):
+    record = {"phases": [{"name": "p", **changed}], "outcome": "TIMEOUT", "metadata": {"test_name": "a/b"}}
+    (tmp_path / "r.json").write_text(json.dumps(record))
+    if said:
+        with pytest.raises(InvalidArgument, match=said):
+            import_file(tmp_path / "r.json", data_dir=tmp_path / "data")
+        assert not list((tmp_path / "data").rglob("*.*"))
+    else:
+        import_file(tmp_path / "r.json", data_dir=tmp_path / "data")
+        store = RunStore(tmp_path / "data")
+        assert store.get_run("last")["outcome"] == "errored" and [step["step_path"] for step in store.get_steps("last")] == ["a%2Fb/p"]
+
+
 def test_a_document_type_is_refused_in_any_encoding(tmp_path):
     (tmp_path / "f").write_bytes('<!DOCTYPE a [<!ENTITY b "c">]><testsuite/>'.encode("utf-16"))
     with pytest.raises(InvalidArgument, match="line 1: .*document type"):

@@ -11,6 +11,7 @@ import textwrap
 import pytest
 from litmus.data.event_store import EventStore
 from litmus.data.run_store import RunStore
+from litmus.imports import import_file
 
 HEAD = """
 import os, signal, sys, threading
@@ -349,3 +350,84 @@ def test_a_test_that_came_to_nothing_did_not_pass(tmp_path):
     run, steps, _ = only_run(tmp_path)
     assert run["outcome"] == "errored" and [step["step_outcome"] for step in steps] == ["passed", None, None]
     assert rows_of(tmp_path)["board/uses"]["never_ran_reason"] == "instrument_error"
+
+
+EVERYTHING = """
+import json
+from openhtf.core import diagnoses_lib
+from openhtf.output.callbacks import json_factory
+from openhtf.util import units
+M = htf.Measurement
+
+class Found(diagnoses_lib.DiagResultEnum):
+    HOT = "hot"
+
+@diagnoses_lib.PhaseDiagnoser(Found)
+def find(record):
+    return diagnoses_lib.Diagnosis(Found.HOT, "too hot", is_failure=True)
+
+@htf.measures(M("v").in_range(3.0, 3.6).with_units(units.VOLT), M("least").in_range(minimum=1), M("most").in_range(maximum=9), M("near").within_percent(10, 5), M("five").equals(5), M("word").equals("abc"),
+              M("like").matches_regex("a.*"), M("bare"), M("flag"), M("marginal").in_range(0, 10, marginal_minimum=2, marginal_maximum=8), M("points").with_dimensions(units.HERTZ, "bin"))
+def every(test):
+    m = test.measurements
+    m.v, m.least, m.most, m.near, m.five, m.word, m.like, m.bare, m.flag, m.marginal = 3.31, 2, 3.5, 10.1, 5, "abc", "abd", 7.5, True, 9
+    for hertz in (10, 20):
+        m.points[hertz, "b"] = hertz / 4
+    test.attach("blob", bytes([0, 1, 255]), mimetype="application/octet-stream")
+    test.attach("note.txt", "hello")
+
+tries = []
+def again(test):
+    tries.append(1)
+    return htf.PhaseResult.REPEAT if len(tries) < 3 else htf.PhaseResult.CONTINUE
+
+@htf.PhaseOptions(repeat_on_measurement_fail=True, repeat_limit=3)
+@htf.measures(M("w").in_range(0, 1))
+def until(test):
+    tries.append(1)
+    test.measurements.w = 7 - len(tries)
+
+@htf.measures(M("unset").in_range(0, 1), M("bad").in_range(0, 1))
+def lacking(test):
+    test.measurements.bad = 2
+
+def passed_over(test):
+    return htf.PhaseResult.SKIP
+
+@htf.diagnose(find)
+def hot(test):
+    pass
+
+def boom(test):
+    raise RuntimeError("no relay\\nat all")
+
+def forever(test):
+    threading.Event().wait(20)
+forever = htf.PhaseOptions(timeout_s=0.2)(forever)
+
+test = htf.Test(every, power, power, again, until, lacking, passed_over, hot, END, test_name="board")
+test.configure(name="board")
+litmus.openhtf.record(test)
+test.add_output_callbacks(json_factory.OutputToJSON("r.json", inline_attachments=True))
+test.execute(test_start=lambda: "SN-7")
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("end", ["boom", "forever"])
+def test_the_json_of_a_test_comes_in_as_the_test_was_recorded(tmp_path, end):
+    """Two ways to the same record: as the phases ran, and from OpenHTF's own file afterwards."""
+    execute(tmp_path, EVERYTHING.replace("END", end))
+    import_file(tmp_path / "r.json", data_dir=tmp_path / "imported")
+    kept = ("record_type", "step_name", "step_path", "step_outcome", "attempt_outcomes", "step_message", "dut_serial", "project_name", "station_id", "run_outcome", "vector_index", "vector_retry")
+    live, imported = ([{key: value for key, value in row.items() if value is not None and (key in kept or key.startswith(("measurement_", "limit_", "in_", "out_")))}
+                       for row in RunStore(folder).rows("last").to_dicts() if row["record_type"] != "run" and row["step_outcome"] is not None] for folder in (tmp_path / "data", tmp_path / "imported"))
+    for row in live + imported:
+        row.pop("measurement_timestamp", None)
+        row["step_name"] = row["step_path"].rpartition("/")[2]
+        row.update({key: bool(value) for key, value in row.items() if key in ("out_blob", "out_note.txt", "out_failure.txt")})  # names of files, of the run
+    order = lambda row: (row["step_path"], row["record_type"], str(row.get("measurement_name")), row.get("vector_retry", 0), row["vector_index"])  # noqa: E731
+    for one, other in zip(sorted(live, key=order), sorted(imported, key=order)):
+        assert one == other
+    assert len(live) == len(imported) >= 24

@@ -29,7 +29,8 @@ _SEVERITY = ("passed", "done", "skipped", "failed", "errored", "terminated", "ab
 
 
 class Attempt(NamedTuple):
-    """One execution. Times are microseconds since 1970. measurements: maps of the event test.measurement. data: "in" and "out", each name -> value."""
+    """One execution. Times are microseconds since 1970. measurements: maps of the event test.measurement. data: "in" and "out", each name -> value.
+    attachments: (name, media type or None, bytes) of each."""
 
     outcome: str
     started: int
@@ -38,6 +39,7 @@ class Attempt(NamedTuple):
     phase: str | None = None
     measurements: tuple = ()
     data: dict = {}  # noqa: RUF012: nobody writes to it
+    attachments: tuple = ()
 
 
 class Step(NamedTuple):
@@ -178,13 +180,16 @@ def _emit(session, run: Run, run_id: str, source: dict) -> None:
 
 def _put_step(session, run_id: str, step: Step, key: dict, at: int) -> None:
     code = {"node_id": step.node_id, "file": step.file, "function": step.name}
+    own = {name: value for name, value in key.items() if name != "parent_path"}
     if not step.attempts:
         session.emit("test.step_not_run", {"node_id": step.node_id, "step_path": key["step_path"], "vector_index": key["vector_index"],
                                            "reason": step.reason if step.reason in REASONS else "unknown", "message": step.message}, run_id, at)
     for retry, attempt in enumerate(step.attempts):
         session.emit("test.step_started", {**key, **code, "retry": retry, "inputs": attempt.data.get("in")}, run_id, attempt.started)
         for measurement in attempt.measurements:
-            own = {name: value for name, value in key.items() if name != "parent_path"}
             session.emit("test.measurement", {**own, "retry": retry, **measurement}, run_id, attempt.ended)
+        for name, mime, content in attempt.attachments:
+            uri, digest, size = session.store(name, content)
+            session.emit("test.attachment", {**own, "retry": retry, "name": name, "uri": uri, "sha256": digest, "size_bytes": size, "mime_type": mime}, run_id, attempt.ended)
         session.emit("test.step_ended", {**key, **code, "retry": retry, "outcome": attempt.outcome, "vector_outcome": attempt.outcome, "message": attempt.message,
                                          "failed_phase": attempt.phase, "outputs": attempt.data.get("out")}, run_id, attempt.ended)
