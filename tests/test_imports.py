@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import pathlib
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -65,6 +66,30 @@ def test_what_was_measured_and_observed_comes_back(tmp_path, name):
     assert [one[0] for one in found] == names and [one[1] for one in found[1:]] == [None, None, -1.5, 2.5] and found[1][2] == "A 7"
     if name == "r.xml":
         assert RunStore(tmp_path / "data").rows("last").column("custom_bench")[0] == "b 1"
+
+
+AT_ONCE = """
+import os, sys
+from litmus import _litmus
+from litmus.data import run_store
+from litmus.imports import from_junit, import_file
+os.read(0, 1)
+print(import_file(sys.argv[1], data_dir=sys.argv[2])[0])
+"""
+
+
+def test_a_file_counts_once_when_many_import_it_at_once(data, tmp_path):  # noqa: F811
+    export("last", tmp_path / "r.xml", data_dir=data)
+    wait, go = os.pipe()
+    command = [sys.executable, "-c", AT_ONCE, str(tmp_path / "r.xml"), str(tmp_path / "data")]
+    many = [subprocess.Popen(command, stdin=wait, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    os.write(go, b"!!!!")
+    said = [one.communicate() for one in many]
+    assert sorted("True" in out for out, _ in said) == [False, False, False, True] and len({out.split("'")[1] for out, _ in said}) == 1, said
+    (found,) = RunStore(tmp_path / "data").list_runs()
+    assert found["planned"] == sum(words(tmp_path / "data").values())
+    os.close(wait)
+    os.close(go)
 
 
 # As pytest 9 with xdist, subtests and rerunfailures wrote it, in short.

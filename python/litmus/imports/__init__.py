@@ -12,6 +12,8 @@ of a run follows from the file's bytes, so the same file again makes no second r
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import itertools
 import os
@@ -112,7 +114,26 @@ def import_file(path: str | os.PathLike, *, kind: str | None = None, data_dir: s
     digest = hashlib.sha256(raw).hexdigest()
     source = {"source": os.path.basename(path), "source_kind": kind, "source_sha256": digest}
     _rehearse(runs, source, path)
-    return [_put(run, f"{kind}:{digest}:{number}", source, data_dir) for number, run in enumerate(runs)]
+    with _alone(data_dir):
+        return [_put(run, f"{kind}:{digest}:{number}", source, data_dir) for number, run in enumerate(runs)]
+
+
+@contextlib.contextmanager
+def _alone(data_dir: Any):
+    """One import at a time: whether a file is on record already is true until it is."""
+    from litmus import _litmus
+
+    folder = _litmus.data_dir(data_dir)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StorageError(f"cannot use the data_dir {folder}: {error.strerror or error}", errno=error.errno) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _id_of(key: str) -> str:
