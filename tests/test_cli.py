@@ -223,6 +223,19 @@ def test_a_log_that_cannot_be_read(tmp_path):
     assert done.returncode == 1 and f"cannot open log {log}" in done.stdout and "is missing" not in done.stdout
     log.unlink()
     assert f"log {log.stem} is missing" in run("verify", "--all", "-d", data).stdout
+    # copied in by hand, and spoilt: at its start, which gives the session, or behind it; whether the catalog knows it or not
+    whole = (tmp_path / "kept").read_bytes()
+    for at, words in ((0, "left out: 1 log that cannot be read: "), (len(whole) // 2, "passed over: damage in 1 log: ")):
+        log.write_bytes(whole[:at] + bytes(2048) + whole[at + 2048:])
+        for more in ((), ("--session", first["session_id"], "--json")):
+            (data / "catalog.sqlite").unlink()
+            for _ in range(2):
+                done = run("events", *more, "-d", data)
+                assert done.returncode == 0 and words in done.stderr and log.name in done.stderr
+    log.unlink()
+    log.write_bytes(whole)
+    assert ok("verify", "--all", "-d", data) == "" and "cannot" not in run("events", "-d", data).stderr
+    assert first["id"] in ok("events", "--json", "-n0", "-d", data)
 
 
 def test_event_types():
@@ -235,9 +248,11 @@ def test_event_types():
 def test_follow(tmp_path):
     data = tmp_path / "data"
     record(tmp_path / "s", data, "def test_a(): pass")
-    follower = subprocess.Popen([LITMUS, "events", "--follow", "-n1", "--json", "-d", str(data)], stdout=subprocess.PIPE, text=True, env=environment())
+    follower = subprocess.Popen([LITMUS, "events", "--follow", "-n1", "--json", "-d", str(data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
     try:
         follower.stdout.readline()
+        (next(data.glob("events/*")) / "stranger.arrow").write_text("no log")
+        assert "left out: 1 log that cannot be read: " in follower.stderr.readline()
         record(tmp_path / "s", data, "def test_b(): pass")
         seen = []
         while not seen or seen[-1]["event_type"] != "run.materialized":
@@ -249,6 +264,7 @@ def test_follow(tmp_path):
     finally:
         follower.kill()
         follower.stdout.close()
+        follower.stderr.close()
         run("daemon", "stop", "-d", data)
 
 

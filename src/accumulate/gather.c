@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* One log file while it is merged: its reader and the event at its head. */
 struct source {
@@ -77,16 +78,15 @@ static int open_source(struct gather *g, const char *path, struct litmus_error *
     return code;
 }
 
-/* Is it the file that cannot be read, or the system that did not read it? (No errno: it is damaged, or no log.) */
-static bool is_of_file(int code, int os_errno) {
-    static const int of_files[] = {0, EACCES, EPERM, ENOENT, ENOTDIR, ELOOP, ENXIO};
-    for (size_t i = 0; code != LITMUS_ENOMEM && i < sizeof of_files / sizeof of_files[0]; i++)
-        if (os_errno == of_files[i]) return true;
-    return false;
+/* Is it the file that is no log, or the system that did not read it? A log that was listed and is gone may lie elsewhere by now; what a
+ * newer version wrote we cannot read. */
+static bool is_of_file(const char *path, const struct litmus_error *why) {
+    struct stat st;
+    return !lt_error_is_refusal(why) && why->code != LITMUS_EVERSION && (why->os_errno != ENOENT || lstat(path, &st) == 0);
 }
 
-/* A file that cannot be read at all (foreign, no permission) is damage of one place: the others still count. What the
- * system refused may come the next time; without it a run that ended would look as if it had not. */
+/* A file that is no log is damage of one place: the others still count. What the system refused may come the next time; without it
+ * a run that ended would look as if it had not. */
 static int open_sources(struct gather *g, const struct lt_log_list *list, struct litmus_error *error) {
     g->sources = calloc(list->count + 1, sizeof *g->sources);
     g->out->logs = calloc(list->count + 1, sizeof *g->out->logs);
@@ -94,7 +94,7 @@ static int open_sources(struct gather *g, const struct lt_log_list *list, struct
     for (size_t i = 0; i < list->count; i++) {
         struct litmus_error why = {0};
         int code = open_source(g, list->files[i].path, &why);
-        if (code != LITMUS_OK && !is_of_file(code, why.os_errno)) return lt_fail(error, code, why.os_errno, "%s", why.text);
+        if (code != LITMUS_OK && !is_of_file(list->files[i].path, &why)) return lt_fail(error, code, why.os_errno, "%s", why.text);
         if (code != LITMUS_OK) g->out->damaged++;
     }
     return LITMUS_OK;
@@ -178,7 +178,7 @@ static int find_cuts(struct gather *g, struct litmus_error *error) {
         while (ok && ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
             if (status == LT_LOG_EVENT && lt_says_materialized(&row)) ok = take_cut(g, &row);
         lt_log_reader_free(reader);
-        if (why.code != LITMUS_OK && !is_of_file(why.code, why.os_errno)) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
+        if (why.code != LITMUS_OK && !is_of_file(g->out->logs[i].path, &why)) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
         if (!ok) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", g->out->logs[i].path);
     }
     return LITMUS_OK;
@@ -258,22 +258,26 @@ static bool is_of_process(const char *identity, const char *session, int64_t pid
 
 /* Who executes the run is the process that run.started names (under pytest-xdist the controller,
  * while a worker wrote the event); where that left no log, whoever wrote the event. */
-static bool producer_alive(const struct gather *g, const struct lt_gathered_run *run) {
+static enum lt_life producer_life(const struct gather *g, const struct lt_gathered_run *run, struct litmus_error *error) {
     bool has_log = false;
     for (size_t i = 0; run->run.pid.set && i < g->out->log_count; i++) {
         const struct lt_log_tail *log = &g->out->logs[i];
         if (!is_of_process(log->identity, g->out->session_id, run->run.pid.v)) continue;
         has_log = true;
-        if (log->end != LT_LOG_SEALED && lt_log_is_live(log->path)) return true;
+        enum lt_life life = log->end != LT_LOG_SEALED ? lt_log_life(log->path, error) : LT_LIFE_NONE;
+        if (life != LT_LIFE_NONE) return life;
     }
-    return !has_log && run->owner_log.p != NULL && lt_log_is_live(run->owner_log.p);
+    return !has_log && run->owner_log.p != NULL ? lt_log_life(run->owner_log.p, error) : LT_LIFE_NONE;
 }
 
 static int settle_all(struct gather *g, struct litmus_error *error) {
     int code = LITMUS_OK;
     for (size_t i = 0; code == LITMUS_OK && i < g->out->run_count; i++) {
         struct lt_gathered_run *run = g->out->runs[i];
-        run->producer_alive = producer_alive(g, run);
+        struct litmus_error why = {0};
+        enum lt_life life = producer_life(g, run, &why);
+        if (life == LT_LIFE_UNKNOWN) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
+        run->producer_alive = life == LT_LIFE_WRITING;
         code = lt_run_settle(&run->run, !run->run.has_ended && run->producer_alive, error);
     }
     return code;

@@ -48,7 +48,8 @@ struct lt_gather_options {
 
 /* Reads every log of the session and folds. Runs are settled: live when they have not ended and
  * their producer lives. Hands over the contents of *out: release with lt_gathering_release, also
- * after an error. Errors: ENOENT (no such session), EIO, ENOMEM; damage is counted, not an error. */
+ * after an error. Errors: ENOENT (no such session), and what the system refuses: a log that cannot be read now may say that a run
+ * ended, or has its file, so without it nothing is concluded. Damage, and what is no log, is counted and no error. */
 int lt_gather_session(const char *data_dir, const char *session_id, const struct lt_gather_options *options,
                       struct lt_gathering *out, struct litmus_error *error);
 /* run.materialized stands in a log that a materializer opened, and such a log begins with one of a few events: may the log whose first

@@ -93,6 +93,14 @@ int lt_fail_os(struct litmus_error *error, int os_errno, const char *what, const
     return lt_fail(error, code, os_errno, "cannot %s %s: %s (%s)", what, path, strerror(os_errno), remedy);
 }
 
+bool lt_error_is_refusal(const struct litmus_error *error) {
+    static const int of_files[] = {0, ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO, ENAMETOOLONG};
+    if (error->code == LITMUS_OK || error->code == LITMUS_ENOMEM) return error->code != LITMUS_OK;
+    for (size_t i = 0; i < sizeof of_files / sizeof of_files[0]; i++)
+        if (error->os_errno == of_files[i]) return false;
+    return true;
+}
+
 int lt_need_handle(const void *handle, const char *function, const char *maker, struct litmus_error *error) {
     return handle != NULL ? LITMUS_OK : lt_fail(error, LITMUS_ESTATE, 0, "%s was given NULL for what %s hands over: call that first", function, maker);
 }

@@ -10,6 +10,8 @@
 
 #include "litmus.h"
 
+#include <stdbool.h>
+
 /* Fills `error` (what failed, where, what to do) and returns `code`, so that callers can write
  * `return lt_fail(error, LITMUS_EINVAL, 0, "...")`. */
 int lt_fail(struct litmus_error *error, int code, int os_errno, const char *format, ...)
@@ -23,6 +25,10 @@ int lt_fail_os(struct litmus_error *error, int os_errno, const char *what, const
  * `function` hands over goes. */
 int lt_need_handle(const void *handle, const char *function, const char *maker, struct litmus_error *error);
 int lt_need_place(const void *place, const char *function, struct litmus_error *error);
+
+/* Did the system refuse to read (memory, descriptors, rights, the disk), so that nothing is known of what is there? It may be read the
+ * next time, and is never called damaged. Where the file itself is no such file, or gone, it is not. */
+bool lt_error_is_refusal(const struct litmus_error *error);
 
 /* Forgets an earlier failure. NULL accepted. */
 void lt_error_clear(struct litmus_error *error);

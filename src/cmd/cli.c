@@ -165,6 +165,8 @@ static void tell_behind(struct lt_cli *cli) {
 void lt_tell_damaged(struct lt_cli *cli) {
     struct damaged damaged = {.cli = cli};
     tell_behind(cli);
+    const char *lacks = lt_query_lacks(cli->query);
+    if (lacks != NULL) lt_say(cli, "left out: runs that have no file yet: %s", lacks);
     (void)lt_query_damaged(cli->query, tell_damaged, &damaged, NULL);
     if (damaged.count > DAMAGED_MAX && cli->verbose == 0) lt_say(cli, "left out: %lld more like these (litmus doctor -v names all)", damaged.count - DAMAGED_MAX);
 }

@@ -172,10 +172,10 @@ struct follower {
     struct lt_map listed; /* ids */
 };
 
-static void tell_unread(struct lt_cli *cli) {
-    const char *why;
-    int64_t unread = lt_query_events_unread(cli->query, &why);
-    if (unread > 0) lt_say(cli, "left out: %lld log%s that cannot be read: %s", (long long)unread, unread == 1 ? "" : "s", why);
+static void tell_lack(struct lt_cli *cli, const struct lt_lack *lack) {
+    if (lack->unread > 0) lt_say(cli, "left out: %lld log%s that cannot be read: %s", (long long)lack->unread, lack->unread == 1 ? "" : "s", lack->unread_why.text);
+    if (lack->damaged > 0)
+        lt_say(cli, "passed over: damage in %lld log%s: %s (litmus verify names all of it)", (long long)lack->damaged, lack->damaged == 1 ? "" : "s", lack->damaged_why.text);
 }
 
 static void on_event(void *self, const struct lt_row *row) {
@@ -185,11 +185,15 @@ static void on_event(void *self, const struct lt_row *row) {
 
 static int follow(struct follower *to, struct lt_event_follow *f) {
     struct litmus_error error = {0};
+    int64_t told = 0;
     int code = LITMUS_OK;
     while (code == LITMUS_OK && !lt_interrupted() && !lt_reader_is_gone()) {
         fflush(stdout);
         (void)lt_event_follow_wait(f, WAIT_MS);
         code = lt_event_follow_poll(f, on_event, to, &error);
+        const struct lt_lack *lack = lt_event_follow_lack(f);
+        if (lack->unread + lack->damaged > told) tell_lack(to->cli, lack);
+        told = lack->unread + lack->damaged;
     }
     if (code != LITMUS_OK) return lt_cli_fail(to->cli, &error);
     return lt_interrupted() ? lt_interrupt_exit() : EXIT_OK;
@@ -208,7 +212,7 @@ static int list_and_follow(struct lt_cli *cli, const struct lt_event_filter *fil
     if (cli->follow) code = lt_event_follow_open(cli->query, filter, false, &f, &error);
     if (code == LITMUS_OK) code = lt_query_events(cli->query, filter, &events, &error);
     if (code == LITMUS_OK) print_events(cli, &events);
-    if (code == LITMUS_OK) tell_unread(cli);
+    if (code == LITMUS_OK) tell_lack(cli, lt_query_events_lack(cli->query));
     int64_t id = code == LITMUS_OK ? lt_table_find(&events, "id") : -1;
     for (int64_t row = 0; f != NULL && code == LITMUS_OK && row < lt_table_rows(&events); row++)
         if (!lt_map_put(&to.listed, lt_table_str(&events, id, row), 0, 1)) code = lt_fail(&error, LITMUS_ENOMEM, 0, "out of memory following the logs");

@@ -106,11 +106,12 @@ static int verify_one(struct lt_cli *cli, struct lt_proof *proof) {
         if (exit != EXIT_OK) return exit;
         snprintf(run.session_id, sizeof run.session_id, "%s", session);
     }
-    if (run.session_id[0] != '\0') (void)!lt_log_find(lt_buf_cstr(&cli->data_dir), run.session_id, &logs, NULL);
+    if (run.session_id[0] != '\0' && lt_log_find(lt_buf_cstr(&cli->data_dir), run.session_id, &logs, &error) != LITMUS_OK) return lt_cli_fail(cli, &error);
     size_t count = logs.count;
     lt_log_list_release(&logs);
     if (count == 0) lt_proof_finding(proof, LT_FINDING_FOREIGN, run.path, -1, "there is no log of its session to hold it against");
-    else if (lt_proof_session(proof, run.session_id, run.run_id[0] == '\0' ? NULL : run.run_id, &error) == LITMUS_ENOMEM) return lt_cli_fail(cli, &error);
+    else if (lt_proof_session(proof, run.session_id, run.run_id[0] == '\0' ? NULL : run.run_id, &error) != LITMUS_OK && lt_error_is_refusal(&error))
+        return lt_cli_fail(cli, &error);
     else if (error.code != LITMUS_OK) lt_proof_finding(proof, LT_FINDING_LOG, run.session_id, -1, "%s", error.text);
     return EXIT_OK;
 }

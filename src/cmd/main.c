@@ -40,7 +40,8 @@ const struct lt_command lt_commands[] = {
     {"events", lt_cmd_events, "", 0, 0, OPT(SESSION) | OPT(RUN) | OPT(TYPE) | OPT(ROLE) | OPT(SINCE) | OPT(LIMIT) | OPT(FOLLOW) | OPT(JSON) | OPT(TYPES) | OPT(UTC), NULL,
      "events, as they were recorded",
      "Lists events in the order in which they were received: the latest 100, or all of a run, a session or since a time, unless --limit\n"
-     "says otherwise. --types prints the table of event types instead.",
+     "says otherwise. --types prints the table of event types instead. A log that cannot be read, and damage that was passed over, are\n"
+     "named on standard error; the exit code stays 0 (litmus verify judges).",
      "litmus events --run last\nlitmus events --type test.measurement --since 1h --json\nlitmus events --follow\nlitmus events --types --type test.step_ended"},
     {"channel", lt_cmd_channel, "[ls|view|export] [CHANNEL]", 0, 2, OPT(SESSION) | OPT(SINCE) | OPT(UNTIL) | OPT(LIMIT) | OPT(JSON), "ls view export",
      "sampled signals: list them, see one from afar, write its samples",

@@ -55,7 +55,8 @@ struct mending {
 
 static void finish_session(void *self, const char *session_id) {
     struct mending *m = self;
-    if (m->code == LITMUS_OK) m->code = lt_materialize_session(m->materializer, session_id, NULL, NULL, m->error);
+    int code = lt_materialize_session(m->materializer, session_id, NULL, NULL, m->error); /* one that fails blocks no other */
+    if (code != LITMUS_OK) m->code = code;
 }
 
 /* With a materializer, and a query that knows what was mended before. */

@@ -34,6 +34,10 @@ static void session_of(struct lt_str identity, char out[64]) {
     if (!is_of_session(identity, out)) out[0] = '\0';
 }
 
+void lt_log_session_of_name(const char *name, char out[64]) {
+    session_of((struct lt_str){name, strlen(name) - (sizeof LT_LOG_SUFFIX - 1)}, out);
+}
+
 static int add(struct lt_log_list *list, size_t *capacity, const char *folder, const char *name, const char *session, struct litmus_error *error) {
     if (list->count == *capacity) {
         size_t larger = *capacity == 0 ? 64 : *capacity * 2;
@@ -47,7 +51,7 @@ static int add(struct lt_log_list *list, size_t *capacity, const char *folder, c
     file->path = malloc(bytes);
     if (file->path == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing %s", folder);
     snprintf(file->path, bytes, "%s/%s", folder, name);
-    session_of((struct lt_str){name, strlen(name) - (sizeof LT_LOG_SUFFIX - 1)}, file->session);
+    lt_log_session_of_name(name, file->session);
     size_t n = session == NULL ? 0 : strlen(session);
     if (file->session[0] == '\0' && n < sizeof file->session) memcpy(file->session, session == NULL ? "" : session, n + 1);
     list->count++;

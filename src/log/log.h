@@ -113,8 +113,11 @@ struct lt_log_recovery {
  * off and seals. Doing it again changes nothing. Damage in the middle stays. A file without a whole
  * schema gets empty. `key` signs what was found if its chain holds; NULL: unsigned. */
 int lt_log_recover(const struct lt_io *io, const char *path, const struct lt_key *key, struct lt_log_recovery *report, struct litmus_error *error);
-/* Is a producer writing it? false when the lock can be had (at once given back). */
-bool lt_log_is_live(const char *path);
+/* Is a producer writing it? Not when the lock can be had (at once given back), or nothing is there. Where the system does not let
+ * us ask, nobody may be called dead for it: LT_LIFE_UNKNOWN fills `error` (NULL accepted). */
+enum lt_life { LT_LIFE_NONE, LT_LIFE_WRITING, LT_LIFE_UNKNOWN };
+enum lt_life lt_log_life(const char *path, struct litmus_error *error);
+bool lt_log_is_live(const char *path); /* or not known to be dead */
 /* Quick look at the tail: ends with a footer's magic. */
 bool lt_log_is_sealed(const char *path);
 
@@ -130,6 +133,8 @@ struct lt_log_list {
 /* All logs below events/, or those of one session (NULL: all). A missing folder is an empty list. */
 int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error);
 void lt_log_list_release(struct lt_log_list *list);
+/* The session that the name of a log gives ("{session}-{pid}.arrow"), for an id of the usual form; "" if none. */
+void lt_log_session_of_name(const char *name, char out[64]);
 /* For who asks for one session after the other: sorts by session, then path; and the logs of one of
  * them, borrowed from `list`. None when the session's names do not give it (they then have session ""). */
 void lt_log_list_by_session(struct lt_log_list *list);

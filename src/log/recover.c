@@ -90,13 +90,30 @@ int lt_log_recover(const struct lt_io *io, const char *path, const struct lt_key
     return code;
 }
 
-bool lt_log_is_live(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return false;
+static enum lt_life cannot_ask(int os_errno, const char *path, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    lt_fail_os(&why, os_errno, "see whether somebody writes", path);
+    if (!lt_error_is_refusal(&why)) return LT_LIFE_NONE;
+    lt_fail(error, why.code, why.os_errno, "%s", why.text);
+    return LT_LIFE_UNKNOWN;
+}
+
+enum lt_life lt_log_life(const char *path, struct litmus_error *error) {
+    int fd, rc;
+    do fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) return cannot_ask(errno, path, error);
     /* Shared, so that two who ask at the same time do not take each other for the producer. */
-    bool live = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    do rc = flock(fd, LOCK_SH | LOCK_NB);
+    while (rc != 0 && errno == EINTR);
+    int os_errno = errno;
     close(fd);
-    return live;
+    if (rc == 0) return LT_LIFE_NONE;
+    return os_errno == EWOULDBLOCK ? LT_LIFE_WRITING : cannot_ask(os_errno, path, error);
+}
+
+bool lt_log_is_live(const char *path) {
+    return lt_log_life(path, NULL) != LT_LIFE_NONE;
 }
 
 bool lt_log_is_sealed(const char *path) {

@@ -123,13 +123,17 @@ int lt_run_file_name(int64_t started_us, struct lt_str serial, struct lt_str run
 }
 
 /* Is there a file of that name, and of another run? Runs of one second and serial ask for the same
- * name again and again: whose it is is remembered. */
-static bool taken_by_other(struct lt_materializer *m, const char *path, struct lt_str run_id) {
+ * name again and again: whose it is is remembered. One that cannot be read now may be this run's: it would have two. */
+static bool taken_by_other(struct lt_materializer *m, const char *path, struct lt_str run_id, struct litmus_error *refused) {
     static const char *const columns[] = {"run_id"};
     struct lt_table table;
+    struct litmus_error why = {0};
     if (access(path, F_OK) != 0) return false;
     if (strcmp(lt_buf_cstr(&m->taken_path), path) != 0) {
-        if (lt_parquet_read(path, columns, 1, &table, NULL) != LITMUS_OK) return true; /* not ours to overwrite */
+        if (lt_parquet_read(path, columns, 1, &table, &why) != LITMUS_OK) { /* not ours to overwrite */
+            if (lt_error_is_refusal(&why)) lt_fail(refused, why.code, why.os_errno, "%s", why.text);
+            return true;
+        }
         lt_buf_clear(&m->taken_path);
         lt_buf_clear(&m->taken_run);
         lt_buf_add_text(&m->taken_path, path);
@@ -140,9 +144,9 @@ static bool taken_by_other(struct lt_materializer *m, const char *path, struct l
 }
 
 /* A name is free when no file has it, or one of this run. `also` (may be NULL) is a folder in which nobody may have it. */
-static bool is_free(struct lt_materializer *m, const char *also, struct lt_str run_id, const char *name, struct lt_buf *path) {
+static bool is_free(struct lt_materializer *m, const char *also, struct lt_str run_id, const char *name, struct lt_buf *path, struct litmus_error *refused) {
     if (also != NULL && access(lt_path_join(path, also, name), F_OK) == 0) return false;
-    return !taken_by_other(m, lt_path_join(path, m->data_dir, name), run_id);
+    return !taken_by_other(m, lt_path_join(path, m->data_dir, name), run_id, refused);
 }
 
 static int choose_free_name(struct lt_materializer *m, const struct lt_gathered_run *run, const char *also, struct lt_buf *name, struct litmus_error *error) {
@@ -150,15 +154,17 @@ static int choose_free_name(struct lt_materializer *m, const struct lt_gathered_
     lt_buf_init(&path);
     int64_t started = run->run.started.set ? run->run.started.v : run->run.last_at;
     struct lt_str id = run->run.run_id;
+    struct litmus_error refused = {0};
     const struct lt_str told[] = {LT_STR_NULL, {id.p, id.n < 8 ? id.n : 8}, id}; /* how much of it the name tells, until it is free */
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
         lt_buf_clear(name);
         lt_buf_add_text(name, "runs/");
         lt_run_file_name(started, run->run.dut_serial, told[i], name);
-        if (is_free(m, also, id, lt_buf_cstr(name), &path)) break;
+        if (is_free(m, also, id, lt_buf_cstr(name), &path, &refused) || refused.code != LITMUS_OK) break;
     }
     bool failed = name->failed || path.failed;
     lt_buf_release(&path);
+    if (refused.code != LITMUS_OK) return lt_fail(error, refused.code, refused.os_errno, "%s", refused.text);
     return failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a file name") : LITMUS_OK;
 }
 
@@ -171,11 +177,13 @@ static int choose_name(struct lt_materializer *m, const struct lt_gathered_run *
 
 int lt_materializer_settle_name(struct lt_materializer *m, const struct lt_gathered_run *run, const char *also, struct lt_buf *name, struct litmus_error *error) {
     struct lt_buf path;
+    struct litmus_error refused = {0};
     lt_buf_init(&path);
     bool usable = lt_destination_usable(run->destination);
     if (usable) lt_buf_add_str(name, run->destination);
-    usable = usable && is_free(m, also, run->run.run_id, lt_buf_cstr(name), &path);
+    usable = usable && is_free(m, also, run->run.run_id, lt_buf_cstr(name), &path, &refused);
     lt_buf_release(&path);
+    if (refused.code != LITMUS_OK) return lt_fail(error, refused.code, refused.os_errno, "%s", refused.text);
     return usable && !name->failed ? LITMUS_OK : choose_free_name(m, run, also, name, error);
 }
 

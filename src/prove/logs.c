@@ -29,8 +29,11 @@ static void check_end(struct log *log, const struct litmus_error *error) {
     struct lt_proof *proof = log->proof;
     const char *path = log->result.path;
     int64_t at = lt_log_reader_offset(log->reader);
+    struct litmus_error why = {0};
+    enum lt_life life = log->result.end == LT_LOG_OPEN || log->result.end == LT_LOG_TORN ? lt_log_life(path, &why) : LT_LIFE_NONE;
     if (log->result.end == LT_LOG_FAILED) lt_proof_unread(proof, LT_FINDING_LOG, path, -1, error, "");
-    else if (log->result.end == LT_LOG_SEALED || lt_log_is_live(path)) return;
+    else if (life == LT_LIFE_UNKNOWN) lt_proof_unread(proof, LT_FINDING_UNFINISHED, path, -1, &why, "");
+    else if (log->result.end == LT_LOG_SEALED || life == LT_LIFE_WRITING) return;
     else if (at == 0 && is_empty(path)) return; /* whoever made it died before it wrote: there is nothing to seal */
     else if (log->result.end == LT_LOG_TORN)
         lt_proof_finding(proof, LT_FINDING_UNFINISHED, path, at, "ends inside an event: its producer died; litmus materialize cuts that off and keeps it as evidence");

@@ -46,14 +46,14 @@ void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const c
 }
 
 void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const struct litmus_error *why, const char *more) {
-    if (why->code != LITMUS_ENOMEM) lt_proof_finding(proof, kind, path, offset, "%s%s", why->text, more);
+    if (!lt_error_is_refusal(why)) lt_proof_finding(proof, kind, path, offset, "%s%s", why->text, more);
     else if (proof->refused.code == LITMUS_OK) proof->refused = *why;
 }
 
 /* `code`, unless something was not looked at. */
 static int end_of(const struct lt_proof *proof, int code, struct litmus_error *error) {
     if (code != LITMUS_OK || proof->refused.code == LITMUS_OK) return code;
-    return lt_fail(error, proof->refused.code, proof->refused.os_errno, "%s", proof->refused.text);
+    return lt_fail(error, proof->refused.code, proof->refused.os_errno, "not everything could be looked at: %s", proof->refused.text);
 }
 
 int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
@@ -79,7 +79,9 @@ static void check_orphan(struct lt_proof *proof, const struct lt_table *runs, in
     char session[64];
     struct lt_str id = lt_table_str(runs, lt_table_find(runs, "session_id"), row), path = lt_table_str(runs, lt_table_find(runs, "file_path"), row);
     snprintf(session, sizeof session, "%.*s", LT_STR_ARG(id));
-    bool known = session[0] != '\0' && lt_log_find(proof->options.data_dir, session, &list, NULL) == LITMUS_OK && list.count > 0;
+    struct litmus_error why = {0};
+    bool known = session[0] != '\0' && (lt_log_find(proof->options.data_dir, session, &list, &why) != LITMUS_OK || list.count > 0);
+    if (why.code != LITMUS_OK) lt_proof_unread(proof, LT_FINDING_LOG, session, -1, &why, "");
     lt_log_list_release(&list);
     struct lt_str own = known || path.p == NULL ? LT_STR_NULL : lt_arena_str(&proof->arena, path);
     if (own.p != NULL && access(own.p, F_OK) == 0) lt_proof_finding(proof, LT_FINDING_FOREIGN, own.p, -1, "there is no log of its session to hold it against");
@@ -109,7 +111,7 @@ static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
     for (size_t i = 0; i < list.count; i++) {
         const char *path = list.files[i].path;
         struct stat st;
-        if (lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE || lstat(path, &st) != 0 || lt_log_is_live(path)) continue;
+        if (lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE || lstat(path, &st) != 0 || lt_log_life(path, NULL) == LT_LIFE_WRITING) continue;
         int64_t before = proof->findings;
         lt_proof_log(proof, path);
         bool named = list.files[i].session[0] != '\0'; /* made since the sessions were listed, or by whoever died before he wrote */

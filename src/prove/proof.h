@@ -74,7 +74,7 @@ struct lt_proof {
     bool with_links;
     struct lt_buf file, expected, path;
     struct lt_arena arena;
-    struct litmus_error refused; /* memory that something could not be looked at without */
+    struct litmus_error refused; /* what the system refused, so that something could not be looked at */
     struct lt_map told, read; /* paths that something was found of; logs that were looked at */
 };
 

@@ -464,8 +464,8 @@ bool lt_catalog_has_run(struct lt_catalog *c, const char *run_id) {
 int lt_store_logs(struct lt_catalog *c, const char *dir, lt_store_entry_fn *each, void *self, struct litmus_error *error) {
     return run(c, SQL_LOGS_OF_DIR, GIVE(each, self), error, "t", dir);
 }
-int lt_store_log_put(struct lt_catalog *c, const char *dir, const char *name, const char *session_id, struct litmus_error *error) {
-    return run(c, SQL_LOG_PUT, NULL, NULL, error, "ttt", dir, name, session_id);
+int lt_store_log_put(struct lt_catalog *c, const char *dir, const char *name, const char *session_id, bool unread, struct litmus_error *error) {
+    return run(c, SQL_LOG_PUT, NULL, NULL, error, "ttti", dir, name, session_id, (int64_t)unread);
 }
 int lt_store_log_drop(struct lt_catalog *c, const char *dir, const char *name, struct litmus_error *error) {
     return run(c, SQL_LOG_DROP, NULL, NULL, error, "tt", dir, name);

@@ -188,13 +188,13 @@ static int take_run_file(struct scan *s, const char *dir, struct lt_store_entry 
 }
 
 /* The session of a log, from its schema. */
-static bool session_of_log(struct scan *s, const char *dir, const char *name, char out[64]) {
+static bool session_of_log(struct scan *s, const char *dir, const char *name, char out[64], struct litmus_error *why) {
     struct lt_log_reader *reader = NULL;
     out[0] = '\0';
-    if (lt_log_reader_open(absolute(s, dir, name), &reader, NULL) != LITMUS_OK) return false;
+    if (lt_log_reader_open(absolute(s, dir, name), &reader, why) != LITMUS_OK) return false;
     const char *session = lt_log_reader_session(reader);
     struct lt_row row;
-    if (session == NULL || session[0] == '\0') (void)lt_log_next(reader, &row, NULL); /* the schema is read with the first row */
+    if (session == NULL || session[0] == '\0') (void)lt_log_next(reader, &row, why); /* the schema is read with the first row */
     session = lt_log_reader_session(reader);
     bool known = session != NULL && session[0] != '\0' && strlen(session) < 64;
     if (known) memcpy(out, session, strlen(session) + 1);
@@ -202,22 +202,26 @@ static bool session_of_log(struct scan *s, const char *dir, const char *name, ch
     return known;
 }
 
-static int take_log(struct scan *s, const char *dir, const char *name, bool *retry, struct litmus_error *error) {
+/* One that cannot be read is told of, and counts for the session of its name. */
+static int take_log(struct scan *s, const char *dir, const char *name, const struct name *known, bool *retry, struct litmus_error *error) {
     char session[64];
     struct stat st;
-    if (!session_of_log(s, dir, name, session)) { /* without its schema yet, or none of ours for good */
-        *retry = *retry || (stat(absolute(s, dir, name), &st) == 0 && lt_now_us() - lt_mtime_ns(&st) / 1000 < YOUNG_US);
-        return LITMUS_OK;
+    struct litmus_error why = {0};
+    bool read = session_of_log(s, dir, name, session, &why), go;
+    if (!read) { /* without its schema yet, or none of ours for good */
+        bool there = stat(absolute(s, dir, name), &st) == 0;
+        *retry = *retry || lt_error_is_refusal(&why) || (there && lt_now_us() - lt_mtime_ns(&st) / 1000 < YOUNG_US);
+        if (why.code == LITMUS_OK || known != NULL) return LITMUS_OK;
+        lt_log_session_of_name(name, session);
     }
-    bool go;
     int code = want_write(s, &go, error);
-    return go ? lt_store_log_put(s->catalog, dir, name, session, error) : code;
+    return go ? lt_store_log_put(s->catalog, dir, name, session, !read, error) : code;
 }
 
 static int take_file(struct scan *s, const struct kind *kind, const char *dir, const char *name, const struct name *known, bool *retry,
                      struct litmus_error *error) {
     struct stat st;
-    if (kind->logs) return known != NULL ? LITMUS_OK : take_log(s, dir, name, retry, error);
+    if (kind->logs) return known != NULL && known->size == 0 ? LITMUS_OK : take_log(s, dir, name, known, retry, error);
     if (fstatat(s->folder_fd, name, &st, 0) != 0 || !S_ISREG(st.st_mode)) return LITMUS_OK;
     struct lt_store_entry file = {.name = name, .size = st.st_size, .mtime_ns = lt_mtime_ns(&st)};
     if (known != NULL && known->size == file.size && known->mtime_ns == file.mtime_ns) return LITMUS_OK;
@@ -337,6 +341,7 @@ struct session_look {
     struct lt_arena arena;
     struct lt_map materialized; /* run ids */
     bool any_open, live, dead, failed;
+    bool refused;  /* one of its logs could not be read now: nothing is concluded without it */
     bool orphaned; /* a run's end was said for its dead producer */
     bool unsaid;   /* a run was started, and no log says that it is materialised */
     bool has_runs; /* nor is its file there: no more has to be known */
@@ -372,16 +377,18 @@ static bool look_at_log(void *self, const char *path, int64_t mtime_us) {
     look->logs++;
     if (lt_log_is_sealed(whole)) return true;
     look->any_open = true;
-    bool live = lt_log_is_live(whole);
+    bool live = lt_log_life(whole, NULL) == LT_LIFE_WRITING;
     look->live = look->live || live;
     look->dead = look->dead || !live;
     return !(look->live && look->dead);
 }
 
-static bool next_event(struct lt_log_reader *reader, struct lt_row *row) {
+static bool next_event(struct session_look *look, struct lt_log_reader *reader, struct lt_row *row) {
     enum lt_log_status status;
-    do status = lt_log_next(reader, row, NULL);
+    struct litmus_error why = {0};
+    do status = lt_log_next(reader, row, &why);
     while (status == LT_LOG_DAMAGED);
+    look->refused = look->refused || lt_error_is_refusal(&why);
     return status == LT_LOG_EVENT;
 }
 
@@ -389,11 +396,15 @@ static bool read_log(void *self, const char *path, int64_t mtime_us) {
     struct session_look *look = self;
     (void)mtime_us;
     struct lt_log_reader *reader = NULL;
-    if (lt_log_reader_open(absolute(look->scan, path, NULL), &reader, NULL) != LITMUS_OK) return true; /* no run in there */
+    struct litmus_error why = {0};
+    if (lt_log_reader_open(absolute(look->scan, path, NULL), &reader, &why) != LITMUS_OK) {
+        look->refused = look->refused || lt_error_is_refusal(&why);
+        return true; /* no run in there, as far as is known */
+    }
     struct lt_row row;
-    bool more = next_event(reader, &row);
+    bool more = next_event(look, reader, &row);
     if (more && (look->logs == 1 || lt_may_say_materialized(&row) == look->of_materializers))
-        for (; more && !look->failed && !look->has_runs; more = next_event(reader, &row)) note_row(look, &row);
+        for (; more && !look->failed && !look->has_runs; more = next_event(look, reader, &row)) note_row(look, &row);
     lt_log_reader_free(reader);
     return !look->failed && !look->has_runs;
 }
@@ -431,8 +442,8 @@ static int settle_logs(struct scan *s, const char *session_id, struct litmus_err
 /* Did other processes of a dead producer say more than its runs' files hold? */
 static bool has_late(const struct scan *s, const char *session_id) {
     struct lt_gathering session;
-    bool late = false;
-    if (lt_gather_session(lt_store_data_dir(s->catalog), session_id, NULL, &session, NULL) == LITMUS_OK)
+    bool late = lt_gather_session(lt_store_data_dir(s->catalog), session_id, NULL, &session, NULL) != LITMUS_OK; /* perhaps */
+    if (!late)
         for (size_t i = 0; i < session.run_count; i++) late = late || lt_gathered_run_outdated(session.runs[i]);
     lt_gathering_release(&session);
     return late;
@@ -447,8 +458,9 @@ static int look_at_session(struct scan *s, const char *session_id, struct litmus
     if (code == LITMUS_OK && !look.live) code = find_open_run(&look, session_id, error);
     if (code == LITMUS_OK && look.failed) code = no_memory(error);
     if (code == LITMUS_OK) {
-        struct lt_open_session open = {.live = look.live, .dead = look.dead, .has_runs = look.live || look.has_runs};
-        if (look.any_open || open.has_runs || look.unsaid || (look.orphaned && has_late(s, session_id))) { /* a materializer may have died between the file and its word for it */
+        struct lt_open_session open = {.live = look.live, .dead = look.dead, .has_runs = look.live || look.has_runs || look.refused};
+        /* a materializer may have died between the file and its word for it */
+        if (look.any_open || look.refused || open.has_runs || look.unsaid || (look.orphaned && has_late(s, session_id))) {
             size_t n = strlen(session_id);
             if (n < sizeof open.session_id) memcpy(open.session_id, session_id, n + 1);
             code = lt_store_open_sessions_add(s->catalog, &open, error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalog_sql.h - every SQL text of the catalog. Version 6.
+ * catalog_sql.h - every SQL text of the catalog. Version 7.
  *
  * Changing it: raise LT_CATALOG_VERSION; a catalog of another version is dropped and made anew
  * from runs/ and events/, so no old text is ever needed.
@@ -10,7 +10,7 @@
 
 #include "query/words.h"
 
-#define LT_CATALOG_VERSION "6"
+#define LT_CATALOG_VERSION "7"
 #define LT_CATALOG_APPLICATION_ID "1281977683" /* "LitS" */
 
 /* Columns of `runs` after `path`: those of struct lt_summary, by the same names. */
@@ -66,8 +66,8 @@ static const char lt_sql_schema[] =
     /* Folders below runs/ and events/ whose names are all in the ledger as of mtime_ns. */
     "CREATE TABLE dirs (path TEXT PRIMARY KEY, mtime_ns INTEGER) WITHOUT ROWID;"
     /* mtime_us is set once the log is settled: its session has no open log and each of its runs has
-     * its file. No event in it is later than that. */
-    "CREATE TABLE logs (dir TEXT, name TEXT, session_id TEXT, mtime_us INTEGER, PRIMARY KEY (dir, name)) WITHOUT ROWID;"
+     * its file. No event in it is later than that. unread: it could not be read, and its name gives the session; '' if that gives none. */
+    "CREATE TABLE logs (dir TEXT, name TEXT, session_id TEXT, mtime_us INTEGER, unread INTEGER, PRIMARY KEY (dir, name)) WITHOUT ROWID;"
     "CREATE INDEX logs_by_session ON logs (session_id);"
     "CREATE INDEX logs_unsettled ON logs (session_id) WHERE mtime_us IS NULL;"
     "CREATE INDEX logs_by_mtime ON logs (mtime_us);"
@@ -129,14 +129,15 @@ static const char lt_sql_drop[] =
         "SELECT * FROM (SELECT DISTINCT run_id FROM runs WHERE run_id >= ?1 ORDER BY run_id LIMIT ?2) UNION "         \
         "SELECT * FROM (SELECT DISTINCT run_id FROM runs WHERE run_id < ?1 ORDER BY run_id DESC LIMIT ?2))"           \
         " AND " LT_SQL_FIRST_FILE " ORDER BY run_id")                                                                 \
-    X(LOGS_OF_DIR, "SELECT name FROM logs WHERE dir = ?")                                                             \
-    X(LOG_PUT, "INSERT OR IGNORE INTO logs VALUES (?, ?, ?, NULL)")                                                      \
+    X(LOGS_OF_DIR, "SELECT name, unread, 0 FROM logs WHERE dir = ?")                                                  \
+    X(LOG_PUT, "INSERT INTO logs VALUES (?1, ?2, ?3, NULL, ?4) ON CONFLICT (dir, name) DO UPDATE"                      \
+        " SET session_id = excluded.session_id, unread = excluded.unread, mtime_us = NULL WHERE unread")              \
     X(LOG_DROP, "DELETE FROM logs WHERE dir = ? AND name = ?")                                                        \
     X(LOGS_OPEN, "SELECT dir || '/' || name, mtime_us FROM logs WHERE mtime_us IS NULL")                              \
     X(LOGS, "SELECT dir || '/' || name, mtime_us FROM logs WHERE mtime_us >= ? ORDER BY mtime_us DESC")               \
     X(LOGS_OF_SESSION, "SELECT dir || '/' || name, mtime_us FROM logs WHERE session_id = ? ORDER BY dir, name")                 \
-    X(SESSIONS, "SELECT session_id FROM logs GROUP BY session_id ORDER BY min(dir || '/' || name)")                    \
-    X(SESSIONS_OPEN, "SELECT DISTINCT session_id FROM logs WHERE mtime_us IS NULL")                                        \
+    X(SESSIONS, "SELECT session_id FROM logs WHERE session_id <> '' GROUP BY session_id ORDER BY min(dir || '/' || name)")                    \
+    X(SESSIONS_OPEN, "SELECT DISTINCT session_id FROM logs WHERE mtime_us IS NULL AND session_id <> ''")                                        \
     X(LOG_SETTLED, "UPDATE logs SET mtime_us = ?3 WHERE dir = ?1 AND name = ?2")
 
 #endif

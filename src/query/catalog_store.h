@@ -43,8 +43,10 @@ int lt_store_file_drop(struct lt_catalog *catalog, const char *dir, const char *
 int lt_store_run_put(struct lt_catalog *catalog, const struct lt_summary *run, struct litmus_error *error);
 int lt_store_run_drop(struct lt_catalog *catalog, const char *path, struct litmus_error *error);
 
+/* Logs of a folder; `size` is 1 for one that could not be read. */
 int lt_store_logs(struct lt_catalog *catalog, const char *dir, lt_store_entry_fn *each, void *self, struct litmus_error *error);
-int lt_store_log_put(struct lt_catalog *catalog, const char *dir, const char *name, const char *session_id, struct litmus_error *error);
+/* What is known stays, but for a log that could not be read. */
+int lt_store_log_put(struct lt_catalog *catalog, const char *dir, const char *name, const char *session_id, bool unread, struct litmus_error *error);
 int lt_store_log_drop(struct lt_catalog *catalog, const char *dir, const char *name, struct litmus_error *error);
 int lt_store_sessions_open(struct lt_catalog *catalog, lt_store_entry_fn *each, void *self, struct litmus_error *error);
 int lt_store_log_settled(struct lt_catalog *catalog, const char *dir, const char *name, int64_t mtime_us, struct litmus_error *error);

@@ -142,22 +142,40 @@ static bool add_event(struct search *s, const struct lt_row *row, const char *lo
     return !s->arena.failed;
 }
 
+void lt_log_lack_note(struct lt_log_lack *lack, const char *path, const struct lt_log_reader *reader, enum lt_log_status status, const struct litmus_error *error) {
+    if (status == LT_LOG_FAILED && !lack->unread) {
+        lack->unread = true;
+        lack->unread_why = *error;
+    } else if (status == LT_LOG_DAMAGED && !lack->damaged) {
+        struct lt_log_damage damage = lt_log_reader_damage(reader);
+        lack->damaged = true;
+        lt_fail(&lack->damaged_why, LITMUS_EDAMAGED, 0, "%s at byte %lld, %lld bytes: %s", path, (long long)damage.offset, (long long)damage.bytes,
+                damage.what == NULL ? "no event" : damage.what);
+    }
+}
+
+void lt_lack_add(struct lt_lack *all, const struct lt_log_lack *of_log) {
+    if (of_log->unread && all->unread++ == 0) all->unread_why = of_log->unread_why;
+    if (of_log->damaged && all->damaged++ == 0) all->damaged_why = of_log->damaged_why;
+}
+
 /* A log that cannot be read, or its damaged parts, hide nothing of the others. */
 static bool read_log(struct search *s, const char *path) {
     struct lt_log_reader *reader = NULL;
     struct lt_row row;
     bool ok = true;
     struct litmus_error error = {0};
-    if (lt_log_reader_open(path, &reader, &error) != LITMUS_OK) {
-        if (s->query->unread++ == 0) s->query->unread_why = error;
-        return error.code != LITMUS_ENOMEM;
-    }
-    enum lt_log_status status;
-    while (ok && ((status = lt_log_next(reader, &row, &error)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
+    struct lt_log_lack lack = {.unread = false};
+    enum lt_log_status status = lt_log_reader_open(path, &reader, &error) == LITMUS_OK ? LT_LOG_OPEN : LT_LOG_FAILED;
+    if (status == LT_LOG_FAILED) lt_log_lack_note(&lack, path, NULL, status, &error);
+    while (ok && reader != NULL && ((status = lt_log_next(reader, &row, &error)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED || status == LT_LOG_FAILED)) {
+        lt_log_lack_note(&lack, path, reader, status, &error);
+        if (status == LT_LOG_FAILED) break;
         if (status != LT_LOG_EVENT || (is_since(s->filter) && row.received_at < s->filter->since)) continue;
         if (lt_event_matches(s->filter, &row)) ok = add_event(s, &row, path, lt_log_reader_rows(reader));
     }
     lt_log_reader_free(reader);
+    lt_lack_add(&s->query->lack, &lack);
     return ok && error.code != LITMUS_ENOMEM;
 }
 
@@ -210,7 +228,7 @@ int lt_query_events(struct lt_query *q, const struct lt_event_filter *filter, st
     lt_arena_init(&s.paths);
     lt_arena_init(&s.arena);
     int64_t since = is_since(filter) ? filter->since - SINCE_GRAIN_US : 0;
-    q->unread = 0;
+    q->lack = (struct lt_lack){0};
     int code = lt_query_refresh(q, error);
     if (code == LITMUS_OK) code = lt_catalog_logs(q->catalog, session_of(q, filter, &ref), since, take_log, &s, error);
     if (code == LITMUS_OK && (s.failed || !settle(&s))) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the events");
@@ -221,7 +239,6 @@ int lt_query_events(struct lt_query *q, const struct lt_event_filter *filter, st
     return code;
 }
 
-int64_t lt_query_events_unread(const struct lt_query *query, const char **why) {
-    *why = query->unread_why.text;
-    return query->unread;
+const struct lt_lack *lt_query_events_lack(const struct lt_query *query) {
+    return &query->lack;
 }

@@ -25,7 +25,8 @@ enum { BURST_MS = 10, BLIND_MS = 100 };
 struct follow_log {
     const char *path; /* relative */
     struct lt_log_reader *reader; /* NULL: not open (yet, or not any more) */
-    bool done;        /* sealed, or cannot be read */
+    bool done;        /* sealed, or no log */
+    struct lt_log_lack lack; /* told already */
 };
 struct pending {
     struct lt_row row;
@@ -44,6 +45,7 @@ struct lt_event_follow {
     struct lt_arena batch; /* text of the events of one call */
     struct pending *pending;
     size_t pending_count, pending_capacity;
+    struct lt_lack lack;
     bool failed;
 };
 
@@ -108,17 +110,32 @@ static int by_received(const void *a, const void *b) {
     return (x->sequence > y->sequence) - (x->sequence < y->sequence);
 }
 
+/* A log counts once in what is told of. */
+static void note_lack(struct lt_event_follow *f, struct follow_log *log, const char *path, enum lt_log_status status, const struct litmus_error *error) {
+    struct lt_log_lack fresh = log->lack;
+    lt_log_lack_note(&fresh, path, log->reader, status, error);
+    struct lt_log_lack more = fresh;
+    more.unread = fresh.unread && !log->lack.unread;
+    more.damaged = fresh.damaged && !log->lack.damaged;
+    lt_lack_add(&f->lack, &more);
+    log->lack = fresh;
+}
+
 static void read_on(struct lt_event_follow *f, struct follow_log *log, bool keep) {
     struct lt_buf path;
-    lt_buf_init(&path);
-    if (log->reader == NULL && lt_log_reader_open(lt_path_join(&path, f->query->data_dir, log->path), &log->reader, NULL) != LITMUS_OK) log->reader = NULL;
-    lt_buf_release(&path);
-    if (log->reader == NULL) return; /* perhaps the next time */
     struct lt_row row;
-    enum lt_log_status status;
-    while ((status = lt_log_next(log->reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)
-        if (status == LT_LOG_EVENT && keep && lt_event_matches(f->filter, &row) && !keep_row(f, &row)) f->failed = true;
-    if (status == LT_LOG_SEALED || status == LT_LOG_FAILED) {
+    struct litmus_error error = {0};
+    enum lt_log_status status = LT_LOG_FAILED;
+    lt_buf_init(&path);
+    const char *whole = lt_path_join(&path, f->query->data_dir, log->path);
+    if (log->reader == NULL && lt_log_reader_open(whole, &log->reader, &error) != LITMUS_OK) log->reader = NULL;
+    while (log->reader != NULL && ((status = lt_log_next(log->reader, &row, &error)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
+        if (status == LT_LOG_DAMAGED) note_lack(f, log, whole, status, &error);
+        else if (keep && lt_event_matches(f->filter, &row) && !keep_row(f, &row)) f->failed = true;
+    }
+    if (status == LT_LOG_FAILED) note_lack(f, log, whole, status, &error);
+    lt_buf_release(&path);
+    if (status == LT_LOG_SEALED || (status == LT_LOG_FAILED && !lt_error_is_refusal(&error))) { /* else: perhaps the next time */
         lt_log_reader_free(log->reader);
         log->reader = NULL;
         log->done = true;
@@ -133,6 +150,7 @@ static void skip_to_end(struct lt_event_follow *f) {
         f->logs[i].done = lt_log_is_sealed(lt_path_join(&path, f->query->data_dir, f->logs[i].path));
         if (!f->logs[i].done) read_on(f, &f->logs[i], false);
     }
+    f->lack = (struct lt_lack){0};
     lt_buf_release(&path);
 }
 
@@ -153,6 +171,10 @@ int lt_event_follow_open(struct lt_query *q, const struct lt_event_filter *filte
     if (code == LITMUS_OK) *out = f;
     else lt_event_follow_free(f);
     return code;
+}
+
+const struct lt_lack *lt_event_follow_lack(const struct lt_event_follow *f) {
+    return &f->lack;
 }
 
 void lt_event_follow_free(struct lt_event_follow *f) {

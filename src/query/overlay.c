@@ -94,12 +94,14 @@ static int add_session(struct lt_query *q, const char *session_id, struct lt_ove
         }
     }
     lt_gathering_release(&session);
-    /* One session that cannot be read hides no other. */
+    /* One session that cannot be read hides no other, and is told of. */
+    if (lt_error_is_refusal(&why) && q->overlay_why.code == LITMUS_OK) q->overlay_why = why;
     return code == LITMUS_ENOMEM ? lt_fail(error, code, 0, "%s", why.text) : LITMUS_OK;
 }
 
 int lt_overlay_load(struct lt_query *q, struct lt_overlay *out, struct litmus_error *error) {
     *out = (struct lt_overlay){0};
+    lt_error_clear(&q->overlay_why);
     size_t count = 0;
     const struct lt_open_session *sessions = lt_catalog_open_sessions(q->catalog, &count);
     int code = LITMUS_OK;

@@ -326,6 +326,10 @@ int lt_query_sessions(struct lt_query *q, void (*each)(void *self, const char *s
     return code;
 }
 
+const char *lt_query_lacks(const struct lt_query *q) {
+    return q->overlay_why.code == LITMUS_OK ? NULL : q->overlay_why.text;
+}
+
 bool lt_query_is_behind(const struct lt_query *q) {
     return lt_catalog_is_behind(q->catalog);
 }

@@ -65,9 +65,14 @@ struct lt_event_filter {
 /* Events as rows: id, event_type, occurred_at, received_at, session_id, run_id, json; received_at
  * ascending (ties: order of the log); an id once. */
 int lt_query_events(struct lt_query *query, const struct lt_event_filter *filter, struct lt_table *out, struct litmus_error *error);
-/* How many logs the latest of these could not open; *why: the first one's reason, borrowed. */
-int64_t lt_query_events_unread(const struct lt_query *query, const char **why);
-
+/* Logs whose events are not all given, with the first one's reason: they cannot be read (from some place on), or have damaged places
+ * that were passed over. */
+struct lt_lack {
+    int64_t unread, damaged;
+    struct litmus_error unread_why, damaged_why;
+};
+/* Of the latest lt_query_events. */
+const struct lt_lack *lt_query_events_lack(const struct lt_query *query);
 
 /* Events as they come, from logs that others are writing. */
 struct lt_event_follow;
@@ -78,6 +83,8 @@ int lt_event_follow_open(struct lt_query *query, const struct lt_event_filter *f
 void lt_event_follow_free(struct lt_event_follow *follow);
 /* Gives what came since the last call; never waits. The row is borrowed for the call. */
 int lt_event_follow_poll(struct lt_event_follow *follow, void (*each)(void *self, const struct lt_row *row), void *self, struct litmus_error *error);
+/* What it could not give, of logs that came or changed since it was opened. Each log counts once. */
+const struct lt_lack *lt_event_follow_lack(const struct lt_event_follow *follow);
 /* Waits until a log was written, made or closed, a signal came, or `timeout_ms` passed; where the system does not
  * tell of changes, a tenth of a second. true: a log was closed, so a producer may be gone (its lock may be there for
  * an instant more). */
@@ -93,6 +100,8 @@ void lt_query_take_as_is(struct lt_query *query);
 int lt_query_sessions(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
 /* Did another process keep the catalog locked at the last refresh? What came since the one before may be missing, then. */
 bool lt_query_is_behind(const struct lt_query *query);
+/* Why the latest listing lacks runs in flight; NULL: it does not. */
+const char *lt_query_lacks(const struct lt_query *query);
 /* Makes the catalog anew from the files; `on_file` (may be NULL) is told how many of how many run files were read. */
 int lt_query_reindex(struct lt_query *query, void (*on_file)(void *self, int64_t done, int64_t all), void *self, struct litmus_error *error);
 /* Files that are left out of every listing because they cannot be read. */

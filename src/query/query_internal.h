@@ -6,6 +6,7 @@
 #define LT_QUERY_QUERY_INTERNAL_H
 
 #include "base/arena.h"
+#include "log/log.h"
 #include "query/catalog.h"
 #include "query/query.h"
 
@@ -15,8 +16,8 @@ struct lt_query {
     int lake_fd; /* shared lock on the lake while its files are in use; -1: none */
     bool as_is;  /* lt_query_take_as_is */
     bool in_memory;
-    int64_t unread; /* logs that the latest lt_query_events left out */
-    struct litmus_error unread_why;
+    struct lt_lack lack; /* of the latest lt_query_events */
+    struct litmus_error overlay_why; /* why the latest overlay lacks runs of a session */
 };
 
 /* ---- overlay.c: runs that have no file ---- */
@@ -36,6 +37,16 @@ bool lt_query_has_file(struct lt_query *query, struct lt_str run_id); /* as of n
 /* lt_gather_session of the logs that the catalog knew at the last refresh: no folder is listed. */
 struct lt_gathering;
 int lt_query_gather(struct lt_query *query, const char *session_id, const char *run_id, struct lt_gathering *out, struct litmus_error *error);
+
+/* ---- events.c ---- */
+/* What is to be told of one log, with the first reason. */
+struct lt_log_lack {
+    bool unread, damaged;
+    struct litmus_error unread_why, damaged_why;
+};
+/* Takes note of what lt_log_next answered. */
+void lt_log_lack_note(struct lt_log_lack *lack, const char *path, const struct lt_log_reader *reader, enum lt_log_status status, const struct litmus_error *error);
+void lt_lack_add(struct lt_lack *all, const struct lt_log_lack *of_log);
 
 /* ---- query.c ---- */
 /* Runs that fit the filter, finished and in flight, newest first; text lives in the arena. */

@@ -11,6 +11,7 @@ struct search {
     struct lt_query *query;
     struct lt_str run_id;
     struct lt_reviews *out;
+    struct litmus_error refused; /* why a log could not be read now */
     bool failed;
 };
 
@@ -57,16 +58,18 @@ static bool take_log(void *self, const char *relative, int64_t mtime_us) {
     struct lt_log_reader *reader = NULL;
     struct lt_row row;
     struct lt_buf path;
+    struct litmus_error why = {0};
     (void)mtime_us;
     lt_buf_init(&path);
     lt_path_join(&path, s->query->data_dir, relative);
-    bool ok = !path.failed, open = ok && lt_log_reader_open(path.p, &reader, NULL) == LITMUS_OK;
+    bool ok = !path.failed, open = ok && lt_log_reader_open(path.p, &reader, &why) == LITMUS_OK;
     enum lt_log_status status;
-    while (ok && open && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
+    while (ok && open && ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
         if (status == LT_LOG_DAMAGED) continue;
         if (lt_log_reader_rows(reader) == 1 && !is_review(&row)) break; /* a log of something else */
         ok = take_row(s, &row);
     }
+    if (lt_error_is_refusal(&why)) s->refused = why;
     lt_log_reader_free(reader);
     lt_buf_release(&path);
     s->failed = !ok;
@@ -85,6 +88,7 @@ int lt_reviews_load(struct lt_query *q, const struct lt_run_ref *run, struct lt_
     if (run->session_id[0] == '\0') return LITMUS_OK;
     int code = lt_query_refresh(q, error);
     if (code == LITMUS_OK) code = lt_catalog_logs(q->catalog, run->session_id, 0, take_log, &s, error);
+    if (code == LITMUS_OK && s.refused.code != LITMUS_OK) code = lt_fail(error, s.refused.code, s.refused.os_errno, "%s", s.refused.text);
     if (code == LITMUS_OK && s.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading the notes on run %s", run->run_id);
     if (out->count > 1) qsort(out->items, out->count, sizeof *out->items, by_time);
     return code;

@@ -149,8 +149,14 @@ static bool same_bytes(int left, int right) {
     }
 }
 
-static bool same_file(const char *left, const char *right) {
-    int a = open(left, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), b = open(right, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+static int open_plain(const char *path, struct litmus_error *why) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) lt_fail_os(why, errno, "open", path);
+    return fd;
+}
+
+static bool same_file(const char *left, const char *right, struct litmus_error *why) {
+    int a = open_plain(left, why), b = open_plain(right, why);
     bool same = a >= 0 && b >= 0 && same_bytes(a, b);
     if (a >= 0) close(a);
     if (b >= 0) close(b);
@@ -159,12 +165,12 @@ static bool same_file(const char *left, const char *right) {
 
 /* A log is the same when it ends the same: one of the two may be archived, or sealed after its producer's death. A
  * channel's file that was still open on one side was finished on the other. */
-static bool says_the_same(const struct lt_incoming_file *file, const char *there, const char *here) {
+static bool says_the_same(const struct lt_incoming_file *file, const char *there, const char *here, struct litmus_error *why) {
     struct lt_log_state left, right;
-    struct litmus_error why = {0};
-    if (same_file(there, here)) return true;
+    if (same_file(there, here, why)) return true;
+    if (why->code != LITMUS_OK) return false;
     if (!file->is_log) return strncmp(file->path, "channels/", 9) == 0 && !(lt_log_is_sealed(there) && lt_log_is_sealed(here));
-    if (lt_log_state_read(there, &left, &why) != LITMUS_OK || lt_log_state_read(here, &right, &why) != LITMUS_OK) return false;
+    if (lt_log_state_read(there, &left, why) != LITMUS_OK || lt_log_state_read(here, &right, why) != LITMUS_OK) return false;
     return left.head.rows == right.head.rows && strcmp(left.head.identity, right.head.identity) == 0 &&
            memcmp(left.head.chain, right.head.chain, sizeof left.head.chain) == 0;
 }
@@ -173,11 +179,16 @@ static enum lt_incoming_verdict look_at_file(struct lt_incoming_file *file, cons
     struct lt_log_state state;
     struct stat st;
     file->fresh = lstat(here, &st) != 0;
-    if (lt_log_is_live(there)) {
+    if (lt_log_life(there, NULL) == LT_LIFE_WRITING) {
         lt_fail(why, LITMUS_EBUSY, 0, "a process still writes %s: import again when it has ended", there);
         return LT_INCOMING_LIVE;
     }
-    if (!file->fresh && !says_the_same(file, there, here)) {
+    struct litmus_error cannot = {0};
+    if (!file->fresh && !says_the_same(file, there, here, &cannot)) {
+        if (lt_error_is_refusal(&cannot)) {
+            lt_fail(why, cannot.code, cannot.os_errno, "%s", cannot.text);
+            return LT_INCOMING_UNREADABLE;
+        }
         lt_fail(why, LITMUS_EDAMAGED, 0, "%s and %s say different things: litmus verify --all in both data_dirs, then move the wrong one elsewhere", there, here);
         return LT_INCOMING_DIFFERS;
     }

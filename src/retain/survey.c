@@ -23,22 +23,25 @@ const char *lt_hindrance_text(enum lt_hindrance hindrance) {
     return "can be put away";
 }
 
-static void read_rows(struct lt_survey *out, struct lt_surveyed_log *log, struct lt_log_reader *reader, int64_t limit) {
+static int read_rows(struct lt_survey *out, struct lt_surveyed_log *log, struct lt_log_reader *reader, int64_t limit, struct litmus_error *error) {
     struct lt_row row;
     unsigned char last[32];
     enum lt_log_status status;
-    while ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT) {
+    struct litmus_error why = {0};
+    while ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT) {
         if (row.received_at > out->last_at) out->last_at = row.received_at;
         if (lt_event_find(row.event_type) == LT_EVENT_RETENTION_PRUNED) out->tells_of_pruning = true;
         memcpy(last, row.chain, sizeof last);
         log->rows++;
     }
+    if (lt_error_is_refusal(&why)) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
     if (log->rows > 0) lt_hex_text(last, sizeof last, log->chain);
     snprintf(log->identity, sizeof log->identity, "%s", lt_log_reader_identity(reader));
     log->archived = lt_log_reader_form(reader) == LT_LOG_FORM_ARCHIVED;
     if (status == LT_LOG_OPEN || status == LT_LOG_TORN) out->hindrance = LT_HINDRANCE_IN_FLIGHT;
     else if (status != LT_LOG_SEALED || !lt_log_reader_chain_ok(reader)) out->hindrance = LT_HINDRANCE_DAMAGED;
     else if (limit != LT_TIME_NONE && out->last_at >= limit) out->hindrance = LT_HINDRANCE_YOUNG;
+    return LITMUS_OK;
 }
 
 static int survey_log(struct lt_survey *out, const char *path, int64_t limit, struct litmus_error *error) {
@@ -56,9 +59,9 @@ static int survey_log(struct lt_survey *out, const char *path, int64_t limit, st
     int code = lt_log_reader_open(path, &reader, error);
     if (code != LITMUS_OK) return code;
     lt_log_reader_check_chain(reader);
-    read_rows(out, log, reader, limit);
+    code = read_rows(out, log, reader, limit, error);
     lt_log_reader_free(reader);
-    return LITMUS_OK;
+    return code;
 }
 
 static int survey_runs(struct lt_survey *out, const char *data_dir, const struct lt_log_list *logs, struct litmus_error *error) {

@@ -187,6 +187,14 @@ static void log_trouble(struct lt_follow *f, struct lt_followed_log *log, const 
     lt_followed_close(f, log);
 }
 
+/* The machine's trouble may pass: the tick tries again. Told once. */
+static void log_refused(struct lt_follow *f, struct lt_followed_log *log, const struct litmus_error *error) {
+    if (!log->refused) lt_journal_say(f->journal, "%s; it is tried again", error->text);
+    log->refused = true;
+    log->size = -1;
+    lt_followed_close(f, log);
+}
+
 static bool log_open(struct lt_follow *f, struct lt_followed_log *log) {
     if (log->reader != NULL) return true;
     struct litmus_error error = {0};
@@ -197,11 +205,8 @@ static bool log_open(struct lt_follow *f, struct lt_followed_log *log) {
         lt_followed_close(f, log);
     }
     log->reader = NULL;
-    if (error.code == LITMUS_ENOMEM || error.os_errno != 0) { /* the machine's trouble may pass: the tick tries again */
-        log->size = -1;
-        return false;
-    }
-    log_trouble(f, log, &error);
+    if (error.code == LITMUS_ENOMEM || error.os_errno != 0) log_refused(f, log, &error);
+    else log_trouble(f, log, &error);
     return false;
 }
 
@@ -210,6 +215,7 @@ static bool log_read(struct lt_follow *f, struct lt_followed_log *log) {
     log->size = -1;
     if (!log_open(f, log)) return false;
     log->size = lt_log_reader_file_size(log->reader);
+    log->refused = false;
     for (int n = 0; n < EVENTS_A_TURN; n++) {
         struct lt_row row;
         struct litmus_error error = {0};
@@ -237,7 +243,8 @@ static bool log_read(struct lt_follow *f, struct lt_followed_log *log) {
             log->damaged = true;
             break;
         case LT_LOG_FAILED:
-            log_trouble(f, log, &error);
+            if (lt_error_is_refusal(&error)) log_refused(f, log, &error);
+            else log_trouble(f, log, &error);
             return false;
         }
     }
@@ -391,7 +398,7 @@ void lt_follow_count(const struct lt_follow *f, struct lt_follow_counts *counts)
         }
     }
     for (const struct lt_followed_log *log = f->newest; log != NULL; log = log->older) {
-        if (!lt_followed_finished(log) && !log->dead) counts->live++;
+        if (!lt_followed_finished(log) && !log->dead && !log->refused) counts->live++;
     }
 }
 

@@ -97,6 +97,7 @@ struct lt_followed_log {
     struct lt_mark *mark;      /* of the last row; NULL: none */
     uint32_t number;           /* in the list that is being made */
     bool damaged;
+    bool refused;     /* the system did not let us read it: it is tried again, and nothing is known of its session without it */
     bool of_materializer; /* by its first event */
     int64_t size;     /* of the file when it was looked at last */
     bool unread, closed, sealed, dead, resolved, broken, unsynced;

@@ -10,7 +10,7 @@ bool lt_knowledge_fits(const struct lt_session *session) {
     bool any = false;
     if (session->failed || session->forgetful) return false;
     for (const struct lt_followed_log *log = session->logs; log != NULL; log = log->next_of_session) {
-        if (log->broken || log->dead || log->damaged) return false;
+        if (log->broken || log->dead || log->damaged || log->refused) return false;
     }
     for (const struct lt_mark *mark = session->marks; mark != NULL; mark = mark->next) {
         if (mark->ended && (!mark->started || mark->blurred)) return false;

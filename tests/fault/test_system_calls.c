@@ -36,6 +36,7 @@ enum { CALLS_MAX = 2000, PROGRAM_SECONDS = 300, EVENTS = 7 };
 struct trial {
     int64_t events; /* of runs, in the pattern */
     char base[300], pattern[400], dir[400], other[400], note[400], litmus[PATH_MAX], shim[PATH_MAX], memory[PATH_MAX], self[PATH_MAX];
+    char only[300]; /* set: what ends so cannot be opened at all */
     char where[300];
     char out[64 * 1024]; /* what the program said */
 };
@@ -93,6 +94,8 @@ static int run(struct trial *t, const char *const *arguments, int at, const char
         setenv("LITMUS_SHIM_NOTE", t->note, 1);
         setenv("LITMUS_SHIM_AT", number, 1);
         setenv("LITMUS_SHIM_HOW", how, 1);
+        if (t->only[0] != '\0') setenv("LITMUS_SHIM_ONLY", t->only, 1);
+        if (t->only[0] != '\0') setenv("LITMUS_SHIM_TIMES", "1000000", 1);
         if (at > 0) setenv("LD_PRELOAD", strcmp(how, "memory") == 0 ? t->memory : t->shim, 1);
         execv(arguments[0], (char *const *)(uintptr_t)arguments);
         _exit(127);
@@ -394,6 +397,77 @@ static void the_importer(void **state) {
     strike_all(t, &task);
 }
 
+/* ---- what cannot be read now ---- */
+/* Calls `each` for the files of the data_dir below `folder` whose names end so, with the name. */
+static void each_file(struct trial *t, const char *folder, const char *suffix, void (*each)(struct trial *t, const char *name)) {
+    DIR *dir = opendir(folder);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        char path[PATH_MAX];
+        size_t n = strlen(entry->d_name), end = strlen(suffix);
+        if (entry->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (entry->d_type == DT_DIR) each_file(t, path, suffix, each);
+        else if (n > end && strcmp(entry->d_name + n - end, suffix) == 0) each(t, entry->d_name);
+    }
+    if (dir != NULL) closedir(dir);
+}
+
+/* The program runs while `name` cannot be opened: errors take turns. */
+static int refuse(struct trial *t, const char *const *arguments, const char *name) {
+    static const int refusals[] = {EACCES, EMFILE, ENOMEM, EIO};
+    static unsigned turn;
+    char how[16], call[64];
+    snprintf(how, sizeof how, "%d", refusals[turn++ % 4]);
+    if (access(t->dir, F_OK) == 0) shell("rm -rf '%s'", t->dir, NULL);
+    shell("cp -r '%s' '%s'", t->pattern, t->dir);
+    snprintf(t->only, sizeof t->only, "%s", name);
+    int status = run(t, arguments, 1, how);
+    t->only[0] = '\0';
+    snprintf(t->where, sizeof t->where, "litmus %s, error %s at each open of %s", arguments[1], how, name);
+    if (!struck(t, call) || !WIFEXITED(status)) fail_msg("%s: status %d: %s", t->where, status, t->out);
+    return WEXITSTATUS(status);
+}
+
+/* Everything is done already: whoever cannot read a log says so, and changes nothing that is on record. */
+static void refuse_of_done(struct trial *t, const char *name) {
+    static const struct {
+        const char *words[3];
+        int exit;
+    } commands[] = {{{"materialize", "--all"}, 5}, {{"rebuild"}, 5}, {{"verify", "--all"}, 5}, {{"doctor"}, 1}, {{"doctor", "--mend"}, 1}, {{"daemon", "--foreground"}, 0}};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        const char *const arguments[] = {t->litmus, commands[i].words[0], "--data-dir", t->dir, commands[i].words[1], NULL};
+        int code = refuse(t, arguments, name);
+        if (code != commands[i].exit || strstr(t->out, name) == NULL || strstr(t->out, "damaged") != NULL) fail_msg("%s: exit code %d: %s", t->where, code, t->out);
+        shell("cd '%s' && for f in events runs; do diff -r $f '%s'/$f >&2 || exit 1; done", t->dir, t->pattern);
+    }
+}
+
+/* A session is to be finished: it is left as it is, and finished the next time, once. */
+static void refuse_of_open(struct trial *t, const char *name) {
+    static const char *const commands[][2] = {{"materialize", NULL}, {"daemon", "--foreground"}};
+    for (size_t i = 0; i < 2; i++) {
+        const char *const arguments[] = {t->litmus, commands[i][0], "--data-dir", t->dir, commands[i][1], NULL};
+        (void)refuse(t, arguments, name);
+        if (strstr(name, ".arrow") != NULL && strstr(t->out, name) == NULL) fail_msg("%s: not a word of it: %s", t->where, t->out);
+        work_check(t, 0, "0");
+        if (said_on_record(t, "run.materialized") != 2) fail_msg("%s: said twice: %s", t->where, t->out);
+    }
+}
+
+static void what_cannot_be_read_now(void **state) {
+    struct trial *t = *state;
+    make_pattern(t);
+    each_file(t, t->pattern, ".arrow", refuse_of_open);
+    shell("rm -rf '%s'", t->dir, NULL);
+    assert_int_equal(rename(t->pattern, t->dir), 0);
+    must(t, "materialize", NULL);
+    assert_int_equal(rename(t->dir, t->pattern), 0);
+    each_file(t, t->pattern, ".arrow", refuse_of_done);
+    /* the word for the files was lost with the power, say: they are there, and get no second one */
+    shell("rm '%s'/heads \"$(grep -l run.materialized '%s'/events/*/*.arrow | head -n 1)\"", t->pattern, t->pattern);
+    each_file(t, t->pattern, ".parquet", refuse_of_open);
+}
+
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "produce") == 0) return produce(argv[2], argv[3]);
     if (argc >= 2) cmocka_set_test_filter(argv[1]); /* one of them, or its share N of M; meson.build names each */
@@ -405,6 +479,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(the_pruner, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_archiver, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_importer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_cannot_be_read_now, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("system_calls", tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
  *   LITMUS_SHIM_AT     which call, from 1; 0: none
  *   LITMUS_SHIM_HOW    an errno as a number; "short": half of a write; "before", "after": SIGKILL there
  *   LITMUS_SHIM_TIMES  how many calls from there on fail; default 1
+ *   LITMUS_SHIM_ONLY   the end of a path: only the opens of such files count
  *   LITMUS_SHIM_NOTE   a file that gets one line when it strikes: which call it was
  */
 #define _GNU_SOURCE
@@ -36,7 +37,7 @@ enum how { SHIM_OFF, SHIM_ERRNO, SHIM_SHORT, SHIM_BEFORE, SHIM_AFTER };
 
 static struct {
     bool ready;
-    char under[PATH_MAX], note[PATH_MAX];
+    char under[PATH_MAX], note[PATH_MAX], only[NAME_MAX];
     long at, times;
     enum how how;
     int error;
@@ -51,6 +52,8 @@ __attribute__((constructor)) static void begin(void) {
                *note = getenv("LITMUS_SHIM_NOTE");
     if (under == NULL || at == NULL || how == NULL) return;
     snprintf(shim.under, sizeof shim.under, "%s", under);
+    const char *only = getenv("LITMUS_SHIM_ONLY");
+    snprintf(shim.only, sizeof shim.only, "%s", only == NULL ? "" : only);
     snprintf(shim.note, sizeof shim.note, "%s", note == NULL ? "" : note);
     shim.at = strtol(at, NULL, 10);
     shim.times = times == NULL ? 1 : strtol(times, NULL, 10);
@@ -69,6 +72,10 @@ static bool below(const char *path) {
 static bool ours(int fd) {
     return shim.ready && fd >= 0 && fd < FDS && shim.ours[fd];
 }
+static bool is_wanted(const char *path) {
+    size_t n = strlen(shim.only), all = strlen(path);
+    return n == 0 || (all >= n && strcmp(path + all - n, shim.only) == 0);
+}
 static void set_ours(int fd, bool is) {
     if (fd >= 0 && fd < FDS) shim.ours[fd] = is;
 }
@@ -84,6 +91,7 @@ static void note(const char *name) {
 
 /* Counts a call; what is to become of it. */
 static enum how strikes(const char *name) {
+    if (shim.only[0] != '\0' && strcmp(name, "open") != 0) return SHIM_OFF;
     long call = ++shim.calls;
     if (call < shim.at || call >= shim.at + shim.times || shim.at == 0) return SHIM_OFF;
     note(name);
@@ -106,7 +114,7 @@ static void after(enum how how) {
     } while (0)
 
 static int open_as(int (*call)(int, const char *, int, ...), int dir, const char *path, int flags, mode_t mode) {
-    bool mine = below(path);
+    bool mine = below(path) && is_wanted(path);
     enum how how = mine ? strikes("open") : SHIM_OFF;
     if (how == SHIM_ERRNO) return -1;
     int fd = call(dir, path, flags, mode);
