@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -222,3 +224,63 @@ def test_it_is_small_when_idle(bench):
     before, begun = woken(), time.monotonic()
     bench.wait(lambda: told(proc, "VmRSS:") <= 10 * 1024)  # some seconds: the workers let go of the catalog, free memory goes back
     assert woken() - before < 100 + 10 * (time.monotonic() - begun)  # it does not poll
+
+
+PRODUCER = """
+import sys, uuid
+from litmus import _litmus
+with _litmus.Session(sys.argv[1], daemon_exe=sys.argv[2]) as session:
+    run = str(uuid.uuid4())
+    session.emit("run.started", {"dut_serial": "SN1"}, run)
+    session.emit("test.steps_discovered", {"items": [{"node_id": "a", "step_path": "a", "vector_index": 0, "step_index": 0}]}, run)
+    print(run, flush=True)
+    sys.stdin.readline()
+    session.emit("run.ended", {"outcome": "passed"}, run)
+"""
+
+
+def test_an_upgrade_in_the_middle_of_runs(bench, tmp_path):
+    """Another build is moved over the program: the old daemon finishes what it has in hand, and leaves; producers stay of the version that they are of."""
+    program, mine = tmp_path / "bin" / "litmus", pathlib.Path(sys.executable).parent / "litmus"
+    if not mine.exists():
+        pytest.skip("the package is not installed")
+    version = subprocess.run([mine, "version"], capture_output=True, text=True).stdout.split()[1]
+    program.parent.mkdir()
+    shutil.copy(mine, program)
+    begun = {}
+
+    def begin() -> subprocess.Popen:
+        producer = subprocess.Popen([sys.executable, "-c", PRODUCER, bench.data_dir, program], env=bench.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        begun[producer.stdout.readline().strip()] = producer
+        return producer
+
+    def end(producer) -> None:
+        producer.communicate("\n", timeout=300)
+        assert producer.returncode == 0
+
+    first, killed, last = begin(), begin(), begin()
+    old = bench.status()
+    other = mine.read_bytes().replace(b"litmus %s\0" % version.encode(), b"litmus 9%s\0" % version[1:].encode())
+    (program.parent / "new").write_bytes(other)
+    (program.parent / "new").chmod(0o755)
+    os.replace(program.parent / "new", program)
+    end(first)
+    killed.kill()
+    killed.communicate()
+    bench.wait(lambda: len(bench.files()) == 2)
+    end(begin())  # finds the old daemon, which is there as long as somebody needs it
+    assert bench.status()["pid"] == old["pid"] and old["version"] == version
+    end(last)
+    bench.wait(lambda: not pathlib.Path(f"/proc/{old['pid']}").exists())
+    end(begin())
+    new = bench.status()
+    assert new["pid"] != old["pid"] and new["version"] == f"9{version[1:]}"
+    events = [json.loads(line) for line in bench.litmus("events", "--json", "-n0").stdout.splitlines()]
+    for kind in ("run.ended", "run.materialized"):
+        assert sorted(event["run_id"] for event in events if event["event_type"] == kind) == sorted(begun)
+    listed = [json.loads(line) for line in bench.litmus("runs", "--json", "-n0").stdout.splitlines()]
+    assert {run["test_run_id"]: run["outcome"] for run in listed} == {run: "aborted" if producer is killed else "passed" for run, producer in begun.items()}
+    assert len(bench.files()) == len(begun) == 5
+    findings = bench.litmus("verify", "--all").stdout.splitlines()
+    assert len(findings) == 1 and "its rows are right" in findings[0]  # who reads a file of another version is told
+    assert bench.litmus("rebuild").returncode == 0 and bench.litmus("verify", "--all").returncode == 0

@@ -349,13 +349,22 @@ int lt_store_to_memory(struct lt_catalog *c, struct litmus_error *error) {
 int lt_store_follow(struct lt_catalog *c, struct litmus_error *error) {
     struct stat st;
     if (c->db == NULL) return open_any(c, error);
-    if (c->in_memory || (stat(c->path, &st) == 0 && st.st_dev == c->device && st.st_ino == c->inode)) return LITMUS_OK;
+    int64_t version = atoll(LT_CATALOG_VERSION);
+    bool same = c->in_memory || (stat(c->path, &st) == 0 && st.st_dev == c->device && st.st_ino == c->inode);
+    if (same && !c->in_memory && run(c, SQL_VERSION, take_int, &version, NULL, "") != LITMUS_OK) version = atoll(LT_CATALOG_VERSION); /* the work will tell */
+    if (same && version == atoll(LT_CATALOG_VERSION)) return LITMUS_OK;
     close_db(c);
     return open_any(c, error);
 }
 
+/* Another version of litmus may have made the tables anew in the file that we have open: a row of ours could fit by chance. */
 int lt_store_begin(struct lt_catalog *c, struct litmus_error *error) {
-    return run(c, SQL_BEGIN, NULL, NULL, error, "");
+    int64_t version = 0;
+    int code = run(c, SQL_BEGIN, NULL, NULL, error, "");
+    if (code == LITMUS_OK) code = run(c, SQL_VERSION, take_int, &version, error, "");
+    if (code != LITMUS_OK || version == atoll(LT_CATALOG_VERSION)) return code;
+    lt_store_rollback(c);
+    return lt_fail(error, LITMUS_EDAMAGED, 0, "%s was made anew by another version of litmus", c->path);
 }
 int lt_store_commit(struct lt_catalog *c, struct litmus_error *error) {
     return run(c, SQL_COMMIT, NULL, NULL, error, "");

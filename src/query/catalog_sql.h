@@ -90,6 +90,7 @@ static const char lt_sql_drop[] =
 
 /* Prepared once a catalog when first needed. */
 #define LT_CATALOG_STATEMENTS(X)                                                                                      \
+    X(VERSION, "PRAGMA user_version")                                                                                 \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                       \
     X(COMMIT, "COMMIT")                                                                                               \
     X(ROLLBACK, "ROLLBACK")                                                                                           \

@@ -236,6 +236,27 @@ static void test_any_catalog_file_will_do(void **state) {
     assert_int_equal(list_anew(b).count, 2);
 }
 
+/* Another version of litmus makes its own tables in the file while we have it open: ours must not write into them, by chance it could. */
+static void test_another_version_at_work(void **state) {
+    struct bench *b = *state;
+    struct lt_query *q;
+    struct lt_table t;
+    struct lt_run_filter filter = {.limit = 10};
+    record_run(b, "A");
+    must(b, lt_query_open(b->dir, &q, &b->error));
+    must(b, lt_query_runs(q, &filter, &t, &b->error));
+    lt_table_release(&t);
+    for (int turn = 0; turn < 2; turn++) {
+        sql(b, "UPDATE runs SET dut_serial = outcome; PRAGMA user_version = 4711"); /* the same columns, of another meaning */
+        if (turn == 1) record_run(b, "B");
+        must(b, lt_query_runs(q, &filter, &t, &b->error));
+        assert_int_equal(lt_table_rows(&t), turn + 1);
+        for (int64_t row = 0; row < lt_table_rows(&t); row++) assert_int_equal(lt_table_str(&t, lt_table_find(&t, "dut_serial"), row).n, 1);
+        lt_table_release(&t);
+    }
+    lt_query_free(q);
+}
+
 static void test_spoilt_pages(void **state) {
     struct bench *b = *state;
     char path[1024], command[600];
@@ -303,6 +324,7 @@ int main(void) {
         TEST(test_two_files_of_one_run_are_one),
         TEST(test_a_file_spoilt_in_place_is_left_out_and_comes_back),
         TEST(test_any_catalog_file_will_do),
+        TEST(test_another_version_at_work),
         TEST(test_spoilt_pages),
         TEST(test_a_catalog_removed_under_an_open_handle),
         TEST(test_a_locked_catalog_answers),
