@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -224,6 +225,40 @@ def test_it_is_small_when_idle(bench):
     before, begun = woken(), time.monotonic()
     bench.wait(lambda: told(proc, "VmRSS:") <= 10 * 1024)  # some seconds: the workers let go of the catalog, free memory goes back
     assert woken() - before < 100 + 10 * (time.monotonic() - begun)  # it does not poll
+
+
+@pytest.mark.skipif(os.environ.get("LITMUS_TEST_BUILD") is not None, reason="a sanitizer is loaded first")
+def test_kills_while_the_clock_is_set(bench):
+    """Producers and daemons are killed at some call while their clock goes to and fro: each run is there once, and all that is proved holds."""
+    chance = random.Random(7)
+
+    def shim(at: int, clock: str, **more) -> dict:
+        return {"LD_PRELOAD": str(BUILD / "libfault_shim.so"), "LITMUS_SHIM_UNDER": str(bench.data_dir), "LITMUS_SHIM_AT": str(at), "LITMUS_SHIM_HOW": "after",
+                "LITMUS_SHIM_NOTE": "/dev/null", "LITMUS_SHIM_CLOCK": clock, "LITMUS_DAEMON_IDLE": "0.05", "PATH": "/nonexistent", **more}
+
+    for _ in range(12):
+        assert bench.executive(**shim(chance.choice([0, chance.randrange(5, 60)]), str(chance.randrange(10**9)))).returncode in (0, -signal.SIGKILL)
+        assert bench.litmus("daemon", "--foreground", **shim(chance.randrange(5, 150), str(chance.randrange(10**9)))).returncode in (0, -signal.SIGKILL)
+    assert bench.litmus("materialize", **shim(0, "5")).returncode == 0
+
+    def events(*more) -> list:
+        return [json.loads(line) for line in bench.litmus("events", "--json", "-n0", *more).stdout.splitlines()]
+
+    every = events()
+    proof = bench.litmus("verify", "--all", "--json")
+    assert proof.returncode == 0, proof.stdout
+    assert len({event["id"] for event in every}) == len(every) == json.loads(proof.stdout.splitlines()[-1])["events"]
+    begun = sorted(event["run_id"] for event in every if event["event_type"] == "run.started")
+    for kind in ("run.ended", "run.materialized"):
+        assert sorted(event["run_id"] for event in every if event["event_type"] == kind) == begun
+    assert len(bench.files()) == len(begun) > 6
+    assert any(event["event_type"] == "clock.stepped" for event in every)
+    listed = [json.loads(line)["started_at"] for line in bench.litmus("runs", "--json", "-n0").stdout.splitlines()]
+    assert len(listed) == len(begun) and listed == sorted(listed, reverse=True)
+    for since in (every[len(every) // 2]["received_at"], every[-3]["received_at"]):  # also of logs that were closed when it was earlier again
+        assert [event["id"] for event in events("--since", since)] == [event["id"] for event in every if event["received_at"] >= since]
+    refused = bench.litmus("prune", "--keep", "1y", "--yes", **shim(0, "+99999999"))
+    assert refused.returncode != 0 and "clock" in refused.stderr and len(bench.files()) == len(begun)
 
 
 PRODUCER = """

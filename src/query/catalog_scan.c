@@ -345,6 +345,7 @@ struct session_look {
     bool orphaned; /* a run's end was said for its dead producer */
     bool unsaid;   /* a run was started, and no log says that it is materialised */
     bool has_runs; /* nor is its file there: no more has to be known */
+    int64_t latest; /* received_at of the rows that were read */
     int logs;
     bool of_materializers; /* whose logs are read now, those of materializers or the others */
 };
@@ -389,6 +390,7 @@ static bool next_event(struct session_look *look, struct lt_log_reader *reader, 
     do status = lt_log_next(reader, row, &why);
     while (status == LT_LOG_DAMAGED);
     look->refused = look->refused || lt_error_is_refusal(&why);
+    if (status == LT_LOG_EVENT && row->received_at > look->latest) look->latest = row->received_at;
     return status == LT_LOG_EVENT;
 }
 
@@ -421,8 +423,8 @@ static bool note_name(void *self, const char *path, int64_t mtime_us) {
     return add_name(self, &(struct lt_store_entry){.name = path, .mtime_ns = mtime_us});
 }
 
-/* Nothing will be added to these logs: their time stamps are the time of their last events. */
-static int settle_logs(struct scan *s, const char *session_id, struct litmus_error *error) {
+/* Nothing will be added to these logs: their time stamps are the time of their last events, unless the clock was set meanwhile. */
+static int settle_logs(struct scan *s, const char *session_id, int64_t latest, struct litmus_error *error) {
     struct names logs = {.arena = &s->arena};
     int code = lt_catalog_logs(s->catalog, session_id, 0, note_name, &logs, error);
     for (size_t i = 0; code == LITMUS_OK && i < logs.count; i++) {
@@ -433,7 +435,8 @@ static int settle_logs(struct scan *s, const char *session_id, struct litmus_err
         struct lt_str dir = lt_arena_str(&s->arena, (struct lt_str){path, (size_t)(slash - path)});
         if (dir.p == NULL) code = no_memory(error);
         else code = want_write(s, &go, error);
-        if (code == LITMUS_OK && go) code = lt_store_log_settled(s->catalog, dir.p, slash + 1, lt_mtime_ns(&st) / 1000, error);
+        int64_t mtime_us = lt_mtime_ns(&st) / 1000;
+        if (code == LITMUS_OK && go) code = lt_store_log_settled(s->catalog, dir.p, slash + 1, mtime_us < latest ? latest : mtime_us, error);
     }
     free(logs.items);
     return code == LITMUS_OK && logs.failed ? no_memory(error) : code;
@@ -450,7 +453,7 @@ static bool has_late(const struct scan *s, const char *session_id) {
 }
 
 static int look_at_session(struct scan *s, const char *session_id, struct litmus_error *error) {
-    struct session_look look = {.scan = s};
+    struct session_look look = {.scan = s, .latest = LT_TIME_NONE};
     lt_arena_init(&look.arena);
     lt_map_init(&look.materialized);
     int code = lt_catalog_logs(s->catalog, session_id, 0, look_at_log, &look, error);
@@ -465,7 +468,7 @@ static int look_at_session(struct scan *s, const char *session_id, struct litmus
             if (n < sizeof open.session_id) memcpy(open.session_id, session_id, n + 1);
             code = lt_store_open_sessions_add(s->catalog, &open, error);
         } else {
-            code = settle_logs(s, session_id, error);
+            code = settle_logs(s, session_id, look.latest, error);
         }
     }
     lt_map_release(&look.materialized);

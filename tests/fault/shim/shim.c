@@ -9,6 +9,7 @@
  *   LITMUS_SHIM_HOW    an errno as a number; "short": half of a write; "before", "after": SIGKILL there
  *   LITMUS_SHIM_TIMES  how many calls from there on fail; default 1
  *   LITMUS_SHIM_ONLY   the end of a path: only the opens of such files count
+ *   LITMUS_SHIM_CLOCK  the wall clock: "+N" is N seconds ahead; a number is a seed, and it is set to and fro by hours and weeks
  *   LITMUS_SHIM_NOTE   a file that gets one line when it strikes: which call it was
  */
 #define _GNU_SOURCE
@@ -30,6 +31,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FDS = 4096 };
@@ -43,6 +45,9 @@ static struct {
     int error;
     atomic_long calls;
     atomic_bool ours[FDS];
+    bool set; /* the clock, from time to time */
+    atomic_ulong chance;
+    atomic_long ahead;
 } shim;
 
 #define REAL(name) __extension__((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -50,6 +55,10 @@ static struct {
 __attribute__((constructor)) static void begin(void) {
     const char *under = getenv("LITMUS_SHIM_UNDER"), *at = getenv("LITMUS_SHIM_AT"), *how = getenv("LITMUS_SHIM_HOW"), *times = getenv("LITMUS_SHIM_TIMES"),
                *note = getenv("LITMUS_SHIM_NOTE");
+    const char *clock = getenv("LITMUS_SHIM_CLOCK");
+    shim.set = clock != NULL && clock[0] != '+';
+    if (shim.set) shim.chance = strtoul(clock, NULL, 10);
+    else if (clock != NULL) shim.ahead = strtol(clock, NULL, 10);
     if (under == NULL || at == NULL || how == NULL) return;
     snprintf(shim.under, sizeof shim.under, "%s", under);
     const char *only = getenv("LITMUS_SHIM_ONLY");
@@ -234,6 +243,16 @@ void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset) 
     void *p = (void *)syscall(SYS_mmap, at, n, protection, flags, fd, offset);
     after(how);
     return p;
+}
+/* At one look in eight it is set. */
+int clock_gettime(clockid_t id, struct timespec *out) {
+    static const long set_to[] = {0, 3600, -3600, 40 * 86400L, -40 * 86400L};
+    int result = (int)syscall(SYS_clock_gettime, id, out);
+    if (result != 0 || id != CLOCK_REALTIME) return result;
+    unsigned long drawn = shim.set ? shim.chance = shim.chance * 6364136223846793005UL + 1442695040888963407UL : 0;
+    if (shim.set && (drawn >> 33) % 8 == 0) shim.ahead = set_to[(drawn >> 40) % 5];
+    out->tv_sec += shim.ahead;
+    return 0;
 }
 void *mmap64(void *at, size_t n, int protection, int flags, int fd, off64_t offset) {
     return mmap(at, n, protection, flags, fd, offset);
