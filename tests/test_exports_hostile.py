@@ -316,7 +316,8 @@ FULL = """
 import resource, sys
 from litmus.errors import StorageError
 from litmus.exports import export
-resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, most))
 for name in sys.argv[3:]:
     try:
         export("last", f"{sys.argv[2]}/{name}.x", format=name, data_dir=sys.argv[1])
@@ -324,11 +325,20 @@ for name in sys.argv[3:]:
         assert "cannot write" in str(error) and f"{name}.x" in str(error), error
     else:
         raise SystemExit(f"{name}: fits into 2000 bytes")
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+from litmus.data.run_store import RunStore
+from litmus.exports import as_xlsx, reading
+try:
+    as_xlsx.write(reading.Runs(RunStore(sys.argv[1]), ["last"]), "/dev/full")  # which is noticed when the archive is closed
+except OSError as error:
+    assert error.errno == 28, error
+else:
+    raise SystemExit("fits into /dev/full")
 """
 
 
 def test_a_disk_that_is_full_leaves_nothing_and_is_told(data, tmp_path):
     """Also by the libraries that have errors of their own, or end the process."""
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", FULL, str(data[0] / "names_alike"), str(tmp_path), *FORMATS], capture_output=True, text=True)
-    assert done.returncode == 0, (done.returncode, done.stderr)
+    assert done.returncode == 0 and done.stderr == "", (done.returncode, done.stderr)
     assert list(tmp_path.iterdir()) == []

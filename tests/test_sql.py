@@ -252,7 +252,7 @@ def test_nothing_on_record_is_an_empty_answer(tmp_path):
     (["-c", "FROM runs", "-f", "x"], 2, "exclude"),
     (["--csv", "--json", "-c", "FROM runs"], 2, "exclude"),
     (["--parquet", "x"], 2, "needs -c or -f"),
-    (["--parquet", "/nowhere/x", "-c", "SELECT 1; SELECT 2"], 2, "--parquet takes one query"),
+    (["--parquet", "/nowhere/x", "-c", "SELECT 1; SELECT 2"], 2, "--parquet takes one query"), (["--parquet", "/dev/full", "-c", "FROM steps"], 5, "No space left on device"),
     (["--memory", "lots", "-c", "FROM runs"], 2, "no memory limit"),
     (["--memory", "1'; DROP TABLE x", "-c", "FROM runs"], 2, "no memory limit"),
     (["-f", "/no/such/file.sql"], 3, "/no/such/file.sql"),

@@ -153,12 +153,15 @@ static void arguments_of(struct session *s, const char **out) {
 
 /* What DuckDB says, and what helps. */
 static const struct hint {
-    const char *said, *helps;
-    bool parquet; /* only with --parquet */
+    const char *said, *helps; /* helps NULL: what DuckDB says is clear, and tells which exit code */
+    bool parquet;             /* only with --parquet */
+    int exit;
 } hints[] = {
-    {"Out of Memory", "the query needs more memory than it may have: give it more with --memory 8GB, or narrow it, for example by run_started_at", false},
-    {"can't be cast to the destination type", "an input or output that is a list in one run is a list in all, of one value where it is no list: list_contains(in_x, 'a')", false},
-    {"Parser Error", "--parquet takes one query, and writes its rows: what several statements do, one can in WITH a AS (...) SELECT ...", true},
+    {"Out of Memory", "the query needs more memory than it may have: give it more with --memory 8GB, or narrow it, for example by run_started_at", false, EXIT_USAGE},
+    {"can't be cast to the destination type", "an input or output that is a list in one run is a list in all, of one value where it is no list: list_contains(in_x, 'a')",
+     false, EXIT_USAGE},
+    {"Parser Error", "--parquet takes one query, and writes its rows: what several statements do, one can in WITH a AS (...) SELECT ...", true, EXIT_USAGE},
+    {"Could not write file", NULL, false, EXIT_SYSTEM},
 };
 enum { HINTS = sizeof hints / sizeof hints[0], SAID_MAX = 64, HEARD_MAX = 4096 };
 
@@ -194,9 +197,10 @@ static int judge(struct session *s, const struct lt_relay *relay, const struct h
     if (relay->failed == EPIPE) return EXIT_OK; /* who reads has seen enough: | head */
     if (relay->failed != 0) lt_fail_os(&error, relay->failed, "write to", "standard output");
     if (relay->failed != 0) return lt_cli_fail(s->cli, &error);
-    if (hint != NULL) lt_complain(s->cli, "%s", hint->helps);
+    if (hint != NULL && hint->helps != NULL) lt_complain(s->cli, "%s", hint->helps);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return EXIT_OK;
-    return WIFSIGNALED(status) || WEXITSTATUS(status) == 127 ? EXIT_SYSTEM : EXIT_USAGE;
+    if (WIFSIGNALED(status) || WEXITSTATUS(status) == 127) return EXIT_SYSTEM;
+    return hint != NULL ? hint->exit : EXIT_USAGE;
 }
 
 static int run_session(struct session *s) {

@@ -7,7 +7,10 @@ A sheet that is full (1,048,576 rows) goes on in the next: Steps, Steps 2, ... C
 from __future__ import annotations
 
 import datetime
+import gc
 import re
+import sys
+import traceback
 
 import xlsxwriter
 import xlsxwriter.exceptions
@@ -63,8 +66,25 @@ def _add_run(run, steps, attempts, measurements) -> None:
 def write(runs, path: str) -> None:
     try:
         _write(runs, path)
-    except xlsxwriter.exceptions.FileCreateError as error:  # none of OSError's
-        raise error.args[0] if error.args and isinstance(error.args[0], OSError) else OSError(str(error)) from None
+    except (OSError, xlsxwriter.exceptions.FileCreateError) as error:  # which is none of OSError's
+        told = error if isinstance(error, OSError) else error.args[0] if error.args and isinstance(error.args[0], OSError) else OSError(str(error))
+        failed = OSError(told.errno, told.strerror) if told.errno else OSError(str(told))
+        _close_quietly(error, told)
+    else:
+        return
+    raise failed
+
+
+def _close_quietly(*errors: BaseException) -> None:
+    """The archive that could not be written is open in the frames of the error; it would be closed when these go, and complain again, to stderr."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        for error in errors:
+            traceback.clear_frames(error.__traceback__)
+            error.__traceback__ = error.__context__ = None
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def _write(runs, path: str) -> None:
