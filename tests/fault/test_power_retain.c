@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_power_retain.c - the power fails between any two calls of what changes a record that is there: prune, import and archive. Of a session all is
- * there then, as it was or as it is to be, or nothing, with the word for it; every other one is as it was.
+ * there then, as it was or as it is to be, or nothing, with the word for it; every other one is as it was. And between those of a
+ * compaction: each run counts once then, from the lake or from its file.
  *
  * What these do is recorded at the calls of the C library, by functions of their names: they open sessions and materialize on the way.
  */
@@ -11,6 +12,8 @@
 #include "log/archive.h"
 #include "materialize/materialize.h"
 #include "materialize/own_log.h"
+#include "materialize/parquet.h"
+#include "query/lake.h"
 #include "retain/import.h"
 #include "retain/prune.h"
 
@@ -320,11 +323,83 @@ static void an_archived_log_says_the_same(void **state) {
     try_all(t, 15, it_says_the_same);
 }
 
+/* ---- compact ---- */
+static void compact_all(struct trial *t) {
+    struct lt_query *q = NULL;
+    struct lt_lake_done done;
+    struct litmus_error error = {0};
+    assert_ok(lt_query_open(t->dir, &q, &error), error);
+    assert_ok(lt_lake_compact(q, NULL, NULL, &done, &error), error);
+    lt_query_free(q);
+    if (t->disk != NULL) disk_note(t->disk, 1);
+}
+
+/* Rows of the run in that lake file; none where they do not count. */
+static int64_t rows_in(struct trial *t, const struct lt_lake_file *file, const char *run) {
+    static const char *const columns[] = {"run_id"};
+    struct lt_table table;
+    struct litmus_error error = {0};
+    char path[700];
+    int64_t rows = 0;
+    for (size_t i = 0; i < file->stale_count; i++)
+        if (lt_str_eq(file->stale[i], lt_str_of(run))) return 0;
+    snprintf(path, sizeof path, "%s/lake/%.300s", t->tree, file->name.p);
+    expect(t, lt_parquet_read(path, columns, 1, &table, &error) == LITMUS_OK, "%s", error.text);
+    for (int64_t row = 0; row < lt_table_rows(&table); row++) rows += lt_str_eq(lt_table_str(&table, 0, row), lt_str_of(run));
+    lt_table_release(&table);
+    return rows;
+}
+
+/* The time stamps of the run files are what the lake knows them by. */
+static void keep_stamps(struct trial *t) {
+    for (int i = 0; i < file_count; i++) {
+        char path[600];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%.199s", t->dir, files[i].path);
+        assert_int_equal(stat(path, &st), 0);
+        snprintf(path, sizeof path, "%s/%.199s", t->tree, files[i].path);
+        assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[]){st.st_mtim, st.st_mtim}, 0), 0);
+    }
+}
+
+static int laked; /* runs that came from a lake, over all states */
+
+static void each_run_counts_once(struct trial *t) {
+    static const char *const runs[] = {RUN_A, RUN_B};
+    struct lt_query *q = NULL;
+    struct lt_lake lake;
+    struct litmus_error error = {0};
+    keep_stamps(t);
+    expect(t, lt_query_open(t->tree, &q, &error) == LITMUS_OK && lt_lake_load(q, &lake, &error) == LITMUS_OK, "%s", error.text);
+    for (size_t r = 0; r < 2; r++) {
+        int64_t rows = 0;
+        for (size_t i = 0; i < lake.file_count; i++) rows += rows_in(t, &lake.files[i], runs[r]);
+        laked += rows > 0;
+        for (size_t i = 0; i < lake.fresh_count; i++) rows += lt_str_eq(lake.fresh[i].run_id, lt_str_of(runs[r])) ? 2 : 0;
+        expect(t, rows == 2, "%lld rows of run %zu count", (long long)rows, r); /* the run and its step */
+    }
+    expect(t, t->promised == 0 || lake.fresh_count == 0, "%zu runs are in no lake", lake.fresh_count);
+    lt_lake_release(&lake);
+    lt_query_free(q);
+}
+
+static void after_a_compaction_each_run_counts_once(void **state) {
+    struct trial *t = *state;
+    make_session(t->dir, OLD, RUN_A, "OLD");
+    compact_all(t);
+    make_session(t->dir, SESSION, RUN_B, "NEW"); /* its rows come into a file with the others', which goes */
+    keep_files(t->dir);
+    record(t, compact_all);
+    try_all(t, 2, each_run_counts_once);
+    assert_true(laked > t->tried / 4); /* in the others the old file is gone, and the new one is in no manifest yet */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_pruned_session_goes_whole, set_up, drop_files),
         cmocka_unit_test_setup_teardown(an_imported_session_comes_whole, set_up, drop_files),
         cmocka_unit_test_setup_teardown(an_archived_log_says_the_same, set_up, drop_files),
+        cmocka_unit_test_setup_teardown(after_a_compaction_each_run_counts_once, set_up, drop_files),
     };
     return cmocka_run_group_tests_name("power_retain", tests, NULL, NULL);
 }
