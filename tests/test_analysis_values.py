@@ -41,6 +41,22 @@ def capability_of(data_dir, **options):
     return row
 
 
+@pytest.mark.parametrize(("low", "high", "seen"), [
+    (-math.inf, 5.0, (None, 5.0)), (math.nan, 5.0, (None, 5.0)), (1.0, math.inf, (1.0, None)), (5.0, 1.0, (5.0, 1.0)), (math.nan, -math.inf, None),
+])  # fmt: skip
+def test_a_limit_that_is_no_number_is_none_and_two_that_contradict_give_no_index(tmp_path, low, high, seen):
+    """Only other writers have such; command and view alike."""
+    report = analyse("capability", data_dir=measured(tmp_path, [2 + n / 10 for n in range(12)], limit_low=low, limit_high=high))
+    in_sql = sql.scan("capability", tmp_path).to_pylist()
+    if seen is None:
+        assert (report.rows, in_sql, report.left_out) == ([], [], {"values: without a limit": 12})
+        return
+    (got,), (view,) = report.rows, in_sql
+    assert (got["low"], got["high"]) == (view["limit_low"], view["limit_high"]) == seen and got["cp"] is view["cp"] is None
+    assert (got["outside"], view["outside"]) == ((12, 12) if seen == (5.0, 1.0) else (0, 0))
+    assert got["ppk"] == (pytest.approx(view["ppk"], rel=CLOSE) if view["ppk"] else None) and (got["ppk"] is None) == (seen == (5.0, 1.0))
+
+
 # ---- constants
 
 

@@ -79,6 +79,10 @@ def _sums(scope: Scope, series: str = f"hash({_SERIES})") -> list[dict[str, Any]
     return rows
 
 
+def _contradict(row: dict[str, Any]) -> bool:
+    return row["low"] is not None and row["high"] is not None and row["low"] > row["high"]
+
+
 def _indices(row: dict[str, Any], within: dict[str, Any] | None) -> dict[str, Any]:
     """The indices of a row of sums; `within`: the squares within subgroups, None for moving ranges."""
     n, overall = row["n"], row["sd"]
@@ -90,7 +94,7 @@ def _indices(row: dict[str, Any], within: dict[str, Any] | None) -> dict[str, An
     else:
         inner = moving_range / (2 / math.sqrt(math.pi)) if moving_range is not None else None
     out["sd_within"], out["subgroups"] = inner, within["subgroups"] if within else None
-    if n >= VALUES_MIN:
+    if n >= VALUES_MIN and not _contradict(row):
         for spread, nearer, sd, f in (("cp", "cpk", inner, freedom), ("pp", "ppk", overall, n - 1)):
             if sd:
                 out.update(_pair(row, spread, nearer, sd, f))
@@ -120,6 +124,7 @@ def _notes(rows: list[dict[str, Any]]) -> list[str]:
     few = [row for row in rows if row["n"] < VALUES_MIN]
     if few:
         notes.append(f"{len(few)} with fewer than {VALUES_MIN} values have no index: " + ", ".join(f"{row['measurement']} (n = {row['n']})" for row in few[:5]) + ".")
+    notes += [f"The low limit of {row['measurement']} is above the high one: it has no index." for row in rows if _contradict(row)]
     one_sided = sum(1 for row in rows if row["low"] is None or row["high"] is None)
     if one_sided:
         notes.append(f"{one_sided} with one limit only have no Cp and Pp.")

@@ -17,7 +17,8 @@ CREATE OR REPLACE TEMP TABLE analysis_places AS
 SELECT run_id, run::INTEGER AS run, (row_number() OVER (ORDER BY started_at, run_id))::INTEGER AS place FROM counted"""
 _LOAD = """
 CREATE OR REPLACE TEMP TABLE analysis_points AS
-SELECT run, place, measurement_name AS measurement, step_path AS step, measurement_units AS units, limit_low AS low, limit_high AS high, CASE WHEN abs(measurement_value) < 1e150 THEN measurement_value END AS value,
+SELECT run, place, measurement_name AS measurement, step_path AS step, measurement_units AS units, CASE WHEN abs(limit_low) < 1e150 THEN limit_low END AS low,
+       CASE WHEN abs(limit_high) < 1e150 THEN limit_high END AS high, CASE WHEN abs(measurement_value) < 1e150 THEN measurement_value END AS value,
        vector_retry AS retry, vector_index, measurement_timestamp AS measured_at
 FROM {source} s JOIN analysis_places USING (run_id) WHERE record_type = 'measurement' AND {where}"""
 _VALUES = """

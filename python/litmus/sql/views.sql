@@ -221,30 +221,32 @@ FROM step_yield GROUP BY dut_part_number, test_phase;
 -- What was measured in the first attempt that measured it, in each run that counts: figures about values are of these. A retry exists because a value was bad.
 -- NaN and infinity (in files of other writers), and what is so large that its square is none, is no value.
 CREATE OR REPLACE TEMP VIEW first_measurements AS
-SELECT * REPLACE (CASE WHEN abs(measurement_value) < 1e150 THEN measurement_value END AS measurement_value) FROM (
+SELECT * REPLACE (CASE WHEN abs(measurement_value) < 1e150 THEN measurement_value END AS measurement_value,
+                  CASE WHEN abs(limit_low) < 1e150 THEN limit_low END AS limit_low, CASE WHEN abs(limit_high) < 1e150 THEN limit_high END AS limit_high) FROM (
 SELECT * FROM counted_rows WHERE record_type = 'measurement' AND run_id NOT IN (SELECT run_id FROM measurements WHERE vector_retry > 0)
 UNION ALL
 SELECT * FROM counted_rows WHERE record_type = 'measurement' AND run_id IN (SELECT run_id FROM measurements WHERE vector_retry > 0)
 QUALIFY coalesce(vector_retry, 0) = min(coalesce(vector_retry, 0)) OVER (PARTITION BY run_id, step_path, vector_index, measurement_name));
 
 -- As litmus capability, of first attempts, from 10 values on that are not all equal: Pp and Ppk by the standard deviation of all values (n - 1), Cp and Cpk by
--- the mean moving range of two. The intervals are Bissell's for 95 %. Other limits or units make a row of their own.
+-- the mean moving range of two. The intervals are Bissell's for 95 %. Other limits or units make a row of their own; a low limit above the high one has no index.
 CREATE OR REPLACE TEMP VIEW capability AS
-SELECT *, CASE WHEN n >= 10 AND sd > 0 THEN (limit_high - limit_low) / (6 * sd) END AS pp,
-       CASE WHEN n >= 10 AND sd > 0 THEN least((limit_high - mean) / (3 * sd), (mean - limit_low) / (3 * sd)) END AS ppk,
+SELECT * EXCLUDE (is_able), CASE WHEN is_able AND sd > 0 THEN (limit_high - limit_low) / (6 * sd) END AS pp,
+       CASE WHEN is_able AND sd > 0 THEN least((limit_high - mean) / (3 * sd), (mean - limit_low) / (3 * sd)) END AS ppk,
        ppk - 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_low,
        ppk + 1.959963984540054 * sqrt(1 / (9.0 * n) + ppk * ppk / (2.0 * (n - 1))) AS ppk_high,
-       CASE WHEN n >= 10 AND sd_within > 0 THEN (limit_high - limit_low) / (6 * sd_within) END AS cp,
-       CASE WHEN n >= 10 AND sd_within > 0 THEN least((limit_high - mean) / (3 * sd_within), (mean - limit_low) / (3 * sd_within)) END AS cpk,
+       CASE WHEN is_able AND sd_within > 0 THEN (limit_high - limit_low) / (6 * sd_within) END AS cp,
+       CASE WHEN is_able AND sd_within > 0 THEN least((limit_high - mean) / (3 * sd_within), (mean - limit_low) / (3 * sd_within)) END AS cpk,
        cpk - 1.959963984540054 * sqrt(1 / (9.0 * n) + cpk * cpk / (1.21 * (n - 1))) AS cpk_low,
        cpk + 1.959963984540054 * sqrt(1 / (9.0 * n) + cpk * cpk / (1.21 * (n - 1))) AS cpk_high
-FROM (SELECT dut_part_number, step_path, measurement_name, measurement_units, limit_low, limit_high, count(measurement_value) AS n,
+FROM (SELECT *, n >= 10 AND coalesce(limit_low <= limit_high, true) AS is_able FROM (
+      SELECT dut_part_number, step_path, measurement_name, measurement_units, limit_low, limit_high, count(measurement_value) AS n,
              count(*) - count(measurement_value) AS without_value, count(*) FILTER (WHERE measurement_value < limit_low OR measurement_value > limit_high) AS outside,
              avg(measurement_value) AS mean, CASE WHEN count(measurement_value) > 1 THEN stddev_samp(measurement_value) END AS sd,
              avg(abs(measurement_value - before)) * sqrt(pi()) / 2 AS sd_within
       FROM (SELECT *, lag(measurement_value IGNORE NULLS) OVER (PARTITION BY dut_part_number, step_path, measurement_name, measurement_units, limit_low, limit_high
                                                                 ORDER BY run_started_at, run_id, measurement_timestamp, vector_index) AS before
-            FROM first_measurements WHERE limit_low IS NOT NULL OR limit_high IS NOT NULL) GROUP BY ALL);
+            FROM first_measurements WHERE limit_low IS NOT NULL OR limit_high IS NOT NULL) GROUP BY ALL));
 
 -- Each value on the chart of individuals and that of moving ranges of its measurement, as litmus control --all: centre the mean, limits 3 deviations,
 -- the deviation from the mean moving range of two. is_beyond: the first run rule.
