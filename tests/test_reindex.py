@@ -57,6 +57,20 @@ def test_files_that_are_no_runs_are_named_and_the_rest_is_listed(history):
     assert listed(history) == right
 
 
+def test_damage_that_left_size_and_time_is_told_with_what_helps(history):
+    """The catalog trusts these two, DuckDB reads the file."""
+    right = listed(history)
+    path = next(history.glob("runs/*/00000002.parquet"))
+    raw, before = path.read_bytes(), path.stat()
+    foot = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
+    path.write_bytes(raw[:foot] + bytes(255 - byte for byte in raw[foot : foot + 64]) + raw[foot + 64 :])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    done = run("sql", "-d", history, "-c", "SELECT count(*) FROM steps")
+    assert done.returncode == 4 and "litmus reindex" in done.stderr, done.stderr
+    assert path.name in run("reindex", "-d", history).stderr
+    assert ask(history, "SELECT count(*) AS n FROM runs") == [{"n": len(right) - 1}]
+
+
 @pytest.mark.parametrize("harm", ["of another version", "no database", "a table is gone"])
 def test_a_catalog_that_is_not_ours_is_made_anew(history, harm):
     right = listed(history)

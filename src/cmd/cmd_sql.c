@@ -151,6 +151,9 @@ static void arguments_of(struct session *s, const char **out) {
     out[n] = NULL;
 }
 
+/* Damage that left size and time of a file as they were; the catalog trusts these. */
+#define A_FILE_IS_DAMAGED "a Parquet file is damaged: litmus reindex reads each run file anew, names those that are, and leaves them out from then on"
+
 /* What DuckDB says, and what helps. */
 static const struct hint {
     const char *said, *helps; /* helps NULL: what DuckDB says is clear, and tells which exit code */
@@ -162,6 +165,8 @@ static const struct hint {
      false, EXIT_USAGE},
     {"Parser Error", "--parquet takes one query, and writes its rows: what several statements do, one can in WITH a AS (...) SELECT ...", true, EXIT_USAGE},
     {"Could not write file", NULL, false, EXIT_SYSTEM},
+    {"Invalid Error: ", A_FILE_IS_DAMAGED, false, EXIT_DATA}, /* of the decoder of a footer, in words of many kinds */
+    {"Failed to read file", A_FILE_IS_DAMAGED, false, EXIT_DATA},
 };
 enum { HINTS = sizeof hints / sizeof hints[0], SAID_MAX = 64, HEARD_MAX = 4096 };
 
