@@ -57,6 +57,15 @@ bool lt_file_born(const char *path, int64_t *born_us) {
     return true;
 }
 
+bool lt_boot_id(char out[LT_BOOT_ID_BYTES]) {
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, out, LT_BOOT_ID_BYTES - 1);
+    if (fd >= 0) close(fd);
+    while (n > 0 && out[n - 1] == '\n') n--;
+    out[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
 const char *lt_program_name(void) {
     const char *name = program_invocation_short_name;
     return name == NULL || name[0] == '\0' ? "unknown" : name;

@@ -22,6 +22,9 @@ bool lt_file_born(const char *path, int64_t *born_us);
 /* Memory that is freed stays with the process, to be had again: for a program that reads very many files and then ends. (The
  * allocator gives each file's memory back to the system otherwise, and the next file takes it anew, page by page.) */
 void lt_keep_freed_memory(void);
+/* What tells one start of the machine from the next; false: the system does not say. */
+enum { LT_BOOT_ID_BYTES = 40 };
+bool lt_boot_id(char out[LT_BOOT_ID_BYTES]);
 /* Base name of the running program, "unknown" if there is none. Static storage. */
 const char *lt_program_name(void);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/grow.h"
 #include "base/io.h"
+#include "base/portable.h"
 #include "query/catalog_sql.h"
 #include "query/catalog_store.h"
 #include "query/query.h"
@@ -193,8 +194,45 @@ static int check_files(const struct lt_catalog *c, struct litmus_error *error) {
     return code;
 }
 
+/* The machine was started anew since it was written: perhaps the power failed. `written_ns`: when the file was written last; run files of the
+ * hour before are read again, as their rows may be old ones. EDAMAGED: it does not hold together. */
+static int mend_after_restart(struct lt_catalog *c, const char *boot, int64_t written_ns, struct litmus_error *error) {
+    const int64_t hour_ns = INT64_C(3600) * 1000000000;
+    int64_t sound = 0;
+    int code = run(c, SQL_CHECK, take_int, &sound, error, "");
+    if (code == LITMUS_OK && sound == 0) code = lt_fail(error, LITMUS_EDAMAGED, 0, "the catalog %s is damaged", c->path);
+    if (code == LITMUS_OK) code = run(c, SQL_FILES_FORGET, NULL, NULL, error, "i", written_ns - hour_ns);
+    if (code == LITMUS_OK) code = exec(c, lt_sql_restart, error);
+    return code == LITMUS_OK ? run(c, SQL_BOOT_PUT, NULL, NULL, error, "t", boot) : code;
+}
+
+static bool take_any(void *self, sqlite3_stmt *row) {
+    (void)row;
+    return !(*(bool *)self = true);
+}
+
+static int look_at_boot(struct lt_catalog *c, int64_t written_ns, struct litmus_error *error) {
+    char boot[LT_BOOT_ID_BYTES];
+    bool same = false;
+    if (!lt_boot_id(boot)) return LITMUS_OK;
+    int code = run(c, SQL_BOOT, take_any, &same, error, "t", boot);
+    if (code != LITMUS_OK || same) return code;
+    code = run(c, SQL_BEGIN, NULL, NULL, error, "");
+    if (code == LITMUS_OK) code = run(c, SQL_BOOT, take_any, &same, error, "t", boot); /* another process may have done it meanwhile */
+    if (code == LITMUS_OK && !same) code = mend_after_restart(c, boot, written_ns, error);
+    if (code == LITMUS_OK) code = run(c, SQL_COMMIT, NULL, NULL, error, "");
+    if (code != LITMUS_OK) sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    return code;
+}
+
+static int64_t written_ns(const struct lt_catalog *c) {
+    struct stat st;
+    return stat(c->path, &st) == 0 ? lt_mtime_ns(&st) : 0;
+}
+
 static int open_file(struct lt_catalog *c, struct litmus_error *error) {
     int unsound = check_files(c, error);
+    int64_t written = written_ns(c); /* before SQLite brings in what its journal has */
     if (unsound != LITMUS_OK) return unsound;
     int rc = sqlite3_open_v2(c->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) return fail_sql(c, rc, error);
@@ -205,6 +243,7 @@ static int open_file(struct lt_catalog *c, struct litmus_error *error) {
     if (code == LITMUS_OK && kind == KIND_FOREIGN)
         code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s is a database of something else", c->path);
     if (code == LITMUS_OK && kind != KIND_CURRENT) code = make_tables(c, error);
+    if (code == LITMUS_OK) code = look_at_boot(c, written, error);
     struct stat st;
     if (code == LITMUS_OK && stat(c->path, &st) == 0) {
         c->device = st.st_dev;
@@ -254,8 +293,8 @@ static int open_memory(struct lt_catalog *c, bool copy, struct litmus_error *err
     enum kind kind = KIND_FOREIGN;
     struct litmus_error ignored = {0};
     int code = kind_of(c, &kind, &ignored);
-    if (code == LITMUS_OK && kind == KIND_CURRENT) return LITMUS_OK;
-    if (code == LITMUS_OK && kind != KIND_FOREIGN) return make_tables(c, error);
+    if (code == LITMUS_OK && kind == KIND_CURRENT && (!copy || look_at_boot(c, written_ns(c), &ignored) == LITMUS_OK)) return LITMUS_OK;
+    if (code == LITMUS_OK && kind != KIND_FOREIGN && kind != KIND_CURRENT) return make_tables(c, error);
     close_db(c);
     return copy ? open_memory(c, false, error) : lt_fail(error, code, 0, "%s", ignored.text);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalog_sql.h - every SQL text of the catalog. Version 7.
+ * catalog_sql.h - every SQL text of the catalog. Version 8.
  *
  * Changing it: raise LT_CATALOG_VERSION; a catalog of another version is dropped and made anew
  * from runs/ and events/, so no old text is ever needed.
@@ -10,7 +10,7 @@
 
 #include "query/words.h"
 
-#define LT_CATALOG_VERSION "7"
+#define LT_CATALOG_VERSION "8"
 #define LT_CATALOG_APPLICATION_ID "1281977683" /* "LitS" */
 
 /* Columns of `runs` after `path`: those of struct lt_summary, by the same names. */
@@ -71,12 +71,14 @@ static const char lt_sql_schema[] =
     "CREATE INDEX logs_by_session ON logs (session_id);"
     "CREATE INDEX logs_unsettled ON logs (session_id) WHERE mtime_us IS NULL;"
     "CREATE INDEX logs_by_mtime ON logs (mtime_us);"
+    /* The start of the machine under which it was written (lt_sql_restart). */
+    "CREATE TABLE boot (id TEXT);"
     "PRAGMA application_id = " LT_CATALOG_APPLICATION_ID ";"
     "PRAGMA user_version = " LT_CATALOG_VERSION ";";
 
 static const char lt_sql_drop[] =
     "DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS files; DROP TABLE IF EXISTS dirs; DROP TABLE IF EXISTS logs;"
-    "DROP TABLE IF EXISTS lake_files; DROP TABLE IF EXISTS lake_stale; DROP TABLE IF EXISTS lake_state;";
+    "DROP TABLE IF EXISTS lake_files; DROP TABLE IF EXISTS lake_stale; DROP TABLE IF EXISTS lake_state; DROP TABLE IF EXISTS boot;";
 
 #define LT_SQL_HAS_WORDS "litmus_has_words(?" LT_WORDS_START(LT_SQL_NAME) LT_WORDS_ANYWHERE(LT_SQL_NAME) ")"
 #define LT_SQL_RUN_COLUMNS \
@@ -88,8 +90,20 @@ static const char lt_sql_drop[] =
 #define LT_SQL_FOLDER(path) "substr(" path ", 1, 5 + instr(substr(" path ", 6), '/'))"
 #define LT_SQL_FILE_OF_RUN "files.dir = rtrim(" LT_SQL_FOLDER("runs.path") ", '/') AND files.name = substr(runs.path, length(" LT_SQL_FOLDER("runs.path") ") + 1)"
 
+/* Nothing is synced, so a power loss leaves of each page the one or the other state. What holds together by itself (integrity_check) may still
+ * have a row without the one that belongs to it, or an old one: each folder is looked at again, and each file is known only with its run. */
+static const char lt_sql_restart[] =
+    "DELETE FROM files WHERE status = 'ok' AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.path = files.dir || '/' || files.name);"
+    "DELETE FROM runs WHERE NOT EXISTS (SELECT 1 FROM files WHERE " LT_SQL_FILE_OF_RUN " AND status = 'ok');"
+    "UPDATE runs SET lake = NULL WHERE lake IS NOT NULL; DELETE FROM lake_files; DELETE FROM lake_stale; DELETE FROM lake_state;"
+    "UPDATE dirs SET mtime_ns = 0; DELETE FROM boot;";
+
 /* Prepared once a catalog when first needed. */
 #define LT_CATALOG_STATEMENTS(X)                                                                                      \
+    X(BOOT, "SELECT id FROM boot WHERE id = ?")                                                                       \
+    X(BOOT_PUT, "INSERT INTO boot VALUES (?)")                                                                        \
+    X(CHECK, "SELECT 1 FROM pragma_integrity_check(1) WHERE integrity_check = 'ok'")                                   \
+    X(FILES_FORGET, "DELETE FROM files WHERE mtime_ns > ?")                                                           \
     X(VERSION, "PRAGMA user_version")                                                                                 \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                       \
     X(COMMIT, "COMMIT")                                                                                               \

@@ -284,6 +284,58 @@ static void test_spoilt_pages(void **state) {
     lt_query_free(q);
 }
 
+/* The catalog as it lies there, as a machine left it that was started before. */
+static void keep_of_another_boot(struct bench *b, const char *name) {
+    char command[1200];
+    list_anew(b);
+    sql(b, "UPDATE boot SET id = 'before'; PRAGMA wal_checkpoint(TRUNCATE)");
+    snprintf(command, sizeof command, "cp '%s/catalog.sqlite' '%s/%s'", b->dir, b->dir, name);
+    assert_int_equal(system(command), 0);
+}
+
+/* Nothing of it is synced: after a power loss each page is as it was at one moment or another. */
+static void test_pages_of_different_moments(void **state) {
+    enum { PAGE = 4096, PAGES = 64, TIMES = 60 };
+    static unsigned char old[PAGES * PAGE], new[PAGES * PAGE];
+    struct bench *b = *state;
+    char path[1024];
+    struct lt_query *q;
+    struct lt_table t;
+    struct lt_run_filter filter = {.limit = 100};
+    for (int i = 0; i < 12; i++) record_run(b, "A");
+    keep_of_another_boot(b, "old");
+    for (int i = 0; i < 3; i++) record_run(b, "B");
+    keep_of_another_boot(b, "new");
+    path_of(b, "old", path);
+    FILE *f = fopen(path, "r");
+    size_t before = fread(old, PAGE, PAGES, f);
+    fclose(f);
+    path_of(b, "new", path);
+    f = fopen(path, "r");
+    size_t pages = fread(new, PAGE, PAGES, f);
+    fclose(f);
+    assert_in_range(pages, before, PAGES - 1);
+    path_of(b, "catalog.sqlite", path);
+    uint64_t chance = 7;
+    for (int i = 0; i < TIMES; i++) {
+        remove_catalog(b);
+        f = fopen(path, "w");
+        for (size_t page = 0; page < pages; page++) {
+            chance = chance * 6364136223846793005u + 1442695040888963407u;
+            fwrite((chance >> 40) % 4 == 0 && page < before ? old + page * PAGE : new + page * PAGE, PAGE, 1, f);
+        }
+        fclose(f);
+        must(b, lt_query_open(b->dir, &q, &b->error));
+        must(b, lt_query_runs(q, &filter, &t, &b->error));
+        int64_t of_b = 0, serial = lt_table_find(&t, "dut_serial");
+        for (int64_t row = 0; row < lt_table_rows(&t); row++) of_b += lt_str_eq(lt_table_str(&t, serial, row), LT_STR("B"));
+        assert_int_equal(lt_table_rows(&t), 15);
+        assert_int_equal(of_b, 3);
+        lt_table_release(&t);
+        lt_query_free(q);
+    }
+}
+
 static void test_a_catalog_removed_under_an_open_handle(void **state) {
     struct bench *b = *state;
     struct lt_catalog *c;
@@ -326,6 +378,7 @@ int main(void) {
         TEST(test_any_catalog_file_will_do),
         TEST(test_another_version_at_work),
         TEST(test_spoilt_pages),
+        TEST(test_pages_of_different_moments),
         TEST(test_a_catalog_removed_under_an_open_handle),
         TEST(test_a_locked_catalog_answers),
     };
