@@ -45,6 +45,16 @@ def test_what_the_catalog_says_wrongly_is_read_again(history):
     assert ask(history, "SELECT count(*) AS n FROM runs") == [{"n": len(right)}]
 
 
+def test_a_catalog_that_cannot_be_written_was_not_made_anew(history):
+    right = listed(history)
+    for path in history.glob("catalog.sqlite*"):
+        path.unlink()
+    (history / "catalog.sqlite").mkdir()
+    done = run("reindex", "-d", history)
+    assert done.returncode == 5 and "cannot be written" in done.stderr and not done.stdout
+    assert listed(history) == right  # answers do without
+
+
 def test_files_that_are_no_runs_are_named_and_the_rest_is_listed(history):
     right = listed(history)
     folder = history / "runs/2026-03-09"

@@ -312,6 +312,7 @@ int lt_cmd_sql(struct lt_cli *cli) {
         lt_cli_finish_work(cli);
         exit = write_setup(&s);
         if (cli->parquet != NULL) wrap_parquet(&s);
+        if (exit == EXIT_OK && access(lt_buf_cstr(&cli->data_dir), F_OK) != 0) lt_say(cli, "%s is not there: nothing is on record", lt_buf_cstr(&cli->data_dir));
         if (exit == EXIT_OK) lt_tell_damaged(cli);
         if (exit == EXIT_OK) exit = run_session(&s);
         clear_scratch(s.scratch);

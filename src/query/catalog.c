@@ -366,6 +366,10 @@ void lt_store_note_behind(struct lt_catalog *c, bool behind) {
     c->behind = behind;
 }
 
+bool lt_catalog_is_kept(const struct lt_catalog *c) {
+    return !c->in_memory;
+}
+
 bool lt_catalog_is_behind(const struct lt_catalog *c) {
     return c->behind;
 }
