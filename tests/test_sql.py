@@ -499,5 +499,5 @@ def test_what_spills_has_a_folder_of_its_own(history, tmp_path, monkeypatch):
 
 def test_a_data_dir_that_is_not_there_is_told(tmp_path):
     done = run("sql", "-d", tmp_path / "typo", "--json", "-c", "SELECT count(*) AS n FROM runs")
-    assert json.loads(done.stdout) == [{"n": 0}] and "typo is not there" in done.stderr
+    assert json.loads(done.stdout) == {"n": 0} and "typo is not there" in done.stderr
     assert not (tmp_path / "typo").exists()
