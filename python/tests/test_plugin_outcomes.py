@@ -660,7 +660,6 @@ def test_collection_error_that_ends_collection(suite):
         (("--fixtures",), 0),
         (("--markers",), 0),
         (("--setup-plan",), 0),
-        (("-k", "nonesuch"), 5),
         (("nonesuch.py",), 4),
         (("--litmus-off",), 0),
         (("-p", "no:litmus"), 0),

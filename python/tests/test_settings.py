@@ -222,7 +222,7 @@ def test_each_section_of_a_profile_is_in_force_alone_and_together(suite):
 
 def test_the_command_line_stands_above_a_profile(suite):
     suite.write({"test_a.py": TESTS, "litmus.yaml": PROFILES, "pytest.ini": "[pytest]\nmarkers = slow\n"})
-    record = suite.run("--maxfail=7", "-m", "slow", "--litmus-phase=debug", env={"LITMUS_PROFILE": "quick"})
+    record = suite.run("--maxfail=7", "-m", "slow", "--litmus-phase=debug", "--litmus-off", env={"LITMUS_PROFILE": "quick"})
     assert "3 deselected" in record.out
     record = suite.run("--maxfail=7", "--litmus-phase=debug", env={"LITMUS_PROFILE": "quick"})
     assert record.of("run.started")[-1]["test_phase"] == "debug"
