@@ -187,6 +187,7 @@ static void warm_up(void) {
     if (lt_run_settle(&run, false, NULL) == LITMUS_OK) (void)!lt_run_encode(&run, &bytes, NULL);
     lt_run_release(&run);
     lt_buf_release(&bytes);
+    lt_memory_give_back();
 }
 
 static void *worker_main(void *self) {
