@@ -45,6 +45,19 @@ def test_what_the_catalog_says_wrongly_is_read_again(history):
     assert ask(history, "SELECT count(*) AS n FROM runs") == [{"n": len(right)}]
 
 
+def test_a_run_whose_file_came_while_the_folders_were_listed(recorded):
+    """As if its folder had been listed before the file, and its logs read after they said that it is there."""
+    right = listed(recorded)
+    one = next((recorded / "runs").glob("*/*.parquet"))
+    name, folder = one.relative_to(recorded).as_posix(), one.parent
+    with sqlite3.connect(recorded / "catalog.sqlite") as con:
+        con.execute("DELETE FROM runs WHERE path = ?", [name])
+        con.execute("DELETE FROM files WHERE dir = ? AND name = ?", [folder.relative_to(recorded).as_posix(), one.name])
+        con.execute("UPDATE dirs SET mtime_ns = ? WHERE path = ?", [folder.stat().st_mtime_ns, folder.relative_to(recorded).as_posix()])
+        con.execute("UPDATE logs SET mtime_us = NULL")
+    assert listed(recorded) == right
+
+
 def test_a_catalog_that_cannot_be_written_was_not_made_anew(history):
     right = listed(history)
     for path in history.glob("catalog.sqlite*"):

@@ -49,6 +49,7 @@ struct scan {
     int folder_fd;      /* of the folder at hand */
     bool writing;       /* in a transaction */
     bool locked_out;    /* another process kept the lock: answer from what is known */
+    bool unlisted;      /* a run has its file, as a log says, which was not there yet when its folder was listed */
     int writes;
     int64_t began_us;
     const struct lt_catalog_progress *progress; /* NULL: nobody asks */
@@ -350,13 +351,18 @@ struct session_look {
     bool of_materializers; /* whose logs are read now, those of materializers or the others */
 };
 
-static void note_started(struct session_look *look, struct lt_str run_id) {
+static bool has_file(const struct session_look *look, struct lt_str run_id) {
     char id[64];
-    if (run_id.n >= sizeof id || lt_map_get(&look->materialized, run_id, 0) != LT_MAP_NONE) return;
-    look->unsaid = true;
+    if (run_id.n >= sizeof id) return true; /* no run of ours */
     memcpy(id, run_id.p, run_id.n);
     id[run_id.n] = '\0';
-    look->has_runs = !lt_catalog_has_run(look->scan->catalog, id);
+    return lt_catalog_has_run(look->scan->catalog, id);
+}
+
+static void note_started(struct session_look *look, struct lt_str run_id) {
+    if (lt_map_get(&look->materialized, run_id, 0) != LT_MAP_NONE) return;
+    look->unsaid = true;
+    look->has_runs = !has_file(look, run_id);
 }
 
 static void note_row(struct session_look *look, const struct lt_row *row) {
@@ -368,6 +374,7 @@ static void note_row(struct session_look *look, const struct lt_row *row) {
     } else if (lt_says_materialized(row)) {
         struct lt_str own = lt_arena_str(&look->arena, row->run_id);
         look->failed = own.p == NULL || !lt_map_put(&look->materialized, own, 0, 1);
+        if (!has_file(look, row->run_id)) look->scan->unlisted = true;
     }
 }
 
@@ -516,12 +523,19 @@ static void scan_release(struct scan *s) {
     lt_buf_release(&s->path);
 }
 
+/* Once more, whatever the time stamps of the folders say: the session of such a run may be settled by now, and nobody else would tell of it. */
+static int list_again(struct scan *s, struct litmus_error *error) {
+    for (size_t i = 0; i < s->dir_count; i++) s->dirs[i].mtime_ns = 0;
+    return scan_root(s, &kinds[0], error);
+}
+
 static int scan_all(struct scan *s, struct litmus_error *error) {
     int code = lt_store_dirs(s->catalog, add_dir, s, error);
     if (code == LITMUS_OK && s->arena.failed) code = no_memory(error);
     for (size_t i = 0; code == LITMUS_OK && i < sizeof kinds / sizeof kinds[0]; i++) code = scan_root(s, &kinds[i], error);
     if (code == LITMUS_OK) code = drop_gone_folders(s, error);
     if (code == LITMUS_OK) code = look_at_sessions(s, error);
+    if (code == LITMUS_OK && s->unlisted) code = list_again(s, error);
     return code == LITMUS_OK ? commit(s, error) : code;
 }
 
