@@ -152,25 +152,31 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static int files_below(const char *folder, const char *suffix) {
-    int files = 0;
+/* Calls `each` for the files below `folder` whose names end so, with the name. */
+static void each_file(const char *folder, const char *suffix, void (*each)(void *self, const char *name), void *self) {
     DIR *dir = opendir(folder);
     for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
         char path[PATH_MAX];
         size_t n = strlen(entry->d_name), end = strlen(suffix);
         if (entry->d_name[0] == '.') continue;
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (entry->d_type == DT_DIR) files += files_below(path, suffix);
-        else files += n > end && strcmp(entry->d_name + n - end, suffix) == 0;
+        if (entry->d_type == DT_DIR) each_file(path, suffix, each, self);
+        else if (n > end && strcmp(entry->d_name + n - end, suffix) == 0) each(self, entry->d_name);
     }
     if (dir != NULL) closedir(dir);
-    return files;
+}
+
+static void count_file(void *self, const char *name) {
+    (void)name;
+    ++*(int *)self;
 }
 
 static int runs_on_disk(const struct trial *t) {
     char runs[500];
+    int files = 0;
     snprintf(runs, sizeof runs, "%s/runs", t->dir);
-    return files_below(runs, ".parquet");
+    each_file(runs, ".parquet", count_file, &files);
+    return files;
 }
 
 /* `litmus ...` without faults; it must do well. */
@@ -398,20 +404,6 @@ static void the_importer(void **state) {
 }
 
 /* ---- what cannot be read now ---- */
-/* Calls `each` for the files of the data_dir below `folder` whose names end so, with the name. */
-static void each_file(struct trial *t, const char *folder, const char *suffix, void (*each)(struct trial *t, const char *name)) {
-    DIR *dir = opendir(folder);
-    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
-        char path[PATH_MAX];
-        size_t n = strlen(entry->d_name), end = strlen(suffix);
-        if (entry->d_name[0] == '.') continue;
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (entry->d_type == DT_DIR) each_file(t, path, suffix, each);
-        else if (n > end && strcmp(entry->d_name + n - end, suffix) == 0) each(t, entry->d_name);
-    }
-    if (dir != NULL) closedir(dir);
-}
-
 /* The program runs while `name` cannot be opened: errors take turns. */
 static int refuse(struct trial *t, const char *const *arguments, const char *name) {
     static const int refusals[] = {EACCES, EMFILE, ENOMEM, EIO};
@@ -429,7 +421,8 @@ static int refuse(struct trial *t, const char *const *arguments, const char *nam
 }
 
 /* Everything is done already: whoever cannot read a log says so, and changes nothing that is on record. */
-static void refuse_of_done(struct trial *t, const char *name) {
+static void refuse_of_done(void *self, const char *name) {
+    struct trial *t = self;
     static const struct {
         const char *words[3];
         int exit;
@@ -443,7 +436,8 @@ static void refuse_of_done(struct trial *t, const char *name) {
 }
 
 /* A session is to be finished: it is left as it is, and finished the next time, once. */
-static void refuse_of_open(struct trial *t, const char *name) {
+static void refuse_of_open(void *self, const char *name) {
+    struct trial *t = self;
     static const char *const commands[][2] = {{"materialize", NULL}, {"daemon", "--foreground"}};
     for (size_t i = 0; i < 2; i++) {
         const char *const arguments[] = {t->litmus, commands[i][0], "--data-dir", t->dir, commands[i][1], NULL};
@@ -457,15 +451,15 @@ static void refuse_of_open(struct trial *t, const char *name) {
 static void what_cannot_be_read_now(void **state) {
     struct trial *t = *state;
     make_pattern(t);
-    each_file(t, t->pattern, ".arrow", refuse_of_open);
+    each_file(t->pattern, ".arrow", refuse_of_open, t);
     shell("rm -rf '%s'", t->dir, NULL);
     assert_int_equal(rename(t->pattern, t->dir), 0);
     must(t, "materialize", NULL);
     assert_int_equal(rename(t->dir, t->pattern), 0);
-    each_file(t, t->pattern, ".arrow", refuse_of_done);
+    each_file(t->pattern, ".arrow", refuse_of_done, t);
     /* the word for the files was lost with the power, say: they are there, and get no second one */
     shell("rm '%s'/heads \"$(grep -l run.materialized '%s'/events/*/*.arrow | head -n 1)\"", t->pattern, t->pattern);
-    each_file(t, t->pattern, ".parquet", refuse_of_open);
+    each_file(t->pattern, ".parquet", refuse_of_open, t);
 }
 
 int main(int argc, char **argv) {
