@@ -52,20 +52,15 @@ static void fold(struct lt_run *run, const uint8_t *bytes, size_t n, int live_ea
     check(lt_run_settle(run, false, NULL) == LITMUS_OK);
 }
 
-static int compare_text(struct lt_str a, struct lt_str b) {
-    int order = memcmp(a.p == NULL ? "" : a.p, b.p == NULL ? "" : b.p, a.n < b.n ? a.n : b.n);
-    return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
-}
-
 static int compare_keys(const void *left, const void *right) {
     const struct lt_step *a = *(const struct lt_step *const *)left, *b = *(const struct lt_step *const *)right;
-    int order = compare_text(a->path, b->path);
+    int order = lt_str_cmp(a->path, b->path);
     if (order == 0) order = (int)a->vector_index.set - (int)b->vector_index.set;
     return order != 0 ? order : (a->vector_index.v > b->vector_index.v) - (a->vector_index.v < b->vector_index.v);
 }
 
 static int compare_ids(const void *left, const void *right) {
-    return compare_text((*(const struct lt_step *const *)left)->node_id, (*(const struct lt_step *const *)right)->node_id);
+    return lt_str_cmp((*(const struct lt_step *const *)left)->node_id, (*(const struct lt_step *const *)right)->node_id);
 }
 
 /* Is there a step with this text where `of` has it? `steps` are sorted by it. */
@@ -73,7 +68,7 @@ static bool has(const struct lt_step *const *steps, size_t count, struct lt_str 
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = compare_text(of(steps[middle]), text);
+        int order = lt_str_cmp(of(steps[middle]), text);
         if (order == 0) return true;
         if (order < 0) low = middle + 1;
         else high = middle;
