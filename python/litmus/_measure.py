@@ -8,7 +8,7 @@ import time
 
 from litmus.plugin import lazy, load
 
-_limits, _verdict, _nearest = load("_limits"), load("_verdict"), lazy("_nearest")
+_limits, _verdict, _nearest, _plan = load("_limits"), load("_verdict"), lazy("_nearest"), lazy("_plan")
 Limit = _limits.Limit
 
 TEXT_MAX = _limits.TEXT_MAX  # bytes
@@ -354,7 +354,7 @@ class step:
 def open_substep(parent: Frame, name: str, inputs: dict) -> Frame:
     """Puts the start of a sub-step on record."""
     count = parent.opened[name] = parent.opened.get(name, 0) + 1
-    path = f"{parent.members['step_path']}/{name.replace('%', '%25').replace('/', '%2F')}{f'#{count}' if count > 1 else ''}"
+    path = f"{parent.members['step_path']}/{_plan.quote(name)}{f'#{count}' if count > 1 else ''}"
     identity = {**parent.identity, "step_name": name, "step_path": path, "parent_path": parent.members["step_path"], "inputs": inputs}
     for key in ("outcome", "vector_outcome", "message", "failed_phase", "outputs"):
         identity.pop(key, None)

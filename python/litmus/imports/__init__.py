@@ -30,6 +30,11 @@ REASONS = ("skip_marker", "sweep_stopped", "maxfail", "interrupted", "crash", "i
 _SEVERITY = ("passed", "done", "skipped", "failed", "errored", "terminated", "aborted")
 
 
+def after_call(message: str | None, of_call: str | None) -> str | None:
+    """The message of what failed after the call of a test, which may have failed itself: as litmus has it."""
+    return "; ".join(filter(None, [message, of_call and f"call failed: {of_call}"])) or None
+
+
 class Attempt(NamedTuple):
     """One execution. Times are microseconds since 1970. measurements: maps of the event test.measurement. data: "in" and "out", each name -> value.
     attachments: (name, media type or None, bytes) of each."""

@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 from litmus.data._common import time_us
 from litmus.errors import InvalidArgument
-from litmus.imports import REASONS, Attempt, Run, Step
+from litmus.imports import REASONS, Attempt, Run, Step, after_call
 
 _FACTS = ("dut_serial", "dut_part_number", "dut_revision", "dut_lot_number", "station_id", "station_name", "fixture_id", "test_phase", "operator_id", "project_name",
           "git_commit", "git_branch", "product_id")
@@ -126,8 +126,7 @@ def _joined(steps: list[Step]) -> list[Step]:
         (new,) = step.attempts
         last = first.attempts[-1] if first.attempts else None
         if last is not None and (new.message or "").startswith("failed on teardown"):
-            message = "; ".join(filter(None, [new.message, last.message and f"call failed: {last.message}"]))
-            first.attempts[-1] = last._replace(outcome="errored", message=message, phase="teardown", ended=new.ended)
+            first.attempts[-1] = last._replace(outcome="errored", message=after_call(new.message, last.message), phase="teardown", ended=new.ended)
             continue
         if last is not None and last.outcome == "passed":
             first.attempts[-1] = last._replace(outcome="failed", message="it was run again", phase="call")

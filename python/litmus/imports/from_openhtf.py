@@ -8,6 +8,7 @@ import json
 import math
 import re
 
+from litmus._plan import quote
 from litmus._verdict import one_line
 from litmus.errors import InvalidArgument
 from litmus.imports import Attempt, Run, Step
@@ -149,11 +150,11 @@ def _one(record: dict) -> Run:
         if again == key:
             steps[-1].attempts.append(_attempt(phase, outcome))
         else:
-            parent = "/".join(part.replace("%", "%25").replace("/", "%2F") for part in (test, str(phase.get("subtest_name") or "")) if part)
+            parent = "/".join(quote(part) for part in (test, str(phase.get("subtest_name") or "")) if part)
             place = f"{parent}/{name}"
             seen[place] = seen.get(place, 0) + 1
             name += f" ({seen[place]})" if seen[place] > 1 else ""
-            steps.append(Step(name.replace("%", "%25").replace("/", "%2F"), parent, f"{parent}/{name}".lstrip("/"), None, [_attempt(phase, outcome)]))
+            steps.append(Step(quote(name), parent, f"{parent}/{name}".lstrip("/"), None, [_attempt(phase, outcome)]))
         again = key if _repeats(phase) else None
     details = "; ".join(f"{one.get('code')}: {one.get('description')}" for one in record.get("outcome_details") or [] if isinstance(one, dict))
     facts = {"dut_serial": str(record.get("dut_id") or ""), "station_id": record.get("station_id"), "project_name": test or None,

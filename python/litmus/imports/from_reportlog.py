@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from litmus.errors import InvalidArgument
-from litmus.imports import REASONS, Attempt, Run, Step
+from litmus.imports import REASONS, Attempt, Run, Step, after_call
 
 _SUBTESTS = ("SubTestReport", "SubtestReport")
 _MEASURED = "litmus.measurement."
@@ -76,8 +76,8 @@ class _Item:
         else:
             last = self.attempts[-1]
             worse = last.outcome == "passed" or (word == "errored" and last.outcome == "failed")  # as litmus has it where the teardown of a failed test fails
-            both = [message, last.message and f"call failed: {last.message}"] if worse else [last.message or message]
-            self.attempts[-1] = last._replace(outcome=word if worse else last.outcome, ended=max(ended, last.ended), message="; ".join(filter(None, both)) or None,
+            self.attempts[-1] = last._replace(outcome=word if worse else last.outcome, ended=max(ended, last.ended),
+                                              message=after_call(message, last.message) if worse else last.message or message,
                                               phase=(phase if word in ("failed", "errored") else None) if worse else last.phase)
         self.phases.add(phase)
 

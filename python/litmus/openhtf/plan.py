@@ -11,6 +11,8 @@ from openhtf.core.phase_branches import BranchSequence
 from openhtf.core.phase_descriptor import DEFAULT_REPEAT_LIMIT, PhaseDescriptor
 from openhtf.util import data
 
+from litmus._plan import quote
+
 
 class Planned:
     """One phase of the plan.
@@ -93,8 +95,8 @@ def name_steps(test_name: str, phases: list) -> list[dict]:
     seen: dict = {}
     items = []
     for index, phase in enumerate(phases):
-        parent = "/".join(_part(name) for name in (test_name, *phase.groups))
-        path = f"{parent}/{_part(phase.name)}"
+        parent = "/".join(quote(name) for name in (test_name, *phase.groups))
+        path = f"{parent}/{quote(phase.name)}"
         again = seen[path] = seen.get(path, 0) + 1
         if again > 1:
             path = f"{path} ({again})"
@@ -102,10 +104,6 @@ def name_steps(test_name: str, phases: list) -> list[dict]:
         items.append({"node_id": path, "name": phase.name, **phase.code, "class_name": None, "step_path": path, "parent_path": parent,
                       "step_index": index, "vector_index": 0, "vector_count_planned": 1})
     return items
-
-
-def _part(name: str) -> str:
-    return name.replace("%", "%25").replace("/", "%2F")
 
 
 class Trigger(Planned):
