@@ -94,7 +94,7 @@ static int open_sources(struct gather *g, const struct lt_log_list *list, struct
     for (size_t i = 0; i < list->count; i++) {
         struct litmus_error why = {0};
         int code = open_source(g, list->files[i].path, &why);
-        if (code != LITMUS_OK && !is_of_file(list->files[i].path, &why)) return lt_fail(error, code, why.os_errno, "%s", why.text);
+        if (code != LITMUS_OK && !is_of_file(list->files[i].path, &why)) return lt_fail_with(error, &why);
         if (code != LITMUS_OK) g->out->damaged++;
     }
     return LITMUS_OK;
@@ -178,7 +178,7 @@ static int find_cuts(struct gather *g, struct litmus_error *error) {
         while (ok && ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
             if (status == LT_LOG_EVENT && lt_says_materialized(&row)) ok = take_cut(g, &row);
         lt_log_reader_free(reader);
-        if (why.code != LITMUS_OK && !is_of_file(g->out->logs[i].path, &why)) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
+        if (why.code != LITMUS_OK && !is_of_file(g->out->logs[i].path, &why)) return lt_fail_with(error, &why);
         if (!ok) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", g->out->logs[i].path);
     }
     return LITMUS_OK;
@@ -276,7 +276,7 @@ static int settle_all(struct gather *g, struct litmus_error *error) {
         struct lt_gathered_run *run = g->out->runs[i];
         struct litmus_error why = {0};
         enum lt_life life = producer_life(g, run, &why);
-        if (life == LT_LIFE_UNKNOWN) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
+        if (life == LT_LIFE_UNKNOWN) return lt_fail_with(error, &why);
         run->producer_alive = life == LT_LIFE_WRITING;
         code = lt_run_settle(&run->run, !run->run.has_ended && run->producer_alive, error);
     }

@@ -93,6 +93,10 @@ int lt_fail_os(struct litmus_error *error, int os_errno, const char *what, const
     return lt_fail(error, code, os_errno, "cannot %s %s: %s (%s)", what, path, strerror(os_errno), remedy);
 }
 
+int lt_fail_with(struct litmus_error *error, const struct litmus_error *why) {
+    return lt_fail(error, why->code, why->os_errno, "%s", why->text);
+}
+
 bool lt_error_is_refusal(const struct litmus_error *error) {
     static const int of_files[] = {0, ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO, ENAMETOOLONG};
     if (error->code == LITMUS_OK || error->code == LITMUS_ENOMEM) return error->code != LITMUS_OK;

@@ -21,6 +21,9 @@ int lt_fail(struct litmus_error *error, int code, int os_errno, const char *form
  * "what: path: No space left on device (free space, ...)". */
 int lt_fail_os(struct litmus_error *error, int os_errno, const char *what, const char *path);
 
+/* Hands on what failed before: `why`, whose code is returned. */
+int lt_fail_with(struct litmus_error *error, const struct litmus_error *why);
+
 /* What a caller left out. ESTATE unless `handle` is there, which `maker` makes; EINVAL unless `place` is, where what
  * `function` hands over goes. */
 int lt_need_handle(const void *handle, const char *function, const char *maker, struct litmus_error *error);

@@ -159,7 +159,7 @@ static int refuse(struct lt_growing *file, const char *why, int os_errno) {
 
 int lt_growing_ready(const struct lt_growing *file, struct litmus_error *error) {
     if (file->sealed) return lt_fail(error, LITMUS_ESTATE, 0, "the %s %s is sealed", file->kind->file, file->path);
-    if (file->refusal.code != LITMUS_OK) return lt_fail(error, file->refusal.code, file->refusal.os_errno, "%s", file->refusal.text);
+    if (file->refusal.code != LITMUS_OK) return lt_fail_with(error, &file->refusal);
     return LITMUS_OK;
 }
 

@@ -478,7 +478,7 @@ enum lt_log_status lt_log_next(struct lt_log_reader *reader, struct lt_row *row,
 int lt_log_reader_seek(struct lt_log_reader *reader, int64_t offset, int64_t rows, struct litmus_error *error) {
     struct litmus_error why = {0};
     if (reader->offset == 0 && start(reader, &why) != LT_LOG_EVENT) {
-        if (why.code != LITMUS_OK) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
+        if (why.code != LITMUS_OK) return lt_fail_with(error, &why);
         return lt_fail(error, LITMUS_EDAMAGED, 0, "%s ends inside its schema", reader->path);
     }
     if (offset % LT_LOG_ALIGN != 0 || offset < reader->schema_end)

@@ -94,7 +94,7 @@ static enum lt_life cannot_ask(int os_errno, const char *path, struct litmus_err
     struct litmus_error why = {0};
     lt_fail_os(&why, os_errno, "see whether somebody writes", path);
     if (!lt_error_is_refusal(&why)) return LT_LIFE_NONE;
-    lt_fail(error, why.code, why.os_errno, "%s", why.text);
+    lt_fail_with(error, &why);
     return LT_LIFE_UNKNOWN;
 }
 

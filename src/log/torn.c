@@ -42,7 +42,7 @@ static int name_evidence(const char *path, const struct lt_buf *torn, int64_t of
         if (name->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
         else if (lstat(evidence, &st) != 0) code = errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "look at", evidence);
         else if ((size_t)st.st_size != torn->n || !S_ISREG(st.st_mode)) continue;
-        else if (lt_io_read_file(evidence, torn->n, &bytes, &why) != LITMUS_OK) code = lt_fail(error, why.code, why.os_errno, "%s", why.text);
+        else if (lt_io_read_file(evidence, torn->n, &bytes, &why) != LITMUS_OK) code = lt_fail_with(error, &why);
         else if (bytes.n == torn->n && memcmp(bytes.p, torn->p, bytes.n) == 0) {
             *there = true;
             code = LITMUS_OK;

@@ -131,7 +131,7 @@ static bool taken_by_other(struct lt_materializer *m, const char *path, struct l
     if (access(path, F_OK) != 0) return false;
     if (strcmp(lt_buf_cstr(&m->taken_path), path) != 0) {
         if (lt_parquet_read(path, columns, 1, &table, &why) != LITMUS_OK) { /* not ours to overwrite */
-            if (lt_error_is_refusal(&why)) lt_fail(refused, why.code, why.os_errno, "%s", why.text);
+            if (lt_error_is_refusal(&why)) lt_fail_with(refused, &why);
             return true;
         }
         lt_buf_clear(&m->taken_path);
@@ -164,7 +164,7 @@ static int choose_free_name(struct lt_materializer *m, const struct lt_gathered_
     }
     bool failed = name->failed || path.failed;
     lt_buf_release(&path);
-    if (refused.code != LITMUS_OK) return lt_fail(error, refused.code, refused.os_errno, "%s", refused.text);
+    if (refused.code != LITMUS_OK) return lt_fail_with(error, &refused);
     return failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a file name") : LITMUS_OK;
 }
 
@@ -183,7 +183,7 @@ int lt_materializer_settle_name(struct lt_materializer *m, const struct lt_gathe
     if (usable) lt_buf_add_str(name, run->destination);
     usable = usable && is_free(m, also, run->run.run_id, lt_buf_cstr(name), &path, &refused);
     lt_buf_release(&path);
-    if (refused.code != LITMUS_OK) return lt_fail(error, refused.code, refused.os_errno, "%s", refused.text);
+    if (refused.code != LITMUS_OK) return lt_fail_with(error, &refused);
     return usable && !name->failed ? LITMUS_OK : choose_free_name(m, run, also, name, error);
 }
 

@@ -96,7 +96,7 @@ static int step_all(struct lt_catalog *c, sqlite3_stmt *s, row_fn *each, void *s
     return code;
 }
 
-/* `binds` has a letter a parameter: t text (const char *), i int64_t. */
+/* `binds` has a letter a parameter: t text (const char *), s text (struct lt_str), i int64_t. */
 static int run(struct lt_catalog *c, enum statement id, row_fn *each, void *self, struct litmus_error *error,
                const char *binds, ...) {
     sqlite3_stmt *s = NULL;
@@ -107,6 +107,7 @@ static int run(struct lt_catalog *c, enum statement id, row_fn *each, void *self
     va_start(args, binds);
     for (int i = 0; rc == SQLITE_OK && binds[i] != '\0'; i++) {
         if (binds[i] == 't') rc = bind_str(s, i + 1, lt_str_of(va_arg(args, const char *)));
+        else if (binds[i] == 's') rc = bind_str(s, i + 1, va_arg(args, struct lt_str));
         else rc = sqlite3_bind_int64(s, i + 1, va_arg(args, int64_t));
     }
     va_end(args);
@@ -389,23 +390,30 @@ int lt_store_to_memory(struct lt_catalog *c, struct litmus_error *error) {
     return open_memory(c, true, error);
 }
 
+/* Another version of litmus may have made the tables anew in the file that we have open: a row of ours could fit them by chance. */
+static int has_our_tables(struct lt_catalog *c, bool *ours, struct litmus_error *error) {
+    int64_t version = 0;
+    int code = run(c, SQL_VERSION, take_int, &version, error, "");
+    *ours = version == atoll(LT_CATALOG_VERSION);
+    return code;
+}
+
 int lt_store_follow(struct lt_catalog *c, struct litmus_error *error) {
     struct stat st;
+    bool ours;
     if (c->db == NULL) return open_any(c, error);
-    int64_t version = atoll(LT_CATALOG_VERSION);
-    bool same = c->in_memory || (stat(c->path, &st) == 0 && st.st_dev == c->device && st.st_ino == c->inode);
-    if (same && !c->in_memory && run(c, SQL_VERSION, take_int, &version, NULL, "") != LITMUS_OK) version = atoll(LT_CATALOG_VERSION); /* the work will tell */
-    if (same && version == atoll(LT_CATALOG_VERSION)) return LITMUS_OK;
+    if (c->in_memory) return LITMUS_OK;
+    bool same = stat(c->path, &st) == 0 && st.st_dev == c->device && st.st_ino == c->inode;
+    if (same && (has_our_tables(c, &ours, NULL) != LITMUS_OK || ours)) return LITMUS_OK; /* where they cannot be asked, the work will tell */
     close_db(c);
     return open_any(c, error);
 }
 
-/* Another version of litmus may have made the tables anew in the file that we have open: a row of ours could fit by chance. */
 int lt_store_begin(struct lt_catalog *c, struct litmus_error *error) {
-    int64_t version = 0;
+    bool ours = false;
     int code = run(c, SQL_BEGIN, NULL, NULL, error, "");
-    if (code == LITMUS_OK) code = run(c, SQL_VERSION, take_int, &version, error, "");
-    if (code != LITMUS_OK || version == atoll(LT_CATALOG_VERSION)) return code;
+    if (code == LITMUS_OK) code = has_our_tables(c, &ours, error);
+    if (code != LITMUS_OK || ours) return code;
     lt_store_rollback(c);
     return lt_fail(error, LITMUS_EDAMAGED, 0, "%s was made anew by another version of litmus", c->path);
 }
@@ -505,10 +513,10 @@ static bool take_text(void *self, sqlite3_stmt *row) {
     return false;
 }
 
-bool lt_catalog_has_run(struct lt_catalog *c, const char *run_id) {
+bool lt_catalog_has_run(struct lt_catalog *c, struct lt_str run_id) {
     struct lt_buf path;
     lt_buf_init(&path);
-    bool has = run(c, SQL_RUN_PATH, take_text, &path, NULL, "t", run_id) == LITMUS_OK && path.n > 0;
+    bool has = run(c, SQL_RUN_PATH, take_text, &path, NULL, "s", run_id) == LITMUS_OK && path.n > 0;
     lt_buf_release(&path);
     return has;
 }

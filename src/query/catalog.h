@@ -86,7 +86,8 @@ int lt_catalog_ids(struct lt_catalog *catalog, const char *prefix, bool near, in
                    struct litmus_error *error);
 /* Has this run a file that still is as the ledger says? One stat, no folder is read. */
 bool lt_catalog_is_current(struct lt_catalog *catalog, const char *run_id);
-bool lt_catalog_has_run(struct lt_catalog *catalog, const char *run_id);
+/* Has it one as of now? Another process may have told the catalog of it since the refresh. */
+bool lt_catalog_has_run(struct lt_catalog *catalog, struct lt_str run_id);
 /* Reads these files (relative paths) again where size or time stamp differ from the ledger: a file
  * changed in place leaves no trace in its folder. *changed tells that one was. */
 int lt_catalog_recheck(struct lt_catalog *catalog, const char *const *paths, size_t count, bool *changed,

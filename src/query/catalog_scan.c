@@ -351,18 +351,10 @@ struct session_look {
     bool of_materializers; /* whose logs are read now, those of materializers or the others */
 };
 
-static bool has_file(const struct session_look *look, struct lt_str run_id) {
-    char id[64];
-    if (run_id.n >= sizeof id) return true; /* no run of ours */
-    memcpy(id, run_id.p, run_id.n);
-    id[run_id.n] = '\0';
-    return lt_catalog_has_run(look->scan->catalog, id);
-}
-
 static void note_started(struct session_look *look, struct lt_str run_id) {
     if (lt_map_get(&look->materialized, run_id, 0) != LT_MAP_NONE) return;
     look->unsaid = true;
-    look->has_runs = !has_file(look, run_id);
+    look->has_runs = !lt_catalog_has_run(look->scan->catalog, run_id);
 }
 
 static void note_row(struct session_look *look, const struct lt_row *row) {
@@ -374,7 +366,7 @@ static void note_row(struct session_look *look, const struct lt_row *row) {
     } else if (lt_says_materialized(row)) {
         struct lt_str own = lt_arena_str(&look->arena, row->run_id);
         look->failed = own.p == NULL || !lt_map_put(&look->materialized, own, 0, 1);
-        if (!has_file(look, row->run_id)) look->scan->unlisted = true;
+        if (!lt_catalog_has_run(look->scan->catalog, row->run_id)) look->scan->unlisted = true;
     }
 }
 

@@ -142,21 +142,18 @@ static bool add_event(struct search *s, const struct lt_row *row, const char *lo
     return !s->arena.failed;
 }
 
-void lt_log_lack_note(struct lt_log_lack *lack, const char *path, const struct lt_log_reader *reader, enum lt_log_status status, const struct litmus_error *error) {
-    if (status == LT_LOG_FAILED && !lack->unread) {
-        lack->unread = true;
-        lack->unread_why = *error;
-    } else if (status == LT_LOG_DAMAGED && !lack->damaged) {
+void lt_lack_note(struct lt_lack *lack, struct lt_lack_told *told, const char *path, const struct lt_log_reader *reader, enum lt_log_status status,
+                  const struct litmus_error *error) {
+    if (status == LT_LOG_FAILED && !told->unread) {
+        told->unread = true;
+        if (lack->unread++ == 0) lack->unread_why = *error;
+    } else if (status == LT_LOG_DAMAGED && !told->damaged) {
         struct lt_log_damage damage = lt_log_reader_damage(reader);
-        lack->damaged = true;
+        told->damaged = true;
+        if (lack->damaged++ > 0) return;
         lt_fail(&lack->damaged_why, LITMUS_EDAMAGED, 0, "%s at byte %lld, %lld bytes: %s", path, (long long)damage.offset, (long long)damage.bytes,
                 damage.what == NULL ? "no event" : damage.what);
     }
-}
-
-void lt_lack_add(struct lt_lack *all, const struct lt_log_lack *of_log) {
-    if (of_log->unread && all->unread++ == 0) all->unread_why = of_log->unread_why;
-    if (of_log->damaged && all->damaged++ == 0) all->damaged_why = of_log->damaged_why;
 }
 
 /* A log that cannot be read, or its damaged parts, hide nothing of the others. */
@@ -165,17 +162,16 @@ static bool read_log(struct search *s, const char *path) {
     struct lt_row row;
     bool ok = true;
     struct litmus_error error = {0};
-    struct lt_log_lack lack = {.unread = false};
-    enum lt_log_status status = lt_log_reader_open(path, &reader, &error) == LITMUS_OK ? LT_LOG_OPEN : LT_LOG_FAILED;
-    if (status == LT_LOG_FAILED) lt_log_lack_note(&lack, path, NULL, status, &error);
-    while (ok && reader != NULL && ((status = lt_log_next(reader, &row, &error)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED || status == LT_LOG_FAILED)) {
-        lt_log_lack_note(&lack, path, reader, status, &error);
-        if (status == LT_LOG_FAILED) break;
+    struct lt_lack_told told = {.unread = false};
+    enum lt_log_status status = LT_LOG_FAILED;
+    bool open = lt_log_reader_open(path, &reader, &error) == LITMUS_OK;
+    while (ok && open && ((status = lt_log_next(reader, &row, &error)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
+        lt_lack_note(&s->query->lack, &told, path, reader, status, &error);
         if (status != LT_LOG_EVENT || (is_since(s->filter) && row.received_at < s->filter->since)) continue;
         if (lt_event_matches(s->filter, &row)) ok = add_event(s, &row, path, lt_log_reader_rows(reader));
     }
+    lt_lack_note(&s->query->lack, &told, path, reader, status, &error);
     lt_log_reader_free(reader);
-    lt_lack_add(&s->query->lack, &lack);
     return ok && error.code != LITMUS_ENOMEM;
 }
 

@@ -26,7 +26,7 @@ struct follow_log {
     const char *path; /* relative */
     struct lt_log_reader *reader; /* NULL: not open (yet, or not any more) */
     bool done;        /* sealed, or no log */
-    struct lt_log_lack lack; /* told already */
+    struct lt_lack_told told;
 };
 struct pending {
     struct lt_row row;
@@ -110,17 +110,6 @@ static int by_received(const void *a, const void *b) {
     return (x->sequence > y->sequence) - (x->sequence < y->sequence);
 }
 
-/* A log counts once in what is told of. */
-static void note_lack(struct lt_event_follow *f, struct follow_log *log, const char *path, enum lt_log_status status, const struct litmus_error *error) {
-    struct lt_log_lack fresh = log->lack;
-    lt_log_lack_note(&fresh, path, log->reader, status, error);
-    struct lt_log_lack more = fresh;
-    more.unread = fresh.unread && !log->lack.unread;
-    more.damaged = fresh.damaged && !log->lack.damaged;
-    lt_lack_add(&f->lack, &more);
-    log->lack = fresh;
-}
-
 static void read_on(struct lt_event_follow *f, struct follow_log *log, bool keep) {
     struct lt_buf path;
     struct lt_row row;
@@ -130,10 +119,10 @@ static void read_on(struct lt_event_follow *f, struct follow_log *log, bool keep
     const char *whole = lt_path_join(&path, f->query->data_dir, log->path);
     if (log->reader == NULL && lt_log_reader_open(whole, &log->reader, &error) != LITMUS_OK) log->reader = NULL;
     while (log->reader != NULL && ((status = lt_log_next(log->reader, &row, &error)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
-        if (status == LT_LOG_DAMAGED) note_lack(f, log, whole, status, &error);
-        else if (keep && lt_event_matches(f->filter, &row) && !keep_row(f, &row)) f->failed = true;
+        lt_lack_note(&f->lack, &log->told, whole, log->reader, status, &error);
+        if (status == LT_LOG_EVENT && keep && lt_event_matches(f->filter, &row) && !keep_row(f, &row)) f->failed = true;
     }
-    if (status == LT_LOG_FAILED) note_lack(f, log, whole, status, &error);
+    lt_lack_note(&f->lack, &log->told, whole, log->reader, status, &error);
     lt_buf_release(&path);
     if (status == LT_LOG_SEALED || (status == LT_LOG_FAILED && !lt_error_is_refusal(&error))) { /* else: perhaps the next time */
         lt_log_reader_free(log->reader);

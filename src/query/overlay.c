@@ -26,14 +26,6 @@ static struct lt_overlay_run *add_run(struct lt_overlay *o) {
     return run;
 }
 
-bool lt_query_has_file(struct lt_query *q, struct lt_str run_id) {
-    char id[64];
-    if (run_id.n >= sizeof id) return false;
-    memcpy(id, run_id.p, run_id.n);
-    id[run_id.n] = '\0';
-    return lt_catalog_has_run(q->catalog, id);
-}
-
 /* ---- the logs of a session ---- */
 
 struct paths {
@@ -77,7 +69,7 @@ static int add_session(struct lt_query *q, const char *session_id, struct lt_ove
     int code = lt_query_gather(q, session_id, NULL, &session, &why);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         const struct lt_gathered_run *run = session.runs[i];
-        if (!run->run.has_started || lt_query_has_file(q, run->run.run_id)) continue;
+        if (!run->run.has_started || lt_catalog_has_run(q->catalog, run->run.run_id)) continue;
         if (run->materialized) {
             out->outdated = true;
             continue;

@@ -33,20 +33,18 @@ struct lt_overlay {
 /* The runs of the open sessions as of the last refresh. Release in every case. */
 int lt_overlay_load(struct lt_query *query, struct lt_overlay *out, struct litmus_error *error);
 void lt_overlay_release(struct lt_overlay *overlay);
-bool lt_query_has_file(struct lt_query *query, struct lt_str run_id); /* as of now: another process may have told the catalog of it since the refresh */
 /* lt_gather_session of the logs that the catalog knew at the last refresh: no folder is listed. */
 struct lt_gathering;
 int lt_query_gather(struct lt_query *query, const char *session_id, const char *run_id, struct lt_gathering *out, struct litmus_error *error);
 
 /* ---- events.c ---- */
-/* What is to be told of one log, with the first reason. */
-struct lt_log_lack {
+/* What was told of one log: it counts once. */
+struct lt_lack_told {
     bool unread, damaged;
-    struct litmus_error unread_why, damaged_why;
 };
 /* Takes note of what lt_log_next answered. */
-void lt_log_lack_note(struct lt_log_lack *lack, const char *path, const struct lt_log_reader *reader, enum lt_log_status status, const struct litmus_error *error);
-void lt_lack_add(struct lt_lack *all, const struct lt_log_lack *of_log);
+void lt_lack_note(struct lt_lack *lack, struct lt_lack_told *told, const char *path, const struct lt_log_reader *reader, enum lt_log_status status,
+                  const struct litmus_error *error);
 
 /* ---- query.c ---- */
 /* Runs that fit the filter, finished and in flight, newest first; text lives in the arena. */

@@ -88,7 +88,7 @@ int lt_reviews_load(struct lt_query *q, const struct lt_run_ref *run, struct lt_
     if (run->session_id[0] == '\0') return LITMUS_OK;
     int code = lt_query_refresh(q, error);
     if (code == LITMUS_OK) code = lt_catalog_logs(q->catalog, run->session_id, 0, take_log, &s, error);
-    if (code == LITMUS_OK && s.refused.code != LITMUS_OK) code = lt_fail(error, s.refused.code, s.refused.os_errno, "%s", s.refused.text);
+    if (code == LITMUS_OK && s.refused.code != LITMUS_OK) code = lt_fail_with(error, &s.refused);
     if (code == LITMUS_OK && s.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading the notes on run %s", run->run_id);
     if (out->count > 1) qsort(out->items, out->count, sizeof *out->items, by_time);
     return code;

@@ -390,7 +390,7 @@ static bool has_come(struct lt_query *q, struct lt_overlay *overlay, bool last) 
     size_t kept = 0;
     for (size_t i = 0; i < overlay->count; i++) {
         struct lt_overlay_run run = overlay->runs[i];
-        bool come = lt_query_has_file(q, run.summary.run_id);
+        bool come = lt_catalog_has_run(q->catalog, run.summary.run_id);
         if (come && !last) return true;
         if (come) lt_table_release(&run.rows);
         else overlay->runs[kept++] = run;

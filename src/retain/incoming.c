@@ -186,7 +186,7 @@ static enum lt_incoming_verdict look_at_file(struct lt_incoming_file *file, cons
     struct litmus_error cannot = {0};
     if (!file->fresh && !says_the_same(file, there, here, &cannot)) {
         if (lt_error_is_refusal(&cannot)) {
-            lt_fail(why, cannot.code, cannot.os_errno, "%s", cannot.text);
+            lt_fail_with(why, &cannot);
             return LT_INCOMING_UNREADABLE;
         }
         lt_fail(why, LITMUS_EDAMAGED, 0, "%s and %s say different things: litmus verify --all in both data_dirs, then move the wrong one elsewhere", there, here);

@@ -34,7 +34,7 @@ static int read_rows(struct lt_survey *out, struct lt_surveyed_log *log, struct 
         memcpy(last, row.chain, sizeof last);
         log->rows++;
     }
-    if (lt_error_is_refusal(&why)) return lt_fail(error, why.code, why.os_errno, "%s", why.text);
+    if (lt_error_is_refusal(&why)) return lt_fail_with(error, &why);
     if (log->rows > 0) lt_hex_text(last, sizeof last, log->chain);
     snprintf(log->identity, sizeof log->identity, "%s", lt_log_reader_identity(reader));
     log->archived = lt_log_reader_form(reader) == LT_LOG_FORM_ARCHIVED;
