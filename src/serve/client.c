@@ -187,10 +187,11 @@ int lt_daemon_stop(const char *data_dir, int patience_ms, struct litmus_error *e
     lock_path(data_dir, &path);
     int64_t until = lt_monotonic_us() + (int64_t)STOP_MS * 1000;
     int code = path.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
-    bool asked = false, hung = false;
+    long asked = 0; /* another may have come when the one that was asked had left: it is asked, too */
+    bool hung = false;
     while (code == LITMUS_OK && lt_lock_is_held(lt_buf_cstr(&path))) {
         long pid = lt_hands_pid(lt_buf_cstr(&path));
-        if (!asked) asked = ask_to_stop(data_dir, pid, patience_ms > 0 ? patience_ms : ASK_MS, &hung);
+        if (asked == 0 || pid != asked) asked = ask_to_stop(data_dir, pid, patience_ms > 0 ? patience_ms : ASK_MS, &hung) ? pid : 0;
         if (lt_process_stopped(pid))
             code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s does not leave: a signal or a debugger stopped it, and kill -CONT %ld lets it go on", data_dir, pid);
         else if (hung)

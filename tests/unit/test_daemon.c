@@ -9,6 +9,9 @@
 #include "materialize/materialize.h"
 #include "serve/hands.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+
 /* An empty file is the log of one that died while it made it. */
 static bool sealed_all(const struct bench *b) {
     struct lt_log_list list;
@@ -97,6 +100,45 @@ static void a_daemon_that_hangs_is_not_waited_for_a_minute(void **state) {
     assert_int_equal(kill(hung, SIGKILL), 0);
     assert_int_equal(waitpid(hung, &status, 0), hung);
     assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
+    close(told[0]);
+    close(told[1]);
+}
+
+/* A lock that changes hands: whom the first "stop" sends away is followed at once by another, who leaves when it is told so itself. */
+static void change_hands(const struct bench *b, int told) {
+    char path[PATH_MAX + 64], word[16];
+    int lock, folder = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    snprintf(path, sizeof path, "%s/daemon.lock", b->dir);
+    bool ok = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && folder >= 0 && lt_lock_take(path, false, &lock, NULL) == LITMUS_OK;
+    int socket = ok ? lt_socket_listen(folder, "daemon.sock", NULL) : -1;
+    const pid_t hands[] = {getpid(), getppid()};
+    for (int i = 0; i < 2; i++) {
+        char text[32] = "";
+        snprintf(text, sizeof text, "pid %-10ld\n", (long)hands[i]);
+        ok = ok && socket >= 0 && pwrite(lock, text, strlen(text), 0) > 0 && (i > 0 || write(told, "x", 1) == 1);
+        struct pollfd ready = {.fd = socket, .events = POLLIN};
+        while (ok && poll(&ready, 1, -1) < 0) {}
+        int peer = ok ? accept(socket, NULL, NULL) : -1;
+        ready = (struct pollfd){.fd = peer, .events = POLLIN};
+        while (ok && poll(&ready, 1, -1) < 0) {}
+        ok = ok && read(peer, word, sizeof word) == 5 && memcmp(word, "stop\n", 5) == 0 && write(peer, "ok\n", 3) == 3;
+        if (peer >= 0) close(peer);
+    }
+    _exit(ok ? 0 : 1);
+}
+
+static void who_takes_the_place_of_a_daemon_that_leaves_is_asked_too(void **state) {
+    struct bench *b = *state;
+    int told[2], status;
+    char x;
+    assert_int_equal(pipe(told), 0);
+    pid_t hands = fork();
+    assert_true(hands >= 0);
+    if (hands == 0) change_hands(b, told[1]);
+    assert_int_equal(read(told[0], &x, 1), 1);
+    assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK); /* else it was a minute, and EBUSY */
+    assert_int_equal(waitpid(hands, &status, 0), hands);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     close(told[0]);
     close(told[1]);
 }
@@ -508,6 +550,7 @@ int main(void) {
         TEST(a_finished_run_has_its_file_when_the_producer_returns),
         TEST(nobody_waits_for_a_stopped_daemon),
         TEST(a_daemon_that_hangs_is_not_waited_for_a_minute),
+        TEST(who_takes_the_place_of_a_daemon_that_leaves_is_asked_too),
         TEST(a_dead_producers_run_is_on_record_within_a_second),
         TEST(a_session_closed_with_its_run_open_ends_it_as_aborted),
         TEST(a_silent_producer_lives_and_keeps_the_daemon),
