@@ -73,26 +73,43 @@ static void nobody_waits_for_a_stopped_daemon(void **state) {
     assert_int_equal(reap_daemon(b), 0);
 }
 
-/* Holds the lock and listens, and does nothing more. */
-static void hang(const struct bench *b, int told) {
-    char path[PATH_MAX + 64];
-    int lock, folder = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    snprintf(path, sizeof path, "%s/daemon.lock", b->dir);
-    bool ok = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && folder >= 0 && lt_lock_take(path, false, &lock, NULL) == LITMUS_OK && dprintf(lock, "pid %ld\n", (long)getpid()) > 0 &&
-              lt_socket_listen(folder, "daemon.sock", NULL) >= 0 && write(told, "x", 1) == 1;
-    for (; ok;) pause();
-    _exit(1);
+static bool name_holder(int lock, pid_t pid) {
+    char text[32];
+    int n = snprintf(text, sizeof text, "pid %-10ld\n", (long)pid);
+    return pwrite(lock, text, (size_t)n, 0) == n;
+}
+
+/* In a daemon's place: a child that holds the lock and listens. What it does then is `act`'s. */
+static pid_t stand_in(const struct bench *b, void (*act)(int lock, int socket)) {
+    int told[2];
+    char x;
+    assert_int_equal(pipe(told), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char path[PATH_MAX + 64];
+        int lock, socket = -1, folder = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        snprintf(path, sizeof path, "%s/daemon.lock", b->dir);
+        bool ok = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && folder >= 0 && lt_lock_take(path, false, &lock, NULL) == LITMUS_OK && name_holder(lock, getpid()) &&
+                  (socket = lt_socket_listen(folder, "daemon.sock", NULL)) >= 0 && write(told[1], "x", 1) == 1;
+        if (ok) act(lock, socket);
+        _exit(ok ? 0 : 1);
+    }
+    close(told[1]); /* a child that failed is an end of file, not a wait */
+    assert_int_equal(read(told[0], &x, 1), 1);
+    close(told[0]);
+    return child;
+}
+
+static void hang(int lock, int socket) {
+    (void)lock, (void)socket;
+    for (;;) pause();
 }
 
 static void a_daemon_that_hangs_is_not_waited_for_a_minute(void **state) {
     struct bench *b = *state;
-    int told[2], status;
-    char x;
-    assert_int_equal(pipe(told), 0);
-    pid_t hung = fork();
-    assert_true(hung >= 0);
-    if (hung == 0) hang(b, told[1]);
-    assert_int_equal(read(told[0], &x, 1), 1);
+    int status;
+    pid_t hung = stand_in(b, hang);
     assert_int_equal(lt_daemon_stop(b->dir, 20, &b->error), LITMUS_EBUSY);
     assert_non_null(strstr(b->error.text, "hangs")); /* else it was a minute */
     assert_non_null(strstr(b->error.text, "kill -9"));
@@ -100,47 +117,31 @@ static void a_daemon_that_hangs_is_not_waited_for_a_minute(void **state) {
     assert_int_equal(kill(hung, SIGKILL), 0);
     assert_int_equal(waitpid(hung, &status, 0), hung);
     assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK);
-    close(told[0]);
-    close(told[1]);
 }
 
-/* A lock that changes hands: whom the first "stop" sends away is followed at once by another, who leaves when it is told so itself. */
-static void change_hands(const struct bench *b, int told) {
-    char path[PATH_MAX + 64], word[16];
-    int lock, folder = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    snprintf(path, sizeof path, "%s/daemon.lock", b->dir);
-    bool ok = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && folder >= 0 && lt_lock_take(path, false, &lock, NULL) == LITMUS_OK;
-    int socket = ok ? lt_socket_listen(folder, "daemon.sock", NULL) : -1;
-    const pid_t hands[] = {getpid(), getppid()};
-    for (int i = 0; i < 2; i++) {
-        char text[32] = "";
-        snprintf(text, sizeof text, "pid %-10ld\n", (long)hands[i]);
-        ok = ok && socket >= 0 && pwrite(lock, text, strlen(text), 0) > 0 && (i > 0 || write(told, "x", 1) == 1);
-        struct pollfd ready = {.fd = socket, .events = POLLIN};
-        while (ok && poll(&ready, 1, -1) < 0) {}
-        int peer = ok ? accept(socket, NULL, NULL) : -1;
-        ready = (struct pollfd){.fd = peer, .events = POLLIN};
-        while (ok && poll(&ready, 1, -1) < 0) {}
-        ok = ok && read(peer, word, sizeof word) == 5 && memcmp(word, "stop\n", 5) == 0 && write(peer, "ok\n", 3) == 3;
-        if (peer >= 0) close(peer);
-    }
+static bool hear_stop(int socket) {
+    char word[16];
+    struct pollfd ready = {.fd = socket, .events = POLLIN};
+    while (poll(&ready, 1, -1) < 0) {}
+    int peer = accept(socket, NULL, NULL);
+    bool ok = peer >= 0 && read(peer, word, sizeof word) == 5 && memcmp(word, "stop\n", 5) == 0 && write(peer, "ok\n", 3) == 3;
+    if (peer >= 0) close(peer);
+    return ok;
+}
+
+/* Whom the first "stop" sends away is followed at once by another, who leaves when it is told so itself. */
+static void change_hands(int lock, int socket) {
+    bool ok = hear_stop(socket) && name_holder(lock, getppid()) && hear_stop(socket);
     _exit(ok ? 0 : 1);
 }
 
 static void who_takes_the_place_of_a_daemon_that_leaves_is_asked_too(void **state) {
     struct bench *b = *state;
-    int told[2], status;
-    char x;
-    assert_int_equal(pipe(told), 0);
-    pid_t hands = fork();
-    assert_true(hands >= 0);
-    if (hands == 0) change_hands(b, told[1]);
-    assert_int_equal(read(told[0], &x, 1), 1);
+    int status;
+    pid_t hands = stand_in(b, change_hands);
     assert_int_equal(lt_daemon_stop(b->dir, 0, &b->error), LITMUS_OK); /* else it was a minute, and EBUSY */
     assert_int_equal(waitpid(hands, &status, 0), hands);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    close(told[0]);
-    close(told[1]);
 }
 
 /* A second is the promise, and what an idle machine keeps: `make soak` counts those that took longer. Here the fastest has to keep it,
