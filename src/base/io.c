@@ -278,64 +278,124 @@ void lt_io_start_sync(const char *path) {
 #endif
 }
 
-int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
-    int fd = io->open(io->self, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-    if (fd < 0 && errno == EEXIST && io->unlink(io->self, path) == 0) fd = io->open(io->self, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-    if (fd < 0) return lt_fail_os(error, errno, "create", path);
-    int code = LITMUS_OK;
-    if (lt_io_write_all(io, fd, bytes, n, NULL) != 0) code = lt_fail_os(error, errno, "write", path);
+/* A new file: what a crash left there, or somebody put there, is removed and not written to. */
+static int open_hidden(const struct lt_io *io, const char *path, int flags, struct litmus_error *error) {
+    flags |= O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    int fd = io->open(io->self, path, flags, 0666);
+    if (fd < 0 && errno == EEXIST && io->unlink(io->self, path) == 0) fd = io->open(io->self, path, flags, 0666);
+    if (fd < 0) lt_fail_os(error, errno, "create", path);
+    return fd;
+}
+
+/* `code`, or what came between the bytes and the disk; what is not whole goes. */
+static int close_new(const struct lt_io *io, int fd, const char *path, int code, struct litmus_error *error) {
     if (code == LITMUS_OK && io->fsync(io->self, fd) != 0) code = lt_fail_os(error, errno, "sync", path);
     if (io->close(io->self, fd) != 0 && code == LITMUS_OK) code = lt_fail_os(error, errno, "close", path);
     if (code != LITMUS_OK) io->unlink(io->self, path);
     return code;
 }
 
-static int copy_bytes(const struct lt_io *io, int from, const char *from_path, int to, const char *to_path, struct litmus_error *error) {
-    enum { STEP_BYTES = 64 * 1024 };
+int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    int fd = open_hidden(io, path, 0, &why);
+    if (fd < 0) return lt_fail_with(error, &why);
+    return close_new(io, fd, path, lt_io_write_all(io, fd, bytes, n, NULL) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "write", path), error);
+}
+
+int64_t lt_io_next_data(int fd, int64_t at) {
+    struct stat st;
+    off_t next = lseek(fd, (off_t)at, SEEK_DATA);
+    if (next < 0 && errno == ENXIO && fstat(fd, &st) == 0) next = st.st_size; /* only a hole follows */
+    return next > at ? (int64_t)next : at;
+}
+
+bool lt_io_is_zero(const void *bytes, size_t n) {
+    const char *p = bytes;
+    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+enum { STEP_BYTES = 64 * 1024 };
+
+/* What lies in `from` from `offset` on. A step of zeros becomes a hole: a log with a tail of gigabytes of them, as a power loss may leave
+ * it, takes no more room as a copy than it has itself. `to` appends. */
+static int copy_bytes(const struct lt_io *io, int from, const char *from_path, int64_t offset, int to, const char *to_path, struct litmus_error *error) {
     char step[STEP_BYTES];
-    for (;;) {
+    bool hole = false;
+    for (int64_t at = offset;;) {
         ssize_t got;
-        RETRY(got, read(from, step, sizeof step));
+        RETRY(got, pread(from, step, sizeof step, (off_t)at));
         if (got < 0) return lt_fail_os(error, errno, "read", from_path);
-        if (got > 0 && lt_io_write_all(io, to, step, (size_t)got, NULL) != 0) return lt_fail_os(error, errno, "write", to_path);
-        if (got == 0) return io->fsync(io->self, to) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "sync", to_path);
+        if (got == (ssize_t)sizeof step && lt_io_is_zero(step, sizeof step)) {
+            at = lt_io_next_data(from, at + got);
+            hole = true;
+            continue;
+        }
+        if (hole && io->ftruncate(io->self, to, at - offset) != 0) return lt_fail_os(error, errno, "write", to_path);
+        hole = false;
+        if (got == 0) return LITMUS_OK;
+        if (lt_io_write_all(io, to, step, (size_t)got, NULL) != 0) return lt_fail_os(error, errno, "write", to_path);
+        at += got;
     }
 }
 
-int lt_io_copy_file(const struct lt_io *io, const char *from, const char *to, struct litmus_error *error) {
+static int open_plain(const char *path, struct litmus_error *error) {
     struct stat st;
-    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (in < 0) return lt_fail_os(error, errno, "open", from);
-    if (fstat(in, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(in);
-        return lt_fail(error, LITMUS_EINVAL, 0, "%s is not a plain file", from);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) lt_fail_os(error, errno, "open", path);
+    else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        fd = -1;
+        lt_fail(error, LITMUS_EINVAL, 0, "%s is not a plain file", path);
     }
-    int out = io->open(io->self, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    int code = out < 0 ? lt_fail_os(error, errno, "create", to) : copy_bytes(io, in, from, out, to, error);
-    if (out >= 0 && io->close(io->self, out) != 0 && code == LITMUS_OK) code = lt_fail_os(error, errno, "close", to);
-    if (out >= 0 && code != LITMUS_OK) io->unlink(io->self, to);
+    return fd;
+}
+
+int lt_io_copy_file(const struct lt_io *io, const char *from, const char *to, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    int in = open_plain(from, &why);
+    if (in < 0) return lt_fail_with(error, &why);
+    int out = io->open(io->self, to, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int code = out < 0 ? lt_fail_os(error, errno, "create", to) : close_new(io, out, to, copy_bytes(io, in, from, 0, out, to, error), error);
     close(in);
     return code;
 }
 
-int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
+static int write_hidden_copy(const struct lt_io *io, const char *from, int64_t offset, const char *to, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    int in = open_plain(from, &why), out = in < 0 ? -1 : open_hidden(io, to, O_APPEND, &why);
+    int code = out < 0 ? lt_fail_with(error, &why) : close_new(io, out, to, copy_bytes(io, in, from, offset, out, to, error), error);
+    if (in >= 0) close(in);
+    return code;
+}
+
+/* `n` bytes, or with `from` what lies in that file from offset `n` on. */
+static int publish(const struct lt_io *io, const char *path, const void *bytes, const char *from, int64_t n, struct litmus_error *error) {
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
     struct lt_buf dir, tmp;
     lt_buf_init(&dir);
     lt_buf_init(&tmp);
     if (slash == NULL) lt_buf_add_text(&dir, ".");
-    else lt_buf_add(&dir, path, slash == path ? 1 : (size_t)(slash - path));
+    else lt_buf_add(&dir, path, (size_t)(slash == path ? 1 : slash - path));
     lt_buf_addf(&tmp, "%s/.%s.tmp", lt_buf_cstr(&dir), name);
     const char *tmp_path = lt_buf_cstr(&tmp);
-    int code = dir.failed || tmp.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path")
-                                        : lt_io_write_hidden(io, tmp_path, bytes, n, error);
+    int code;
+    if (dir.failed || tmp.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
+    else code = from != NULL ? write_hidden_copy(io, from, n, tmp_path, error) : lt_io_write_hidden(io, tmp_path, bytes, (size_t)n, error);
     if (code == LITMUS_OK && io->rename(io->self, tmp_path, path) != 0) code = lt_fail_os(error, errno, "rename to", path);
     if (code == LITMUS_OK) code = lt_io_sync_dir(io, lt_buf_cstr(&dir), error);
     else io->unlink(io->self, tmp_path);
     lt_buf_release(&dir);
     lt_buf_release(&tmp);
     return code;
+}
+
+int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
+    return publish(io, path, bytes, NULL, (int64_t)n, error);
+}
+
+int lt_io_publish_end(const struct lt_io *io, const char *path, const char *from, int64_t offset, struct litmus_error *error) {
+    return publish(io, path, NULL, from, offset, error);
 }
 
 int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, struct litmus_error *error) {

@@ -68,6 +68,8 @@ void lt_io_start_sync(const char *path);
  * fsync, rename, fsync of the folder. */
 int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, size_t n,
                   struct litmus_error *error);
+/* The same of what lies in the plain file `from` from `offset` on, whatever its size: steps of zeros become holes. */
+int lt_io_publish_end(const struct lt_io *io, const char *path, const char *from, int64_t offset, struct litmus_error *error);
 /* Its first half, for who knows the name only later: writes and syncs a file that nobody looks for. The
  * file is new: what lies there, left by a crash or put there by somebody, is removed and not written to.
  * On failure it is removed. */
@@ -75,11 +77,16 @@ int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *byt
                        struct litmus_error *error);
 
 /* Copies a plain file to a new one, and brings that to the disk: no link is followed on either side, and what lies at `to` is
- * not written to (EBUSY). On failure nothing is left at `to`. */
+ * not written to (EBUSY). Steps of zeros become holes. On failure nothing is left at `to`. */
 int lt_io_copy_file(const struct lt_io *io, const char *from, const char *to, struct litmus_error *error);
 
 /* Reading never changes what is on record, so it is not in the table. Behind the bytes stands a 0, which is not counted. */
 int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, struct litmus_error *error);
+
+/* The first offset from `at` on that lies in no hole of the file, its end if there is none; `at` where the system does not say.
+ * The file's own offset is moved. */
+int64_t lt_io_next_data(int fd, int64_t at);
+bool lt_io_is_zero(const void *bytes, size_t n);
 
 /* dir + "/" + name into out (appended after clearing); returns the text. */
 const char *lt_path_join(struct lt_buf *out, const char *dir, const char *name);

@@ -371,7 +371,7 @@ static int64_t scan(struct lt_log_reader *reader) {
         int64_t i = 0;
         while (i + LT_LOG_PREFIX_BYTES <= have && lt_get32(bytes + i) != -1) i += LT_LOG_ALIGN;
         if (i + LT_LOG_PREFIX_BYTES > have) {
-            at += i - LT_LOG_ALIGN; /* none in these */
+            at = lt_io_next_data(reader->window.fd, at + i) / LT_LOG_ALIGN * LT_LOG_ALIGN - LT_LOG_ALIGN; /* none in these, nor in a hole */
             continue;
         }
         at += i;

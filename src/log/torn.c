@@ -7,73 +7,111 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_tail(const char *path, int64_t offset, struct lt_buf *out, struct litmus_error *error) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return lt_fail_os(error, errno, "open", path);
-    int code = LITMUS_OK;
-    for (bool more = true; more && code == LITMUS_OK;) {
-        ssize_t got = -1;
-        if (!lt_buf_reserve(out, 64 * 1024)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
-        else if ((got = pread(fd, out->p + out->n, out->capacity - out->n, (off_t)(offset + (int64_t)out->n))) < 0 && errno != EINTR)
-            code = lt_fail_os(error, errno, "read", path);
-        if (got > 0) out->n += (size_t)got;
-        more = got != 0;
-    }
-    close(fd);
-    return code;
+enum { EVIDENCE_MAX = 1000, STEP_BYTES = 64 * 1024 };
+
+/* The end of a file: it may be gigabytes of nothing, so it is never read at once. */
+struct tail {
+    const char *path;
+    int fd;
+    int64_t offset, bytes;
+};
+
+static int open_tail(const char *path, int64_t offset, struct tail *out, struct litmus_error *error) {
+    struct stat st;
+    *out = (struct tail){.path = path, .offset = offset, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+    if (out->fd < 0) return lt_fail_os(error, errno, "open", path);
+    if (fstat(out->fd, &st) != 0) return lt_fail_os(error, errno, "look at", path);
+    out->bytes = st.st_size > offset ? st.st_size - offset : 0;
+    return LITMUS_OK;
 }
 
-enum { EVIDENCE_MAX = 1000 };
+/* As pread, but all of it or up to the end. */
+static ssize_t read_step(int fd, char *step, size_t n, int64_t at) {
+    size_t done = 0;
+    for (ssize_t got = 1; done < n && got > 0; done += got > 0 ? (size_t)got : 0) {
+        do got = pread(fd, step + done, n - done, (off_t)(at + (int64_t)done));
+        while (got < 0 && errno == EINTR);
+        if (got < 0) return -1;
+    }
+    return (ssize_t)done;
+}
+
+/* 1: the file holds what the tail does; 0: not; -1 and errno. */
+static int holds(int fd, const struct tail *tail) {
+    char a[STEP_BYTES], b[STEP_BYTES];
+    for (int64_t at = 0;;) {
+        ssize_t n = read_step(fd, a, sizeof a, at), m = n < 0 ? -1 : read_step(tail->fd, b, sizeof b, tail->offset + at);
+        if (n < 0 || m < 0) return -1;
+        if (n != m || memcmp(a, b, (size_t)n) != 0) return 0;
+        if (n == 0) return 1;
+        at += n;
+        int64_t here = lt_io_next_data(fd, at), there = lt_io_next_data(tail->fd, tail->offset + at) - tail->offset;
+        at = here < there ? here : there;
+    }
+}
+
+static int looks_the_same(const char *evidence, const struct tail *tail, bool *same, struct litmus_error *error) {
+    int fd = open(evidence, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int answer = fd < 0 ? -1 : holds(fd, tail), os_errno = errno;
+    if (fd >= 0) close(fd);
+    *same = answer > 0;
+    return answer < 0 ? lt_fail_os(error, os_errno, "read", evidence) : LITMUS_OK;
+}
 
 /* The name that the torn bytes get, or have already (*there): a recovery that was cut short by a power
  * loss may find others at the same place than it had found before, and both are evidence. */
-static int name_evidence(const char *path, const struct lt_buf *torn, int64_t offset, struct lt_buf *name, bool *there, struct litmus_error *error) {
-    struct lt_buf bytes;
-    lt_buf_init(&bytes);
+static int name_evidence(const struct tail *torn, struct lt_buf *name, bool *there, struct litmus_error *error) {
     int code = LITMUS_EBUSY;
     for (int n = 1; code == LITMUS_EBUSY && n <= EVIDENCE_MAX; n++) {
         lt_buf_clear(name);
-        lt_buf_addf(name, "%s.torn-%lld", path, (long long)offset);
+        lt_buf_addf(name, "%s.torn-%lld", torn->path, (long long)torn->offset);
         if (n > 1) lt_buf_addf(name, "-%d", n);
-        struct litmus_error why = {0};
         struct stat st;
         const char *evidence = lt_buf_cstr(name);
-        lt_buf_clear(&bytes);
         if (name->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
         else if (lstat(evidence, &st) != 0) code = errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "look at", evidence);
-        else if ((size_t)st.st_size != torn->n || !S_ISREG(st.st_mode)) continue;
-        else if (lt_io_read_file(evidence, torn->n, &bytes, &why) != LITMUS_OK) code = lt_fail_with(error, &why);
-        else if (bytes.n == torn->n && memcmp(bytes.p, torn->p, bytes.n) == 0) {
-            *there = true;
-            code = LITMUS_OK;
+        else if (st.st_size == torn->bytes && S_ISREG(st.st_mode)) {
+            code = looks_the_same(evidence, torn, there, error);
+            if (code == LITMUS_OK && !*there) code = LITMUS_EBUSY;
         }
     }
-    lt_buf_release(&bytes);
-    return code == LITMUS_EBUSY ? lt_fail(error, code, 0, "no free name for the torn end of %s: move its .torn- files away", path) : code;
+    return code == LITMUS_EBUSY ? lt_fail(error, code, 0, "no free name for the torn end of %s: move its .torn- files away", torn->path) : code;
 }
 
 /* Keeps the torn bytes as `{path}.torn-{offset}[-N]`. */
-static int keep_evidence(const struct lt_io *io, const char *path, const struct lt_buf *torn, int64_t offset, struct lt_torn *out,
-                         struct litmus_error *error) {
+static int keep_evidence(const struct lt_io *io, const struct tail *torn, struct lt_torn *out, struct litmus_error *error) {
     struct lt_buf name, folder;
     bool there = false;
     lt_buf_init(&name);
     lt_buf_init(&folder);
-    int code = name_evidence(path, torn, offset, &name, &there, error);
-    if (code == LITMUS_OK && !there) code = lt_io_publish(io, name.p, torn->p, torn->n, error);
+    int code = name_evidence(torn, &name, &there, error);
+    if (code == LITMUS_OK && !there) code = lt_io_publish_end(io, name.p, torn->path, torn->offset, error);
     else if (code == LITMUS_OK) { /* whoever wrote it may not have come to this */
-        const char *slash = strrchr(path, '/');
+        const char *slash = strrchr(torn->path, '/');
         if (slash == NULL) lt_buf_add_char(&folder, '.');
-        else lt_buf_add(&folder, path, (size_t)(slash - path));
+        else lt_buf_add(&folder, torn->path, (size_t)(slash - torn->path));
         code = lt_io_sync_dir(io, lt_buf_cstr(&folder), error);
     }
     if (code == LITMUS_OK) {
-        out->bytes = (int64_t)torn->n;
+        out->bytes = torn->bytes;
         snprintf(out->evidence, sizeof out->evidence, "%s", name.p);
     }
     lt_buf_release(&name);
     lt_buf_release(&folder);
     return code;
+}
+
+/* Is the tail a part of the seal that we would write? 1, 0, or -1 and errno. */
+static int is_half_sealed(const struct tail *torn, const struct lt_buf *seal) {
+    char step[STEP_BYTES];
+    if (torn->bytes > (int64_t)seal->n) return 0;
+    for (int64_t at = 0; at < torn->bytes;) {
+        ssize_t n = read_step(torn->fd, step, sizeof step, torn->offset + at);
+        if (n < 0) return -1;
+        if (n == 0 || n > (int64_t)seal->n - at || memcmp(step, seal->p + at, (size_t)n) != 0) return 0;
+        at += n;
+    }
+    return 1;
 }
 
 /* On the disk, too, before anything is written there: or the torn bytes could come back in between. */
@@ -84,14 +122,14 @@ static int cut(const struct lt_io *io, int fd, const char *path, int64_t size, s
 
 int lt_torn_cut(const struct lt_io *io, int fd, const char *path, int64_t size, const struct lt_buf *seal, struct lt_torn *out,
                 struct litmus_error *error) {
-    struct lt_buf torn;
-    lt_buf_init(&torn);
+    struct tail torn;
     *out = (struct lt_torn){0};
-    int code = read_tail(path, size, &torn, error);
-    bool half_sealed = torn.n <= seal->n && torn.n > 0 && memcmp(torn.p, seal->p, torn.n) == 0;
-    if (code == LITMUS_OK && torn.n > 0 && !half_sealed) code = keep_evidence(io, path, &torn, size, out, error);
-    if (code == LITMUS_OK && torn.n > 0) code = cut(io, fd, path, size, error);
-    lt_buf_release(&torn);
+    int code = open_tail(path, size, &torn, error);
+    int half_sealed = code == LITMUS_OK ? is_half_sealed(&torn, seal) : 0;
+    if (half_sealed < 0) code = lt_fail_os(error, errno, "read", path);
+    if (code == LITMUS_OK && torn.bytes > 0 && !half_sealed) code = keep_evidence(io, &torn, out, error);
+    if (code == LITMUS_OK && torn.bytes > 0) code = cut(io, fd, path, size, error);
+    if (torn.fd >= 0) close(torn.fd);
     return code;
 }
 

@@ -120,6 +120,48 @@ static void test_zeros_at_the_end(void **state) {
     lt_buf_release(&log.bytes);
 }
 
+/* Puts `text` into a file that is `bytes` long, mostly a hole. */
+static void leave_holes(const char *path, int64_t bytes, int64_t at, const char *text) {
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+    assert_int_equal(pwrite(fd, text, strlen(text), (off_t)at), strlen(text));
+    close(fd);
+}
+
+/* Gigabytes of zeros at the end take no room as evidence, and no memory; the bytes among them are kept where they were. */
+static void test_holes_at_the_end(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *suffix;
+    } cases[] = {{"one", ""}, {"one", ""}, {"two", "-2"}}; /* the second recovery finds its evidence there already */
+    const int64_t tail = INT64_C(2) << 30, at = (INT64_C(1) << 30) + 12345;
+    struct log_of_five log;
+    make_five(&log);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct litmus_error error = {0};
+        struct lt_log_recovery report;
+        struct stat before, after;
+        char expected[600], text[4] = "";
+        store_file(log.path, log.bytes.p, (size_t)log.offsets[4] + 20);
+        leave_holes(log.path, log.offsets[4] + tail, log.offsets[4] + at, cases[i].text);
+        assert_int_equal(stat(log.path, &before), 0);
+        assert_ok(lt_log_recover(NULL, log.path, NULL, &report, &error), error);
+        assert_int_equal(report.torn_bytes, tail);
+        assert_int_equal(report.rows, 4);
+        snprintf(expected, sizeof expected, "%s.torn-%lld%s", log.path, (long long)log.offsets[4], cases[i].suffix);
+        assert_string_equal(report.evidence, expected);
+        assert_int_equal(stat(expected, &after), 0);
+        assert_int_equal(after.st_size, tail);
+        assert_in_range(after.st_blocks, 0, before.st_blocks + 512); /* none of them where the file system makes holes */
+        int fd = open(expected, O_RDONLY | O_CLOEXEC);
+        assert_int_equal(pread(fd, text, 3, (off_t)at), 3);
+        assert_string_equal(text, cases[i].text);
+        close(fd);
+        assert_int_equal(read_log(log.path).end, LT_LOG_SEALED);
+    }
+    lt_buf_release(&log.bytes);
+}
+
 static void test_live_producer(void **state) {
     (void)state;
     char dir[256], path[512];
@@ -195,6 +237,7 @@ int main(void) {
         cmocka_unit_test(test_cut_at_every_byte),
         cmocka_unit_test(test_damage_stays),
         cmocka_unit_test(test_zeros_at_the_end),
+        cmocka_unit_test(test_holes_at_the_end),
         cmocka_unit_test(test_live_producer),
         cmocka_unit_test(test_killed_producer),
         cmocka_unit_test(test_refuses_foreign),
