@@ -170,7 +170,8 @@ const struct lt_command lt_commands[] = {
      "and that no log is gone, cut or replaced that a later session names. Keys that are known are the station's own and each .pub beside it,\n"
      "or those that --key names: a signature by another is a finding. What nobody signed is counted, and a finding with --signed.\n"
      "A file of litmus evidence is checked with nothing but itself and --key: its statement, the hash of each member, the logs, and the run's\n"
-     "file against what they fold to. With --json the last line is the sum, and with -v each log has a line, too; both have finding null.",
+     "file against what they fold to. What the system does not let it read is named, the rest is looked at, and the exit code is 5. With --json the\n"
+     "last line is the sum, and with -v each log has a line, too; both have finding null, as has what was not read (unread: why).",
      "litmus verify last\nlitmus verify --all --signed\nlitmus verify --all --key bench7.pub --json\nlitmus verify SN1042.zip --key bench7.pub"},
     {"doctor", lt_cmd_doctor, "[DIR]", 0, 1, OPT(MEND) | OPT(KNOWN_KEY) | OPT(CHOICES) | OPT(JSON), NULL, "say what is wrong with a data_dir, and mend what can be mended",
      "Looks at everything in the data_dir, or in DIR: format, configuration, owners and modes, free space, locks and leftovers, logs, run files and\n"

@@ -27,6 +27,10 @@ static void take_finding(void *self, enum lt_finding_kind kind, const char *path
     lt_doctor_tell(d, checks[kind], in_hand ? LT_DOCTOR_NOTE : LT_DOCTOR_WRONG, path, "%s%s%s", text, place, in_hand ? "; the daemon has it in hand" : "");
 }
 
+static void take_unread(void *self, const char *path, const char *text) {
+    lt_doctor_tell(self, LT_CHECK_LOG, LT_DOCTOR_WRONG, path, "%s", text);
+}
+
 static void take_log(void *self, const struct lt_proved_log *log) {
     if (log->clock_steps > 0)
         lt_doctor_tell(self, LT_CHECK_CLOCK, LT_DOCTOR_NOTE, log->path, "the wall clock was set %lld times while it was written", (long long)log->clock_steps);
@@ -35,9 +39,10 @@ static void take_log(void *self, const struct lt_proved_log *log) {
 void lt_look_at_record(struct lt_doctor *d) {
     struct lt_proof proof;
     struct litmus_error error = {0};
-    struct lt_proof_options options = {.data_dir = d->data_dir, .keys = d->options->keys, .finding = take_finding, .log = take_log, .self = d};
+    struct lt_proof_options options = {.data_dir = d->data_dir, .keys = d->options->keys, .finding = take_finding, .log = take_log,
+                                       .unread = take_unread, .self = d};
     lt_proof_init(&proof, &options);
-    if (lt_proof_all(&proof, d->query, &error) != LITMUS_OK) lt_doctor_tell_error(d, LT_CHECK_LOG, "", &error);
+    if (lt_proof_all(&proof, d->query, &error) != LITMUS_OK && !(proof.ended && proof.unread > 0)) lt_doctor_tell_error(d, LT_CHECK_LOG, "", &error);
     int64_t unsigned_logs = proof.signatures[LT_SIGNATURE_NONE];
     if (unsigned_logs > 0) lt_doctor_tell(d, LT_CHECK_SIGNATURE, LT_DOCTOR_NOTE, "events", "nobody signed %lld of the %lld logs", (long long)unsigned_logs, (long long)proof.logs);
     lt_proof_release(&proof);

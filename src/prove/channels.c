@@ -105,6 +105,7 @@ struct walk {
     struct lt_proof *proof;
     const char *session_id; /* NULL: all */
     const char *path;       /* absolute, of the file that is looked at */
+    bool unread;            /* a file could not be looked at: what is in none of the others may be in that */
 };
 
 static void take_wrong(void *self, int64_t offset, const char *text) {
@@ -136,12 +137,13 @@ static void check_sum(const struct walk *w, bool sealed) {
                          sum->path.p);
 }
 
-static void check_file(const struct walk *w, const char *name) {
+static void check_file(struct walk *w, const char *name) {
     struct lt_proof *proof = w->proof;
     struct lt_channel_checked file;
     struct litmus_error error = {0};
     proof->channels++;
-    if (lt_channel_check(w->path, take_wrong, (void *)w, &file, &error) != LITMUS_OK) {
+    if (lt_channel_check(w->path, take_wrong, w, &file, &error) != LITMUS_OK) {
+        w->unread = w->unread || lt_error_is_refusal(&error);
         lt_proof_unread(proof, LT_FINDING_CHANNEL, w->path, -1, &error, "");
         return;
     }
@@ -153,7 +155,7 @@ static void check_file(const struct walk *w, const char *name) {
     if (claim != NULL) {
         claim->found += file.samples;
         claim->files++;
-    } else if (!file.live) {
+    } else if (!file.live && proof->unread == 0) { /* nor can one that was not looked at */
         lt_proof_finding(proof, LT_FINDING_CHANNEL, w->path, -1, "is of channel %s of session %s, and no log has such a one", file.about.channel_id, file.about.session_id);
     }
 }
@@ -188,7 +190,8 @@ int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct lit
     struct lt_claims *claims = &proof->claims;
     int code = lt_tree_walk(proof->options.data_dir, "channels", look_at, &w, error);
     if (code == LITMUS_OK && claims->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the channels of %s", proof->options.data_dir);
-    for (size_t i = 0; code == LITMUS_OK && i < claims->count; i++) {
+    if (code != LITMUS_OK || w.unread) return code;
+    for (size_t i = 0; i < claims->count; i++) {
         const struct lt_channel_claim *claim = &claims->items[i];
         if (claim->files == 0)
             lt_proof_finding(proof, LT_FINDING_CHANNEL, claim->path.p, claim->offset, "channel %s was recorded here, and no file below channels/ has it", claim->channel_id.p);
@@ -196,7 +199,7 @@ int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct lit
             lt_proof_finding(proof, LT_FINDING_CHANNEL, claim->path.p, claim->offset, "channel %s has %" PRId64 " samples below channels/, and %" PRId64 " were recorded",
                              claim->channel_id.p, claim->found, claim->closed);
     }
-    for (size_t i = 0; code == LITMUS_OK && i < claims->sum_count; i++) {
+    for (size_t i = 0; i < claims->sum_count; i++) {
         const struct lt_channel_sum *sum = &claims->sums[i];
         if (!sum->found) lt_proof_finding(proof, LT_FINDING_CHANNEL, sum->path.p, sum->offset, "channel file %s was closed here, and is not below channels/", sum->file.p);
     }

@@ -18,6 +18,7 @@ void lt_proof_init(struct lt_proof *proof, const struct lt_proof_options *option
     lt_arena_init(&proof->arena);
     lt_map_init(&proof->told);
     lt_map_init(&proof->read);
+    lt_map_init(&proof->refusals);
 }
 
 void lt_proof_release(struct lt_proof *proof) {
@@ -28,7 +29,13 @@ void lt_proof_release(struct lt_proof *proof) {
     lt_buf_release(&proof->path);
     lt_map_release(&proof->told);
     lt_map_release(&proof->read);
+    lt_map_release(&proof->refusals);
     lt_arena_release(&proof->arena);
+}
+
+static void remember(struct lt_proof *proof, struct lt_map *map, const char *key) {
+    struct lt_str own = lt_arena_str(&proof->arena, lt_str_of(key));
+    if (own.p != NULL) (void)lt_map_put(map, own, 0, 1);
 }
 
 void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const char *format, ...) {
@@ -38,25 +45,38 @@ void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const c
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     proof->findings++;
-    struct lt_str own = lt_arena_str(&proof->arena, lt_str_of(path));
-    if (own.p != NULL) (void)lt_map_put(&proof->told, own, 0, 1);
+    remember(proof, &proof->told, path);
     size_t n = strlen(path);
     const char *text = n > 0 && strncmp(what, path, n) == 0 && what[n] == ' ' ? what + n + 1 : what; /* named already */
     proof->options.finding(proof->options.self, kind, path, offset, text);
 }
 
+/* A log is opened for its events and for its runs: its word is the same. */
+static void tell_refused(struct lt_proof *proof, const char *path, const struct litmus_error *why) {
+    if (lt_map_get(&proof->refusals, lt_str_of(why->text), 0) != LT_MAP_NONE) return;
+    remember(proof, &proof->refusals, why->text);
+    remember(proof, &proof->told, path); /* nor can the catalog read it */
+    if (proof->unread++ == 0) proof->refused = *why;
+    if (proof->options.unread != NULL) proof->options.unread(proof->options.self, path, why->text);
+}
+
 void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const struct litmus_error *why, const char *more) {
-    if (!lt_error_is_refusal(why)) lt_proof_finding(proof, kind, path, offset, "%s%s", why->text, more);
-    else if (proof->refused.code == LITMUS_OK) proof->refused = *why;
+    if (lt_error_is_refusal(why)) tell_refused(proof, path, why);
+    else lt_proof_finding(proof, kind, path, offset, "%s%s", why->text, more);
 }
 
 /* `code`, unless something was not looked at. */
-static int end_of(const struct lt_proof *proof, int code, struct litmus_error *error) {
-    if (code != LITMUS_OK || proof->refused.code == LITMUS_OK) return code;
-    return lt_fail(error, proof->refused.code, proof->refused.os_errno, "not everything could be looked at: %s", proof->refused.text);
+static int end_of(struct lt_proof *proof, int code, struct litmus_error *error) {
+    const struct litmus_error *first = &proof->refused;
+    proof->ended = code == LITMUS_OK;
+    if (code != LITMUS_OK || first->code == LITMUS_OK) return code;
+    if (proof->options.unread != NULL) /* named already */
+        return lt_fail(error, first->code, first->os_errno, "not everything could be looked at: the system refused %lld file%s", (long long)proof->unread,
+                       proof->unread == 1 ? "" : "s");
+    return lt_fail(error, first->code, first->os_errno, "not everything could be looked at: %s", first->text);
 }
 
-int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
+static int prove_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
     struct lt_log_list list;
     proof->run_id = run_id;
     int code = lt_log_find(proof->options.data_dir, session_id, &list, error);
@@ -65,13 +85,22 @@ int lt_proof_session(struct lt_proof *proof, const char *session_id, const char 
     if (code == LITMUS_OK) code = lt_proof_files(proof, session_id, error);
     if (code == LITMUS_OK && !proof->with_links) code = lt_proof_channels(proof, session_id, error);
     proof->run_id = NULL;
-    return end_of(proof, code, error);
+    return code;
+}
+
+int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    int code = prove_session(proof, session_id, run_id, &why);
+    bool refused = code != LITMUS_OK && lt_error_is_refusal(&why);
+    if (refused) tell_refused(proof, session_id, &why);
+    else if (code != LITMUS_OK) lt_fail_with(error, &why);
+    return end_of(proof, refused ? LITMUS_OK : code, error);
 }
 
 /* ---- everything ---- */
 static void check_session(void *self, const char *session_id) {
     struct litmus_error error = {0};
-    if (lt_proof_session(self, session_id, NULL, &error) != LITMUS_OK) lt_proof_unread(self, LT_FINDING_LOG, session_id, -1, &error, "");
+    if (prove_session(self, session_id, NULL, &error) != LITMUS_OK) lt_proof_unread(self, LT_FINDING_LOG, session_id, -1, &error, "");
 }
 
 static void check_orphan(struct lt_proof *proof, const struct lt_table *runs, int64_t row) {

@@ -58,6 +58,8 @@ struct lt_proof_options {
     /* `offset` below 0: the file as a whole. Texts are borrowed for the call. */
     void (*finding)(void *self, enum lt_finding_kind kind, const char *path, int64_t offset, const char *text);
     void (*log)(void *self, const struct lt_proved_log *log); /* NULL: not told */
+    /* What could not be looked at, as the system refused it: each once. NULL: the first is in the error alone. */
+    void (*unread)(void *self, const char *path, const char *text);
     void *self;
 };
 
@@ -74,8 +76,10 @@ struct lt_proof {
     bool with_links;
     struct lt_buf file, expected, path;
     struct lt_arena arena;
-    struct litmus_error refused; /* what the system refused, so that something could not be looked at */
-    struct lt_map told, read; /* paths that something was found of; logs that were looked at */
+    struct litmus_error refused; /* what the system refused first, so that something could not be looked at */
+    int64_t unread;              /* how many such there were */
+    bool ended;                  /* all else was looked at */
+    struct lt_map told, read, refusals; /* paths that something was found of; logs that were looked at; texts of what was refused */
 };
 
 /* Borrows what `options` points to. */
@@ -90,8 +94,8 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
 /* ---- between the files of this folder ---- */
 void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-/* Why something could not be looked at: a finding, unless memory was wanting. That is the machine's, not the record's: the first such word is kept,
- * and what was asked for ends with it. */
+/* Why something could not be looked at: a finding, unless the system refused it. That is the machine's, not the record's: it is told as that, the
+ * rest is looked at, and what was asked for ends with it. */
 void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const struct litmus_error *why, const char *more);
 void lt_proof_log(struct lt_proof *proof, const char *path);
 /* The channel files of a session (NULL: all), against the logs that were looked at. */

@@ -14,6 +14,14 @@ void lt_told_finding(const char *path, int64_t offset, const char *text, struct 
     lt_buf_add_char(out, '}');
 }
 
+void lt_told_unread(const char *path, const char *text, struct lt_buf *out) {
+    lt_buf_add_text(out, "{\"file_path\":");
+    lt_json_str(out, lt_str_of(path));
+    lt_buf_add_text(out, ",\"finding\":null,\"unread\":");
+    lt_json_str(out, lt_str_of(text));
+    lt_buf_add_char(out, '}');
+}
+
 void lt_told_log(const struct lt_proved_log *log, struct lt_buf *out) {
     char chain[2 * LT_CHAIN_BYTES + 1];
     bool is_signed = log->key_id[0] != '\0';

@@ -10,6 +10,7 @@
 
 /* Each appends an object, without a newline. */
 void lt_told_finding(const char *path, int64_t offset, const char *text, struct lt_buf *out);
+void lt_told_unread(const char *path, const char *text, struct lt_buf *out);
 void lt_told_log(const struct lt_proved_log *log, struct lt_buf *out);
 
 #endif

@@ -435,6 +435,20 @@ static void refuse_of_done(void *self, const char *name) {
     }
 }
 
+static void find_told(void *self, const char *name) {
+    struct trial *t = self;
+    const char *first = strstr(t->out, name);
+    if (first == NULL || strstr(first + 1, name) != NULL) fail_msg("%s: %s is not named once: %s", t->where, name, t->out);
+}
+
+/* Many at once: each is named, once, and the rest is looked at. */
+static void refuse_all(struct trial *t, const char *suffix) {
+    const char *const arguments[] = {t->litmus, "verify", "--data-dir", t->dir, "--all", NULL};
+    int code = refuse(t, arguments, suffix);
+    if (code != 5 || strstr(t->out, " run files: 0 findings") == NULL) fail_msg("%s: exit code %d: %s", t->where, code, t->out);
+    each_file(t->pattern, suffix, find_told, t);
+}
+
 /* A session is to be finished: it is left as it is, and finished the next time, once. */
 static void refuse_of_open(void *self, const char *name) {
     struct trial *t = self;
@@ -457,6 +471,8 @@ static void what_cannot_be_read_now(void **state) {
     must(t, "materialize", NULL);
     assert_int_equal(rename(t->dir, t->pattern), 0);
     each_file(t->pattern, ".arrow", refuse_of_done, t);
+    refuse_all(t, ".arrow");
+    refuse_all(t, ".parquet");
     /* the word for the files was lost with the power, say: they are there, and get no second one */
     shell("rm '%s'/heads \"$(grep -l run.materialized '%s'/events/*/*.arrow | head -n 1)\"", t->pattern, t->pattern);
     each_file(t->pattern, ".parquet", refuse_of_open, t);
