@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
+import os
 import pathlib
 import shutil
+import signal
+import subprocess
+import time
 
 import pyarrow as pa
 import pytest
@@ -14,7 +19,7 @@ import pytest
 import litmus
 from litmus.data.event_store import EventStore
 from litmus.data.run_store import RunStore
-from test_cli import ok, record, run
+from test_cli import LITMUS, environment, ok, record, run
 
 SUITE = """
     def test_a(): pass
@@ -121,6 +126,30 @@ def test_unfinished_and_damaged_sessions_stay(data):
     done = run("prune", "--keep", "0s", "--yes", "-d", data)
     assert done.returncode == 4 and "damaged" in done.stderr and "without its file" in done.stderr
     assert log.exists()
+
+
+def await_that(what, happens):
+    deadline = time.monotonic() + 20
+    while not happens():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def test_a_rebuild_brings_nothing_back(data, recorded):
+    """Sessions go between the moment in which rebuild lists the logs and that in which it comes to them."""
+    with open(data / "materialize.lock", "r+b") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        rebuild = subprocess.Popen([LITMUS, "rebuild", "-d", data], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        place, state = f":{os.fstat(lock.fileno()).st_ino} ", pathlib.Path(f"/proc/{rebuild.pid}/stat")
+        await_that("rebuild waits for a session", lambda: any("->" in line and place in line for line in pathlib.Path("/proc/locks").read_text().splitlines()))
+        rebuild.send_signal(signal.SIGSTOP)
+        await_that("rebuild is stopped, and waits no more", lambda: state.read_text().rpartition(") ")[2][0] == "T")
+    ok("prune", "--keep", recorded[1], "--yes", "-d", data)
+    rebuild.send_signal(signal.SIGCONT)
+    said = rebuild.communicate(timeout=60)
+    assert rebuild.returncode == 0 and "1 files as they were, 0 changed, 0 made, 0 failed" in said[1], said
+    assert len(list(data.glob("runs/*/*.parquet"))) == 1
+    ok("verify", "--all", "-d", data)
 
 
 def test_a_live_session_stays(data):

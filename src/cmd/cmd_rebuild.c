@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Writes every run file anew from the logs. Each appears whole in place of the old one, so that
- * readers never see less than there was; files that no log accounts for stay as they are.
+ * readers never see less than there was; files that no log accounts for stay as they are. Whoever else changes
+ * a session (the daemon with what came late, litmus prune) waits meanwhile, or has changed it before.
  */
 #include "accumulate/gather.h"
 #include "base/io.h"
@@ -9,8 +10,10 @@
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
 #include "materialize/materialize.h"
+#include "materialize/range_lock.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 struct rebuild {
     struct lt_cli *cli;
@@ -18,6 +21,9 @@ struct rebuild {
     int64_t sessions, same, changed, made, failed;
     struct lt_buf before, after, path;
     struct lt_log_list logs; /* all there were at the start, by session */
+    int lock_fd;             /* of materialize.lock; -1: nobody can write here */
+    bool numbered;
+    uint64_t numbers[LT_RANGE_NUMBERS]; /* as they were before the logs were listed */
     int exit;
 };
 
@@ -100,21 +106,31 @@ static void on_finished(void *self, const struct lt_materialized *done) {
     tell(r, &run, done->path, "made");
 }
 
-static void rebuild_session(void *self, const char *session_id) {
-    struct rebuild *r = self;
+/* Under the session's lock: its logs are those that say what its files are. *unfinished: a run is to be finished. */
+static int rebuild_files(struct rebuild *r, const char *session_id, bool *unfinished, struct litmus_error *error) {
     struct lt_gathering session;
-    struct litmus_error error = {0};
-    bool unfinished = false;
     struct lt_log_list logs = lt_log_list_part(&r->logs, session_id);
-    struct lt_gather_options options = {.logs = logs.count > 0 ? &logs : NULL};
-    int code = lt_gather_session(lt_buf_cstr(&r->cli->data_dir), session_id, &options, &session, &error);
+    bool as_listed = r->lock_fd < 0 || (r->numbered && lt_range_unchanged(r->lock_fd, r->numbers, lt_str_of(session_id)));
+    struct lt_gather_options options = {.logs = as_listed && logs.count > 0 ? &logs : NULL};
+    int code = lt_gather_session(lt_buf_cstr(&r->cli->data_dir), session_id, &options, &session, error);
+    if (code == LITMUS_ENOENT && !as_listed && logs.count > 0) code = LITMUS_OK; /* it was pruned meanwhile: nothing of it is gathered */
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         if (session.runs[i]->materialized) rebuild_run(r, &session, session.runs[i]);
-        if (lt_gathered_run_outdated(session.runs[i])) unfinished = true;
-        else if (!session.runs[i]->materialized) unfinished = unfinished || is_finished(session.runs[i]);
+        if (lt_gathered_run_outdated(session.runs[i])) *unfinished = true;
+        else if (!session.runs[i]->materialized) *unfinished = *unfinished || is_finished(session.runs[i]);
     }
     if (code == LITMUS_OK && session.damaged > 0) lt_say(r->cli, "session %s: %zu damaged places passed over; litmus verify names them", session_id, session.damaged);
     lt_gathering_release(&session);
+    return code;
+}
+
+static void rebuild_session(void *self, const char *session_id) {
+    struct rebuild *r = self;
+    struct litmus_error error = {0};
+    bool unfinished = false;
+    lt_range_lock(r->lock_fd, "session", lt_str_of(session_id));
+    int code = rebuild_files(r, session_id, &unfinished, &error);
+    lt_range_unlock(r->lock_fd, "session", lt_str_of(session_id));
     if (code == LITMUS_OK && unfinished && !r->cli->dry_run) code = lt_materialize_session(r->materializer, session_id, on_finished, r, &error);
     if (code != LITMUS_OK) fail(r, &error);
     r->sessions++;
@@ -122,12 +138,14 @@ static void rebuild_session(void *self, const char *session_id) {
 }
 
 int lt_cmd_rebuild(struct lt_cli *cli) {
-    struct rebuild r = {.cli = cli, .exit = EXIT_OK};
+    struct rebuild r = {.cli = cli, .exit = EXIT_OK, .lock_fd = -1};
     struct litmus_error error = {0};
     int exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
     lt_memory_ahead();
     int code = lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &r.materializer, &error);
+    if (code == LITMUS_OK) r.lock_fd = lt_range_lock_open(lt_path_join(&r.path, lt_buf_cstr(&cli->data_dir), "materialize.lock"));
+    r.numbered = lt_range_numbers(r.lock_fd, r.numbers);
     if (code == LITMUS_OK) code = lt_log_find(lt_buf_cstr(&cli->data_dir), NULL, &r.logs, &error);
     lt_log_list_by_session(&r.logs);
     if (code == LITMUS_OK) code = lt_query_sessions(cli->query, rebuild_session, &r, &error);
@@ -136,6 +154,7 @@ int lt_cmd_rebuild(struct lt_cli *cli) {
     lt_say(cli, "%s%lld sessions: %lld files as they were, %lld changed, %lld made, %lld failed", cli->dry_run ? "would do " : "", (long long)r.sessions,
            (long long)r.same, (long long)r.changed, (long long)r.made, (long long)r.failed);
     lt_materializer_free(r.materializer);
+    if (r.lock_fd >= 0) close(r.lock_fd);
     lt_log_list_release(&r.logs);
     lt_buf_release(&r.before);
     lt_buf_release(&r.after);

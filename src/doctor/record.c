@@ -7,9 +7,11 @@
 #include "doctor/checks.h"
 #include "materialize/attachments.h"
 #include "materialize/materialize.h"
+#include "materialize/range_lock.h"
 #include "prove/proof.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 /* ---- looking ---- */
 
@@ -54,6 +56,7 @@ struct mending {
     struct lt_doctor *doctor;
     struct lt_query *query;
     struct lt_materializer *materializer;
+    int lock_fd; /* of materialize.lock */
     struct litmus_error *error;
     int code;
 };
@@ -66,12 +69,16 @@ static void finish_session(void *self, const char *session_id) {
 
 /* With a materializer, and a query that knows what was mended before. */
 static int with_materializer(struct lt_doctor *d, int (*work)(struct mending *m), struct litmus_error *error) {
-    struct mending m = {.doctor = d, .error = error};
+    struct lt_buf path;
+    lt_buf_init(&path);
+    struct mending m = {.doctor = d, .error = error, .lock_fd = lt_range_lock_open(lt_path_join(&path, d->data_dir, "materialize.lock"))};
     int code = lt_materializer_new(d->data_dir, NULL, &m.materializer, error);
     if (code == LITMUS_OK) code = lt_query_open_memory(d->data_dir, &m.query, error);
     if (code == LITMUS_OK) code = work(&m);
     lt_query_free(m.query);
     lt_materializer_free(m.materializer);
+    if (m.lock_fd >= 0) close(m.lock_fd);
+    lt_buf_release(&path);
     return code != LITMUS_OK ? code : m.code;
 }
 
@@ -117,6 +124,7 @@ static int mend_run(struct mending *m, struct lt_gathering *session, struct lt_g
 static void mend_session(struct mending *m, const char *session_id, enum lt_doctor_check what) {
     struct lt_gathering session;
     if (m->code != LITMUS_OK) return;
+    lt_range_lock(m->lock_fd, "session", lt_str_of(session_id)); /* what its logs say now is what its files are to be */
     m->code = lt_gather_session(m->doctor->data_dir, session_id, &(struct lt_gather_options){.check_chain = true}, &session, m->error);
     bool sound = m->code == LITMUS_OK && (what == LT_CHECK_ATTACHMENTS || is_beyond_doubt(m->doctor, &session)); /* an attachment's name says what is in it */
     for (size_t i = 0; sound && m->code == LITMUS_OK && i < session.run_count; i++) {
@@ -124,6 +132,7 @@ static void mend_session(struct mending *m, const char *session_id, enum lt_doct
         if (run->materialized && lt_destination_usable(run->destination)) m->code = mend_run(m, &session, run, what);
     }
     lt_gathering_release(&session);
+    lt_range_unlock(m->lock_fd, "session", lt_str_of(session_id));
 }
 
 static void mend_files_of(void *self, const char *session_id) {

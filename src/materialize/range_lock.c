@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,10 +33,12 @@ void lt_range_unlock(int fd, const char *space, struct lt_str name) {
     set_lock(fd, F_UNLCK, place_of(space, name));
 }
 
-enum { NUMBERS = 8192 };
+static size_t number_of(struct lt_str name) {
+    return (size_t)((uint64_t)place_of("number", name) % LT_RANGE_NUMBERS);
+}
 
 static off_t number_place(struct lt_str name) {
-    return (off_t)((uint64_t)place_of("number", name) % NUMBERS * sizeof(uint64_t));
+    return (off_t)(number_of(name) * sizeof(uint64_t));
 }
 
 bool lt_range_number(int fd, struct lt_str name, uint64_t *number) {
@@ -49,4 +52,19 @@ bool lt_range_raise(int fd, struct lt_str name) {
     if (!lt_range_number(fd, name, &number)) return false;
     number++;
     return pwrite(fd, &number, sizeof number, number_place(name)) == (ssize_t)sizeof number;
+}
+
+bool lt_range_numbers(int fd, uint64_t numbers[LT_RANGE_NUMBERS]) {
+    struct stat st;
+    const size_t bytes = LT_RANGE_NUMBERS * sizeof numbers[0];
+    memset(numbers, 0, bytes); /* until they are first raised */
+    ssize_t got = fd < 0 ? -1 : 1;
+    for (size_t done = 0; got > 0 && done < bytes; done += (size_t)got)
+        if ((got = pread(fd, (char *)numbers + done, bytes - done, (off_t)done)) <= 0) break;
+    return got >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+bool lt_range_unchanged(int fd, const uint64_t numbers[LT_RANGE_NUMBERS], struct lt_str name) {
+    uint64_t number;
+    return lt_range_number(fd, name, &number) && number == numbers[number_of(name)];
 }

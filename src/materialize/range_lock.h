@@ -20,5 +20,10 @@ void lt_range_unlock(int fd, const char *space, struct lt_str name);
  * rely on what was read. false: there is no telling (no file, it was removed, it cannot be written). */
 bool lt_range_number(int fd, struct lt_str name, uint64_t *number);
 bool lt_range_raise(int fd, struct lt_str name);
+/* All of them as they are now, for who lists the logs of every session at once and comes to each later: is that of the name, whose lock is
+ * held, still what it was? Both: false, where there is no telling. */
+enum { LT_RANGE_NUMBERS = 8192 };
+bool lt_range_numbers(int fd, uint64_t numbers[LT_RANGE_NUMBERS]);
+bool lt_range_unchanged(int fd, const uint64_t numbers[LT_RANGE_NUMBERS], struct lt_str name);
 
 #endif
