@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pyarrow as pa
@@ -48,6 +49,17 @@ def test_young_sessions_stay(data):
     before = content(data)
     assert ok("archive", "--json", "-d", data) == ""
     assert content(data) == before
+
+
+def test_what_lies_at_the_name_of_the_new_file_is_not_written_to(data, tmp_path):
+    """A link to a file elsewhere, or a pipe, which would be waited at for ever."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    for path, put in zip(logs(data), (lambda name: os.link(elsewhere, name), os.mkfifo)):
+        put(path.with_name(f".{path.name}.tmp"))
+    ok("archive", "--older-than", "0s", "-d", data)
+    assert elsewhere.read_text() == "mine" and not list(data.glob("events/*/.*"))
+    ok("verify", "--all", "-d", data)
 
 
 def test_dry_run_writes_nothing(data):

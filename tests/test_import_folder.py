@@ -174,6 +174,27 @@ def test_a_damaged_log_comes_as_it_is(both):
     assert run("verify", "--all", "-d", here).returncode == 1
 
 
+def as_anybody():
+    """Also for root, a file of mode 0 is then one that cannot be read."""
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+
+def test_a_file_that_cannot_be_read_leaves_out_its_session_alone(both):
+    here, bench = both
+    log = next(bench.glob("events/*/*.arrow"))
+    session = log.name[:36]
+    kept = log.parent / f"{session}_ref" / "picture.png"
+    kept.parent.mkdir(exist_ok=True)
+    kept.touch(mode=0)
+    done = subprocess.run([*as_anybody(), LITMUS, "import", "--json", "-d", here, bench], capture_output=True, text=True, env=environment(), timeout=60)
+    assert done.returncode == 4 and str(kept) in done.stderr
+    status = {line["session_id"]: line["status"] for line in lines(done.stdout)}
+    assert status.pop(session) == "unreadable" and list(status.values()) == ["came"]
+    kept.chmod(0o600)
+    ok("import", "-d", here, bench)
+    ok("verify", "--all", "-d", here)
+
+
 def test_a_live_session_is_left_with_a_word(both):
     from litmus import _litmus
 

@@ -278,12 +278,10 @@ void lt_io_start_sync(const char *path) {
 #endif
 }
 
-/* A new file: what a crash left there, or somebody put there, is removed and not written to. */
-static int open_hidden(const struct lt_io *io, const char *path, int flags, struct litmus_error *error) {
+int lt_io_open_new(const struct lt_io *io, const char *path, int flags, unsigned mode) {
     flags |= O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-    int fd = io->open(io->self, path, flags, 0666);
-    if (fd < 0 && errno == EEXIST && io->unlink(io->self, path) == 0) fd = io->open(io->self, path, flags, 0666);
-    if (fd < 0) lt_fail_os(error, errno, "create", path);
+    int fd = io->open(io->self, path, flags, mode);
+    if (fd < 0 && errno == EEXIST && io->unlink(io->self, path) == 0) fd = io->open(io->self, path, flags, mode);
     return fd;
 }
 
@@ -296,9 +294,8 @@ static int close_new(const struct lt_io *io, int fd, const char *path, int code,
 }
 
 int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n, struct litmus_error *error) {
-    struct litmus_error why = {0};
-    int fd = open_hidden(io, path, 0, &why);
-    if (fd < 0) return lt_fail_with(error, &why);
+    int fd = lt_io_open_new(io, path, 0, 0666);
+    if (fd < 0) return lt_fail_os(error, errno, "create", path);
     return close_new(io, fd, path, lt_io_write_all(io, fd, bytes, n, NULL) == 0 ? LITMUS_OK : lt_fail_os(error, errno, "write", path), error);
 }
 
@@ -362,9 +359,11 @@ int lt_io_copy_file(const struct lt_io *io, const char *from, const char *to, st
 
 static int write_hidden_copy(const struct lt_io *io, const char *from, int64_t offset, const char *to, struct litmus_error *error) {
     struct litmus_error why = {0};
-    int in = open_plain(from, &why), out = in < 0 ? -1 : open_hidden(io, to, O_APPEND, &why);
-    int code = out < 0 ? lt_fail_with(error, &why) : close_new(io, out, to, copy_bytes(io, in, from, offset, out, to, error), error);
-    if (in >= 0) close(in);
+    int in = open_plain(from, &why);
+    if (in < 0) return lt_fail_with(error, &why);
+    int out = lt_io_open_new(io, to, O_APPEND, 0666);
+    int code = out < 0 ? lt_fail_os(error, errno, "create", to) : close_new(io, out, to, copy_bytes(io, in, from, offset, out, to, error), error);
+    close(in);
     return code;
 }
 

@@ -70,11 +70,13 @@ int lt_io_publish(const struct lt_io *io, const char *path, const void *bytes, s
                   struct litmus_error *error);
 /* The same of what lies in the plain file `from` from `offset` on, whatever its size: steps of zeros become holes. */
 int lt_io_publish_end(const struct lt_io *io, const char *path, const char *from, int64_t offset, struct litmus_error *error);
-/* Its first half, for who knows the name only later: writes and syncs a file that nobody looks for. The
- * file is new: what lies there, left by a crash or put there by somebody, is removed and not written to.
- * On failure it is removed. */
+/* Its first half, for who knows the name only later: writes and syncs a file that nobody looks for, opened
+ * as below. On failure it is removed. */
 int lt_io_write_hidden(const struct lt_io *io, const char *path, const void *bytes, size_t n,
                        struct litmus_error *error);
+
+/* A new file to write to: what lies there, left by a crash or put there by somebody, is removed and not written to. -1 and errno. */
+int lt_io_open_new(const struct lt_io *io, const char *path, int flags, unsigned mode);
 
 /* Copies a plain file to a new one, and brings that to the disk: no link is followed on either side, and what lies at `to` is
  * not written to (EBUSY). Steps of zeros become holes. On failure nothing is left at `to`. */

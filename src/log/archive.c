@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * archive.c - hidden file beside the log, sync, read back, rename, sync of the folder. A crash
- * before the rename leaves the log as it was, and a hidden file that the next one writes over.
+ * before the rename leaves the log as it was, and a hidden file that the next one replaces.
  */
 #include "log/archive.h"
 
@@ -149,7 +149,7 @@ static int read_back(struct archive *a) {
 
 /* ---- the file ---- */
 static int write_hidden(struct archive *a, struct lt_log_reader *reader, const struct stat *st) {
-    a->fd = a->io->open(a->io->self, a->hidden, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, (unsigned)st->st_mode & 0777);
+    a->fd = lt_io_open_new(a->io, a->hidden, 0, (unsigned)st->st_mode & 0777);
     if (a->fd < 0) return lt_fail_os(a->error, errno, "create", a->hidden);
     int code = copy_rows(a, reader);
     /* No event of it is later: who looks for recent events need not open it. */

@@ -193,6 +193,11 @@ static enum lt_incoming_verdict look_at_file(struct lt_incoming_file *file, cons
         return LT_INCOMING_DIFFERS;
     }
     if (file->fresh && file->is_log && lt_log_state_read(there, &state, why) != LITMUS_OK) return LT_INCOMING_UNREADABLE;
+    if (file->fresh && !file->is_log) {
+        int fd = open_plain(there, why);
+        if (fd < 0) return LT_INCOMING_UNREADABLE;
+        close(fd);
+    }
     return file->fresh ? LT_INCOMING_NEW : LT_INCOMING_KNOWN;
 }
 
