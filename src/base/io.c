@@ -313,6 +313,31 @@ bool lt_io_is_zero(const void *bytes, size_t n) {
 
 enum { STEP_BYTES = 64 * 1024 };
 
+ssize_t lt_io_read_at(int fd, void *bytes, size_t n, int64_t at) {
+    size_t done = 0;
+    while (done < n) {
+        ssize_t got;
+        RETRY(got, pread(fd, (char *)bytes + done, n - done, (off_t)(at + (int64_t)done)));
+        if (got < 0) return -1;
+        if (got == 0) break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+int lt_io_same(int left, int64_t left_from, int right, int64_t right_from) {
+    char a[STEP_BYTES], b[STEP_BYTES];
+    for (int64_t at = 0;;) {
+        ssize_t n = lt_io_read_at(left, a, sizeof a, left_from + at), m = n < 0 ? -1 : lt_io_read_at(right, b, sizeof b, right_from + at);
+        if (n < 0 || m < 0) return -1;
+        if (n != m || memcmp(a, b, (size_t)n) != 0) return 0;
+        if (n == 0) return 1;
+        at += n;
+        int64_t here = lt_io_next_data(left, left_from + at) - left_from, there = lt_io_next_data(right, right_from + at) - right_from;
+        at = here < there ? here : there;
+    }
+}
+
 /* What lies in `from` from `offset` on. A step of zeros becomes a hole: a log with a tail of gigabytes of them, as a power loss may leave
  * it, takes no more room as a copy than it has itself. `to` appends. */
 static int copy_bytes(const struct lt_io *io, int from, const char *from_path, int64_t offset, int to, const char *to_path, struct litmus_error *error) {

@@ -88,6 +88,10 @@ int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, stru
 /* The first offset from `at` on that lies in no hole of the file, its end if there is none; `at` where the system does not say.
  * The file's own offset is moved. */
 int64_t lt_io_next_data(int fd, int64_t at);
+/* As pread, but less than `n` only at the end. -1 and errno. */
+ssize_t lt_io_read_at(int fd, void *bytes, size_t n, int64_t at);
+/* Do the two files hold the same from there on? 1, 0, or -1 and errno. Holes cost no time. */
+int lt_io_same(int left, int64_t left_from, int right, int64_t right_from);
 bool lt_io_is_zero(const void *bytes, size_t n);
 
 /* dir + "/" + name into out (appended after clearing); returns the text. */

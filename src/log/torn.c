@@ -9,7 +9,7 @@
 
 enum { EVIDENCE_MAX = 1000, STEP_BYTES = 64 * 1024 };
 
-/* The end of a file: it may be gigabytes of nothing, so it is never read at once. */
+/* The end of a file. It may be gigabytes of nothing, so it is never taken into memory as a whole. */
 struct tail {
     const char *path;
     int fd;
@@ -25,34 +25,9 @@ static int open_tail(const char *path, int64_t offset, struct tail *out, struct 
     return LITMUS_OK;
 }
 
-/* As pread, but all of it or up to the end. */
-static ssize_t read_step(int fd, char *step, size_t n, int64_t at) {
-    size_t done = 0;
-    for (ssize_t got = 1; done < n && got > 0; done += got > 0 ? (size_t)got : 0) {
-        do got = pread(fd, step + done, n - done, (off_t)(at + (int64_t)done));
-        while (got < 0 && errno == EINTR);
-        if (got < 0) return -1;
-    }
-    return (ssize_t)done;
-}
-
-/* 1: the file holds what the tail does; 0: not; -1 and errno. */
-static int holds(int fd, const struct tail *tail) {
-    char a[STEP_BYTES], b[STEP_BYTES];
-    for (int64_t at = 0;;) {
-        ssize_t n = read_step(fd, a, sizeof a, at), m = n < 0 ? -1 : read_step(tail->fd, b, sizeof b, tail->offset + at);
-        if (n < 0 || m < 0) return -1;
-        if (n != m || memcmp(a, b, (size_t)n) != 0) return 0;
-        if (n == 0) return 1;
-        at += n;
-        int64_t here = lt_io_next_data(fd, at), there = lt_io_next_data(tail->fd, tail->offset + at) - tail->offset;
-        at = here < there ? here : there;
-    }
-}
-
 static int looks_the_same(const char *evidence, const struct tail *tail, bool *same, struct litmus_error *error) {
     int fd = open(evidence, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    int answer = fd < 0 ? -1 : holds(fd, tail), os_errno = errno;
+    int answer = fd < 0 ? -1 : lt_io_same(fd, 0, tail->fd, tail->offset), os_errno = errno;
     if (fd >= 0) close(fd);
     *same = answer > 0;
     return answer < 0 ? lt_fail_os(error, os_errno, "read", evidence) : LITMUS_OK;
@@ -106,7 +81,7 @@ static int is_half_sealed(const struct tail *torn, const struct lt_buf *seal) {
     char step[STEP_BYTES];
     if (torn->bytes > (int64_t)seal->n) return 0;
     for (int64_t at = 0; at < torn->bytes;) {
-        ssize_t n = read_step(torn->fd, step, sizeof step, torn->offset + at);
+        ssize_t n = lt_io_read_at(torn->fd, step, sizeof step, torn->offset + at);
         if (n < 0) return -1;
         if (n == 0 || n > (int64_t)seal->n - at || memcmp(step, seal->p + at, (size_t)n) != 0) return 0;
         at += n;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <yyjson.h>
 
-enum { SESSION_TEXT = LT_UUID_BYTES - 1, STEP_BYTES = 64 * 1024 };
+enum { SESSION_TEXT = LT_UUID_BYTES - 1 };
 
 static int out_of_memory(struct litmus_error *error) {
     return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for what is to come");
@@ -140,15 +140,6 @@ int lt_log_state_read(const char *path, struct lt_log_state *out, struct litmus_
     return code;
 }
 
-static bool same_bytes(int left, int right) {
-    char a[STEP_BYTES], b[STEP_BYTES];
-    for (;;) {
-        ssize_t n = read(left, a, sizeof a), m = n < 0 ? -1 : read(right, b, sizeof b);
-        if (n < 0 || n != m || memcmp(a, b, (size_t)n) != 0) return false;
-        if (n == 0) return true;
-    }
-}
-
 static int open_plain(const char *path, struct litmus_error *why) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) lt_fail_os(why, errno, "open", path);
@@ -157,10 +148,11 @@ static int open_plain(const char *path, struct litmus_error *why) {
 
 static bool same_file(const char *left, const char *right, struct litmus_error *why) {
     int a = open_plain(left, why), b = open_plain(right, why);
-    bool same = a >= 0 && b >= 0 && same_bytes(a, b);
+    int same = a >= 0 && b >= 0 ? lt_io_same(a, 0, b, 0) : 0;
+    if (same < 0) lt_fail_os(why, errno, "read", left);
     if (a >= 0) close(a);
     if (b >= 0) close(b);
-    return same;
+    return same > 0;
 }
 
 /* A log is the same when it ends the same: one of the two may be archived, or sealed after its producer's death. A
