@@ -301,12 +301,13 @@ static struct ArrowBufferView view_of(const unsigned char *bytes, int64_t n) {
 }
 
 static const char *verify(struct lt_ipc_decoder *decoder, const unsigned char *message, int64_t n, enum ArrowIpcMessageType type) {
+    /* The length first: the library adds to what it finds there. It also tells a header whose length was changed: ours and other writers' end right
+     * behind the content. */
+    if (n < LT_LOG_PREFIX_BYTES || lt_get32(message) != -1 || n - LT_LOG_PREFIX_BYTES != lt_get32(message + 4)) return "the message header is of another length";
     const char *wrong = outcome_of(ArrowIpcDecoderVerifyHeader(&decoder->arrow, view_of(message, n), NULL), "the message header cannot be read");
     if (wrong != NULL) return wrong;
     if (decoder->arrow.message_type != type || header_table(message) == NULL) return "the message is of another type";
-    /* Tells a header whose length was changed: ours and other writers' end right behind the content. */
-    if (decoder->arrow.header_size_bytes != n) return "the message header is of another length";
-    return NULL;
+    return decoder->arrow.header_size_bytes == n ? NULL : "the message header is of another length";
 }
 
 static bool column_fits(const struct ArrowSchema *child, int column) {
