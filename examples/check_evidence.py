@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """A second opinion on logs and evidence files of litmus, by src/log/FORMAT.md and src/evidence/FORMAT.md, with nothing of litmus.
-
-    python check_evidence.py [--key STATION.pub]... LOG.arrow|FILE.zip...
 One line a file; exits with 1 if anything is wrong. Needs pyarrow, to read Arrow and Parquet files; the rest is Python's own."""
 
 import argparse
@@ -20,8 +18,7 @@ import pyarrow.parquet
 
 # ---- Ed25519, RFC 8032 (to check a signature, nothing is secret)
 P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, -1, P) % P
-DER = bytes.fromhex("302a300506032b6570032100")  # what a public key in DER begins with
+D, DER = -121665 * pow(121666, -1, P) % P, bytes.fromhex("302a300506032b6570032100")  # DER: what a public key in it begins with
 
 
 def point(data):  # in extended coordinates, from its 32 bytes; None: there is none
@@ -40,8 +37,7 @@ def add(p, q):
 
 
 def times(n, p):
-    even = times(n >> 1, add(p, p)) if n else (0, 1, 1, 0)
-    return add(even, p) if n & 1 else even
+    return add(times(n >> 1, add(p, p)), p) if n & 1 else times(n >> 1, add(p, p)) if n else (0, 1, 1, 0)
 
 
 def key_of(pem):  # the 32 bytes of a public key in PEM
@@ -70,7 +66,10 @@ def text(value):
 
 def check_log(data, known):
     """(what is wrong, what it says of itself, its end for the statement); `known`: public keys, none of them means that any will do."""
-    table = pa.ipc.open_file(pa.py_buffer(data)).read_all()
+    table, source = pa.ipc.open_file(pa.py_buffer(data)).read_all(), pa.BufferReader(data[8:])
+    stream, footer = pa.ipc.open_stream(source).read_all(), int.from_bytes(data[-10:-6], "little")  # by the footer, and from the first byte to the last
+    if not (stream.equals(table) and stream.schema.metadata.items() <= table.schema.metadata.items() and 8 + source.tell() + footer + 10 == len(data)):
+        return ["holds other events than its end lists"], "", None
     said = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
     last, moments = hashlib.sha256(b"litmus-log-1\n" + said["litmus.identity"].encode()).digest(), ["occurred_at", "received_at"]
     columns = [table[n].cast(pa.int64()) if n in moments else table[n] for n in ("id", "event_type", *moments, "session_id", "run_id", "json", "chain")]
@@ -83,8 +82,8 @@ def check_log(data, known):
         return [f"is not signed, but was to be by key {wanted}"] if wanted else [], f"{table.num_rows} events, unsigned", (table.num_rows, last.hex(), None)
     public, signature = bytes.fromhex(said["litmus.public_key"]), bytes.fromhex(said["litmus.signature"])
     message = f"litmus-seal-1\n{said['litmus.sealed_by']}\n{table.num_rows}\n{last.hex()}\n{said['litmus.identity']}\n".encode()
-    wrong, key = check_key(public, message, signature, known, f"end, of {table.num_rows} events"), key_id(public)
-    return wrong, f"{table.num_rows} events, signed by {key}", (table.num_rows, last.hex(), key)
+    end = (table.num_rows, last.hex(), key_id(public))
+    return check_key(public, message, signature, known, f"end, of {end[0]} events"), f"{end[0]} events, signed by {end[2]}", end
 
 
 OUTCOMES = ("record_type", "step_path", "measurement_name", "run_outcome", "vector_outcome", "measurement_outcome", "never_ran_reason")
@@ -109,7 +108,8 @@ def check_zip(data, known):
     again = {"payloadType": "application/vnd.in-toto+json", "payload": base64.b64encode(payload).decode(), "signatures": signatures}
     wrong = [] if line == json.dumps(again, separators=(",", ":")).encode() + b"\n" else ["the statement is not written as it should be"]
     wrong += check_key(public, b"DSSEv1 28 application/vnd.in-toto+json %d %s" % (len(payload), payload), signature, known, "statement") if public else []
-    statement, hashes = json.loads(payload), {name: hashlib.sha256(member).hexdigest() for name, member in members.items()}
+    statement = json.loads(payload, object_pairs_hook=lambda pairs: (odd.append(len(pairs) - len(dict(pairs))), dict(pairs))[1])
+    wrong, hashes = wrong + (["the statement has a key twice"] if any(odd) else []), {name: hashlib.sha256(member).hexdigest() for name, member in members.items()}
     says, said = statement["predicate"], {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
     wrong += [f"{name} is not what the statement names" for name in sorted({*said, *hashes}) if said.get(name) != hashes.get(name)]
     for name, member in ((name, member) for name, member in members.items() if "_ref/" not in name):
@@ -127,7 +127,7 @@ def check_zip(data, known):
         ("steps that never ran", says["never_ran"], never),
         ("logs", sorted((log["name"], log["events"], log["chain"], log["signed_by"]) for log in says["logs"]), logs),
     ):
-        wrong += [f"other {what} than the statement says"] if there != here else []
+        wrong += [f"other {what} than the statement says"] if json.dumps(there, sort_keys=True) != json.dumps(here, sort_keys=True) else []
     return wrong, f"run {says['run']['run_id']}, " + (f"signed by {key_id(public)}" if public else "unsigned")
 
 

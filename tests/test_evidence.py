@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -13,11 +14,12 @@ import subprocess
 import sys
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from test_cli import ok, record, run
+from test_cli import LITMUS, environment, ok, record, run
 
 CHECKER = pathlib.Path(__file__).resolve().parent.parent / "examples/check_evidence.py"
 sys.path.insert(0, str(CHECKER.parent))
@@ -175,6 +177,19 @@ def test_both_find_it(station, tampering, way):
         assert second[0] == told["finding"].split(": it or")[0]
 
 
+@pytest.mark.parametrize("unseen", [bytes(64), b"unseen!!" * 8, None], ids=["zeros", "text", "an_event"])
+def test_both_find_what_no_end_lists(station, unseen):
+    """Bytes between the last event and the end: a reader that goes by the footer passes over them."""
+    path = logs(station)[0]
+    data = path.read_bytes()
+    at = len(data) - 18 - int.from_bytes(data[-10:-6], "little")
+    last = data.rfind(b"\xff\xff\xff\xff\x30\x02\0\0", 0, at)  # 560 bytes of metadata follow: an event
+    path.write_bytes(data[:at] + (data[last:at] if unseen is None else unseen) + data[at:])
+    assert any(f["file_path"] == str(path) and re.search("are damaged|chain breaks", f["finding"]) for f in findings(station))
+    with pytest.raises(pa.ArrowInvalid) if unseen == b"unseen!!" * 8 else contextlib.nullcontext():
+        assert second_opinion(station, path) == ["holds other events than its end lists"]
+
+
 def test_the_next_session_tells_what_was_forged_whole(station):
     """A log that is written anew as if it had never been signed is right in itself; the session after it knows better."""
     path = logs(station)[0]
@@ -220,6 +235,110 @@ def test_nor_can_the_last_one(station):
         path.unlink()
     sorted(station.glob("data/runs/*/*.parquet"))[-1].unlink()
     assert any("is missing" in f["finding"] and f["file_path"].endswith("/heads") for f in findings(station))
+
+
+def add_log(station, name, rows, **metadata):
+    """Unsigned, by somebody who knows the format."""
+    log = Log(logs(station)[0])
+    log.path, log.identity, log.rows = log.path.with_name(name + ".arrow"), name.encode(), rows(log.rows)
+    log.table = log.table.replace_schema_metadata({**log.table.schema.metadata, b"litmus.identity": log.identity, **{b"litmus." + k.encode(): v for k, v in metadata.items()}})
+    log.chain_again()
+    log.seal.clear()
+    log.write()
+
+
+def a_log_that_says_it_again(station):
+    """The session has one log more, in which the failed step passed."""
+    session = Log(logs(station)[0]).rows[0]["session_id"]
+    add_log(station, session + "-99999", lambda rows: [{**r, "id": OTHER_ID, "json": r["json"].replace("failed", "passed")} for r in rows if r["event_type"] == "test.step_ended"])
+
+
+def a_log_of_the_same_name(station):
+    path = logs(station)[0]
+    (station / "data/events/2026-01-01").mkdir()
+    log = Log(path)
+    edit(log)
+    log.forget_key()
+    log.chain_again()
+    log.seal.clear()
+    log.path = station / "data/events/2026-01-01" / path.name
+    log.write()
+
+
+def a_log_twice(station):
+    path = logs(station)[0]
+    shutil.copy(path, path.with_name(Log(path).rows[0]["session_id"] + "-99999.arrow"))
+
+
+def a_log_under_the_name_of_another_session(station):
+    next(p for p in station.glob("data/events/*/*.arrow") if Log(p).rows[0]["event_type"] == "run.materialized").rename(logs(station)[0].with_name(OTHER_ID + "-1.arrow"))
+
+
+def a_log_that_says_less_of_its_session(station):
+    """The id is cut where the name would still begin with it: nothing that the chain covers."""
+    path = logs(station)[0]
+    log = Log(path)
+    log.table = log.table.replace_schema_metadata({**log.table.schema.metadata, b"litmus.session_id": log.identity.split(b"-")[0]})
+    log.write()
+
+
+def the_word_that_a_session_was_pruned(station):
+    """A session is removed, and a log is put there that says so."""
+    pruned = Log(logs(station)[0]).rows[0]["session_id"]
+    event = {"id": OTHER_ID, "event_type": "retention.pruned", "session_id": OTHER_ID, "run_id": None, "json": json.dumps({"pruned_session_id": pruned})}
+    add_log(station, OTHER_ID + "-1", lambda rows: [{**rows[0], **event}], session_id=OTHER_ID.encode())
+    for path in station.glob(f"data/events/*/{pruned}-*.arrow"):
+        path.unlink()
+    sorted(station.glob("data/runs/*/*.parquet"))[0].unlink()
+
+
+def a_run_file_of_no_log(station):
+    path = sorted(station.glob("data/runs/*/*.parquet"))[0]
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("run_id")
+    pq.write_table(table.set_column(at, table.schema.field(at), pa.array([OTHER_ID] * len(table), table.schema.field(at).type)), path.with_name("20260101T000000Z.parquet"))
+    assert run("verify", OTHER_ID, "-d", station / "data").returncode == 1
+
+
+def a_key_of_the_forgers(station):
+    """With a litmus.yaml in the data_dir that calls it the station's: who can write the record must not say whose signature counts."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (station / "data/station.key.pub").write_bytes(pem)
+    (station / "data/litmus.yaml").write_text("signing_key: station.key\n")
+    for path in station.glob("data/events/*/*.arrow"):
+        log = Log(path)
+        log.sign(key)
+        log.write()
+    inside = subprocess.run([LITMUS, "verify", "--all", "-d", "."], cwd=station / "data", env=environment(), capture_output=True, text=True, timeout=300)
+    assert inside.returncode == 1 and inside.stdout.count("which is not known here") == 4
+
+
+OTHER_ID = "11111111-1111-4111-8111-111111111111"
+FORGERIES = {
+    a_log_that_says_it_again: "is not signed, but its session was to be signed by key .* may have put it there",
+    a_log_of_the_same_name: "is not signed, but its session was to be signed by key .* may have put it there",
+    a_log_twice: "is a copy of log",
+    a_log_under_the_name_of_another_session: "of session .* by its own word",
+    a_log_that_says_less_of_its_session: "of session .* by its own word",
+    the_word_that_a_session_was_pruned: "is missing: .* is not signed by a key that is known",
+    a_run_file_of_no_log: "no log of its session says that run",
+    a_key_of_the_forgers: "which is not known here",
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda f: f.__name__)
+def test_what_is_added_or_moved(station, forgery):
+    """Where each file is right in itself. The run files are made anew by the forger, from what is there now."""
+    forgery(station)
+    run("rebuild", "-d", station / "data", LITMUS_SIGNING_KEY=str(station / "none.key"))
+    assert any(re.search(FORGERIES[forgery], f["finding"]) for f in findings(station)), findings(station)
+
+
+def test_a_review_may_be_unsigned(station):
+    """Who accepts a step need not have the station's key; that nobody signed it is counted."""
+    ok("concede", "last", "test_load", "--by", "R. Roe", "--why", "waiver", "-d", station / "data", LITMUS_SIGNING_KEY=str(station / "none.key"))
+    assert findings(station) == [] and any(f["finding"] == "is not signed" for f in findings(station, "--signed"))
 
 
 def test_an_archive_is_as_provable(station):

@@ -196,15 +196,33 @@ int lt_data_dir_find(const char *argument, struct lt_buf *out, struct litmus_err
     return code;
 }
 
+static bool is_here_inside(const char *folder) {
+    char here[PATH_MAX], top[PATH_MAX];
+    if (realpath(".", here) == NULL || realpath(folder, top) == NULL) return false;
+    size_t n = strlen(top);
+    return strncmp(here, top, n) == 0 && (here[n] == '\0' || here[n] == '/');
+}
+
+/* Above the data_dir: who can write the record must not choose the key that vouches for it. */
+static int key_from_above(const char *data_dir, struct lt_buf *out, bool *found, struct litmus_error *error) {
+    struct lt_buf above;
+    lt_buf_init(&above);
+    int code = absolute_from_here(data_dir, &above, error);
+    while (code == LITMUS_OK && above.n > 1 && above.p[--above.n] != '/') continue;
+    if (code == LITMUS_OK) code = from_nearest_file(&key_place, lt_buf_cstr(&above), out, found, error);
+    lt_buf_release(&above);
+    return code;
+}
+
 int lt_signing_key_find(const char *argument, const char *data_dir, struct lt_buf *out, struct litmus_error *error) {
     lt_buf_clear(out);
     if (argument != NULL && argument[0] != '\0') return absolute_from_here(argument, out, error);
     const char *variable = getenv(key_place.variable);
     if (variable != NULL && variable[0] != '\0') return absolute_from_here(variable, out, error);
     bool found = false;
-    int code = from_nearest_file(&key_place, NULL, out, &found, error);
+    int code = data_dir != NULL && is_here_inside(data_dir) ? LITMUS_OK : from_nearest_file(&key_place, NULL, out, &found, error);
     /* the daemon's current folder says nothing */
-    if (code == LITMUS_OK && !found && data_dir != NULL) code = from_nearest_file(&key_place, data_dir, out, &found, error);
+    if (code == LITMUS_OK && !found && data_dir != NULL) code = key_from_above(data_dir, out, &found, error);
     return code == LITMUS_OK && !found ? from_environment(&key_place, out, error) : code;
 }
 

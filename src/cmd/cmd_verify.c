@@ -11,6 +11,7 @@
 #include "prove/told.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static void print_finding(void *self, const char *path, int64_t offset, const char *text) {
     const struct lt_cli *cli = self;
@@ -82,6 +83,7 @@ static void print_json_sum(const struct lt_proof *proof) {
     lt_buf_addf(&line, "{\"file_path\":null,\"finding\":null,\"findings\":%lld,\"events\":%lld,\"logs\":%lld,\"run_files\":%lld,\"channel_files\":%lld", (long long)proof->findings,
                 (long long)proof->events, (long long)proof->logs, (long long)proof->files, (long long)proof->channels);
     for (size_t i = 0; i < 4; i++) lt_buf_addf(&line, ",\"signature_%s\":%lld", lt_signature_words[i], (long long)signatures[i]);
+    lt_buf_addf(&line, ",\"signed_by_recovery\":%lld", (long long)proof->by_recovery);
     lt_buf_addf(&line, ",\"unsealed\":%lld,\"clock_steps\":%lld,\"late\":%lld,\"keys\":%zu,\"unread\":%lld}", (long long)proof->unsealed, (long long)proof->clock_steps,
                 (long long)proof->late, proof->options.keys->count, (long long)proof->unread);
     lt_print_json(&line);
@@ -96,6 +98,9 @@ static void print_sum(const struct lt_cli *cli, const struct lt_proof *proof) {
            channels, (long long)proof->findings, proof->findings == 1 ? "" : "s");
     lt_say(cli, "signed by a known key: %lld logs; by an unknown key: %lld; unsigned: %lld; not sealed yet: %lld", (long long)signatures[LT_SIGNATURE_KNOWN],
            (long long)signatures[LT_SIGNATURE_UNKNOWN], (long long)signatures[LT_SIGNATURE_NONE], (long long)proof->unsealed);
+    if (proof->by_recovery > 0)
+        lt_say(cli, "signed after their producer's death, as they were found: %lld of these logs; nobody vouches for what was done to them before",
+               (long long)proof->by_recovery);
     if (signatures[LT_SIGNATURE_UNKNOWN] > 0 && proof->options.keys->count == 0)
         lt_say(cli, "no key is known here: whoever can write the files could have signed them anew; name the station's with --key");
     if (proof->clock_steps > 0) lt_say(cli, "the wall clock was set %lld times while logs were written: litmus events --type clock.stepped", (long long)proof->clock_steps);
@@ -124,6 +129,7 @@ static int verify_one(struct lt_cli *cli, struct lt_proof *proof) {
     else if (lt_proof_session(proof, run.session_id, run.run_id[0] == '\0' ? NULL : run.run_id, &error) != LITMUS_OK && lt_error_is_refusal(&error))
         return lt_cli_fail(cli, &error);
     else if (error.code != LITMUS_OK) lt_proof_finding(proof, LT_FINDING_LOG, run.session_id, -1, "%s", error.text);
+    else if (run.path[0] != '\0' && access(run.path, F_OK) == 0) lt_proof_accounted(proof, run.path, run.session_id, run.run_id);
     return EXIT_OK;
 }
 

@@ -10,18 +10,17 @@
 
 enum { UUID_TEXT = LT_UUID_BYTES - 1 };
 
-/* "{session}", "{session}-{pid}" or "{session}-{pid}-{n}" of this session? */
-static bool is_of_session(struct lt_str identity, const char *session) {
+bool lt_log_is_of_session(struct lt_str name, const char *session) {
     size_t n = strlen(session);
-    if (identity.n < n || memcmp(identity.p, session, n) != 0) return false;
+    if (name.n < n || memcmp(name.p, session, n) != 0) return false;
     size_t i = n;
-    for (int part = 0; part < 2 && i < identity.n; part++) {
-        if (identity.p[i] != '-') return false;
+    for (int part = 0; part < 2 && i < name.n; part++) {
+        if (name.p[i] != '-') return false;
         size_t start = ++i;
-        while (i < identity.n && identity.p[i] >= '0' && identity.p[i] <= '9') i++;
+        while (i < name.n && name.p[i] >= '0' && name.p[i] <= '9') i++;
         if (i == start) return false;
     }
-    return i == identity.n;
+    return i == name.n;
 }
 
 /* The session that a name gives; only an id of the usual form ends where the pid begins. */
@@ -31,7 +30,7 @@ static void session_of(struct lt_str identity, char out[64]) {
     if (identity.n < UUID_TEXT || (identity.n > UUID_TEXT && identity.p[UUID_TEXT] != '-') || !lt_uuid_valid(id)) return;
     memcpy(out, id.p, id.n);
     out[id.n] = '\0';
-    if (!is_of_session(identity, out)) out[0] = '\0';
+    if (!lt_log_is_of_session(identity, out)) out[0] = '\0';
 }
 
 void lt_log_session_of_name(const char *name, char out[64]) {
@@ -62,7 +61,7 @@ static bool wanted(const struct dirent *entry, const char *session) {
     struct lt_str name = lt_str_of(entry->d_name), suffix = LT_STR(LT_LOG_SUFFIX);
     if (name.p[0] == '.' || !lt_str_ends(name, suffix)) return false;
     if (entry->d_type != DT_REG && entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN) return false;
-    return session == NULL || is_of_session((struct lt_str){name.p, name.n - suffix.n}, session);
+    return session == NULL || lt_log_is_of_session((struct lt_str){name.p, name.n - suffix.n}, session);
 }
 
 struct finding {

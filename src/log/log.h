@@ -133,6 +133,8 @@ struct lt_log_list {
 /* All logs below events/, or those of one session (NULL: all). A missing folder is an empty list. */
 int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error);
 void lt_log_list_release(struct lt_log_list *list);
+/* Is `name`, without ".arrow", what a log of this session is called: "{session}", "{session}-{pid}" or "{session}-{pid}-{n}"? */
+bool lt_log_is_of_session(struct lt_str name, const char *session);
 /* The session that the name of a log gives ("{session}-{pid}.arrow"), for an id of the usual form; "" if none. */
 void lt_log_session_of_name(const char *name, char out[64]);
 /* For who asks for one session after the other: sorts by session, then path; and the logs of one of

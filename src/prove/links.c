@@ -18,6 +18,7 @@ void lt_links_release(struct lt_links *links) {
     for (size_t i = 0; i < links->count; i++) free(links->links[i].by);
     free(links->logs);
     free(links->links);
+    for (size_t i = 0; i < links->removed_count; i++) free(links->removed[i].by);
     free(links->removed);
     lt_links_init(links);
 }
@@ -65,15 +66,19 @@ static bool read_head(yyjson_val *value, struct lt_head *out) {
     return lt_hex_parse(text_of(value, "chain"), out->chain, sizeof out->chain);
 }
 
-static void add_removed(struct lt_links *links, struct lt_str id) {
-    if (id.p == NULL || id.n == 0 || id.n >= sizeof *links->removed) return;
-    void *items = lt_grow_list(links->removed, links->removed_count, &links->removed_capacity, sizeof *links->removed);
-    if (items == NULL) {
-        links->failed = true;
-        return;
-    }
-    links->removed = items;
-    snprintf(links->removed[links->removed_count++], sizeof *links->removed, "%.*s", LT_STR_ARG(id));
+static void add_removed(struct lt_links *links, struct lt_str id, const char *by) {
+    if (id.p == NULL || id.n == 0 || id.n >= sizeof links->removed->id) return;
+    struct lt_removed *items = lt_grow_list(links->removed, links->removed_count, &links->removed_capacity, sizeof *items);
+    if (items != NULL) links->removed = items;
+    struct lt_removed removed = {.by = items == NULL ? NULL : strdup(by)};
+    snprintf(removed.id, sizeof removed.id, "%.*s", LT_STR_ARG(id));
+    if (removed.by == NULL) links->failed = true;
+    else links->removed[links->removed_count++] = removed;
+}
+
+void lt_links_vouch(struct lt_links *links, const char *path) {
+    for (size_t i = links->count; i > 0 && strcmp(links->links[i - 1].by, path) == 0; i--) links->links[i - 1].vouched = true;
+    for (size_t i = links->removed_count; i > 0 && strcmp(links->removed[i - 1].by, path) == 0; i--) links->removed[i - 1].vouched = true;
 }
 
 void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset) {
@@ -87,7 +92,7 @@ void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const 
         struct lt_head head;
         if (read_head(item, &head)) add_link(links, &head, path, offset);
     }
-    if (pruned) add_removed(links, text_of(root, "pruned_session_id"));
+    if (pruned) add_removed(links, text_of(root, "pruned_session_id"), path);
     yyjson_doc_free(doc);
 }
 
@@ -109,18 +114,32 @@ static int by_identity(const void *a, const void *b) {
     return strcmp(left->last.identity, right->last.identity);
 }
 
-static int by_text(const void *a, const void *b) {
-    return strcmp(a, b);
+/* Of one session those first that somebody vouches for. */
+static int by_id(const void *a, const void *b) {
+    const struct lt_removed *left = a, *right = b;
+    int order = strcmp(left->id, right->id);
+    return order != 0 ? order : right->vouched - left->vouched;
+}
+
+static const struct lt_removed *find_removed(const struct lt_links *links, const char *id) {
+    size_t low = 0, high = links->removed_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(links->removed[middle].id, id) < 0) low = middle + 1;
+        else high = middle;
+    }
+    return low < links->removed_count && strcmp(links->removed[low].id, id) == 0 ? &links->removed[low] : NULL;
 }
 
 /* The identity is the session's id, '-' and more; the id itself may have that character. */
-static bool was_removed(const struct lt_links *links, const char *identity) {
-    char id[sizeof *links->removed] = "";
-    for (const char *end = strchr(identity, '-'); end != NULL && end - identity < (ptrdiff_t)sizeof id && links->removed_count > 0; end = strchr(end + 1, '-')) {
+static const struct lt_removed *was_removed(const struct lt_links *links, const char *identity) {
+    char id[sizeof links->removed->id] = "";
+    const struct lt_removed *removed = NULL;
+    for (const char *end = strchr(identity, '-'); removed == NULL && end != NULL && end - identity < (ptrdiff_t)sizeof id; end = strchr(end + 1, '-')) {
         snprintf(id, sizeof id, "%.*s", (int)(end - identity), identity);
-        if (bsearch(id, links->removed, links->removed_count, sizeof id, by_text) != NULL) return true;
+        removed = find_removed(links, id);
     }
-    return false;
+    return removed;
 }
 
 /* NULL: it is there as it was. */
@@ -153,12 +172,15 @@ static const char *look_up(const struct lt_links *links, const struct lt_head *n
     return what;
 }
 
-static void tell_broken(const struct lt_link *link, const struct lt_linked_log *log, const char *what, lt_broken_link_fn *each, void *self) {
-    char text[512], place[64] = "";
+static void tell_broken(const struct lt_link *link, const struct lt_linked_log *log, const struct lt_removed *removed, const char *what, lt_broken_link_fn *each, void *self) {
+    char text[1024], place[64] = "";
     if (link->at >= 0) snprintf(place, sizeof place, " at byte %lld", (long long)link->at);
     const char *name = strrchr(link->by, '/');
     name = name == NULL ? link->by : name + 1;
-    if (log == NULL)
+    if (removed != NULL)
+        snprintf(text, sizeof text, "log %s %s: %s%s names it, and is signed; who says that it was pruned, %s, is not signed by a key that is known", link->head.identity, what,
+                 name, place, strrchr(removed->by, '/') == NULL ? removed->by : strrchr(removed->by, '/') + 1);
+    else if (log == NULL)
         snprintf(text, sizeof text, "log %s %s: %s%s names it with %lld events; its session was removed, and not by litmus prune", link->head.identity, what, name, place,
                  (long long)link->head.rows);
     else
@@ -177,16 +199,18 @@ static int link_order(const void *a, const void *b) {
 int lt_links_check(struct lt_links *links, lt_broken_link_fn *each, void *self, struct litmus_error *error) {
     if (links->failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the links between logs");
     if (links->log_count > 0) qsort(links->logs, links->log_count, sizeof *links->logs, by_identity);
-    if (links->removed_count > 0) qsort(links->removed, links->removed_count, sizeof *links->removed, by_text);
+    if (links->removed_count > 0) qsort(links->removed, links->removed_count, sizeof *links->removed, by_id);
     if (links->count > 0) qsort(links->links, links->count, sizeof *links->links, link_order);
     const char *told = ""; /* one finding a log: its longest name comes first */
     for (size_t i = 0; i < links->count; i++) {
         const struct lt_link *link = &links->links[i];
         const struct lt_linked_log *log;
         const char *what = look_up(links, &link->head, &log);
-        if (what == NULL || strcmp(told, link->head.identity) == 0 || (log == NULL && was_removed(links, link->head.identity))) continue;
+        if (what == NULL || strcmp(told, link->head.identity) == 0) continue;
+        const struct lt_removed *removed = log == NULL ? was_removed(links, link->head.identity) : NULL;
+        if (removed != NULL && (removed->vouched || !link->vouched)) continue;
         told = link->head.identity;
-        tell_broken(link, log, what, each, self);
+        tell_broken(link, log, removed, what, each, self);
     }
     return LITMUS_OK;
 }

@@ -21,13 +21,20 @@ struct lt_link {
     struct lt_head head;
     char *by; /* path of the log that says so */
     int64_t at; /* offset of the event there; -1: the list of heads */
+    bool vouched; /* that log is signed by a known key */
+};
+/* A session that was pruned, which is on record. */
+struct lt_removed {
+    char id[64];
+    char *by;     /* path of the log that says so */
+    bool vouched; /* as above */
 };
 struct lt_links {
     struct lt_linked_log *logs;
     size_t log_count, log_capacity;
     struct lt_link *links;
     size_t count, capacity;
-    char (*removed)[64]; /* ids of sessions that were pruned, which is on record */
+    struct lt_removed *removed;
     size_t removed_count, removed_capacity;
     bool failed; /* memory is out: nothing is said */
 };
@@ -40,6 +47,8 @@ void lt_links_add_unread(struct lt_links *links, const char *path);
 /* What an event says of other logs: session.started names those before it, retention.imported those that came with it,
  * retention.pruned those that went by policy. */
 void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset);
+/* The log at `path`, the last one that was added of, is signed by a known key. */
+void lt_links_vouch(struct lt_links *links, const char *path);
 /* The logs that no event has named yet (log/heads.h). ENOMEM, EIO, EPERM. */
 int lt_links_add_heads(struct lt_links *links, const char *data_dir, struct litmus_error *error);
 /* Gives each link that does not hold: `path` is the file it is about. ENOMEM. */

@@ -17,7 +17,36 @@ struct log {
     unsigned char first[LT_CHAIN_BYTES];
     char wanted_key[LT_KEY_ID_BYTES]; /* session.started: what the session meant to sign with; "": nothing */
     bool broken;                      /* told that already; what follows proves nothing more */
+    bool counts;                      /* something in it has a say in what the session's runs were */
 };
+
+/* The key by which a session is to be signed, in its very first event. */
+static void take_key(const struct lt_row *row, char out[LT_KEY_ID_BYTES]) {
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    const char *key = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "signing_key"));
+    snprintf(out, LT_KEY_ID_BYTES, "%s", key == NULL ? "" : key);
+    yyjson_doc_free(doc);
+}
+
+static bool starts_session(const struct lt_row *row) {
+    return lt_str_eq(row->event_type, LT_STR("session.started"));
+}
+
+/* "": none of the session's logs names one. */
+static const char *session_key(struct lt_proof *proof) {
+    if (proof->session_key_sought) return proof->session_key;
+    proof->session_key_sought = true;
+    proof->session_key[0] = '\0';
+    for (size_t i = 0; proof->session_logs != NULL && i < proof->session_logs->count && proof->session_key[0] == '\0'; i++) {
+        struct lt_log_reader *reader = NULL;
+        struct lt_row row;
+        struct litmus_error why = {0};
+        if (lt_log_reader_open(proof->session_logs->files[i].path, &reader, &why) != LITMUS_OK) continue; /* told when it is looked at */
+        if (lt_log_next(reader, &row, &why) == LT_LOG_EVENT && starts_session(&row)) take_key(&row, proof->session_key);
+        lt_log_reader_free(reader);
+    }
+    return proof->session_key;
+}
 
 static bool is_empty(const char *path) {
     struct stat st;
@@ -65,21 +94,35 @@ static void check_seal(struct log *log) {
                          r->key_id);
     else if (r->signature == LT_SIGNATURE_NONE && log->wanted_key[0] != '\0')
         lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at, "is not signed, but its session was to be signed by key %s", log->wanted_key);
+    else if (r->signature == LT_SIGNATURE_NONE && log->counts && session_key(proof)[0] != '\0')
+        lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at,
+                         "is not signed, but its session was to be signed by key %s: who can write the files may have put it there", session_key(proof));
     else if (r->signature == LT_SIGNATURE_NONE && proof->options.want_signed)
         lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at, "is not signed");
     else if (!log->broken && !lt_log_reader_chain_ok(log->reader))
         lt_proof_finding(proof, LT_FINDING_CHAIN, r->path, -1, "the bytes behind the last event are not those that were written");
 }
 
+static bool begins_with(struct lt_str text, const char *start) {
+    return text.n >= strlen(start) && memcmp(text.p, start, strlen(start)) == 0;
+}
+
+/* Has it a say in what the runs were? What people said of them afterwards has none, nor has the name that an import gave a file: who does that need not
+ * have the station's key. */
+static bool has_a_say(const struct lt_row *row) {
+    if (begins_with(row->event_type, "review.") || begins_with(row->event_type, "diagnostic.")) return false;
+    if (!lt_str_eq(row->event_type, LT_STR("run.materialized"))) return true;
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    bool renamed = yyjson_get_sint(yyjson_obj_get(yyjson_doc_get_root(doc), "renamed")) > 0;
+    yyjson_doc_free(doc);
+    return !renamed;
+}
+
 static void look_at_event(struct log *log, const struct lt_row *row, int64_t offset) {
     if (log->result.head.rows == 1) memcpy(log->first, row->chain, sizeof log->first);
     if (lt_str_eq(row->event_type, LT_STR("clock.stepped"))) log->result.clock_steps++;
-    if (lt_str_eq(row->event_type, LT_STR("session.started")) && log->result.head.rows == 1) {
-        yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
-        const char *key = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "signing_key"));
-        snprintf(log->wanted_key, sizeof log->wanted_key, "%s", key == NULL ? "" : key);
-        yyjson_doc_free(doc);
-    }
+    if (starts_session(row) && log->result.head.rows == 1) take_key(row, log->wanted_key);
+    log->counts = log->counts || has_a_say(row);
     lt_claims_add_event(&log->proof->claims, row, log->result.path, offset);
     if (log->proof->with_links) lt_links_add_event(&log->proof->links, row, log->result.path, offset);
 }
@@ -107,6 +150,24 @@ static void check_events(struct log *log, struct litmus_error *error) {
     log->result.head = lt_log_reader_head(log->reader);
 }
 
+/* The name says to which session a log belongs, and is no part of the chain. A log that is there twice is counted twice. */
+static void check_place(struct log *log) {
+    struct lt_proof *proof = log->proof;
+    const struct lt_head *head = &log->result.head;
+    const char *path = log->result.path, *slash = strrchr(path, '/'), *session = lt_log_reader_session(log->reader);
+    struct lt_str name = lt_str_of(slash == NULL ? path : slash + 1);
+    if (head->identity[0] == '\0') return;
+    name.n -= lt_str_ends(name, LT_STR(LT_LOG_SUFFIX)) ? sizeof LT_LOG_SUFFIX - 1 : 0;
+    if (!lt_log_is_of_session(name, session) || !lt_log_is_of_session(lt_str_of(head->identity), session))
+        lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "is log %s of session %s by its own word, and is not where its session looks for it: it was renamed or moved",
+                         head->identity, session);
+    if (head->rows == 0 || log->broken) return;
+    struct lt_str chain = lt_arena_str(&proof->arena, (struct lt_str){(const char *)head->chain, sizeof head->chain});
+    if (lt_map_get(&proof->chains, chain, 0) != LT_MAP_NONE)
+        lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "is a copy of log %s, which is there, too: its events count twice; move one of them elsewhere", head->identity);
+    else if (chain.p != NULL) (void)lt_map_put(&proof->chains, chain, 0, 1);
+}
+
 void lt_proof_log(struct lt_proof *proof, const char *path) {
     struct log log = {.proof = proof, .result = {.path = path}};
     struct litmus_error error = {0};
@@ -122,9 +183,12 @@ void lt_proof_log(struct lt_proof *proof, const char *path) {
     lt_log_reader_check_chain(log.reader);
     check_events(&log, &error);
     check_end(&log, &error);
+    check_place(&log);
     if (log.result.end == LT_LOG_SEALED) check_seal(&log);
+    if (proof->with_links && log.result.signature == LT_SIGNATURE_KNOWN) lt_links_vouch(&proof->links, path);
     if (log.result.end == LT_LOG_SEALED) proof->signatures[log.result.signature]++;
     else proof->unsealed++;
+    proof->by_recovery += log.result.by_recovery;
     proof->clock_steps += log.result.clock_steps;
     if (proof->with_links && log.result.head.identity[0] != '\0') lt_links_add_log(&proof->links, &log.result.head, log.first, log.result.end != LT_LOG_SEALED, path);
     log.result.findings = proof->findings - before;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "prove/proof.h"
 
+#include "accumulate/gather.h"
 #include "query/lake.h"
 
 #include <stdarg.h>
@@ -19,6 +20,7 @@ void lt_proof_init(struct lt_proof *proof, const struct lt_proof_options *option
     lt_map_init(&proof->told);
     lt_map_init(&proof->read);
     lt_map_init(&proof->refusals);
+    lt_map_init(&proof->chains);
 }
 
 void lt_proof_release(struct lt_proof *proof) {
@@ -30,6 +32,7 @@ void lt_proof_release(struct lt_proof *proof) {
     lt_map_release(&proof->told);
     lt_map_release(&proof->read);
     lt_map_release(&proof->refusals);
+    lt_map_release(&proof->chains);
     lt_arena_release(&proof->arena);
 }
 
@@ -80,7 +83,10 @@ static int prove_session(struct lt_proof *proof, const char *session_id, const c
     struct lt_log_list list;
     proof->run_id = run_id;
     int code = lt_log_find(proof->options.data_dir, session_id, &list, error);
+    proof->session_logs = &list;
+    proof->session_key_sought = false;
     for (size_t i = 0; code == LITMUS_OK && i < list.count; i++) lt_proof_log(proof, list.files[i].path);
+    proof->session_logs = NULL;
     if (code == LITMUS_OK) lt_log_list_release(&list);
     if (code == LITMUS_OK) code = lt_proof_files(proof, session_id, error);
     if (code == LITMUS_OK && !proof->with_links) code = lt_proof_channels(proof, session_id, error);
@@ -103,17 +109,40 @@ static void check_session(void *self, const char *session_id) {
     if (prove_session(self, session_id, NULL, &error) != LITMUS_OK) lt_proof_unread(self, LT_FINDING_LOG, session_id, -1, &error, "");
 }
 
+static bool is_named(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id) {
+    struct lt_gathering session;
+    struct lt_gather_options options = {.run_id = run_id};
+    struct litmus_error why = {0};
+    int code = lt_gather_session(proof->options.data_dir, session_id, &options, &session, &why);
+    bool named = code != LITMUS_OK && code != LITMUS_ENOENT; /* told below, or no wonder */
+    if (named) lt_proof_unread(proof, LT_FINDING_LOG, session_id, -1, &why, "");
+    for (size_t i = 0; !named && i < session.run_count; i++)
+        named = session.runs[i]->materialized && lt_str_eq(session.runs[i]->destination, lt_str_of(path + strlen(proof->options.data_dir) + 1));
+    lt_gathering_release(&session);
+    return named;
+}
+
+/* What is finished meanwhile is no find: the logs are asked again. */
+void lt_proof_accounted(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id) {
+    if (lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE || lt_map_get(&proof->told, lt_str_of(path), 0) != LT_MAP_NONE) return;
+    if (!is_named(proof, path, session_id, run_id))
+        lt_proof_finding(proof, LT_FINDING_FOREIGN, path, -1, "no log of its session says that run %.36s has this file: it was put there, or made from something else", run_id);
+}
+
 static void check_orphan(struct lt_proof *proof, const struct lt_table *runs, int64_t row) {
     struct lt_log_list list = {0};
-    char session[64];
+    char session[64], run_id[64];
     struct lt_str id = lt_table_str(runs, lt_table_find(runs, "session_id"), row), path = lt_table_str(runs, lt_table_find(runs, "file_path"), row);
     snprintf(session, sizeof session, "%.*s", LT_STR_ARG(id));
+    snprintf(run_id, sizeof run_id, "%.*s", LT_STR_ARG(lt_table_str(runs, lt_table_find(runs, "test_run_id"), row)));
     struct litmus_error why = {0};
     bool known = session[0] != '\0' && (lt_log_find(proof->options.data_dir, session, &list, &why) != LITMUS_OK || list.count > 0);
     if (why.code != LITMUS_OK) lt_proof_unread(proof, LT_FINDING_LOG, session, -1, &why, "");
     lt_log_list_release(&list);
-    struct lt_str own = known || path.p == NULL ? LT_STR_NULL : lt_arena_str(&proof->arena, path);
-    if (own.p != NULL && access(own.p, F_OK) == 0) lt_proof_finding(proof, LT_FINDING_FOREIGN, own.p, -1, "there is no log of its session to hold it against");
+    struct lt_str own = path.p == NULL ? LT_STR_NULL : lt_arena_str(&proof->arena, path);
+    if (own.p == NULL || access(own.p, F_OK) != 0) return;
+    if (!known) lt_proof_finding(proof, LT_FINDING_FOREIGN, own.p, -1, "there is no log of its session to hold it against");
+    else if (why.code == LITMUS_OK) lt_proof_accounted(proof, own.p, session, run_id);
 }
 
 static bool tell_damaged(void *self, const char *path, const char *reason) {
@@ -178,10 +207,10 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     if (code == LITMUS_OK) code = lt_links_check(&proof->links, tell_link, proof, error);
     if (code == LITMUS_OK) code = lt_query_runs(query, &every, &runs, error);
     if (code != LITMUS_OK) return code;
-    for (int64_t row = 0; row < lt_table_rows(&runs); row++) check_orphan(proof, &runs, row);
+    code = lt_query_copies(query, tell_copy, proof, error);
+    for (int64_t row = 0; code == LITMUS_OK && row < lt_table_rows(&runs); row++) check_orphan(proof, &runs, row);
     lt_table_release(&runs);
-    code = lt_query_damaged(query, tell_damaged, proof, error);
-    if (code == LITMUS_OK) code = lt_query_copies(query, tell_copy, proof, error);
+    if (code == LITMUS_OK) code = lt_query_damaged(query, tell_damaged, proof, error);
     if (code == LITMUS_OK) code = lt_query_check_catalog(query, tell_catalog, proof, error);
     if (code == LITMUS_OK) code = lt_lake_check(query, tell_lake, proof, error);
     return end_of(proof, code, error);

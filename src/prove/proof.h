@@ -67,6 +67,7 @@ struct lt_proof {
     struct lt_proof_options options;
     int64_t logs, events, files, channels, findings;
     int64_t signatures[4];           /* of the logs, by enum lt_signature */
+    int64_t by_recovery;             /* of the signed ones, those that another signed after their producer's death */
     int64_t unsealed, clock_steps;
     int64_t late;       /* events of producers that are in no row, as they came after the file of their run was made */
     char late_run[40];  /* the first run that has such */
@@ -79,7 +80,12 @@ struct lt_proof {
     struct litmus_error refused; /* what the system refused first, so that something could not be looked at */
     int64_t unread;              /* how many such there were */
     bool ended;                  /* all else was looked at */
-    struct lt_map told, read, refusals; /* paths that something was found of; logs that were looked at; texts of what was refused */
+    struct lt_map told, read; /* paths that something was found of; logs and run files that were looked at */
+    struct lt_map refusals;   /* texts of what was refused */
+    struct lt_map chains;     /* last chain values of the logs that were looked at */
+    const struct lt_log_list *session_logs; /* of the session that is looked at; NULL: none */
+    bool session_key_sought;                /* session_key is known */
+    char session_key[LT_KEY_ID_BYTES];      /* that its first event names; "": none */
 };
 
 /* Borrows what `options` points to. */
@@ -88,6 +94,8 @@ void lt_proof_release(struct lt_proof *proof);
 /* Each returns an error only for what keeps it from looking; what it finds goes to the callback.
  * The logs of a session and its runs' files, or that of one run (NULL: each). */
 int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error);
+/* Finds that no log of the session names `path` as the file of the run. `path` lies in the data_dir. */
+void lt_proof_accounted(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id);
 /* Everything of the data_dir that `query` is open on, links and catalog and lake included. */
 int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error);
 
