@@ -81,7 +81,7 @@ def statement_of(content):
 
 
 def envelope(statement, key=None):
-    payload = json.dumps(statement, separators=(",", ":"), ensure_ascii=False).encode()
+    payload = (statement if isinstance(statement, str) else json.dumps(statement, separators=(",", ":"), ensure_ascii=False)).encode()
     kind = b"application/vnd.in-toto+json"
     signatures = []
     if key:
@@ -323,6 +323,52 @@ def test_a_changed_statement(station, tmp_path, lie):
         assert second_opinion(tmp_path / "lie.zip", *keys[1::2])[0] == 1
 
 
+AMBIGUOUS = {
+    "the predicate, the lie first": lambda text: text.replace('"predicate":{', '"predicate":{"run":{}},"predicate":{', 1),
+    "the predicate, the lie last": lambda text: text[:-1] + ',"predicate":{"run":{}}}',
+    "the run": lambda text: text[:-2] + ',"run":{"outcome":"passed"}}}',
+    "a list inside": lambda text: text.replace('"never_ran":[', '"never_ran":[],"never_ran":[', 1),
+    "a field of a member": lambda text: text.replace('{"name":', '{"name":"x","name":', 1),
+    "no number": lambda text: text.replace('"errored":0', '"errored":false', 1),
+    "another number": lambda text: text.replace('"failed":2', '"failed":2.0', 1),
+}
+
+
+def sign_anew(content, key, change=lambda text: text):
+    """By a key that one trusts, as another version that may add fields."""
+    statement = statement_of(content)
+    content["station.pub"] = pem(key)
+    name_anew(content, statement)
+    statement["predicate"]["litmus_version"] = "99.0"
+    content[STATEMENT] = envelope(change(json.dumps(statement, separators=(",", ":"), ensure_ascii=False)), key)
+    return content
+
+
+def test_a_statement_that_readers_may_take_otherwise(station, tmp_path):
+    """Of a key that is there twice one reader takes the first, another the last."""
+    trusted = ed25519.Ed25519PrivateKey.generate()
+    keys = [tmp_path / "trusted.pub", station / "keys/station.key.pub"]
+    keys[0].write_bytes(pem(trusted))
+    for name, change in {"as it was": lambda text: text, "more": lambda text: text[:-2] + ',"approved":true}}', **AMBIGUOUS}.items():
+        path = write(tmp_path / "twice.zip", sign_anew(members(station / "run.zip"), trusted, change))
+        assert verify(path, "--key", keys[0], "--key", keys[1])[0] == second_opinion(path, *keys)[0] == int(name in AMBIGUOUS), name
+
+
+def test_a_member_that_nothing_proves(station, tmp_path):
+    """Named by the statement, and a log of another session, the same log again, or the file of another run."""
+    pack(station, "last", tmp_path / "other.zip")
+    trusted, content, other = ed25519.Ed25519PrivateKey.generate(), members(station / "run.zip"), members(tmp_path / "other.zip")
+    keys = [tmp_path / "trusted.pub", station / "keys/station.key.pub"]
+    keys[0].write_bytes(pem(trusted))
+    log, file = main_log(other), next(n for n in other if n.endswith(".parquet"))
+    twice = main_log(content).replace("events/2", "events/3")
+    for name, data in {log: other[log], twice: content[main_log(content)], file: other[file]}.items():
+        path = write(tmp_path / "more.zip", sign_anew({**content, name: data}, trusted))
+        code, found, *_ = verify(path, "--key", keys[0], "--key", keys[1])
+        assert code == 1 and any(f["file_path"].endswith(name) and re.search("nothing proves it|is a copy of", f["finding"]) for f in found), (name, found)
+        assert second_opinion(path, *keys)[0] == 1, name
+
+
 def test_the_run_file_of_another_run(station, tmp_path):
     pack(station, "last", tmp_path / "other.zip")
     content, other = members(station / "run.zip"), members(tmp_path / "other.zip")
@@ -455,7 +501,24 @@ def zipped(content, hidden=None, **about):
     return buffer.getvalue()
 
 
+class OldName(zipfile.ZipInfo):
+    """A name that says of itself that it is not UTF-8."""
+
+    def _encodeFilenameFlags(self):
+        return self.filename.encode("cp437"), self.flag_bits
+
+
+def old_names(content):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as box:
+        for name, data in content.items():
+            box.writestr(OldName(name), data)
+        box.writestr(OldName("events/x_ref/\u00e9"), b"")
+    return buffer.getvalue()
+
+
 TRICKS = {
+    "names in another code": lambda data, content: old_names(content),
     "bytes before": lambda data, content: b"#!/bin/sh\n" + data,
     "a zip file before": lambda data, content: data[:500] + data,
     "bytes behind": lambda data, content: data + b"unseen",

@@ -174,6 +174,21 @@ static void tell_logs(struct check *c) {
     lt_buf_release(&path);
 }
 
+static int name_to_log(const void *name, const void *log) {
+    return strcmp(name, ((const struct lt_proved_log *)log)->path);
+}
+
+/* What is neither the run's file nor a log of its session was held against nothing. An attachment has its hash for a name. */
+static void check_members(struct check *c) {
+    const struct lt_dossier *d = &c->dossier;
+    for (size_t i = 0; i < c->count; i++) {
+        const char *name = c->members[i].name;
+        if (strchr(name, '/') == NULL || strstr(name, "_ref/") != NULL || lt_str_eq(lt_str_of(name), d->run->destination)) continue;
+        if (d->log_count == 0 || bsearch(name, d->logs, d->log_count, sizeof *d->logs, name_to_log) == NULL)
+            find(c, name, -1, "is neither the run's file nor a log of its session: nothing proves it");
+    }
+}
+
 static int check_files(struct check *c, struct litmus_error *error) {
     struct lt_query *query = NULL;
     char session_id[64];
@@ -195,6 +210,7 @@ static int check_files(struct check *c, struct litmus_error *error) {
     if (code != LITMUS_OK) return LITMUS_OK;
     snprintf(a->outcome, sizeof a->outcome, "%s", c->dossier.sum.outcome);
     if (!c->dossier.run->materialized) find(c, NULL, -1, "its logs do not say that the run has a file");
+    check_members(c);
     return compare(c, error);
 }
 

@@ -140,7 +140,7 @@ int lt_statement_write(const struct lt_dossier *d, const struct lt_subject *subj
 }
 
 /* ---- comparing ---- */
-enum { VALUE_BYTES_MAX = 160 };
+enum { VALUE_BYTES_MAX = 160, KEYS_MAX = 1000, DEPTH_MAX = 64 };
 
 struct comparison {
     lt_statement_fn *each;
@@ -226,11 +226,23 @@ static void compare_subjects(struct comparison *c, yyjson_val *theirs, yyjson_va
     }
 }
 
+/* Has an object in it a key twice? Of the two another reader may take the other one. What no statement of ours looks like counts as such. */
+static bool is_ambiguous(yyjson_val *value, int depth) {
+    size_t i, n;
+    yyjson_val *key, *item;
+    if (depth > DEPTH_MAX || (yyjson_is_obj(value) && yyjson_obj_size(value) > KEYS_MAX)) return true;
+    yyjson_arr_foreach(value, i, n, item) if (is_ambiguous(item, depth + 1)) return true;
+    yyjson_obj_foreach(value, i, n, key, item)
+        if (yyjson_obj_getn(value, yyjson_get_str(key), yyjson_get_len(key)) != item || is_ambiguous(item, depth + 1)) return true;
+    return false;
+}
+
 static void compare(struct comparison *c, yyjson_val *theirs, yyjson_val *ours) {
     static const char *const types[] = {"_type", "predicateType"};
     yyjson_val *predicate = yyjson_obj_get(theirs, "predicate"), *key, *value;
     const char *version = yyjson_get_str(yyjson_obj_get(predicate, "litmus_version"));
     size_t i, n;
+    if (is_ambiguous(theirs, 0)) tell(c, NULL, "an object in the statement has a key twice: two readers may take it otherwise");
     for (i = 0; i < COUNT(types); i++) compare_value(c, types[i], yyjson_obj_get(theirs, types[i]), yyjson_obj_get(ours, types[i]));
     compare_subjects(c, yyjson_obj_get(theirs, "subject"), yyjson_obj_get(ours, "subject"));
     yyjson_obj_foreach(yyjson_obj_get(ours, "predicate"), i, n, key, value) {

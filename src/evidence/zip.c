@@ -138,17 +138,17 @@ static int check_whole(const struct unpacking *u, struct litmus_error *error) {
 /* Only what lt_zip_close would have written. */
 static int check_member(struct unpacking *u, zip_uint64_t number, const zip_stat_t *st, struct litmus_error *error) {
     struct lt_str name = lt_str_of(st->name);
-    const char *what = NULL;
-    if (!lt_zip_name_ok(name)) what = "its name is not that of a plain file below the folder";
+    const char *what = NULL, *raw = zip_get_name(u->zip, number, ZIP_FL_UNCHANGED | ZIP_FL_ENC_RAW);
+    if (raw == NULL || strcmp(raw, st->name) != 0) what = "its name is not UTF-8, and two readers may read it otherwise";
+    else if (!lt_zip_name_ok(name)) what = "its name is not that of a plain file below the folder";
     else if (lt_map_get(&u->names, name, 0) != LT_MAP_NONE) what = "its name is there twice";
     else if (!is_plain(u, number)) what = "it is no plain file (a link?)";
     else if (st->encryption_method != ZIP_EM_NONE) what = "it is encrypted";
     else if (st->comp_method != ZIP_CM_STORE || st->comp_size != st->size) what = "it is compressed";
     else if (st->size > u->room) what = "it is larger than the file that holds it";
     if (what != NULL) return refuse(u, st->name, what, error);
-    const char *raw = zip_get_name(u->zip, number, ZIP_FL_UNCHANGED | ZIP_FL_ENC_RAW);
     u->room -= st->size;
-    u->used += MEMBER_BYTES + 2 * (raw == NULL ? 0 : strlen(raw)) + st->size;
+    u->used += MEMBER_BYTES + 2 * name.n + st->size;
     struct lt_str own = lt_arena_str(&u->arena, name);
     return own.p != NULL && lt_map_put(&u->names, own, 0, 1) ? LITMUS_OK : lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for %s", u->path);
 }
