@@ -168,29 +168,39 @@ bool lt_io_leads_out(const char *top, const char *path) {
     return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && !stays_below(top, path);
 }
 
-static int list_day(const char *folder, lt_io_each each, void *context, struct litmus_error *error) {
+/* NULL: it is not there, or it cannot be listed, which *code and *error say unless `refused` takes it. */
+static DIR *open_folder(const char *folder, bool is_day, lt_io_refused refused, void *context, int *code, struct litmus_error *error) {
+    struct litmus_error why = {0};
     DIR *dir = opendir(folder);
-    if (dir == NULL) return errno == ENOENT || errno == ENOTDIR ? LITMUS_OK : lt_fail_os(error, errno, "list", folder);
+    if (dir != NULL || errno == ENOENT || (is_day && errno == ENOTDIR)) return dir;
+    (void)lt_fail_os(&why, errno, "list", folder);
+    if (refused != NULL) refused(context, folder, &why);
+    else *code = lt_fail_with(error, &why);
+    return NULL;
+}
+
+static int list_day(const char *folder, lt_io_each each, lt_io_refused refused, void *context, struct litmus_error *error) {
     int code = LITMUS_OK;
+    DIR *dir = open_folder(folder, true, refused, context, &code, error);
+    if (dir == NULL) return code;
     for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;) code = each(context, folder, entry, error);
     closedir(dir);
     return code;
 }
 
-int lt_io_list_days(const char *data_dir, const char *name, lt_io_each each, void *context, struct litmus_error *error) {
+int lt_io_list_days(const char *data_dir, const char *name, lt_io_each each, lt_io_refused refused, void *context, struct litmus_error *error) {
     struct lt_buf top, day;
     lt_buf_init(&top);
     lt_buf_init(&day);
     lt_path_join(&top, data_dir, name);
     int code = top.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
     bool wanted = code == LITMUS_OK && !lt_io_leads_out(data_dir, top.p);
-    DIR *dir = wanted ? opendir(top.p) : NULL;
-    if (wanted && dir == NULL && errno != ENOENT) code = lt_fail_os(error, errno, "list", top.p);
+    DIR *dir = wanted ? open_folder(top.p, false, refused, context, &code, error) : NULL;
     for (const struct dirent *entry; dir != NULL && code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
         if (entry->d_name[0] == '.' || entry->d_type == DT_REG) continue;
         lt_path_join(&day, top.p, entry->d_name);
         if (entry->d_type != DT_DIR && !day.failed && lt_io_leads_out(data_dir, day.p)) continue;
-        code = day.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : list_day(day.p, each, context, error);
+        code = day.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : list_day(day.p, each, refused, context, error);
     }
     if (dir != NULL) closedir(dir);
     lt_buf_release(&day);

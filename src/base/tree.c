@@ -11,8 +11,17 @@ enum { DEPTH_MAX = 16 };
 struct walk {
     const char *top;
     lt_tree_fn *each;
+    lt_io_refused refused; /* or NULL */
     void *self;
 };
+
+static int cannot_list(const struct walk *w, const char *folder, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    (void)lt_fail_os(&why, errno, "list", folder);
+    if (w->refused == NULL) return lt_fail_with(error, &why);
+    w->refused(w->self, folder, &why);
+    return LITMUS_OK;
+}
 
 static int walk(const struct walk *w, const char *folder, int depth, struct litmus_error *error);
 
@@ -40,7 +49,7 @@ static int walk(const struct walk *w, const char *folder, int depth, struct litm
     const char *whole = folder[0] == '\0' ? w->top : lt_path_join(&path, w->top, folder);
     if (depth > DEPTH_MAX) return lt_fail(error, LITMUS_EINVAL, 0, "%s lies deeper than %d folders: nothing of a data_dir does", whole, (int)DEPTH_MAX);
     int n = scandir(whole, &entries, not_dots, alphasort), code = LITMUS_OK;
-    if (n < 0 && errno != ENOENT && errno != ENOTDIR) code = lt_fail_os(error, errno, "list", whole);
+    if (n < 0 && errno != ENOENT && errno != ENOTDIR) code = cannot_list(w, whole, error);
     for (int i = 0; i < n; i++) {
         lt_buf_clear(&path);
         lt_buf_addf(&path, "%s%s%s", folder, folder[0] == '\0' ? "" : "/", entries[i]->d_name);
@@ -53,7 +62,11 @@ static int walk(const struct walk *w, const char *folder, int depth, struct litm
 }
 
 int lt_tree_walk(const char *top, const char *folder, lt_tree_fn *each, void *self, struct litmus_error *error) {
-    struct walk w = {.top = top, .each = each, .self = self};
+    return lt_tree_walk_readable(top, folder, each, NULL, self, error);
+}
+
+int lt_tree_walk_readable(const char *top, const char *folder, lt_tree_fn *each, lt_io_refused refused, void *self, struct litmus_error *error) {
+    struct walk w = {.top = top, .each = each, .refused = refused, .self = self};
     struct stat st;
     struct lt_buf whole;
     lt_buf_init(&whole);

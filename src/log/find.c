@@ -68,6 +68,8 @@ struct finding {
     const char *session; /* or NULL */
     struct lt_log_list *list;
     size_t capacity;
+    lt_log_refused *refused; /* or NULL */
+    void *self;
 };
 
 static int take(void *context, const char *folder, const struct dirent *entry, struct litmus_error *error) {
@@ -75,16 +77,25 @@ static int take(void *context, const char *folder, const struct dirent *entry, s
     return wanted(entry, f->session) ? add(f->list, &f->capacity, folder, entry->d_name, f->session, error) : LITMUS_OK;
 }
 
+static void pass_over(void *context, const char *folder, const struct litmus_error *why) {
+    const struct finding *f = context;
+    f->refused(f->self, folder, why);
+}
+
 static int by_path(const void *a, const void *b) {
     return strcmp(((const struct lt_log_file *)a)->path, ((const struct lt_log_file *)b)->path);
 }
 
 int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error) {
+    return lt_log_find_readable(data_dir, session_id, NULL, NULL, out, error);
+}
+
+int lt_log_find_readable(const char *data_dir, const char *session_id, lt_log_refused *refused, void *self, struct lt_log_list *out, struct litmus_error *error) {
     *out = (struct lt_log_list){0};
     char *absolute = realpath(data_dir, NULL);
     if (absolute == NULL) return errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "find", data_dir);
-    struct finding finding = {.session = session_id, .list = out};
-    int code = lt_io_list_days(absolute, "events", take, &finding, error);
+    struct finding finding = {.session = session_id, .list = out, .refused = refused, .self = self};
+    int code = lt_io_list_days(absolute, "events", take, refused == NULL ? NULL : pass_over, &finding, error);
     if (code != LITMUS_OK) lt_log_list_release(out);
     else if (out->count > 1) qsort(out->files, out->count, sizeof *out->files, by_path);
     free(absolute);

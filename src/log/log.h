@@ -132,6 +132,9 @@ struct lt_log_list {
 };
 /* All logs below events/, or those of one session (NULL: all). A missing folder is an empty list. */
 int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error);
+/* Those in the folders that can be listed: the others are given to `refused`. */
+typedef void lt_log_refused(void *self, const char *folder, const struct litmus_error *why);
+int lt_log_find_readable(const char *data_dir, const char *session_id, lt_log_refused *refused, void *self, struct lt_log_list *out, struct litmus_error *error);
 void lt_log_list_release(struct lt_log_list *list);
 /* Is `name`, without ".arrow", what a log of this session is called: "{session}", "{session}-{pid}" or "{session}-{pid}-{n}"? */
 bool lt_log_is_of_session(struct lt_str name, const char *session);

@@ -171,6 +171,12 @@ static void check_tail(const struct walk *w) {
     lt_buf_release(&file);
 }
 
+static void pass_folder(void *self, const char *folder, const struct litmus_error *why) {
+    struct walk *w = self;
+    w->unread = true;
+    lt_proof_unread(w->proof, LT_FINDING_CHANNEL, folder, -1, why, "");
+}
+
 static int look_at(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
     struct walk *w = self;
     enum lt_channel_kind kind = lt_channel_kind(path, w->session_id);
@@ -188,7 +194,7 @@ static int look_at(void *self, const char *path, const struct stat *st, struct l
 int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct litmus_error *error) {
     struct walk w = {.proof = proof, .session_id = session_id};
     struct lt_claims *claims = &proof->claims;
-    int code = lt_tree_walk(proof->options.data_dir, "channels", look_at, &w, error);
+    int code = lt_tree_walk_readable(proof->options.data_dir, "channels", look_at, pass_folder, &w, error);
     if (code == LITMUS_OK && claims->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the channels of %s", proof->options.data_dir);
     if (code != LITMUS_OK || w.unread) return code;
     for (size_t i = 0; i < claims->count; i++) {

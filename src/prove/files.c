@@ -105,27 +105,27 @@ static int check_file(struct lt_proof *v, const struct lt_gathering *session, co
     const char *path = lt_buf_cstr(&v->path);
     struct lt_str own = lt_arena_str(&v->arena, lt_str_of(path));
     if (own.p == NULL || !lt_map_put(&v->read, own, 0, 1)) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the run files");
-    lt_attachments_check(session, &run->run, path, tell_attachment, &(struct attached){v, path});
+    if (!v->logs_unlisted) lt_attachments_check(session, &run->run, path, tell_attachment, &(struct attached){v, path});
     lt_buf_clear(&v->file);
     lt_buf_clear(&v->expected);
     if (lt_io_read_file(path, FILE_BYTES_MAX, &v->file, &why) != LITMUS_OK) {
-        lt_proof_unread(v, LT_FINDING_RUN_FILE, path, -1, &why, "; litmus rebuild makes it anew");
+        if (!v->logs_unlisted || lt_error_is_refusal(&why)) lt_proof_unread(v, LT_FINDING_RUN_FILE, path, -1, &why, "; litmus rebuild makes it anew");
         return LITMUS_OK;
     }
     int code = lt_run_encode(&run->run, &v->expected, error);
     bool equal = code == LITMUS_OK && v->file.n == v->expected.n && memcmp(v->file.p, v->expected.p, v->file.n) == 0;
-    return code == LITMUS_OK && !equal ? explain(v, path, &run->run, error) : code;
+    return code == LITMUS_OK && !equal && !v->logs_unlisted ? explain(v, path, &run->run, error) : code;
 }
 
-/* A run without its file is the logs' matter (check_end) or still going on. */
+/* A run without its file is the logs' matter (check_end) or still going on. Where a log may lie in a folder that was not listed, only what agrees says something. */
 int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_error *error) {
     struct lt_gathering session;
-    struct lt_gather_options options = {.run_id = v->run_id};
+    struct lt_gather_options options = {.run_id = v->run_id, .logs = v->logs_unlisted ? v->session_logs : NULL};
     int code = lt_gather_session(v->options.data_dir, session_id, &options, &session, error);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         const struct lt_gathered_run *run = session.runs[i];
         if (run->materialized) code = check_file(v, &session, run, error);
-        else if (run->run.has_started && (run->run.has_ended || !run->producer_alive))
+        else if (!v->logs_unlisted && run->run.has_started && (run->run.has_ended || !run->producer_alive))
             lt_proof_finding(v, LT_FINDING_UNFINISHED, run->owner_log.p == NULL ? "" : run->owner_log.p, -1,
                              "run %.*s has no file; litmus materialize writes it", LT_STR_ARG(run->run.run_id));
     }

@@ -68,27 +68,35 @@ void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const ch
     else lt_proof_finding(proof, kind, path, offset, "%s%s", why->text, more);
 }
 
+/* Logs may lie in a folder that cannot be listed: what the others lack is no finding. */
+static void pass_folder(void *self, const char *folder, const struct litmus_error *why) {
+    struct lt_proof *proof = self;
+    proof->logs_unlisted = true;
+    lt_proof_unread(proof, LT_FINDING_LOG, folder, -1, why, "");
+}
+
 /* `code`, unless something was not looked at. */
 static int end_of(struct lt_proof *proof, int code, struct litmus_error *error) {
     const struct litmus_error *first = &proof->refused;
     proof->ended = code == LITMUS_OK;
     if (code != LITMUS_OK || first->code == LITMUS_OK) return code;
     if (proof->options.unread != NULL) /* named already */
-        return lt_fail(error, first->code, first->os_errno, "not everything could be looked at: the system refused %lld file%s", (long long)proof->unread,
-                       proof->unread == 1 ? "" : "s");
+        return lt_fail(error, first->code, first->os_errno, "not everything could be looked at: the system refused %lld file%s or folder%s", (long long)proof->unread,
+                       proof->unread == 1 ? "" : "s", proof->unread == 1 ? "" : "s");
     return lt_fail(error, first->code, first->os_errno, "not everything could be looked at: %s", first->text);
 }
 
 static int prove_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
     struct lt_log_list list;
     proof->run_id = run_id;
-    int code = lt_log_find(proof->options.data_dir, session_id, &list, error);
+    int code = lt_log_find_readable(proof->options.data_dir, session_id, pass_folder, proof, &list, error);
+    bool all_unlisted = list.count == 0 && proof->logs_unlisted;
     proof->session_logs = &list;
     proof->session_key_sought = false;
     for (size_t i = 0; code == LITMUS_OK && i < list.count; i++) lt_proof_log(proof, list.files[i].path);
+    if (code == LITMUS_OK && !all_unlisted) code = lt_proof_files(proof, session_id, error);
     proof->session_logs = NULL;
-    if (code == LITMUS_OK) lt_log_list_release(&list);
-    if (code == LITMUS_OK) code = lt_proof_files(proof, session_id, error);
+    lt_log_list_release(&list);
     if (code == LITMUS_OK && !proof->with_links) code = lt_proof_channels(proof, session_id, error);
     proof->run_id = NULL;
     return code;
@@ -164,7 +172,7 @@ static bool tell_copy(void *self, const char *path, const char *other, const cha
 /* What stands among the logs and belongs to no session is told, too: it may have been a log. */
 static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
     struct lt_log_list list;
-    int code = lt_log_find(proof->options.data_dir, NULL, &list, error);
+    int code = lt_log_find_readable(proof->options.data_dir, NULL, pass_folder, proof, &list, error);
     if (code != LITMUS_OK) return code;
     for (size_t i = 0; i < list.count; i++) {
         const char *path = list.files[i].path;
@@ -177,6 +185,33 @@ static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
     }
     lt_log_list_release(&list);
     return LITMUS_OK;
+}
+
+static int pass_entry(void *self, const char *folder, const struct dirent *entry, struct litmus_error *error) {
+    (void)self, (void)folder, (void)entry, (void)error;
+    return LITMUS_OK;
+}
+
+static void pass_runs(void *self, const char *folder, const struct litmus_error *why) {
+    lt_proof_unread(self, LT_FINDING_FOREIGN, folder, -1, why, "");
+}
+
+/* A log that is named and was not met may lie where we cannot look. */
+static void excuse_unlisted(struct lt_proof *proof) {
+    struct lt_links *links = &proof->links;
+    struct lt_map met;
+    struct lt_buf name;
+    lt_map_init(&met);
+    lt_buf_init(&name);
+    for (size_t i = 0; i < links->log_count; i++) (void)lt_map_put(&met, lt_str_of(links->logs[i].last.identity), 0, 1);
+    for (size_t i = 0; i < links->count; i++) {
+        if (lt_map_get(&met, lt_str_of(links->links[i].head.identity), 0) != LT_MAP_NONE) continue;
+        lt_buf_clear(&name);
+        lt_buf_addf(&name, "%s" LT_LOG_SUFFIX, links->links[i].head.identity);
+        lt_links_add_unread(links, lt_buf_cstr(&name));
+    }
+    lt_buf_release(&name);
+    lt_map_release(&met);
 }
 
 static void tell_link(void *self, const char *path, const char *text) {
@@ -204,6 +239,8 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     if (code == LITMUS_OK) code = lt_query_sessions(query, check_session, proof, error);
     if (code == LITMUS_OK) code = check_strangers(proof, error);
     if (code == LITMUS_OK) code = lt_proof_channels(proof, NULL, error);
+    if (code == LITMUS_OK) code = lt_io_list_days(proof->options.data_dir, "runs", pass_entry, pass_runs, proof, error);
+    if (code == LITMUS_OK && proof->logs_unlisted) excuse_unlisted(proof);
     if (code == LITMUS_OK) code = lt_links_check(&proof->links, tell_link, proof, error);
     if (code == LITMUS_OK) code = lt_query_runs(query, &every, &runs, error);
     if (code != LITMUS_OK) return code;

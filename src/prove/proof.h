@@ -79,11 +79,12 @@ struct lt_proof {
     struct lt_arena arena;
     struct litmus_error refused; /* what the system refused first, so that something could not be looked at */
     int64_t unread;              /* how many such there were */
+    bool logs_unlisted;          /* a folder of logs was among it: no session is known to be whole */
     bool ended;                  /* all else was looked at */
     struct lt_map told, read; /* paths that something was found of; logs and run files that were looked at */
     struct lt_map refusals;   /* texts of what was refused */
     struct lt_map chains;     /* last chain values of the logs that were looked at */
-    const struct lt_log_list *session_logs; /* of the session that is looked at; NULL: none */
+    const struct lt_log_list *session_logs; /* of the session that is looked at; NULL: none is */
     bool session_key_sought;                /* session_key is known */
     char session_key[LT_KEY_ID_BYTES];      /* that its first event names; "": none */
 };

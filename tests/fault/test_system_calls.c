@@ -449,6 +449,20 @@ static void refuse_all(struct trial *t, const char *suffix) {
     each_file(t->pattern, suffix, find_told, t);
 }
 
+/* A day of any kind: it is named, once, and what the others hold is no finding for want of it. */
+static void refuse_a_day(void *self, const char *name) {
+    struct trial *t = self;
+    static const char *const days[] = {"events/2001-01-01", "runs/2001-01-01", "channels/2001-01-01"};
+    const char *const arguments[] = {t->litmus, "verify", "--data-dir", t->dir, "--all", NULL};
+    shell("cd '%s' && mkdir -p channels/2001-01-01 runs/2001-01-01 events/2001-01-01 && mv events/*/'%s' events/2001-01-01/", t->pattern, name);
+    for (size_t i = 0; i < 3; i++) {
+        int code = refuse(t, arguments, days[i]);
+        if (code != 5 || strstr(t->out, ": 0 findings") == NULL || strstr(t->out, " in 0 logs") != NULL) fail_msg("%s, of %s: exit code %d: %s", t->where, name, code, t->out);
+        find_told(t, days[i]);
+    }
+    shell("cd '%s'/events && mv 2001-01-01/'%s' $(ls -r | head -n 1)/ && rmdir 2001-01-01", t->pattern, name);
+}
+
 /* A session is to be finished: it is left as it is, and finished the next time, once. */
 static void refuse_of_open(void *self, const char *name) {
     struct trial *t = self;
@@ -473,6 +487,7 @@ static void what_cannot_be_read_now(void **state) {
     each_file(t->pattern, ".arrow", refuse_of_done, t);
     refuse_all(t, ".arrow");
     refuse_all(t, ".parquet");
+    each_file(t->pattern, ".arrow", refuse_a_day, t);
     /* the word for the files was lost with the power, say: they are there, and get no second one */
     shell("rm '%s'/heads \"$(grep -l run.materialized '%s'/events/*/*.arrow | head -n 1)\"", t->pattern, t->pattern);
     each_file(t->pattern, ".parquet", refuse_of_open, t);

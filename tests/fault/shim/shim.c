@@ -8,12 +8,13 @@
  *   LITMUS_SHIM_AT     which call, from 1; 0: none
  *   LITMUS_SHIM_HOW    an errno as a number; "short": half of a write; "before", "after": SIGKILL there
  *   LITMUS_SHIM_TIMES  how many calls from there on fail; default 1
- *   LITMUS_SHIM_ONLY   the end of a path: only the opens of such files count
+ *   LITMUS_SHIM_ONLY   the end of a path: only the opens of such files and folders count
  *   LITMUS_SHIM_CLOCK  the wall clock: "+N" is N seconds ahead; a number is a seed, and it is set to and fro by hours and weeks
  *   LITMUS_SHIM_NOTE   a file that gets one line when it strikes: which call it was
  */
 #define _GNU_SOURCE
 #undef _FILE_OFFSET_BITS /* both names of each call are ours */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -156,6 +157,19 @@ int openat(int dir, const char *path, int flags, ...) {
 int openat64(int dir, const char *path, int flags, ...) {
     MODE(flags)
     return open_as(REAL(openat64), dir, path, flags, mode);
+}
+/* The C library opens the folder by itself. Without ONLY a folder is no call that counts. */
+static bool folder_fails(const char *path) {
+    return shim.only[0] != '\0' && below(path) && is_wanted(path) && strikes("open") == SHIM_ERRNO;
+}
+DIR *opendir(const char *path) {
+    return folder_fails(path) ? NULL : REAL(opendir)(path);
+}
+int scandir(const char *path, struct dirent ***list, int (*wanted)(const struct dirent *), int (*order)(const struct dirent **, const struct dirent **)) {
+    return folder_fails(path) ? -1 : REAL(scandir)(path, list, wanted, order);
+}
+int scandir64(const char *path, struct dirent64 ***list, int (*wanted)(const struct dirent64 *), int (*order)(const struct dirent64 **, const struct dirent64 **)) {
+    return folder_fails(path) ? -1 : REAL(scandir64)(path, list, wanted, order);
 }
 int fcntl(int fd, int command, ...) {
     va_list args;
