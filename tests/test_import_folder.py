@@ -187,11 +187,30 @@ def test_a_file_that_cannot_be_read_leaves_out_its_session_alone(both):
     kept.parent.mkdir(exist_ok=True)
     kept.touch(mode=0)
     done = subprocess.run([*as_anybody(), LITMUS, "import", "--json", "-d", here, bench], capture_output=True, text=True, env=environment(), timeout=60)
-    assert done.returncode == 4 and str(kept) in done.stderr
+    assert done.returncode == 5 and str(kept) in done.stderr
     status = {line["session_id"]: line["status"] for line in lines(done.stdout)}
     assert status.pop(session) == "unreadable" and list(status.values()) == ["came"]
     kept.chmod(0o600)
     ok("import", "-d", here, bench)
+    ok("verify", "--all", "-d", here)
+
+
+def test_a_session_that_cannot_be_made_ready_is_left_out_alone(both):
+    """Its run has a file here already, which is not what the log says."""
+    here, bench = both
+    (theirs,) = bench.glob("runs/*/*.parquet")
+    spoiled = here / theirs.relative_to(bench)
+    spoiled.parent.mkdir(exist_ok=True)
+    pq.write_table(pq.read_table(theirs), spoiled, compression="none")
+    before = spoiled.read_bytes()
+    done = run("import", "--json", "-d", here, bench)
+    assert done.returncode == 4 and str(spoiled) in done.stderr and "imported 1 sessions" in done.stderr
+    assert sorted(line["status"] for line in lines(done.stdout)) == ["came", "failed"]
+    (failed,) = [line["session_id"] for line in lines(done.stdout) if line["status"] == "failed"]
+    assert failed in done.stderr and not [path for path in files(here) if failed in path.name] and spoiled.read_bytes() == before
+    assert len(imported(here)) == 1 and not (here / "staging").exists()
+    spoiled.unlink()
+    assert [line["session_id"] for line in lines(ok("import", "--json", "-d", here, bench))] == [failed]
     ok("verify", "--all", "-d", here)
 
 

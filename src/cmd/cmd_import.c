@@ -20,15 +20,43 @@ struct import {
     int exit;
 };
 
+/* The worst counts: what the system refused before what a file has. */
+static void end_with(struct import *m, int exit) {
+    if (exit > m->exit) m->exit = exit;
+}
+
 static void fail(struct import *m, const struct litmus_error *error) {
     m->failed++;
-    m->exit = lt_cli_fail(m->cli, error);
+    end_with(m, lt_cli_fail(m->cli, error));
+}
+
+static void tell_status(const struct import *m, const char *session_id, const char *status, const struct litmus_error *why) {
+    struct lt_buf line;
+    if (!m->cli->json) return;
+    lt_buf_init(&line);
+    lt_buf_addf(&line, "{\"session_id\":\"%s\",\"status\":\"%s\",\"why\":", session_id, status);
+    lt_add_json_str(lt_str_of(why->text), &line);
+    lt_buf_add_char(&line, '}');
+    lt_print_json(&line);
+    lt_buf_release(&line);
+}
+
+/* Of a session that had to be left out. */
+static void refuse(struct import *m, const char *session_id, const struct litmus_error *why) {
+    m->failed++;
+    end_with(m, lt_error_is_refusal(why) ? EXIT_SYSTEM : EXIT_DATA);
+    lt_complain(m->cli, "session %s is left out: %s", session_id, why->text);
 }
 
 static void tell(void *self, const struct lt_imported *done) {
     struct import *m = self;
     const char *what = m->cli->dry_run ? "would come" : "came";
     struct lt_buf line;
+    if (done->why != NULL) {
+        tell_status(m, done->session_id, "failed", done->why);
+        refuse(m, done->session_id, done->why);
+        return;
+    }
     lt_buf_init(&line);
     m->sessions++;
     m->runs += done->runs;
@@ -46,30 +74,19 @@ static void tell(void *self, const struct lt_imported *done) {
     if (done->unsealed)
         lt_say(m->cli, "session %s was not finished there: it %s", done->session_id, m->cli->dry_run ? "would be here" : "is here, by this station's key if it has one");
     if (!done->damaged) return;
-    m->exit = EXIT_DATA;
+    end_with(m, EXIT_DATA);
     lt_complain(m->cli, "session %s is damaged, and %s as it is: litmus verify names the place", done->session_id, what);
 }
 
 static void tell_left(struct import *m, const char *session_id, enum lt_incoming_verdict verdict, const struct litmus_error *why) {
     static const char *const words[] = {[LT_INCOMING_LIVE] = "live", [LT_INCOMING_PRUNED] = "pruned", [LT_INCOMING_DIFFERS] = "differs", [LT_INCOMING_UNREADABLE] = "unreadable"};
-    bool refused = verdict == LT_INCOMING_DIFFERS || verdict == LT_INCOMING_UNREADABLE;
-    struct lt_buf line;
-    lt_buf_init(&line);
-    if (m->cli->json) {
-        lt_buf_addf(&line, "{\"session_id\":\"%s\",\"status\":\"%s\",\"why\":", session_id, words[verdict]);
-        lt_add_json_str(lt_str_of(why->text), &line);
-        lt_buf_add_char(&line, '}');
-        lt_print_json(&line);
+    tell_status(m, session_id, words[verdict], why);
+    if (verdict == LT_INCOMING_DIFFERS || verdict == LT_INCOMING_UNREADABLE) {
+        refuse(m, session_id, why);
+        return;
     }
-    lt_buf_release(&line);
-    if (refused) {
-        m->failed++;
-        m->exit = EXIT_DATA;
-        lt_complain(m->cli, "session %s is left out: %s", session_id, why->text);
-    } else {
-        m->left++;
-        lt_say(m->cli, "session %s is left out: %s", session_id, why->text);
-    }
+    m->left++;
+    lt_say(m->cli, "session %s is left out: %s", session_id, why->text);
 }
 
 static bool apply(struct import *m) {
@@ -156,7 +173,7 @@ int lt_cmd_import(struct lt_cli *cli) {
     for (size_t i = 0; i < cli->argument_count; i++) {
         struct import m = {.cli = cli, .exit = EXIT_OK};
         import_folder(&m, cli->arguments[i]);
-        if (m.exit != EXIT_OK) exit = m.exit;
+        if (m.exit > exit) exit = m.exit;
     }
     return exit;
 }

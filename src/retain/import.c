@@ -43,7 +43,9 @@ struct lt_import {
     int lock_fd, staging_fd;
     struct lt_incoming incoming;
     struct lt_materializer *materializer;
-    struct coming sessions[LT_IMPORT_SESSIONS_MAX];
+    struct coming all[LT_IMPORT_SESSIONS_MAX]; /* taken along */
+    size_t all_count;
+    struct coming *sessions; /* those of them that come in one change */
     size_t count;
     int64_t bytes;
     struct lt_changeset changes;
@@ -117,19 +119,31 @@ static void unlock_sessions(struct lt_import *p) {
     for (size_t i = 0; i < p->count; i++) lt_range_unlock(p->lock_fd, "session", lt_str_of(p->sessions[i].session->id));
 }
 
-static void forget(struct lt_import *p) {
+/* What was made ready is not: the change begins anew. */
+static void clear(struct lt_import *p) {
     for (size_t i = 0; i < p->count; i++) {
-        lt_buf_release(&p->sessions[i].described);
-        lt_buf_release(&p->sessions[i].runs_described);
+        struct coming *c = &p->sessions[i];
+        lt_buf_release(&c->described);
+        lt_buf_release(&c->runs_described);
+        c->runs = 0;
+        c->damaged = c->unsealed = c->unfinished = false;
     }
-    p->count = 0;
-    p->bytes = 0;
     lt_changeset_release(&p->changes);
     lt_changeset_init(&p->changes);
 }
 
+static void forget(struct lt_import *p) {
+    p->sessions = p->all;
+    p->count = p->all_count;
+    clear(p);
+    p->count = p->all_count = 0;
+    p->bytes = 0;
+}
+
 void lt_import_free(struct lt_import *p) {
     if (p == NULL) return;
+    p->sessions = p->all;
+    p->count = p->all_count;
     unlock_sessions(p);
     forget(p);
     if (p->staging_fd >= 0) lt_changeset_end(p->data_dir, p->staging_fd);
@@ -157,7 +171,7 @@ size_t lt_import_keys(const struct lt_import *p, const unsigned char (**keys)[LT
 /* ---- which ---- */
 
 int lt_import_look(struct lt_import *p, size_t session, enum lt_incoming_verdict *verdict, struct litmus_error *why, struct litmus_error *error) {
-    if (lt_import_is_full(p)) return lt_fail(error, LITMUS_ESTATE, 0, "%zu sessions are to come already: apply first", p->count);
+    if (lt_import_is_full(p)) return lt_fail(error, LITMUS_ESTATE, 0, "%zu sessions are to come already: apply first", p->all_count);
     struct lt_incoming_session *s = &p->incoming.sessions[session];
     lt_range_lock(p->lock_fd, "session", lt_str_of(s->id));
     int code = lt_incoming_look(&p->incoming, s, verdict, why, error);
@@ -165,7 +179,7 @@ int lt_import_look(struct lt_import *p, size_t session, enum lt_incoming_verdict
         lt_range_unlock(p->lock_fd, "session", lt_str_of(s->id));
         return code;
     }
-    struct coming *c = &p->sessions[p->count++];
+    struct coming *c = &p->all[p->all_count++];
     *c = (struct coming){.session = s};
     for (size_t i = 0; i < s->file_count; i++) {
         if (!s->files[i].fresh) continue;
@@ -178,7 +192,7 @@ int lt_import_look(struct lt_import *p, size_t session, enum lt_incoming_verdict
 }
 
 bool lt_import_is_full(const struct lt_import *p) {
-    return p->count == LT_IMPORT_SESSIONS_MAX || p->bytes >= BATCH_BYTES;
+    return p->all_count == LT_IMPORT_SESSIONS_MAX || p->bytes >= BATCH_BYTES;
 }
 
 /* ---- made ready: files ---- */
@@ -463,17 +477,20 @@ static void finish(struct lt_import *p) {
 static void tell(const struct lt_import *p, lt_imported_fn *each, void *self) {
     for (size_t i = 0; i < p->count; i++) {
         const struct coming *c = &p->sessions[i];
-        const struct lt_imported done = {c->session->id, c->logs, c->runs, c->files, c->bytes, c->damaged, c->unsealed};
+        const struct lt_imported done = {c->session->id, c->logs, c->runs, c->files, c->bytes, c->damaged, c->unsealed, NULL};
         each(self, &done);
     }
 }
 
-int lt_import_apply(struct lt_import *p, lt_imported_fn *each, void *self, struct litmus_error *error) {
+/* All of these sessions in one change. *made: what there was to do was made ready, and nothing is to be tried again. */
+static int apply_these(struct lt_import *p, bool *made, struct litmus_error *error) {
     struct lt_heads heads = {.fd = -1};
-    if (p->count == 0) return LITMUS_OK;
+    size_t keys = p->key_count;
     if (!p->dry) lt_changeset_clear_staging(p->data_dir); /* of what an earlier call began and did not apply */
     for (size_t i = 0; !p->dry && i < p->count; i++) (void)!lt_range_raise(p->lock_fd, lt_str_of(p->sessions[i].session->id)); /* who relies on its logs looks again */
     int code = make_ready(p, error);
+    *made = code == LITMUS_OK;
+    if (!*made) p->key_count = keys;
     if (code == LITMUS_OK && !p->dry) {
         (void)!lt_heads_read(p->staging, &heads, NULL);
         code = lt_changeset_apply(NULL, p->data_dir, &p->changes, error);
@@ -481,9 +498,41 @@ int lt_import_apply(struct lt_import *p, lt_imported_fn *each, void *self, struc
     if (code == LITMUS_OK) pass_heads_on(p, &heads);
     lt_heads_release(&heads);
     if (!p->dry) lt_changeset_clear_staging(p->data_dir);
+    return code;
+}
+
+/* Is it the machine's, which the next session meets as well? */
+static bool is_of_all(const struct litmus_error *why) {
+    return why->code == LITMUS_ENOSPC || why->code == LITMUS_ENOMEM;
+}
+
+/* A session that cannot be made ready is looked for half by half, and left out: the others come. */
+static int apply_some(struct lt_import *p, struct coming *sessions, size_t count, lt_imported_fn *each, void *self, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    bool made;
+    p->sessions = sessions;
+    p->count = count;
+    int code = apply_these(p, &made, &why);
+    if (code != LITMUS_OK && !made && count > 1 && !is_of_all(&why)) {
+        clear(p);
+        code = apply_some(p, sessions, count / 2, each, self, error);
+        return code == LITMUS_OK ? apply_some(p, sessions + count / 2, count - count / 2, each, self, error) : code;
+    }
     unlock_sessions(p);
     if (code == LITMUS_OK && !p->dry) finish(p);
     if (code == LITMUS_OK) tell(p, each, self);
+    bool left_out = code != LITMUS_OK && !made && !is_of_all(&why);
+    if (left_out) each(self, &(struct lt_imported){.session_id = sessions->session->id, .why = &why});
+    clear(p);
+    return code == LITMUS_OK || left_out ? LITMUS_OK : lt_fail_with(error, &why);
+}
+
+int lt_import_apply(struct lt_import *p, lt_imported_fn *each, void *self, struct litmus_error *error) {
+    if (p->all_count == 0) return LITMUS_OK;
+    int code = apply_some(p, p->all, p->all_count, each, self, error);
+    p->sessions = p->all;
+    p->count = p->all_count;
+    unlock_sessions(p); /* of those that were not tried any more */
     forget(p);
     return code;
 }
