@@ -166,6 +166,25 @@ def test_nobody_waits_for_a_stopped_one(bench):
     assert bench.litmus("daemon", "stop").returncode == 0
 
 
+def test_another_program_with_the_lock_is_no_daemon(bench):
+    bench.data_dir.mkdir()
+    (bench.data_dir / "daemon.lock").write_text("pid 99999999\n")  # as one that was killed left it
+    holds = "import fcntl, sys; lock = open(sys.argv[1], 'r+'); fcntl.flock(lock, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", holds, bench.data_dir / "daemon.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"\n"
+        said = f"process {other.pid} ("
+        answer = bench.litmus("daemon", "status")
+        assert answer.returncode == 3 and answer.stdout.startswith("not running") and said in answer.stdout
+        assert (bench.status()["running"], bench.status()["lock_pid"]) == (False, other.pid)
+        for command in ("stop", "--foreground"):
+            done = bench.litmus("daemon", command)
+            assert done.returncode == 5 and said in done.stderr and "no litmus daemon" in done.stderr
+        assert said in bench.litmus("doctor").stdout
+        assert bench.executive().returncode == 0 and len(bench.files()) == 1  # written by the producer
+        other.stdin.close()
+    assert "lock_pid" not in bench.status()
+
+
 def test_of_many_started_at_once_one_stays(bench):
     bench.data_dir.mkdir()
     command = [LITMUS, "daemon", "--data-dir", bench.data_dir]

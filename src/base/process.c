@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "base/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -87,6 +88,43 @@ bool lt_lock_is_held(const char *path) {
     bool held = flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     close(file);
     return held;
+}
+
+void lt_process_name(long pid, char out[16]) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/comm", pid);
+    int file = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t n = file < 0 ? 0 : read(file, out, 15);
+    if (file >= 0) close(file);
+    out[n > 0 ? n : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
+bool lt_process_has_open(long pid, const char *path) {
+    char folder[64];
+    struct stat want, st;
+    snprintf(folder, sizeof folder, "/proc/%ld/fd", pid);
+    DIR *dir = pid > 0 && stat(path, &want) == 0 ? opendir(folder) : NULL;
+    if (dir == NULL) return pid > 0 && (errno == EACCES || errno == EPERM);
+    bool found = false;
+    for (const struct dirent *entry; !found && (entry = readdir(dir)) != NULL;)
+        found = fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && st.st_dev == want.st_dev && st.st_ino == want.st_ino;
+    closedir(dir);
+    return found;
+}
+
+long lt_lock_holder(const char *path) {
+    char line[256], kind[8], mode[8];
+    struct stat want;
+    unsigned long long inode;
+    long pid, holder = 0;
+    FILE *locks = stat(path, &want) == 0 ? fopen("/proc/locks", "re") : NULL;
+    while (locks != NULL && holder == 0 && fgets(line, sizeof line, locks) != NULL) /* a number, "->" for who waits, kind, ... */
+        if (sscanf(line, "%*s %7s %*s %7s %ld %*[^:]:%*[^:]:%llu", kind, mode, &pid, &inode) == 4 && strcmp(kind, "->") != 0 && strcmp(mode, "WRITE") == 0 &&
+            inode == want.st_ino && lt_process_has_open(pid, path))
+            holder = pid;
+    if (locks != NULL) fclose(locks);
+    return holder;
 }
 
 /* ---- signals ---- */

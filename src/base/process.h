@@ -17,6 +17,8 @@
  * EBUSY: another process has it. EPERM: the file belongs to another user and `foreign` is false. */
 int lt_lock_take(const char *path, bool foreign, int *fd, struct litmus_error *error);
 bool lt_lock_is_held(const char *path);
+/* The process that took the lock for itself and has the file open; 0: none that can be seen from here. */
+long lt_lock_holder(const char *path);
 
 /* ---- signals ---- */
 /* From here on SIGTERM, SIGINT and SIGHUP make the returned descriptor readable instead of ending
@@ -58,6 +60,9 @@ bool lt_process_stopped(long pid);
 /* Does it sleep, and how much processor time (in ticks) did it have so far? Who slept at both ends of a while, and had none between, did nothing
  * in it. false: it does not sleep, or that cannot be known. */
 bool lt_process_sleeps(long pid, long long *ticks);
+/* Has it the file open? true, too, when it is there and we may not know. */
+bool lt_process_has_open(long pid, const char *path);
+void lt_process_name(long pid, char out[16]); /* of its program, as the system knows it; "": there is none */
 /* The calling thread gets what processor time nobody else wants. */
 void lt_thread_nice(void);
 /* Was the running program deleted or replaced since it started (an upgrade)? */

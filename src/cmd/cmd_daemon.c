@@ -53,6 +53,10 @@ static void print_status(const struct lt_cli *cli, const struct lt_daemon_status
                     (long long)s->runs_in_flight, (long long)s->logs_watched, (long long)s->materialized, (long long)s->failed);
         lt_add_json_str((struct lt_str){cli->data_dir.p, cli->data_dir.n}, &text);
         add_failures_json(s, &text);
+        if (s->lock.code != LITMUS_OK) {
+            lt_buf_addf(&text, ",\"lock_pid\":%ld,\"lock\":", s->lock_pid);
+            lt_add_json_str(lt_str_of(s->lock.text), &text);
+        }
         lt_buf_add_char(&text, '}');
         lt_print_json(&text);
     } else if (s->running && s->version[0] == '\0') {
@@ -63,6 +67,10 @@ static void print_status(const struct lt_cli *cli, const struct lt_daemon_status
         lt_buf_addf(&text, "\n%lld runs in flight, %lld logs watched, %lld runs materialized, %lld failed", (long long)s->runs_in_flight, (long long)s->logs_watched,
                     (long long)s->materialized, (long long)s->failed);
         add_failures(s, &text);
+        puts(lt_buf_cstr(&text));
+    } else if (s->lock.code != LITMUS_OK) {
+        lt_buf_add_text(&text, "not running: ");
+        lt_show_str(&text, lt_str_of(s->lock.text));
         puts(lt_buf_cstr(&text));
     } else {
         puts("not running");

@@ -80,6 +80,7 @@ static void look_at_daemon(struct lt_doctor *d) {
     struct lt_daemon_status s;
     struct litmus_error error = {0};
     if (lt_daemon_status(d->data_dir, &s, &error) != LITMUS_OK) lt_doctor_tell_error(d, LT_CHECK_DAEMON, "", &error);
+    else if (s.lock.code != LITMUS_OK) lt_doctor_tell(d, LT_CHECK_DAEMON, LT_DOCTOR_WRONG, "daemon.lock", "%s", s.lock.text);
     else if (!s.running) lt_doctor_tell(d, LT_CHECK_DAEMON, LT_DOCTOR_NOTE, "", "no daemon is running: it comes with the next test run, and leaves when there is nothing to do");
     else if (s.version[0] == '\0') lt_doctor_tell(d, LT_CHECK_DAEMON, LT_DOCTOR_WRONG, "", "the daemon (pid %ld) does not answer%s", s.pid,
                                                     s.stopped ? ": a signal or a debugger stopped it, and kill -CONT lets it go on" : "");

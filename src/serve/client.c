@@ -136,6 +136,26 @@ static void read_failures(yyjson_val *list, struct lt_daemon_status *out) {
     }
 }
 
+/* Nobody answers, and the lock is held. true: by a process that is no daemon. A daemon listens from when it has the lock until shortly before it lets
+ * go of it, and what stands in the file is its number. */
+static bool is_of_other(const char *data_dir, const char *lock, long *pid, struct litmus_error *error) {
+    char name[16];
+    int fd = connect_to(data_dir);
+    if (fd >= 0) close(fd);
+    *pid = 0;
+    if (fd >= 0 || lt_process_has_open(lt_hands_pid(lock), lock)) return false;
+    *pid = lt_lock_holder(lock);
+    lt_process_name(*pid, name);
+    if (strcmp(name, "litmus") == 0 || !lt_lock_is_held(lock)) return false; /* just coming, or gone meanwhile */
+    if (*pid > 0)
+        (void)lt_fail(error, LITMUS_EBUSY, 0, "process %ld (%s) is no litmus daemon and holds %s, so that none can start: end that process, or let it close the file", *pid,
+                      name, lock);
+    else
+        (void)lt_fail(error, LITMUS_EBUSY, 0, "a process that cannot be seen from here holds %s, and is no daemon that listens: end it (lslocks, as root and outside of any "
+                      "container, has its number)", lock);
+    return true;
+}
+
 int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct litmus_error *error) {
     struct lt_buf line, path;
     lt_buf_init(&line);
@@ -157,8 +177,10 @@ int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct 
         copy_text(root, "version", out->version, sizeof out->version);
         read_failures(yyjson_obj_get(root, "failures"), out);
     } else if (code == LITMUS_OK && lt_lock_is_held(lt_buf_cstr(&path))) { /* just coming, or hung */
-        out->running = true;
-        out->pid = lt_hands_pid(lt_buf_cstr(&path));
+        long holder;
+        out->running = !is_of_other(data_dir, lt_buf_cstr(&path), &holder, &out->lock);
+        if (out->running) out->pid = holder > 0 ? holder : lt_hands_pid(lt_buf_cstr(&path));
+        else out->lock_pid = holder;
         out->stopped = lt_process_stopped(out->pid);
     }
     yyjson_doc_free(doc);
@@ -192,7 +214,9 @@ int lt_daemon_stop(const char *data_dir, int patience_ms, struct litmus_error *e
     while (code == LITMUS_OK && lt_lock_is_held(lt_buf_cstr(&path))) {
         long pid = lt_hands_pid(lt_buf_cstr(&path));
         if (asked == 0 || pid != asked) asked = ask_to_stop(data_dir, pid, patience_ms > 0 ? patience_ms : ASK_MS, &hung) ? pid : 0;
-        if (lt_process_stopped(pid))
+        long other;
+        if (asked == 0 && is_of_other(data_dir, lt_buf_cstr(&path), &other, error)) code = LITMUS_EBUSY;
+        else if (lt_process_stopped(pid))
             code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s does not leave: a signal or a debugger stopped it, and kill -CONT %ld lets it go on", data_dir, pid);
         else if (hung)
             code = lt_fail(error, LITMUS_EBUSY, 0, "the daemon of %s hangs: it neither answers nor works; kill -9 %ld ends it, and nothing on record is lost by that", data_dir,

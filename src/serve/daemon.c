@@ -389,6 +389,8 @@ static int take_lock(struct daemon *d, bool foreign, struct litmus_error *error)
             continue;
         }
         if (code != LITMUS_EBUSY) return lt_fail(error, code, why.os_errno, "%s", why.text);
+        struct lt_daemon_status status = {.running = false};
+        if (peer < 0 && lt_daemon_status(d->data_dir, &status, NULL) == LITMUS_OK && status.lock.code != LITMUS_OK) return lt_fail_with(error, &status.lock);
         return lt_fail(error, code, 0, "a daemon (pid %ld) is at work on %s already: `litmus daemon stop` ends it", lt_hands_pid(d->lock_path), d->data_dir);
     }
 }

@@ -35,10 +35,12 @@ struct lt_daemon_status {
     char version[32];
     struct lt_daemon_failure failures[LT_DAEMON_FAILURES]; /* sessions that could not be materialised, and why */
     size_t failure_count;
+    long lock_pid;            /* of a process that is no daemon and holds the lock, so that none can start; 0: none that is known */
+    struct litmus_error lock; /* EBUSY: such a process holds it, and what to do */
 };
 int lt_daemon_status(const char *data_dir, struct lt_daemon_status *out, struct litmus_error *error);
-/* Waits until it is gone. EBUSY: it was stopped; it did not answer for `patience_ms` (0: 5000), and did nothing else either; or it is at work for more
- * than a minute. */
+/* Waits until it is gone. EBUSY: a process that is no daemon holds its lock; it was stopped; it did not answer for `patience_ms` (0: 5000), and did
+ * nothing else either; or it is at work for more than a minute. */
 int lt_daemon_stop(const char *data_dir, int patience_ms, struct litmus_error *error);
 /* Waits until the daemon has materialised the run or cannot: true: done. false: no daemon, it
  * failed, or the time is up; the caller does the work itself. *told is what the daemon told of the
