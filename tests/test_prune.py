@@ -56,8 +56,12 @@ def records(data):
 
 
 def test_old_sessions_go_and_are_on_record(data, recorded):
-    before, runs = stores(data), RunStore(data).list_runs()
+    runs = RunStore(data).list_runs()
     sessions = {r["session_id"]: r["test_run_id"] for r in runs}
+    log = max(data.glob(f"events/*/{runs[1]['session_id']}*.arrow"))
+    log.with_name(f".{log.name}.tmp").write_bytes(log.read_bytes()[:2000])  # of an archive that was killed
+    pathlib.Path(runs[1]["file_path"]).with_name(f".{runs[1]['test_run_id']}.tmp").write_bytes(b"PAR1")  # of a rebuild that was
+    before = stores(data)
     done = ok("prune", "--keep", recorded[1], "--yes", "--json", "-d", data)
     went = {json.loads(line)["session_id"] for line in done.splitlines()}
     assert went == set(list(sessions)[1:]), "all but the newest"
@@ -68,7 +72,7 @@ def test_old_sessions_go_and_are_on_record(data, recorded):
     for session, what in said.items():
         assert [r["run_id"] for r in what["runs"]] == [sessions[session]]
         assert all(len(log["chain"]) == 64 and log["rows"] > 0 for log in what["logs"]) and len(what["logs"]) >= 2
-    assert not [path for path in stores(data) if any(session in path.name for session in went)]
+    assert not [path for path in stores(data) if any(session in path.name or sessions[session] in path.name for session in went)]
     assert len(list(data.glob("runs/*/*.parquet"))) == 1 and len(before) > len(stores(data))
     assert not list(data.rglob("*.png")) and len(list(data.glob("*/*/*_ref"))) <= 2, "those of the one that stays"
     assert not (data / "staging").exists() and not (data / "changes").exists()
@@ -135,13 +139,30 @@ def await_that(what, happens):
         time.sleep(0.01)
 
 
+def waiting(lock):
+    place = f":{os.fstat(lock.fileno()).st_ino} "
+    return sum("->" in line and place in line for line in pathlib.Path("/proc/locks").read_text().splitlines())
+
+
+def place_of(name):
+    """Of a lock in materialize.lock, as range_lock.c has it."""
+    h = 1469598103934665603
+    for c in name.encode():
+        h = (h ^ c) * 1099511628211 & (1 << 64) - 1
+    return h >> 2
+
+
+def start(*command):
+    return subprocess.Popen([LITMUS, *command], env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 def test_a_rebuild_brings_nothing_back(data, recorded):
     """Sessions go between the moment in which rebuild lists the logs and that in which it comes to them."""
     with open(data / "materialize.lock", "r+b") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
-        rebuild = subprocess.Popen([LITMUS, "rebuild", "-d", data], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        place, state = f":{os.fstat(lock.fileno()).st_ino} ", pathlib.Path(f"/proc/{rebuild.pid}/stat")
-        await_that("rebuild waits for a session", lambda: any("->" in line and place in line for line in pathlib.Path("/proc/locks").read_text().splitlines()))
+        rebuild = start("rebuild", "-d", data)
+        state = pathlib.Path(f"/proc/{rebuild.pid}/stat")
+        await_that("rebuild waits for a session", lambda: waiting(lock))
         rebuild.send_signal(signal.SIGSTOP)
         await_that("rebuild is stopped, and waits no more", lambda: state.read_text().rpartition(") ")[2][0] == "T")
     ok("prune", "--keep", recorded[1], "--yes", "-d", data)
@@ -149,6 +170,25 @@ def test_a_rebuild_brings_nothing_back(data, recorded):
     said = rebuild.communicate(timeout=60)
     assert rebuild.returncode == 0 and "1 files as they were, 0 changed, 0 made, 0 failed" in said[1], said
     assert len(list(data.glob("runs/*/*.parquet"))) == 1
+    ok("verify", "--all", "-d", data)
+
+
+@pytest.mark.parametrize("command", [["rebuild"], ["archive", "--older-than", "0s"], ["materialize", "--all"], ["doctor", "--mend"]], ids=lambda command: command[0])
+def test_who_waits_for_a_prune_misses_nothing(data, recorded, command):
+    """They list what there is when it is about to go, and come to it when it is gone."""
+    for path in data.glob("runs/*/*.parquet"):
+        path.write_bytes(path.read_bytes()[:-1]) if command[0] == "doctor" else None
+    with open(data / "materialize.lock", "r+b") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, place_of("changes"))
+        prune = start("prune", "--keep", recorded[1], "--yes", "-d", data)
+        await_that("prune has its list ready", lambda: waiting(lock) == 1)
+        second = run("prune", "--keep", "0s", "--yes", "-d", data)
+        assert second.returncode == 5 and "another prune or import is at work" in second.stderr, second.stderr
+        other = start(*command, "-d", data)
+        await_that(f"{command[0]} waits for a session", lambda: waiting(lock) == 2)
+    assert prune.wait(60) == 0, prune.communicate()
+    said = other.communicate(timeout=60)
+    assert other.returncode == 0 and "No such file" not in said[1] and "no log" not in said[1], said
     ok("verify", "--all", "-d", data)
 
 

@@ -70,7 +70,9 @@ static void archive_session(void *self, const char *session_id) {
     struct litmus_error error = {0};
     lt_range_lock(a->lock_fd, "session", lt_str_of(session_id));
     int code = lt_survey_session(lt_buf_cstr(&a->cli->data_dir), session_id, a->limit, &survey, &error);
-    if (code != LITMUS_OK) {
+    if (code == LITMUS_ENOENT && lt_log_is_gone(lt_buf_cstr(&a->cli->data_dir), session_id)) {
+        a->left++;
+    } else if (code != LITMUS_OK) {
         a->failed++;
         a->exit = lt_cli_fail(a->cli, &error);
     } else if (survey.hindrance == LT_HINDRANCE_DAMAGED) {
@@ -83,6 +85,7 @@ static void archive_session(void *self, const char *session_id) {
     } else {
         if (!a->cli->dry_run) (void)!lt_range_raise(a->lock_fd, lt_str_of(session_id)); /* who relies on places in the logs looks again */
         for (size_t i = 0; i < survey.log_count; i++) archive_log(a, survey.logs[i].path);
+        if (!a->cli->dry_run) (void)!lt_range_raise(a->lock_fd, lt_str_of(session_id));
     }
     lt_range_unlock(a->lock_fd, "session", lt_str_of(session_id));
     lt_survey_release(&survey);

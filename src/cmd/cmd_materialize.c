@@ -51,7 +51,8 @@ static void on_done(void *self, const struct lt_materialized *done) {
 static void one_session(void *self, const char *session_id) {
     struct work *w = self;
     struct litmus_error error = {0};
-    if (lt_materialize_session(w->materializer, session_id, on_done, w, &error) == LITMUS_OK) return;
+    int code = lt_materialize_session(w->materializer, session_id, on_done, w, &error);
+    if (code == LITMUS_OK || (code == LITMUS_ENOENT && lt_log_is_gone(lt_buf_cstr(&w->cli->data_dir), session_id))) return;
     w->failed++;
     w->exit = lt_cli_fail(w->cli, &error);
 }

@@ -113,7 +113,6 @@ static int rebuild_files(struct rebuild *r, const char *session_id, bool *unfini
     bool as_listed = r->lock_fd < 0 || (r->numbered && lt_range_unchanged(r->lock_fd, r->numbers, lt_str_of(session_id)));
     struct lt_gather_options options = {.logs = as_listed && logs.count > 0 ? &logs : NULL};
     int code = lt_gather_session(lt_buf_cstr(&r->cli->data_dir), session_id, &options, &session, error);
-    if (code == LITMUS_ENOENT && !as_listed && logs.count > 0) code = LITMUS_OK; /* it was pruned meanwhile: nothing of it is gathered */
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         if (session.runs[i]->materialized) rebuild_run(r, &session, session.runs[i]);
         if (lt_gathered_run_outdated(session.runs[i])) *unfinished = true;
@@ -132,6 +131,7 @@ static void rebuild_session(void *self, const char *session_id) {
     int code = rebuild_files(r, session_id, &unfinished, &error);
     lt_range_unlock(r->lock_fd, "session", lt_str_of(session_id));
     if (code == LITMUS_OK && unfinished && !r->cli->dry_run) code = lt_materialize_session(r->materializer, session_id, on_finished, r, &error);
+    if (code == LITMUS_ENOENT && lt_log_is_gone(lt_buf_cstr(&r->cli->data_dir), session_id)) return;
     if (code != LITMUS_OK) fail(r, &error);
     r->sessions++;
     progress(r);

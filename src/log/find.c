@@ -108,6 +108,13 @@ void lt_log_list_release(struct lt_log_list *list) {
     *list = (struct lt_log_list){0};
 }
 
+bool lt_log_is_gone(const char *data_dir, const char *session_id) {
+    struct lt_log_list list;
+    bool gone = lt_log_find(data_dir, session_id, &list, NULL) == LITMUS_OK && list.count == 0;
+    lt_log_list_release(&list);
+    return gone;
+}
+
 static int by_session(const void *a, const void *b) {
     int order = strcmp(((const struct lt_log_file *)a)->session, ((const struct lt_log_file *)b)->session);
     return order != 0 ? order : by_path(a, b);

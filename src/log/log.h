@@ -136,6 +136,8 @@ int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list
 typedef void lt_log_refused(void *self, const char *folder, const struct litmus_error *why);
 int lt_log_find_readable(const char *data_dir, const char *session_id, lt_log_refused *refused, void *self, struct lt_log_list *out, struct litmus_error *error);
 void lt_log_list_release(struct lt_log_list *list);
+/* The session was there when it was listed, and has no log any more: litmus prune was faster. */
+bool lt_log_is_gone(const char *data_dir, const char *session_id);
 /* Is `name`, without ".arrow", what a log of this session is called: "{session}", "{session}-{pid}" or "{session}-{pid}-{n}"? */
 bool lt_log_is_of_session(struct lt_str name, const char *session);
 /* The session that the name of a log gives ("{session}-{pid}.arrow"), for an id of the usual form; "" if none. */

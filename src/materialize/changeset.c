@@ -269,17 +269,21 @@ void lt_changeset_clear_staging(const char *data_dir) {
 
 int lt_changeset_begin(const char *data_dir, int *fd, struct litmus_error *error) {
     struct lt_buf path;
-    lt_buf_init(&path);
-    int code = lt_changeset_finish(NULL, data_dir, error);
-    if (code == LITMUS_OK) code = lt_lock_take(lt_path_join(&path, data_dir, "staging.lock"), false, fd, error);
+    struct litmus_error why = {0};
     struct stat st;
+    lt_buf_init(&path);
+    int code = lt_changeset_finish(NULL, data_dir, &why);
+    if (code == LITMUS_OK && lt_lock_take(lt_path_join(&path, data_dir, "staging.lock"), false, fd, &why) == LITMUS_EBUSY) {
+        lt_buf_release(&path);
+        return lt_fail(error, LITMUS_EBUSY, 0, "another prune or import is at work in %s: wait for it", data_dir);
+    }
+    code = why.code == LITMUS_OK ? LITMUS_OK : lt_fail_with(error, &why);
     if (code == LITMUS_OK && lstat(lt_path_join(&path, data_dir, LT_STAGING), &st) == 0 && !S_ISDIR(st.st_mode)) {
         code = lt_fail(error, LITMUS_EPERM, 0, "%s is no folder, and a link is not followed: move it elsewhere", lt_buf_cstr(&path));
         close(*fd);
         *fd = -1;
     }
     if (code == LITMUS_OK) lt_changeset_clear_staging(data_dir);
-    if (code == LITMUS_EBUSY) lt_fail(error, code, 0, "another prune or import is at work in %s: wait for it", data_dir);
     lt_buf_release(&path);
     return code;
 }

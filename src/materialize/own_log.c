@@ -16,6 +16,7 @@ int lt_own_log_emit(struct lt_own_log *log, const struct litmus_event *event, st
         (void)!lt_range_raise(log->lock_fd, lt_str_of(log->session_id)); /* where that fails, nobody relies on it */
         struct lt_log_options options = {.data_dir = log->data_dir, .session_id = log->session_id, .durability = log->durability, .io = log->io, .key = log->key};
         int code = lt_log_create(&options, &log->writer, error);
+        (void)!lt_range_raise(log->lock_fd, lt_str_of(log->session_id));
         if (code != LITMUS_OK) return code;
     }
     int code = lt_compose(&log->composer, log->session_id, event, row, error);

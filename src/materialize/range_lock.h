@@ -17,7 +17,8 @@ void lt_range_unlock(int fd, const char *space, struct lt_str name);
 
 /* Numbers by name, in the same file: who finds one unchanged knows that nobody raised it meanwhile.
  * Names may share one: then it only changes more often. Hold the name's lock to raise it, and to
- * rely on what was read. false: there is no telling (no file, it was removed, it cannot be written). */
+ * rely on what was read. It is raised before a change, as who makes it may die in it, and after it, as somebody may
+ * have looked in between. false: there is no telling (no file, it was removed, it cannot be written). */
 bool lt_range_number(int fd, struct lt_str name, uint64_t *number);
 bool lt_range_raise(int fd, struct lt_str name);
 /* All of them as they are now, for who lists the logs of every session at once and comes to each later: is that of the name, whose lock is

@@ -482,12 +482,17 @@ static void tell(const struct lt_import *p, lt_imported_fn *each, void *self) {
     }
 }
 
+/* Who relies on their logs looks again. */
+static void raise_numbers(struct lt_import *p) {
+    for (size_t i = 0; !p->dry && i < p->count; i++) (void)!lt_range_raise(p->lock_fd, lt_str_of(p->sessions[i].session->id));
+}
+
 /* All of these sessions in one change. *made: what there was to do was made ready, and nothing is to be tried again. */
 static int apply_these(struct lt_import *p, bool *made, struct litmus_error *error) {
     struct lt_heads heads = {.fd = -1};
     size_t keys = p->key_count;
     if (!p->dry) lt_changeset_clear_staging(p->data_dir); /* of what an earlier call began and did not apply */
-    for (size_t i = 0; !p->dry && i < p->count; i++) (void)!lt_range_raise(p->lock_fd, lt_str_of(p->sessions[i].session->id)); /* who relies on its logs looks again */
+    raise_numbers(p);
     int code = make_ready(p, error);
     *made = code == LITMUS_OK;
     if (!*made) p->key_count = keys;
@@ -498,6 +503,7 @@ static int apply_these(struct lt_import *p, bool *made, struct litmus_error *err
     if (code == LITMUS_OK) pass_heads_on(p, &heads);
     lt_heads_release(&heads);
     if (!p->dry) lt_changeset_clear_staging(p->data_dir);
+    raise_numbers(p);
     return code;
 }
 

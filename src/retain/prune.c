@@ -187,6 +187,7 @@ static int add_staged(void *self, const char *path, const struct stat *st, struc
 /* "events/2026-05-16/{session}..." -> the session's number, LT_MAP_NONE: none of ours. */
 static uint32_t session_of(const struct lt_prune *p, const char *path) {
     const char *day = strchr(path, '/'), *name = day == NULL ? NULL : strchr(day + 1, '/');
+    if (name != NULL && name[1] == '.') name++; /* half a file, of an archive or a recovery that was killed, holds its events */
     if (name == NULL || strlen(++name) < SESSION_TEXT || (name[SESSION_TEXT] != '\0' && strchr("-_.", name[SESSION_TEXT]) == NULL)) return LT_MAP_NONE;
     return lt_map_get(&p->by_id, (struct lt_str){name, SESSION_TEXT}, 0);
 }
@@ -220,6 +221,19 @@ static int add_attachment(void *self, const char *path, const struct stat *st, s
     return drop(self, path, st, error);
 }
 
+/* Half a file of the run, of somebody who was killed while it was made. */
+static int add_half_made(struct lt_prune *p, const char *folder, const char *run_id, struct litmus_error *error) {
+    struct lt_buf name, path;
+    lt_buf_init(&name);
+    lt_buf_init(&path);
+    lt_buf_addf(&name, "%s/.%s.tmp", folder, run_id);
+    bool there = lt_uuid_valid(lt_str_of(run_id)) && access(lt_path_join(&path, p->data_dir, lt_buf_cstr(&name)), F_OK) == 0;
+    int code = there ? lt_changeset_remove(&p->changes, lt_buf_cstr(&name), error) : LITMUS_OK;
+    lt_buf_release(&name);
+    lt_buf_release(&path);
+    return code;
+}
+
 /* The run's file, and the folder of its attachments beside it. */
 static int add_run(struct lt_prune *p, const struct lt_surveyed_run *run, struct litmus_error *error) {
     struct lt_buf folder, attached;
@@ -230,6 +244,7 @@ static int add_run(struct lt_prune *p, const struct lt_surveyed_run *run, struct
     lt_attachments_folder(run->file, &attached);
     int code = lt_changeset_remove(&p->changes, run->file, error);
     p->files++;
+    if (code == LITMUS_OK) code = add_half_made(p, lt_buf_cstr(&folder), run->run_id, error);
     if (code == LITMUS_OK) code = lt_tree_walk(p->data_dir, lt_buf_cstr(&attached), add_attachment, p, error);
     if (code == LITMUS_OK) code = lt_changeset_remove_folder(&p->changes, lt_buf_cstr(&attached), error);
     if (code == LITMUS_OK && slash != NULL && !is_recent(lt_buf_cstr(&folder))) code = lt_changeset_remove_folder(&p->changes, lt_buf_cstr(&folder), error);
@@ -246,17 +261,23 @@ static int list_changes(struct lt_prune *p, struct litmus_error *error) {
     return code == LITMUS_OK ? lt_tree_walk(p->data_dir, "events", add_of_session, p, error) : code;
 }
 
+/* Who relies on places in the logs looks again. */
+static void raise_numbers(struct lt_prune *p) {
+    for (size_t i = 0; i < p->count; i++) (void)!lt_range_raise(p->lock_fd, lt_str_of(p->sessions[i].survey.session_id));
+}
+
 int lt_prune_apply(struct lt_prune *p, struct litmus_error *error) {
     int code = LITMUS_OK;
     if (p->count == 0 || p->dry) {
         forget(p);
         return code;
     }
-    for (size_t i = 0; i < p->count; i++) (void)!lt_range_raise(p->lock_fd, lt_str_of(p->sessions[i].survey.session_id)); /* who relies on places in the logs looks again */
+    raise_numbers(p);
     lt_changeset_clear_staging(p->data_dir); /* of what an earlier call began and did not apply */
     code = record(p, error);
     if (code == LITMUS_OK) code = list_changes(p, error);
     if (code == LITMUS_OK) code = lt_changeset_apply(NULL, p->data_dir, &p->changes, error);
+    raise_numbers(p);
     lt_changeset_clear_staging(p->data_dir);
     forget(p);
     return code;
