@@ -12,6 +12,7 @@ import pytest
 from litmus.data.event_store import EventStore
 from litmus.data.run_store import RunStore
 from litmus.imports import import_file
+from test_cli import ok
 
 HEAD = """
 import os, signal, sys, threading
@@ -187,6 +188,9 @@ def test_values_of_every_kind(tmp_path):
     near = next(m for m in measured if m["measurement_name"] == "near")
     assert text["out_text"] == text["measurement_text"] == "v2"
     assert (near["limit_low"], near["limit_high"], near["limit_nominal"]) == (9.5, 10.5, 10.0)
+    shown = ok("show", "-m", "-d", tmp_path / "data")
+    assert [line.split(" ", 1)[1] for line in map(str.strip, shown.splitlines()) if "sweep" in line] == ["sweep = 2 W  at A = 2, V = 1", "sweep = 6 W  at A = 3, V = 2"]
+    assert "  10 measurements" in ok("show", "-d", tmp_path / "data")
 
 
 def test_a_fact_that_there_is_not(tmp_path):

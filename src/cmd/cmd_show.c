@@ -24,7 +24,7 @@ struct show {
     struct lt_map causes;
     struct lt_str *cause_names;
     size_t cause_count;
-    int64_t *measurements; /* row numbers, by the order of the file */
+    int64_t *measurements; /* row numbers, by step and the order of the file */
     int64_t measurement_count;
     struct lt_attached_list attached;
     struct lt_str file, group; /* headings in force */
@@ -216,7 +216,34 @@ static void add_limits(struct show *s, int64_t row) {
     if (any) lt_buf_add_char(&s->line, ')');
 }
 
-static void print_measurement(struct show *s, int64_t row, int indent) {
+/* What it was measured at, where its step does not say that already. */
+static void add_inputs(struct show *s, int64_t row, int64_t step) {
+    const struct lt_table *t = &s->view.rows;
+    struct lt_buf here, there;
+    bool any = false;
+    lt_buf_init(&here);
+    lt_buf_init(&there);
+    for (int64_t c = 0; c < lt_table_columns(t); c++) {
+        double value;
+        if (strncmp(lt_table_name(t, c), "in_", 3) != 0 || lt_table_is_null(t, c, row)) continue;
+        lt_buf_clear(&here);
+        lt_buf_clear(&there);
+        lt_table_json(t, c, row, &here);
+        lt_table_json(t, c, step, &there);
+        if (strcmp(lt_buf_cstr(&here), lt_buf_cstr(&there)) == 0) continue;
+        lt_buf_add_text(&s->line, any ? ", " : "  at ");
+        any = true;
+        lt_show_short(&s->line, lt_str_of(lt_table_name(t, c) + 3), 40);
+        lt_buf_add_text(&s->line, " = ");
+        if (lt_table_str(t, c, row).p != NULL) lt_show_short(&s->line, lt_table_str(t, c, row), 40);
+        else if (lt_table_real(t, c, row, &value)) lt_show_number(&s->line, value);
+        else lt_show_short(&s->line, (struct lt_str){here.p, here.n}, 40);
+    }
+    lt_buf_release(&here);
+    lt_buf_release(&there);
+}
+
+static void print_measurement(struct show *s, int64_t row, int64_t step, int indent) {
     const struct lt_view *v = &s->view;
     double value;
     struct lt_str outcome = lt_view_str(v, v->measurement_outcome, row);
@@ -234,19 +261,20 @@ static void print_measurement(struct show *s, int64_t row, int indent) {
     lt_buf_add_char(&s->line, ' ');
     lt_show_short(&s->line, lt_view_str(v, v->measurement_units, row), 16);
     add_limits(s, row);
+    add_inputs(s, row, step);
     flush_line(s);
 }
 
-static bool same_step(const struct lt_view *v, int64_t a, int64_t b) {
-    return lt_str_eq(lt_view_path(v, a), lt_view_path(v, b)) && lt_view_int(v, v->vector_index, a, 0) == lt_view_int(v, v->vector_index, b, 0);
+static int compare_steps(const struct lt_view *v, int64_t a, int64_t b) {
+    int order = lt_str_cmp(lt_view_path(v, a), lt_view_path(v, b));
+    int64_t i = lt_view_vector(v, a), k = lt_view_vector(v, b);
+    return order != 0 ? order : (i > k) - (i < k);
 }
 
 static _Thread_local const struct lt_view *sorting;
 static int by_step(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    int order = lt_str_cmp(lt_view_path(sorting, x), lt_view_path(sorting, y));
-    int64_t i = lt_view_int(sorting, sorting->vector_index, x, 0), k = lt_view_int(sorting, sorting->vector_index, y, 0);
-    if (order == 0) order = (i > k) - (i < k);
+    int order = compare_steps(sorting, x, y);
     return order != 0 ? order : (x > y) - (x < y);
 }
 
@@ -262,16 +290,13 @@ static void load_measurements(struct show *s) {
 /* Those of one step: first number and how many. */
 static int64_t measurements_of(const struct show *s, int64_t step, int64_t *first) {
     int64_t low = 0, high = s->measurement_count;
-    sorting = &s->view;
     while (low < high) { /* the first that is not before (path, vector) */
-        int64_t middle = low + (high - low) / 2, row = s->measurements[middle];
-        int order = lt_str_cmp(lt_view_path(&s->view, row), lt_view_path(&s->view, step));
-        int64_t i = lt_view_int(&s->view, s->view.vector_index, row, 0), k = lt_view_int(&s->view, s->view.vector_index, step, 0);
-        if (order < 0 || (order == 0 && i < k)) low = middle + 1;
+        int64_t middle = low + (high - low) / 2;
+        if (compare_steps(&s->view, s->measurements[middle], step) < 0) low = middle + 1;
         else high = middle;
     }
     *first = low;
-    while (high < s->measurement_count && same_step(&s->view, s->measurements[high], step)) high++;
+    while (high < s->measurement_count && compare_steps(&s->view, s->measurements[high], step) == 0) high++;
     return high - low;
 }
 
@@ -411,7 +436,7 @@ static void print_step(struct show *s, int64_t row) {
     print_attachments(s, row, indent + 13);
     print_reviews_of_step(s, row, indent + 13);
     int64_t first, count = measurements_of(s, row, &first);
-    for (int64_t i = 0; s->cli->measurements && i < count; i++) print_measurement(s, s->measurements[first + i], indent + 13);
+    for (int64_t i = 0; s->cli->measurements && i < count; i++) print_measurement(s, s->measurements[first + i], row, indent + 13);
 }
 
 /* ---- the sum ---- */

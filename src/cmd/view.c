@@ -26,6 +26,10 @@ static const struct {
 };
 const char *const lt_never_ran_reasons[] = {"skip_marker", "sweep_stopped", "maxfail", "interrupted", "crash", "instrument_error", "collection_error", "unknown", NULL};
 
+static uint64_t key_of_vector(const struct lt_view *v, int64_t row) {
+    return 1 + (uint64_t)lt_view_int(v, v->vector_index, row, 0);
+}
+
 static int index_rows(struct lt_view *v, struct litmus_error *error) {
 #define FIND(name) v->name = lt_table_find(&v->rows, #name);
     LT_VIEW_COLUMNS(FIND)
@@ -34,7 +38,7 @@ static int index_rows(struct lt_view *v, struct litmus_error *error) {
     int64_t n = lt_table_rows(&v->rows);
     for (int64_t row = 0; code == LITMUS_OK && row < n; row++) {
         if (lt_view_is(v, row, "run")) v->run_row = row;
-        if (lt_view_is(v, row, "step") && !lt_map_put(&v->step_paths, lt_view_path(v, row), 0, 1))
+        if (lt_view_is(v, row, "step") && !(lt_map_put(&v->step_paths, lt_view_path(v, row), 0, 1) && lt_map_put(&v->step_paths, lt_view_path(v, row), key_of_vector(v, row), 1)))
             code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading run %s", v->ref.run_id);
     }
     return code;
@@ -50,7 +54,8 @@ int lt_view_load(struct lt_cli *cli, const char *ref, struct lt_view *v) {
     lt_cli_finish_work(cli);
     exit = lt_cli_find(cli, ref, &v->ref);
     if (exit != EXIT_OK) return exit;
-    int code = lt_query_rows(cli->query, &v->ref, view_columns, sizeof view_columns / sizeof view_columns[0], &v->rows, &error);
+    const char *const *columns = cli->measurements ? NULL : view_columns; /* with what they were measured at: every column */
+    int code = lt_query_rows(cli->query, &v->ref, columns, sizeof view_columns / sizeof view_columns[0], &v->rows, &error);
     if (code == LITMUS_OK) code = index_rows(v, &error);
     if (code == LITMUS_OK) code = lt_reviews_load(cli->query, &v->ref, &v->reviews, &error);
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
@@ -79,6 +84,12 @@ bool lt_view_is(const struct lt_view *v, int64_t row, const char *record_type) {
 struct lt_str lt_view_path(const struct lt_view *v, int64_t row) {
     struct lt_str path = lt_view_str(v, v->step_path, row);
     return lt_str_empty(path) ? lt_view_str(v, v->step_name, row) : path;
+}
+
+int64_t lt_view_vector(const struct lt_view *v, int64_t row) {
+    struct lt_str path = lt_view_path(v, row);
+    bool own = lt_map_get(&v->step_paths, path, key_of_vector(v, row)) != LT_MAP_NONE;
+    return own || lt_map_get(&v->step_paths, path, 1) == LT_MAP_NONE ? lt_view_int(v, v->vector_index, row, 0) : 0;
 }
 
 int lt_view_depth(const struct lt_view *v, int64_t row) {

@@ -27,7 +27,7 @@ struct lt_view {
     struct lt_table rows;
     struct lt_summary summary; /* borrows from rows */
     int64_t run_row;
-    struct lt_map step_paths;
+    struct lt_map step_paths; /* of the step rows: each path, and with 1 + its number each vector */
     struct lt_reviews reviews; /* what people said of it afterwards */
 #define LT_VIEW_FIELD(name) int64_t name;
     LT_VIEW_COLUMNS(LT_VIEW_FIELD)
@@ -43,6 +43,8 @@ struct lt_str lt_view_str(const struct lt_view *view, int64_t column, int64_t ro
 int64_t lt_view_int(const struct lt_view *view, int64_t column, int64_t row, int64_t otherwise);
 /* Path of the step, or its name where it has none. */
 struct lt_str lt_view_path(const struct lt_view *view, int64_t row);
+/* The vector of whose step a measurement is told: its own, or that of a step without vectors, of which it is one point of several. */
+int64_t lt_view_vector(const struct lt_view *view, int64_t row);
 /* How many steps this one lies in: 0 for a planned step. */
 int lt_view_depth(const struct lt_view *view, int64_t row);
 /* The row's own verdict (of the vector), NULL text if there is none. */
