@@ -430,6 +430,8 @@ def _summary(result: dict, config) -> str:
     line = f"litmus: run {str(result.get('run_id'))[:8]}  {result.get('planned')} planned"
     if parts:
         line += ": " + ", ".join(parts)
+    elif result.get("deselected"):
+        line += f", {result['deselected']} deselected"
     path = result.get("path")
     if path:
         folder = str(config.invocation_params.dir) + os.sep

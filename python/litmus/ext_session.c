@@ -282,7 +282,8 @@ static PyObject *session_result(const struct session_done *done) {
     if (dict != NULL
         && (ext_set(dict, "run_id", ext_text(run->run_id)) || ext_set(dict, "path", PyUnicode_DecodeFSDefault(run->path))
             || ext_set(dict, "outcome", run->outcome[0] == '\0' ? Py_BuildValue("") : ext_text(run->outcome))
-            || ext_set(dict, "planned", PyLong_FromLongLong(run->planned)) || ext_set(dict, "steps", PyLong_FromLongLong(run->steps))
+            || ext_set(dict, "planned", PyLong_FromLongLong(run->planned))
+            || ext_set(dict, "deselected", PyLong_FromLongLong(run->deselected)) || ext_set(dict, "steps", PyLong_FromLongLong(run->steps))
             || ext_set(dict, "measurements", PyLong_FromLongLong(run->measurements))
             || ext_set(dict, "never_ran", PyLong_FromLongLong(run->counts.never_ran)) || ext_set(dict, "counts", session_counts(&run->counts))
             || ext_set(dict, "materializer", ext_text(done->by_daemon ? "daemon" : "in-process"))))
@@ -335,8 +336,8 @@ static const char session_close_doc[] =
     "close($self, outcome=None, wait=10.0)\n--\n\n"
     "Ends the session, seals its log and returns when each run that it ended has its Parquet file.\n\n"
     "outcome: outcome word of session.ended. wait: seconds that the daemon gets; after them this\n"
-    "process does the work. Returns one dict a run: run_id, path, outcome, planned, steps,\n"
-    "measurements, never_ran, counts (outcome: number of steps, zeros left out), materializer\n"
+    "process does the work. Returns one dict a run: run_id, path, outcome, planned, deselected,\n"
+    "steps, measurements, never_ran, counts (outcome: number of steps, zeros left out), materializer\n"
     "('daemon' or 'in-process'). A joined session and a forked child seal their log and return [],\n"
     "and so does a second call.\n"
     "Raises StorageError and others; the session is closed all the same, and the exception's `runs`\n"

@@ -239,7 +239,7 @@ def test_close_tells_of_runs(data_dir):
     path = run.pop("path")
     assert Path(path).parent.parent == Path(data_dir, "runs")
     assert run == {
-        "run_id": run_id, "outcome": "failed", "planned": 5, "steps": 5, "measurements": 3, "never_ran": 2,
+        "run_id": run_id, "outcome": "failed", "planned": 5, "deselected": 0, "steps": 5, "measurements": 3, "never_ran": 2,
         "counts": {"passed": 2, "failed": 1}, "materializer": "in-process",
     }  # fmt: skip
 

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import hashlib
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import pytest
-from harness import needs
+from harness import needs, real_core
 
 ITEM_KEYS = {
     "node_id", "name", "file", "module", "class_name", "function", "markers", "step_path", "parent_path", "step_index",
@@ -271,7 +274,11 @@ def test_a_run_of_which_all_is_deselected_is_on_record(suite, more):
     record = suite.run("-k", "nothing", *more)
     assert record.code == 5
     assert [event["deselected_count"] for event in record.of("test.steps_discovered")] == [2]
-    assert record.plan == [] and record.run_ended["outcome"] == "skipped" and record.line
+    assert record.plan == [] and record.run_ended["outcome"] == "skipped" and " 0 planned" in record.line
+    if real_core():
+        assert " 0 planned, 2 deselected  -> " in record.line
+        shown = subprocess.run([pathlib.Path(sys.executable).with_name("litmus"), "show", "-d", record.data_dir], capture_output=True, text=True, timeout=600)
+        assert shown.stdout.count("\n\n") == 1 and shown.stdout.endswith("\n\n0 planned; 2 deselected\n")
 
 
 def test_the_same_plan_has_the_same_digest(suite):

@@ -479,13 +479,14 @@ static void print_all(struct show *s) {
     header(s);
     print_reviews_of_run(s);
     flush_line(s);
-    int64_t n = lt_table_rows(&s->view.rows);
+    int64_t n = lt_table_rows(&s->view.rows), steps = 0;
     for (int64_t row = 0; row < n && !lt_reader_is_gone(); row++) {
         if (!lt_view_is(&s->view, row, "step")) continue;
         headings(s, row);
         print_step(s, row);
+        steps++;
     }
-    flush_line(s);
+    if (steps > 0) flush_line(s);
     totals(s);
     lt_attached_release(&s->attached);
     free(s->measurements);

@@ -6,14 +6,16 @@
 #include <stddef.h>
 #include <yyjson.h>
 
-#define COUNT(word) {#word, offsetof(struct lt_materialized, counts.word)}
+#define COUNT(word) {#word, offsetof(struct lt_materialized, counts.word), false}
 static const struct {
     const char *name;
     size_t at; /* of an int64_t in struct lt_materialized */
+    bool later; /* a daemon of an older version does not say it: 0 */
 } numbers[] = {
-    {"planned", offsetof(struct lt_materialized, planned)},
-    {"steps", offsetof(struct lt_materialized, steps)},
-    {"measurements", offsetof(struct lt_materialized, measurements)},
+    {"planned", offsetof(struct lt_materialized, planned), false},
+    {"deselected", offsetof(struct lt_materialized, deselected), true},
+    {"steps", offsetof(struct lt_materialized, steps), false},
+    {"measurements", offsetof(struct lt_materialized, measurements), false},
     COUNT(passed), COUNT(failed), COUNT(errored), COUNT(skipped), COUNT(done), COUNT(terminated), COUNT(aborted), COUNT(never_ran),
 };
 enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
@@ -54,7 +56,7 @@ bool lt_done_read(struct lt_str text, struct lt_materialized *done) {
     for (size_t i = 0; good && i < NUMBERS; i++) {
         yyjson_val *value = yyjson_obj_get(root, numbers[i].name);
         int64_t number = yyjson_get_sint(value);
-        good = yyjson_is_int(value);
+        good = yyjson_is_int(value) || (value == NULL && numbers[i].later);
         if (good) memcpy((char *)done + numbers[i].at, &number, sizeof number);
     }
     yyjson_doc_free(doc);

@@ -217,6 +217,7 @@ void lt_run_count(const struct lt_run *run, struct lt_materialized *done) {
     done->steps = (int64_t)run->step_count;
     done->measurements = (int64_t)run->measurement_count;
     done->planned = 0;
+    done->deselected = run->deselected_count.set ? run->deselected_count.v : 0;
     done->counts = (struct lt_counts){0};
     int64_t *const by_severity[] = {&done->counts.never_ran, &done->counts.skipped, &done->counts.done,       &done->counts.passed,
                                     &done->counts.failed,    &done->counts.errored, &done->counts.terminated, &done->counts.aborted};

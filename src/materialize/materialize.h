@@ -22,6 +22,7 @@ struct lt_materialized {
     bool already;           /* it was there before: nothing was written */
     char outcome[16];
     int64_t planned;        /* plan items */
+    int64_t deselected;     /* tests that were found and are not in the plan */
     int64_t steps, measurements;
     struct lt_counts counts; /* over planned step rows */
 };
