@@ -5,7 +5,6 @@ One line a file; exits with 1 if anything is wrong. Needs pyarrow, to read Arrow
 import argparse
 import base64
 import hashlib
-import io
 import json
 import pathlib
 import re
@@ -65,7 +64,7 @@ def text(value):
 
 
 def check_log(data, known):
-    """(what is wrong, what it says of itself, its end for the statement); `known`: public keys, none of them means that any will do."""
+    """(what is wrong, what it says of itself, its end for the statement, the logs that run files were made from); `known`: public keys, none of them means that any will do."""
     table, source = pa.ipc.open_file(pa.py_buffer(data)).read_all(), pa.BufferReader(data[8:])
     stream, footer = pa.ipc.open_stream(source).read_all(), int.from_bytes(data[-10:-6], "little")  # by the footer, and from the first byte to the last
     if not (stream.equals(table) and stream.schema.metadata.items() <= table.schema.metadata.items() and 8 + source.tell() + footer + 10 == len(data)):
@@ -75,15 +74,15 @@ def check_log(data, known):
     columns = [table[n].cast(pa.int64()) if n in moments else table[n] for n in ("id", "event_type", *moments, "session_id", "run_id", "json", "chain")]
     for number, (one, kind, occurred, received, session, run, body, chain) in enumerate(zip(*(c.to_pylist() for c in columns)), 1):
         last = hashlib.sha256(last + text(one) + text(kind) + struct.pack("<qq", occurred, received) + text(session) + text(run) + text(body)).digest()
-        if chain != last:
-            return [f"the chain breaks at event {number}, id {one}, {kind}"], "", None
+        if chain != last or session not in (None, said["litmus.session_id"]):
+            return [f"the chain breaks at event {number}, id {one}, {kind}" if chain != last else f"event {number} says that it is of session {session}"], "", None
+    made = [log for kind, body in zip(columns[1].to_pylist(), columns[6].to_pylist()) if kind == "run.materialized" for log in json.loads(body).get("log_rows", {}).items()]
     if not any(key in said for key in ("litmus.signature", "litmus.public_key", "litmus.sealed_by")):
-        wanted = json.loads(columns[6][0].as_py()).get("signing_key") if table.num_rows else None
-        return [f"is not signed, but was to be by key {wanted}"] if wanted else [], f"{table.num_rows} events, unsigned", (table.num_rows, last.hex(), None)
-    public, signature = bytes.fromhex(said["litmus.public_key"]), bytes.fromhex(said["litmus.signature"])
-    message = f"litmus-seal-1\n{said['litmus.sealed_by']}\n{table.num_rows}\n{last.hex()}\n{said['litmus.identity']}\n".encode()
-    end = (table.num_rows, last.hex(), key_id(public))
-    return check_key(public, message, signature, known, f"end, of {end[0]} events"), f"{end[0]} events, signed by {end[2]}", end
+        wanted, end = json.loads(columns[6][0].as_py()).get("signing_key") if table.num_rows else None, (table.num_rows, last.hex(), None)
+        return [f"is not signed, but was to be by key {wanted}"] if wanted else [], f"{table.num_rows} events, unsigned", end, made
+    public, signature, by = bytes.fromhex(said["litmus.public_key"]), bytes.fromhex(said["litmus.signature"]), said["litmus.sealed_by"]
+    message, end = f"litmus-seal-1\n{by}\n{table.num_rows}\n{last.hex()}\n{said['litmus.identity']}\n".encode(), (table.num_rows, last.hex(), key_id(public))
+    return check_key(public, message, signature, known, f"end, of {end[0]} events"), f"{end[0]} events, signed by {end[2]}", end, made
 
 
 OUTCOMES = ("record_type", "step_path", "measurement_name", "run_outcome", "vector_outcome", "measurement_outcome", "never_ran_reason")
@@ -92,8 +91,8 @@ NAMES = re.compile(r"(events|runs)(/[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*){1,
 
 
 def check_zip(data, known):
-    with zipfile.ZipFile(io.BytesIO(data)) as box:
-        entries, at, rest, odd, logs, rows = sorted(box.infolist(), key=lambda e: e.header_offset), 0, 22, [], [], []
+    with zipfile.ZipFile(pa.BufferReader(data)) as box:
+        entries, at, rest, odd, logs, rows, made = sorted(box.infolist(), key=lambda e: e.header_offset), 0, 22, [], [], [], []
         for e in entries:  # stored side by side, with nothing before, between and behind them
             n, plain = len(e.orig_filename.encode()), e.create_system != 3 or e.external_attr >> 28 in (0, 8)
             fine = struct.unpack("<H4x3I2H", data[at + 8 : at + 30]) == (0, e.CRC, e.file_size, e.file_size, n, 0) and e.header_offset == at
@@ -113,8 +112,8 @@ def check_zip(data, known):
     says, said = statement["predicate"], {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
     wrong += [f"{name} is not what the statement names" for name in sorted({*said, *hashes}) if said.get(name) != hashes.get(name)]
     for name, member in ((name, member) for name, member in members.items() if "_ref/" not in name):
-        found, _, end = check_log(member, known) if name.startswith("events/") else ([], "", None)
-        wrong, logs = wrong + [f"{name}: {what}" for what in found], logs + ([(name, *end)] if end else [])
+        found, _, end, *from_logs = check_log(member, known) if name.startswith("events/") else ([], "", None)
+        wrong, logs, made = wrong + [f"{name}: {what}" for what in found], logs + ([(name, *end)] if end else []), sum(from_logs, made)
         rows += pa.parquet.read_table(pa.py_buffer(member)).to_pylist() if name.startswith("runs/") else []
     result = b"litmus-result-1\n" + b"".join(b"".join(text(r[c]) for c in OUTCOMES) + text("" if r["vector_index"] is None else str(r["vector_index"])) for r in rows)
     steps, digest, files = [r for r in rows if r["record_type"] == "step"], hashlib.sha256(result).hexdigest(), [{"name": n, "digest": {"sha256": h}} for n, h in hashes.items()]
@@ -125,6 +124,7 @@ def check_zip(data, known):
         ("run", [says["run"]["run_id"], says["run"]["dut_serial"], says["plan"]["digest"]], [rows[0][c] for c in ("run_id", "dut_serial", "plan_digest")]),
         ("result", [says["run"]["outcome"], *(says["result"][name] for name in ("outcome", "digest", *counts))], [*[rows[0]["run_outcome"]] * 2, digest, *counts.values()]),
         ("steps that never ran", says["never_ran"], never),
+        ("logs that a run was made from", [n for n, events in made if events and not any(f"/{n}.arrow" in log[0] and log[1] >= events for log in logs)], []),
         ("logs", sorted((log["name"], log["events"], log["chain"], log["signed_by"]) for log in says["logs"]), logs),
     ):
         wrong += [f"other {what} than the statement says"] if json.dumps(there, sort_keys=True) != json.dumps(here, sort_keys=True) else []

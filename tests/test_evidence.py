@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -314,6 +317,78 @@ def a_key_of_the_forgers(station):
     assert inside.returncode == 1 and inside.stdout.count("which is not known here") == 4
 
 
+def add_said(station, event_type, said=None, of=0, **more):
+    """A log with one event of the run, earlier than all others."""
+    first = Log(logs(station)[of]).rows[1]
+    row = {**first, "id": OTHER_ID, "event_type": event_type, "json": json.dumps(said or {"text": "fine", "by": "R. Roe"}), **{m: first[m] - 10**6 for m in MOMENTS}, **more}
+    add_log(station, first["session_id"] + "-99999", lambda rows: [row])
+
+
+def a_note_that_names_another_session(station):
+    """The fold takes a run's session from its first event: the run would be another session's."""
+    add_said(station, "review.noted", session_id=Log(logs(station)[1]).rows[0]["session_id"])
+
+
+def a_remark_that_makes_the_run_longer(station):
+    """A run whose producer died ends with the last event that is no review."""
+    add_said(station, "diagnostic.warning", {"source": "x", "message": "y"})
+
+
+def a_review_of_no_kind(station):
+    add_said(station, "review.other")
+
+
+def a_name_where_nobody_looks(station):
+    """By a log as an import writes it; the catalog reads one folder below runs/, and no folder of attachments."""
+    destination = "runs/2026-01-01/deeper/it.parquet"
+    add_said(station, "run.materialized", {"materializer": "parquet", "destination": destination, "renamed": 1})
+    (station / "data" / destination).parent.mkdir(parents=True)
+    sorted(station.glob("data/runs/*/*.parquet"))[0].rename(station / "data" / destination)
+
+
+def a_run_file_where_nobody_looks(station):
+    """But for `read_parquet('runs/**/*.parquet')`."""
+    (station / "data/runs/2026-01-01/it_ref").mkdir(parents=True)
+    shutil.copy(sorted(station.glob("data/runs/*/*.parquet"))[0], station / "data/runs/2026-01-01/it_ref/it.parquet")
+
+
+def a_log_of_another_name(station):
+    """Of the same session: logs of one moment are merged in the order of their names."""
+    path = logs(station)[0]
+    path.rename(path.with_name(Log(path).rows[0]["session_id"] + "-1.arrow"))
+
+
+def a_catalog_that_knows_no_such_session(station):
+    """Nor that its run file is another now."""
+    ok("runs", "-d", station / "data")
+    path = sorted(station.glob("data/runs/*/*.parquet"))[0]
+    table, before = pq.read_table(path), path.stat()
+    at = table.schema.get_field_index("run_outcome")
+    pq.write_table(table.set_column(at, table.schema.field(at), pa.array(["passed"] * len(table), table.schema.field(at).type)), path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+        catalog.execute("UPDATE logs SET session_id = (SELECT max(session_id) FROM logs)")
+        catalog.execute("UPDATE files SET size = ? WHERE name = ?", (path.stat().st_size, path.name))
+        catalog.execute("UPDATE runs SET outcome = 'passed'")
+        catalog.commit()
+    found = [f["finding"] for f in findings(station)]
+    assert any("the catalog has it as a log of session" in f for f in found) and any("column run_outcome: the file has" in f for f in found), found
+
+
+def a_log_that_somebody_keeps_open(station):
+    """As if its producer lived: cut, and without its end. The next session named it when it was sealed."""
+    path = logs(station)[0]
+    data = path.read_bytes()
+    last = data.rfind(b"\xff\xff\xff\xff\x30\x02\0\0")
+    path.write_bytes(data[:last])
+    file = path.open("rb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        assert any(f["finding"].startswith("was cut") for f in findings(station))
+    finally:
+        file.close()
+
+
 OTHER_ID = "11111111-1111-4111-8111-111111111111"
 FORGERIES = {
     a_log_that_says_it_again: "is not signed, but its session was to be signed by key .* may have put it there",
@@ -324,6 +399,14 @@ FORGERIES = {
     the_word_that_a_session_was_pruned: "is missing: .* is not signed by a key that is known",
     a_run_file_of_no_log: "no log of its session says that run",
     a_key_of_the_forgers: "which is not known here",
+    a_note_that_names_another_session: "says that it is of session .*, and stands in a log of session",
+    a_remark_that_makes_the_run_longer: "is not signed, but its session was to be signed by key .* may have put it there",
+    a_review_of_no_kind: "is not signed, but its session was to be signed by key .* may have put it there",
+    a_name_where_nobody_looks: "is said to be .*, which is no path below runs/",
+    a_run_file_where_nobody_looks: "holds a run, and lies where no log has its file",
+    a_log_of_another_name: "by its own word, and is not where its session looks for it",
+    a_catalog_that_knows_no_such_session: "the catalog has it as a log of session",
+    a_log_that_somebody_keeps_open: "was cut: ",
 }
 
 
@@ -333,6 +416,38 @@ def test_what_is_added_or_moved(station, forgery):
     forgery(station)
     run("rebuild", "-d", station / "data", LITMUS_SIGNING_KEY=str(station / "none.key"))
     assert any(re.search(FORGERIES[forgery], f["finding"]) for f in findings(station)), findings(station)
+
+
+WORKER = """
+import sys, uuid
+from litmus import _litmus
+owner = _litmus.Session(sys.argv[1], daemon=len(sys.argv) > 2)
+worker = _litmus.Session(sys.argv[1], session_id=owner.id, joined=True, daemon=False)
+run, step = str(uuid.uuid4()), {"step_path": "test_it", "step_name": "test_it", "step_index": 0, "vector_index": 0}
+owner.emit("run.started", {}, run)
+worker.emit("test.step_started", step, run)
+worker.emit("test.step_ended", {**step, "outcome": "failed"}, run)
+print(worker.log_path, run)
+worker.close()
+owner.emit("run.ended", {"outcome": "passed"}, run)
+owner.close()
+"""
+
+
+def record_with_worker(*options):
+    """(path of the worker's log, the run)"""
+    path, run_id = subprocess.run([sys.executable, "-c", WORKER, *options], capture_output=True, text=True, check=True, env=environment(), timeout=300).stdout.split()
+    return pathlib.Path(path), run_id
+
+
+def test_a_log_of_one_run_that_is_gone(station):
+    """Who looks at that run alone is told, too: its run.materialized says from which logs its file was made."""
+    path, run_id = record_with_worker(station / "data")
+    assert run("verify", run_id, "-d", station / "data").returncode == 0
+    path.unlink()
+    run("rebuild", "-d", station / "data", LITMUS_SIGNING_KEY=str(station / "none.key"))
+    done = run("verify", run_id, "-d", station / "data")
+    assert done.returncode == 1 and f"log {path.stem} is missing" in done.stdout
 
 
 def test_a_review_may_be_unsigned(station):
@@ -400,6 +515,16 @@ def test_former_keys_stay_known(station):
     assert findings(station, "--signed") == []
     assert all("not known" in f["finding"] for f in findings(station, "--key", station / "keys/station.key.pub"))
     assert findings(station, "--key", station / "keys/station.key.pub")
+
+
+def test_a_key_may_come_while_a_daemon_runs(tmp_path):
+    """And the litmus.yaml that names it: the daemon signs like the producers."""
+    record_with_worker(tmp_path / "data", "daemon")
+    ok("keygen", "--key", tmp_path / "station.key")
+    (tmp_path / "litmus.yaml").write_text("signing_key: station.key\n")
+    record_with_worker(tmp_path / "data", "daemon")
+    run("daemon", "stop", "-d", tmp_path / "data")
+    assert findings(tmp_path) == [] and len(findings(tmp_path, "--signed")) == 3
 
 
 def test_what_was_pruned_is_no_alarm(station):

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from test_cli import LITMUS, environment, ok, record, run
-from test_evidence import Log, TAMPERINGS, check_evidence, edit
+from test_evidence import Log, TAMPERINGS, check_evidence, edit, record_with_worker
 
 SUITE = """
     import pytest
@@ -404,6 +404,17 @@ def test_a_member_that_is_missing_or_added(station, tmp_path, part):
     both_find(station, write(tmp_path / "gone.zip", gone), "not there|no public key|no file|No such file|holds no run|no envelope")
     added = {**content, "events/2026-01-01/more.arrow": content[main_log(content)]}
     both_find(station, write(tmp_path / "added.zip", added), "more.arrow.*it was added")
+
+
+def test_a_log_that_is_gone(station, tmp_path):
+    """From the record, before it was packed. Who packs it is told; whoever gets the file finds it again."""
+    shutil.copytree(station / "data", tmp_path / "data", ignore=shutil.ignore_patterns("*.sock", "*.lock", "catalog*"))
+    (tmp_path / "litmus.yaml").write_text(f"signing_key: {station}/keys/station.key\n")
+    path, run_id = record_with_worker(tmp_path / "data")
+    path.unlink()
+    run("rebuild", "-d", tmp_path / "data")
+    assert run("evidence", run_id, "-o", tmp_path / "run.zip", "-d", tmp_path / "data").returncode == 1
+    both_find(station, tmp_path / "run.zip", f"log {path.stem} is missing")
 
 
 def test_any_byte_of_any_member(station, tmp_path):

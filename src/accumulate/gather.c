@@ -151,8 +151,8 @@ static bool take_cut(struct gather *g, const struct lt_row *row) {
     yyjson_val *root = yyjson_doc_get_root(doc), *rows = yyjson_obj_get(root, "log_rows");
     struct lt_int renamed = lt_get_int(root, "renamed");
     struct lt_int revised = lt_get_int(root, "revised");
-    if (!renamed.set || renamed.v < 0) renamed.v = 0;
-    if (!revised.set || revised.v < 0) revised.v = 0;
+    renamed.v = !renamed.set || renamed.v < 0 ? 0 : renamed.v < LT_REVISIONS_MAX ? renamed.v : LT_REVISIONS_MAX;
+    revised.v = !revised.set || revised.v < 0 ? 0 : revised.v < LT_REVISIONS_MAX ? revised.v : LT_REVISIONS_MAX;
     if (renamed.v > cut->renamed) {
         cut->renamed = renamed.v;
         cut->destination = lt_get_str(&g->arena, root, "destination");
@@ -333,9 +333,13 @@ bool lt_gathered_run_outdated(const struct lt_gathered_run *run) {
 
 bool lt_destination_usable(struct lt_str d) {
     if (d.n < sizeof "runs/.parquet" || memcmp(d.p, "runs/", 5) != 0 || memchr(d.p, '\0', d.n) != NULL) return false;
-    for (size_t i = 0; i + 1 < d.n; i++)
-        if (d.p[i] == '/' && d.p[i + 1] == '.') return false;
-    return d.n < 1024 && lt_str_ends(d, LT_STR(".parquet"));
+    size_t folders = 0;
+    for (size_t i = 4; i + 1 < d.n; i++) {
+        if (d.p[i] != '/') continue;
+        if (d.p[i + 1] == '.' || d.p[i + 1] == '/' || lt_str_ends((struct lt_str){d.p, i}, LT_STR("_ref"))) return false;
+        folders++;
+    }
+    return folders <= 2 && d.n < 1024 && lt_str_ends(d, LT_STR(".parquet"));
 }
 
 void lt_gathering_release(struct lt_gathering *gathering) {

@@ -12,6 +12,8 @@
 #include "accumulate/run.h"
 #include "log/log.h"
 
+#define LT_REVISIONS_MAX (INT64_MAX - 1) /* what a log says beyond it counts as that: one more is a number still */
+
 struct lt_gathered_run {
     struct lt_run run;
     bool producer_alive;         /* the process that executes the run holds a log of the session */
@@ -59,7 +61,7 @@ bool lt_may_say_materialized(const struct lt_row *first);
 bool lt_says_materialized(const struct lt_row *row);
 /* Is more to be told of the run than its file says? Only where its end was said for a dead producer: an end that the producer said stands. */
 bool lt_gathered_run_outdated(const struct lt_gathered_run *run);
-/* What a log says is not believed: a destination is a path below runs/, or it is not used. */
+/* What a log says is not believed: a destination is a file in runs/ or in a folder there, where the catalog looks, or it is not used. */
 bool lt_destination_usable(struct lt_str destination);
 void lt_gathering_release(struct lt_gathering *gathering);
 

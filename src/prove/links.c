@@ -45,10 +45,10 @@ void lt_links_add_unread(struct lt_links *links, const char *path) {
     if (!links->failed) links->logs[links->log_count - 1].unread = true;
 }
 
-static void add_link(struct lt_links *links, const struct lt_head *head, const char *by, int64_t at) {
+static void add_link(struct lt_links *links, const struct lt_head *head, bool at_least, const char *by, int64_t at) {
     struct lt_link *items = lt_grow_list(links->links, links->count, &links->capacity, sizeof *items);
     if (items != NULL) links->links = items;
-    struct lt_link link = {.head = *head, .by = items == NULL ? NULL : strdup(by), .at = at};
+    struct lt_link link = {.head = *head, .by = items == NULL ? NULL : strdup(by), .at = at, .at_least = at_least};
     if (link.by == NULL) links->failed = true;
     else links->links[links->count++] = link;
 }
@@ -58,12 +58,15 @@ static struct lt_str text_of(yyjson_val *object, const char *key) {
     return (struct lt_str){yyjson_get_str(value), yyjson_get_len(value)};
 }
 
-static bool read_head(yyjson_val *value, struct lt_head *out) {
-    struct lt_str identity = text_of(value, "identity");
-    *out = (struct lt_head){.rows = yyjson_get_sint(yyjson_obj_get(value, "rows"))};
+static bool make_head(struct lt_str identity, yyjson_val *rows, struct lt_head *out) {
+    *out = (struct lt_head){.rows = yyjson_get_sint(rows)};
     if (identity.p == NULL || identity.n == 0 || identity.n >= sizeof out->identity) return false;
     memcpy(out->identity, identity.p, identity.n);
-    return lt_hex_parse(text_of(value, "chain"), out->chain, sizeof out->chain);
+    return true;
+}
+
+static bool read_head(yyjson_val *value, struct lt_head *out) {
+    return make_head(text_of(value, "identity"), yyjson_obj_get(value, "rows"), out) && lt_hex_parse(text_of(value, "chain"), out->chain, sizeof out->chain);
 }
 
 static void add_removed(struct lt_links *links, struct lt_str id, const char *by) {
@@ -81,7 +84,21 @@ void lt_links_vouch(struct lt_links *links, const char *path) {
     for (size_t i = links->removed_count; i > 0 && strcmp(links->removed[i - 1].by, path) == 0; i--) links->removed[i - 1].vouched = true;
 }
 
+/* {identity: rows} */
+static void add_made_from(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset) {
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    yyjson_val *name, *rows;
+    size_t i, n;
+    yyjson_obj_foreach(yyjson_obj_get(yyjson_doc_get_root(doc), "log_rows"), i, n, name, rows) {
+        struct lt_head head;
+        if (make_head((struct lt_str){yyjson_get_str(name), yyjson_get_len(name)}, rows, &head)) add_link(links, &head, true, path, offset);
+    }
+    yyjson_doc_free(doc);
+}
+
 void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset) {
+    if (lt_str_eq(row->event_type, LT_STR("run.materialized"))) add_made_from(links, row, path, offset);
+    if (!links->of_all) return;
     bool started = lt_str_eq(row->event_type, LT_STR("session.started")), pruned = lt_str_eq(row->event_type, LT_STR("retention.pruned"));
     bool imported = lt_str_eq(row->event_type, LT_STR("retention.imported"));
     if (!started && !pruned && !imported) return;
@@ -90,7 +107,7 @@ void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const 
     size_t i, n;
     yyjson_arr_foreach(pruned ? NULL : yyjson_obj_get(root, imported ? "logs" : "previous_logs"), i, n, item) {
         struct lt_head head;
-        if (read_head(item, &head)) add_link(links, &head, path, offset);
+        if (read_head(item, &head)) add_link(links, &head, false, path, offset);
     }
     if (pruned) add_removed(links, text_of(root, "pruned_session_id"), path);
     yyjson_doc_free(doc);
@@ -102,7 +119,7 @@ int lt_links_add_heads(struct lt_links *links, const char *data_dir, struct litm
     lt_buf_init(&path);
     const char *by = lt_path_join(&path, data_dir, "heads");
     int code = lt_heads_read(data_dir, &heads, error);
-    for (size_t i = 0; code == LITMUS_OK && i < heads.count; i++) add_link(links, &heads.items[i], by, -1);
+    for (size_t i = 0; code == LITMUS_OK && i < heads.count; i++) add_link(links, &heads.items[i], false, by, -1);
     lt_heads_release(&heads);
     lt_buf_release(&path);
     return code;
@@ -142,31 +159,33 @@ static const struct lt_removed *was_removed(const struct lt_links *links, const 
     return removed;
 }
 
-/* NULL: it is there as it was. */
-static const char *what_is_wrong(const struct lt_linked_log *log, const struct lt_head *named) {
+/* NULL: it is there as it was. A log is named with its first event, or with its last one, when it was sealed: then it grows no more. */
+static const char *what_is_wrong(const struct lt_linked_log *log, const struct lt_link *link) {
+    const struct lt_head *named = &link->head;
     if (log == NULL) return named->rows == 0 ? NULL : "is missing";
     if (log->unread) return NULL;
-    if (log->last.rows < named->rows) return log->grows ? NULL : "was cut";
-    if (named->rows == 0) return NULL;
+    if (log->last.rows < named->rows) return log->grows && (link->at_least || named->rows == 1) ? NULL : "was cut";
+    if (named->rows == 0 || link->at_least) return NULL;
     if (named->rows == 1) return memcmp(log->first, named->chain, sizeof log->first) == 0 ? NULL : "was replaced";
-    if (log->last.rows > named->rows) return log->grows ? NULL : "was added to";
+    if (log->last.rows > named->rows) return "was added to";
     return memcmp(log->last.chain, named->chain, sizeof log->last.chain) == 0 ? NULL : "was replaced";
 }
 
 /* As above, of the log that has the name; *log is the one that was looked at last, NULL: there is none. One process may have written two logs
  * of a session on two days, of one name: which of them is meant is told by what they hold. */
-static const char *look_up(const struct lt_links *links, const struct lt_head *named, const struct lt_linked_log **log) {
+static const char *look_up(const struct lt_links *links, const struct lt_link *link, const struct lt_linked_log **log) {
+    const struct lt_head *named = &link->head;
     size_t low = 0, high = links->log_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (strcmp(links->logs[middle].last.identity, named->identity) < 0) low = middle + 1;
         else high = middle;
     }
-    const char *what = what_is_wrong(NULL, named);
+    const char *what = what_is_wrong(NULL, link);
     *log = NULL;
     for (size_t i = low; i < links->log_count && strcmp(links->logs[i].last.identity, named->identity) == 0; i++) {
         *log = &links->logs[i];
-        what = what_is_wrong(*log, named);
+        what = what_is_wrong(*log, link);
         if (what == NULL) break;
     }
     return what;
@@ -181,8 +200,11 @@ static void tell_broken(const struct lt_link *link, const struct lt_linked_log *
         snprintf(text, sizeof text, "log %s %s: %s%s names it, and is signed; who says that it was pruned, %s, is not signed by a key that is known", link->head.identity, what,
                  name, place, strrchr(removed->by, '/') == NULL ? removed->by : strrchr(removed->by, '/') + 1);
     else if (log == NULL)
-        snprintf(text, sizeof text, "log %s %s: %s%s names it with %lld events; its session was removed, and not by litmus prune", link->head.identity, what, name, place,
+        snprintf(text, sizeof text, "log %s %s: %s%s names it with %lld events; it was removed, and not by litmus prune", link->head.identity, what, name, place,
                  (long long)link->head.rows);
+    else if (link->at_least)
+        snprintf(text, sizeof text, "%s: the run's file was made from %lld events of it, as %s%s says, and it has %lld", what, (long long)link->head.rows, name, place,
+                 (long long)log->last.rows);
     else
         snprintf(text, sizeof text, "%s: %s%s names it with %lld events and chain %02x%02x%02x%02x..., it has %lld and %02x%02x%02x%02x...", what, name, place,
                  (long long)link->head.rows, link->head.chain[0], link->head.chain[1], link->head.chain[2], link->head.chain[3], (long long)log->last.rows, log->last.chain[0],
@@ -205,7 +227,7 @@ int lt_links_check(struct lt_links *links, lt_broken_link_fn *each, void *self, 
     for (size_t i = 0; i < links->count; i++) {
         const struct lt_link *link = &links->links[i];
         const struct lt_linked_log *log;
-        const char *what = look_up(links, &link->head, &log);
+        const char *what = look_up(links, link, &log);
         if (what == NULL || strcmp(told, link->head.identity) == 0) continue;
         const struct lt_removed *removed = log == NULL ? was_removed(links, link->head.identity) : NULL;
         if (removed != NULL && (removed->vouched || !link->vouched)) continue;

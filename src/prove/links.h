@@ -22,6 +22,7 @@ struct lt_link {
     char *by; /* path of the log that says so */
     int64_t at; /* offset of the event there; -1: the list of heads */
     bool vouched; /* that log is signed by a known key */
+    bool at_least; /* it may have grown since, and the chain value is not said */
 };
 /* A session that was pruned, which is on record. */
 struct lt_removed {
@@ -30,6 +31,7 @@ struct lt_removed {
     bool vouched; /* as above */
 };
 struct lt_links {
+    bool of_all; /* with those of other sessions */
     struct lt_linked_log *logs;
     size_t log_count, log_capacity;
     struct lt_link *links;
@@ -44,8 +46,8 @@ void lt_links_release(struct lt_links *links);
 void lt_links_add_log(struct lt_links *links, const struct lt_head *last, const unsigned char first[LT_CHAIN_BYTES], bool grows, const char *path);
 /* A log that could not be opened, by its path: it is there, and no link to it is called broken. */
 void lt_links_add_unread(struct lt_links *links, const char *path);
-/* What an event says of other logs: session.started names those before it, retention.imported those that came with it,
- * retention.pruned those that went by policy. */
+/* What an event says of other logs: run.materialized names those of its session from which the run's file was made. With those of other sessions:
+ * session.started names those before it, retention.imported those that came with it, retention.pruned those that went by policy. */
 void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset);
 /* The log at `path`, the last one that was added of, is signed by a known key. */
 void lt_links_vouch(struct lt_links *links, const char *path);

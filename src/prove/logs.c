@@ -18,6 +18,7 @@ struct log {
     char wanted_key[LT_KEY_ID_BYTES]; /* session.started: what the session meant to sign with; "": nothing */
     bool broken;                      /* told that already; what follows proves nothing more */
     bool counts;                      /* something in it has a say in what the session's runs were */
+    bool strays;                      /* told that an event of it is of another session */
 };
 
 /* The key by which a session is to be signed, in its very first event. */
@@ -103,28 +104,36 @@ static void check_seal(struct log *log) {
         lt_proof_finding(proof, LT_FINDING_CHAIN, r->path, -1, "the bytes behind the last event are not those that were written");
 }
 
-static bool begins_with(struct lt_str text, const char *start) {
-    return text.n >= strlen(start) && memcmp(text.p, start, strlen(start)) == 0;
-}
-
 /* Has it a say in what the runs were? What people said of them afterwards has none, nor has the name that an import gave a file: who does that need not
- * have the station's key. */
+ * have the station's key. Any other event of a run says at least how long it went on. */
 static bool has_a_say(const struct lt_row *row) {
-    if (begins_with(row->event_type, "review.") || begins_with(row->event_type, "diagnostic.")) return false;
-    if (!lt_str_eq(row->event_type, LT_STR("run.materialized"))) return true;
+    enum lt_event_id id = lt_event_find(row->event_type);
+    if (id == LT_EVENT_REVIEW_CONCEDED || id == LT_EVENT_REVIEW_NOTED) return false;
+    if (id == LT_EVENT_DIAGNOSTIC_WARNING || id == LT_EVENT_DIAGNOSTIC_ERROR) return row->run_id.p != NULL;
+    if (id != LT_EVENT_RUN_MATERIALIZED) return true;
     yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
     bool renamed = yyjson_get_sint(yyjson_obj_get(yyjson_doc_get_root(doc), "renamed")) > 0;
     yyjson_doc_free(doc);
     return !renamed;
 }
 
+/* The fold takes a run's session from its first event. */
+static void check_session_of(struct log *log, const struct lt_row *row, int64_t offset) {
+    struct lt_str session = lt_str_of(lt_log_reader_session(log->reader));
+    if (log->strays || session.n == 0 || row->session_id.p == NULL || lt_str_eq(row->session_id, session)) return;
+    log->strays = true;
+    lt_proof_finding(log->proof, LT_FINDING_LOG, log->result.path, offset, "event %lld, id %.*s, says that it is of session %.*s, and stands in a log of session %.*s",
+                     (long long)log->result.head.rows, LT_STR_ARG(row->id), LT_STR_ARG(row->session_id), LT_STR_ARG(session));
+}
+
 static void look_at_event(struct log *log, const struct lt_row *row, int64_t offset) {
+    check_session_of(log, row, offset);
     if (log->result.head.rows == 1) memcpy(log->first, row->chain, sizeof log->first);
     if (lt_str_eq(row->event_type, LT_STR("clock.stepped"))) log->result.clock_steps++;
     if (starts_session(row) && log->result.head.rows == 1) take_key(row, log->wanted_key);
     log->counts = log->counts || has_a_say(row);
     lt_claims_add_event(&log->proof->claims, row, log->result.path, offset);
-    if (log->proof->with_links) lt_links_add_event(&log->proof->links, row, log->result.path, offset);
+    lt_links_add_event(&log->proof->links, row, log->result.path, offset);
 }
 
 static void check_events(struct log *log, struct litmus_error *error) {
@@ -158,7 +167,7 @@ static void check_place(struct log *log) {
     struct lt_str name = lt_str_of(slash == NULL ? path : slash + 1);
     if (head->identity[0] == '\0') return;
     name.n -= lt_str_ends(name, LT_STR(LT_LOG_SUFFIX)) ? sizeof LT_LOG_SUFFIX - 1 : 0;
-    if (!lt_log_is_of_session(name, session) || !lt_log_is_of_session(lt_str_of(head->identity), session))
+    if (!lt_str_eq(name, lt_str_of(head->identity)) || !lt_log_is_of_session(name, session))
         lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "is log %s of session %s by its own word, and is not where its session looks for it: it was renamed or moved",
                          head->identity, session);
     if (head->rows == 0 || log->broken) return;
@@ -177,7 +186,7 @@ void lt_proof_log(struct lt_proof *proof, const char *path) {
     proof->logs++;
     if (lt_log_reader_open(path, &log.reader, &error) != LITMUS_OK) {
         lt_proof_unread(proof, LT_FINDING_LOG, path, -1, &error, "");
-        if (proof->with_links && error.code != LITMUS_EDAMAGED && error.code != LITMUS_ENOENT) lt_links_add_unread(&proof->links, path);
+        if (error.code != LITMUS_EDAMAGED && error.code != LITMUS_ENOENT) lt_links_add_unread(&proof->links, path);
         return;
     }
     lt_log_reader_check_chain(log.reader);
@@ -185,12 +194,12 @@ void lt_proof_log(struct lt_proof *proof, const char *path) {
     check_end(&log, &error);
     check_place(&log);
     if (log.result.end == LT_LOG_SEALED) check_seal(&log);
-    if (proof->with_links && log.result.signature == LT_SIGNATURE_KNOWN) lt_links_vouch(&proof->links, path);
+    if (log.result.signature == LT_SIGNATURE_KNOWN) lt_links_vouch(&proof->links, path);
     if (log.result.end == LT_LOG_SEALED) proof->signatures[log.result.signature]++;
     else proof->unsealed++;
     proof->by_recovery += log.result.by_recovery;
     proof->clock_steps += log.result.clock_steps;
-    if (proof->with_links && log.result.head.identity[0] != '\0') lt_links_add_log(&proof->links, &log.result.head, log.first, log.result.end != LT_LOG_SEALED, path);
+    if (log.result.head.identity[0] != '\0') lt_links_add_log(&proof->links, &log.result.head, log.first, log.result.end != LT_LOG_SEALED, path);
     log.result.findings = proof->findings - before;
     if (proof->options.log != NULL) proof->options.log(proof->options.self, &log.result);
     lt_log_reader_free(log.reader);

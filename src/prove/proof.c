@@ -2,6 +2,8 @@
 #include "prove/proof.h"
 
 #include "accumulate/gather.h"
+#include "base/tree.h"
+#include "materialize/parquet.h"
 #include "query/lake.h"
 
 #include <stdarg.h>
@@ -102,9 +104,37 @@ static int prove_session(struct lt_proof *proof, const char *session_id, const c
     return code;
 }
 
+/* A log that is named and was not met may lie where we cannot look. */
+static void excuse_unlisted(struct lt_proof *proof) {
+    struct lt_links *links = &proof->links;
+    struct lt_map met;
+    struct lt_buf name;
+    lt_map_init(&met);
+    lt_buf_init(&name);
+    for (size_t i = 0; i < links->log_count; i++) (void)lt_map_put(&met, lt_str_of(links->logs[i].last.identity), 0, 1);
+    for (size_t i = 0; i < links->count; i++) {
+        if (lt_map_get(&met, lt_str_of(links->links[i].head.identity), 0) != LT_MAP_NONE) continue;
+        lt_buf_clear(&name);
+        lt_buf_addf(&name, "%s" LT_LOG_SUFFIX, links->links[i].head.identity);
+        lt_links_add_unread(links, lt_buf_cstr(&name));
+    }
+    lt_buf_release(&name);
+    lt_map_release(&met);
+}
+
+static void tell_link(void *self, const char *path, const char *text) {
+    lt_proof_finding(self, LT_FINDING_LINK, path, -1, "%s", text);
+}
+
+static int check_links(struct lt_proof *proof, struct litmus_error *error) {
+    if (proof->logs_unlisted) excuse_unlisted(proof);
+    return lt_links_check(&proof->links, tell_link, proof, error);
+}
+
 int lt_proof_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
     struct litmus_error why = {0};
     int code = prove_session(proof, session_id, run_id, &why);
+    if (code == LITMUS_OK) code = check_links(proof, &why);
     bool refused = code != LITMUS_OK && lt_error_is_refusal(&why);
     if (refused) tell_refused(proof, session_id, &why);
     else if (code != LITMUS_OK) lt_fail_with(error, &why);
@@ -169,7 +199,8 @@ static bool tell_copy(void *self, const char *path, const char *other, const cha
     return true;
 }
 
-/* What stands among the logs and belongs to no session is told, too: it may have been a log. */
+/* The logs as the folders have them: the list of sessions came from the catalog, which may have been changed. What stands among them and belongs to no
+ * session is told, too: it may have been a log. */
 static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
     struct lt_log_list list;
     int code = lt_log_find_readable(proof->options.data_dir, NULL, pass_folder, proof, &list, error);
@@ -179,43 +210,17 @@ static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
         struct stat st;
         if (lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE || lstat(path, &st) != 0 || lt_log_life(path, NULL) == LT_LIFE_WRITING) continue;
         int64_t before = proof->findings;
-        lt_proof_log(proof, path);
-        bool named = list.files[i].session[0] != '\0'; /* made since the sessions were listed, or by whoever died before he wrote */
+        bool named = list.files[i].session[0] != '\0';
+        if (named) check_session(proof, list.files[i].session);
+        else lt_proof_log(proof, path);
         if (proof->findings == before && !named) lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "is no log: it has no session; move it elsewhere");
     }
     lt_log_list_release(&list);
     return LITMUS_OK;
 }
 
-static int pass_entry(void *self, const char *folder, const struct dirent *entry, struct litmus_error *error) {
-    (void)self, (void)folder, (void)entry, (void)error;
-    return LITMUS_OK;
-}
-
 static void pass_runs(void *self, const char *folder, const struct litmus_error *why) {
     lt_proof_unread(self, LT_FINDING_FOREIGN, folder, -1, why, "");
-}
-
-/* A log that is named and was not met may lie where we cannot look. */
-static void excuse_unlisted(struct lt_proof *proof) {
-    struct lt_links *links = &proof->links;
-    struct lt_map met;
-    struct lt_buf name;
-    lt_map_init(&met);
-    lt_buf_init(&name);
-    for (size_t i = 0; i < links->log_count; i++) (void)lt_map_put(&met, lt_str_of(links->logs[i].last.identity), 0, 1);
-    for (size_t i = 0; i < links->count; i++) {
-        if (lt_map_get(&met, lt_str_of(links->links[i].head.identity), 0) != LT_MAP_NONE) continue;
-        lt_buf_clear(&name);
-        lt_buf_addf(&name, "%s" LT_LOG_SUFFIX, links->links[i].head.identity);
-        lt_links_add_unread(links, lt_buf_cstr(&name));
-    }
-    lt_buf_release(&name);
-    lt_map_release(&met);
-}
-
-static void tell_link(void *self, const char *path, const char *text) {
-    lt_proof_finding(self, LT_FINDING_LINK, path, -1, "%s", text);
 }
 
 /* What is said of a file already is not said again by its row. */
@@ -231,17 +236,34 @@ static void tell_lake(void *self, const char *path, const char *what) {
     lt_proof_finding(self, LT_FINDING_LAKE, path, -1, "%s; litmus doctor --mend makes the lake anew", what);
 }
 
+/* Where the catalog looks for no run file, and a glob over runs/ finds one all the same. */
+static int look_at_place(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
+    static const char *const columns[] = {"run_id"};
+    struct lt_proof *proof = self;
+    struct lt_table rows;
+    struct litmus_error why = {0};
+    (void)error;
+    if (S_ISDIR(st->st_mode) || !lt_str_ends(lt_str_of(path), LT_STR(".parquet")) || lt_destination_usable(lt_str_of(path))) return LITMUS_OK;
+    const char *whole = lt_path_join(&proof->path, proof->options.data_dir, path);
+    lt_table_init(&rows);
+    int code = lt_parquet_read_run(whole, columns, 1, &rows, &why);
+    if (code != LITMUS_OK && lt_error_is_refusal(&why)) lt_proof_unread(proof, LT_FINDING_FOREIGN, whole, -1, &why, "");
+    else if (code == LITMUS_OK) /* else it is an attachment */
+        lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "holds a run, and lies where no log has its file: a glob over runs/ counts it; move it elsewhere");
+    lt_table_release(&rows);
+    return LITMUS_OK;
+}
+
 int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error) {
     struct lt_table runs;
     struct lt_run_filter every = {.finished_only = true};
-    proof->with_links = true;
+    proof->with_links = proof->links.of_all = true;
     int code = lt_links_add_heads(&proof->links, proof->options.data_dir, error); /* first: what comes later is in the logs */
     if (code == LITMUS_OK) code = lt_query_sessions(query, check_session, proof, error);
     if (code == LITMUS_OK) code = check_strangers(proof, error);
     if (code == LITMUS_OK) code = lt_proof_channels(proof, NULL, error);
-    if (code == LITMUS_OK) code = lt_io_list_days(proof->options.data_dir, "runs", pass_entry, pass_runs, proof, error);
-    if (code == LITMUS_OK && proof->logs_unlisted) excuse_unlisted(proof);
-    if (code == LITMUS_OK) code = lt_links_check(&proof->links, tell_link, proof, error);
+    if (code == LITMUS_OK) code = lt_tree_walk_readable(proof->options.data_dir, "runs", look_at_place, pass_runs, proof, error);
+    if (code == LITMUS_OK) code = check_links(proof, error);
     if (code == LITMUS_OK) code = lt_query_runs(query, &every, &runs, error);
     if (code != LITMUS_OK) return code;
     code = lt_query_copies(query, tell_copy, proof, error);

@@ -36,6 +36,8 @@ static const char *const questions[] = {
     ONLY_IN("disk", "main", "files", "has it, and it is gone"),
     ONLY_IN("main", "disk", "logs", "does not know it"),
     ONLY_IN("disk", "main", "logs", "has it, and it is gone"),
+    "SELECT m.dir || '/' || m.name, 'has it as a log of session ' || quote(d.session_id) FROM main.logs m JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name "
+    "WHERE m.unread = 0 AND d.unread = 0 AND m.session_id IS NOT d.session_id",
 };
 
 struct check {

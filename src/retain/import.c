@@ -296,7 +296,8 @@ static int settle_name(struct lt_import *p, const struct lt_gathered_run *run, s
     lt_time_stamp(run->run.started.v, second);
     lt_range_lock(p->lock_fd, "name", lt_str_of(second));
     lt_buf_addf(&p->names, "%s\n", second);
-    int code = lt_materializer_settle_name(p->materializer, run, p->staging, name, error);
+    int code = run->renamed == LT_REVISIONS_MAX ? lt_fail(error, LITMUS_EDAMAGED, 0, "run %.*s has no name after that", LT_STR_ARG(run->run.run_id))
+                                         : lt_materializer_settle_name(p->materializer, run, p->staging, name, error);
     if (code != LITMUS_OK || lt_str_eq((struct lt_str){name->p, name->n}, run->destination) || p->dry) return code;
     struct lt_buf payload;
     lt_buf_init(&payload);

@@ -40,11 +40,12 @@ static void count(void *self, const char *path, const char *text) {
 }
 
 static void check_links(const uint8_t *bytes, size_t n) {
-    static const char *const types[] = {"session.started", "retention.pruned", "run.ended"};
+    static const char *const types[] = {"session.started", "retention.pruned", "run.materialized"};
     struct lt_links links;
     struct lt_head head = {.identity = "s-1", .rows = 2};
     size_t told = 0;
     lt_links_init(&links);
+    links.of_all = true;
     store("heads", bytes, n);
     check(lt_links_add_heads(&links, fuzz_folder(), NULL) == LITMUS_OK);
     lt_links_add_log(&links, &head, head.chain, false, "s-1.arrow");
