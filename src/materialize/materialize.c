@@ -46,9 +46,10 @@ struct lt_materializer {
     struct lt_key_place key;
 };
 
-/* The station's key as it is now; NULL: there is none, or it cannot be used (its producers say why on record). */
+/* The station's key as it is now, where litmus.yaml has it now; NULL: there is none, or it cannot be used (its producers say why on record). */
 static const struct lt_key *key_of(struct lt_materializer *m) {
     const struct lt_key *key;
+    (void)!lt_signing_key_find(NULL, m->data_dir, &m->key.path, NULL);
     return lt_key_place_get(&m->key, &key, NULL) == LITMUS_OK ? key : NULL;
 }
 
@@ -68,7 +69,6 @@ int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_
     m->lock_fd = lt_range_lock_open(lt_path_join(&path, data_dir, "materialize.lock"));
     lt_buf_release(&path);
     lt_key_place_init(&m->key);
-    (void)!lt_signing_key_find(NULL, data_dir, &m->key.path, NULL);
     *out = m;
     return LITMUS_OK;
 }
