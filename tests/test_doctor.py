@@ -324,6 +324,20 @@ def test_a_missing_catalog_is_worth_a_note(data):
     assert (data / "catalog.sqlite").exists()
 
 
+@pytest.mark.parametrize("place", ["runs", "events"])
+def test_no_attachment_goes_behind_a_link(data, tmp_path, place):
+    folder, outside = one(data, f"{place}/*/*_ref"), tmp_path / "outside"
+    outside.mkdir()
+    (attachment,) = folder.iterdir()
+    (outside / attachment.name).write_text("another's")
+    shutil.rmtree(folder)
+    folder.symlink_to(outside)
+    assert [f for f in wrong(doctor(data, "--mend")) if f["check"] == "attachments"]
+    said = run("rebuild", "-d", data)
+    assert said.returncode == 0 or "not followed" in said.stderr, said.stderr
+    assert [p.read_text() for p in outside.iterdir()] == ["another's"]
+
+
 # ---- what can only be told
 
 

@@ -57,9 +57,17 @@ struct put {
     struct lt_blob *out;
 };
 
+int lt_blob_folder(const struct lt_io *io, const char *folder, struct litmus_error *error) {
+    struct stat st;
+    int code = lt_io_mkdirs(io, folder, error);
+    if (code == LITMUS_OK && lstat(folder, &st) != 0) return lt_fail_os(error, errno, "look at", folder);
+    if (code != LITMUS_OK || S_ISDIR(st.st_mode)) return code;
+    return lt_fail(error, LITMUS_EPERM, 0, "%s is a symbolic link, which is not followed: put a folder there", folder);
+}
+
 /* A new hidden file. One that a crash left keeps its name; nobody reads it. */
 static int open_hidden(struct put *p, struct litmus_error *error) {
-    int code = lt_io_mkdirs(p->io, p->folder, error);
+    int code = lt_blob_folder(p->io, p->folder, error);
     for (int i = 0; code == LITMUS_OK && i < NAMES_TRIED; i++) {
         lt_buf_clear(&p->hidden);
         lt_buf_addf(&p->hidden, "%s/.%ld-%d.tmp", p->folder, (long)getpid(), i);

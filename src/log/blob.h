@@ -26,6 +26,8 @@ void lt_blob_extension(const char *file_name, char out[LT_BLOB_EXT_MAX]);
 /* Is this the name of a blob? What a log says is anybody's text: nothing else is ever opened. */
 bool lt_blob_is_name(struct lt_str name);
 
+/* Makes the folder, which is no link: what is stored in a data_dir stays there. */
+int lt_blob_folder(const struct lt_io *io, const char *folder, struct litmus_error *error);
 /* Stores bytes, or the rest of a file that is open for reading (a piece at a time), in `folder`, which is made. `sync`: content
  * and names are on the disk then; else with the kernel, as an event is (lt_blob_copy brings both there). Fills *out. Errors:
  * EIO, ENOSPC, EPERM, ENOMEM; nothing is left behind then. */

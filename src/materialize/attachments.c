@@ -99,7 +99,8 @@ static int mend(const struct lt_io *io, const char *from, const char *to, const 
                 struct litmus_error *error) {
     struct lt_buf path;
     lt_buf_init(&path);
-    int code = aside(lt_path_join(&path, to, name), true, error);
+    int code = lt_blob_folder(io, to, error);
+    if (code == LITMUS_OK) code = aside(lt_path_join(&path, to, name), true, error);
     if (code == LITMUS_OK) code = lt_blob_copy(io, from, to, name, error);
     lt_buf_release(&path);
     return code;
