@@ -22,6 +22,7 @@ c_tests() {
 .venv/bin/python tools/gen_docs.py --check || failed+=('docs made from the tables')
 
 c_tests asan 'address and undefined behaviour sanitizers'
+.venv/bin/python tools/second_compiler.py || failed+=('warnings of the second compiler')
 if compgen -G 'tests/tsan/test_*.c' >/dev/null; then
     c_tests tsan 'thread sanitizer' --suite tsan
 fi

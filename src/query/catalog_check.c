@@ -24,6 +24,9 @@
 #define ONLY_IN(here, there, table, what)                                                                                                        \
     "SELECT f.dir || '/' || f.name, '" what "' FROM " here "." table " f" SAME_FOLDER("f")                                                       \
     "WHERE NOT EXISTS (SELECT 1 FROM " there "." table " o WHERE o.dir = f.dir AND o.name = f.name)"
+#define OF_ANOTHER_SESSION                                                                                                                       \
+    "SELECT m.dir || '/' || m.name, 'has it as a log of session ' || quote(d.session_id) FROM main.logs m"                                       \
+    " JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name WHERE m.unread = 0 AND d.unread = 0 AND m.session_id IS NOT d.session_id"
 
 /* Each gives (path, what). `main` is what the files say, `disk` the catalog. */
 static const char *const questions[] = {
@@ -36,8 +39,7 @@ static const char *const questions[] = {
     ONLY_IN("disk", "main", "files", "has it, and it is gone"),
     ONLY_IN("main", "disk", "logs", "does not know it"),
     ONLY_IN("disk", "main", "logs", "has it, and it is gone"),
-    "SELECT m.dir || '/' || m.name, 'has it as a log of session ' || quote(d.session_id) FROM main.logs m JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name "
-    "WHERE m.unread = 0 AND d.unread = 0 AND m.session_id IS NOT d.session_id",
+    OF_ANOTHER_SESSION,
 };
 
 struct check {

@@ -263,7 +263,8 @@ int clock_gettime(clockid_t id, struct timespec *out) {
     static const long set_to[] = {0, 3600, -3600, 40 * 86400L, -40 * 86400L};
     int result = (int)syscall(SYS_clock_gettime, id, out);
     if (result != 0 || id != CLOCK_REALTIME) return result;
-    unsigned long drawn = shim.set ? shim.chance = shim.chance * 6364136223846793005UL + 1442695040888963407UL : 0;
+    unsigned long drawn = shim.chance * 6364136223846793005UL + 1442695040888963407UL;
+    if (shim.set) shim.chance = drawn;
     if (shim.set && (drawn >> 33) % 8 == 0) shim.ahead = set_to[(drawn >> 40) % 5];
     out->tv_sec += shim.ahead;
     return 0;
