@@ -3,10 +3,13 @@
 
 #include "base/portable.h"
 
-/* Version 4 out of 16 random bytes. */
-static void uuid_text(unsigned char b[16], char out[LT_UUID_BYTES]) {
+#include <openssl/sha.h>
+
+enum { RANDOM = 4, NAMED = 8 }; /* versions (RFC 9562) */
+
+static void uuid_text(unsigned char b[16], int version, char out[LT_UUID_BYTES]) {
     static const char hex[] = "0123456789abcdef";
-    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+    b[6] = (unsigned char)((b[6] & 0x0f) | version << 4);
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
     char *p = out;
     for (int i = 0; i < 16; i++) {
@@ -36,13 +39,19 @@ static uint64_t next_random(uint64_t s[4]) {
 void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]) {
     if ((pool->state[0] | pool->state[1] | pool->state[2] | pool->state[3]) == 0) lt_random(pool->state, sizeof pool->state);
     uint64_t words[2] = {next_random(pool->state), next_random(pool->state)};
-    uuid_text((unsigned char *)words, out);
+    uuid_text((unsigned char *)words, RANDOM, out);
 }
 
 void lt_uuid_new(char out[LT_UUID_BYTES]) {
     unsigned char bytes[16];
     lt_random(bytes, sizeof bytes);
-    uuid_text(bytes, out);
+    uuid_text(bytes, RANDOM, out);
+}
+
+void lt_uuid_named(struct lt_str name, char out[LT_UUID_BYTES]) {
+    unsigned char hash[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)name.p, name.n, hash);
+    uuid_text(hash, NAMED, out);
 }
 
 bool lt_uuid_valid(struct lt_str s) {

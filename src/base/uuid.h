@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * uuid.h - random (version 4) ids as 36 lower-case characters.
+ * uuid.h - random (version 4) and named (version 8) ids as 36 lower-case characters.
  */
 #ifndef LT_BASE_UUID_H
 #define LT_BASE_UUID_H
@@ -19,6 +19,8 @@ struct lt_uuid_pool {
 void lt_uuid_next(struct lt_uuid_pool *pool, char out[LT_UUID_BYTES]);
 /* One id without a pool. */
 void lt_uuid_new(char out[LT_UUID_BYTES]);
+/* The same id for the same name, anywhere. */
+void lt_uuid_named(struct lt_str name, char out[LT_UUID_BYTES]);
 bool lt_uuid_valid(struct lt_str s); /* 36 characters, hex and dashes in place, lower case */
 
 #endif

@@ -73,10 +73,11 @@ static int open_new(struct lt_growing *file, const char *folder, const char *ste
     struct lt_buf path;
     lt_buf_init(&path);
     int code = LITMUS_EBUSY;
-    for (int n = 1; code == LITMUS_EBUSY && n <= NAMES_MAX; n++) {
+    int64_t first = file->number > 1 ? file->number : 1;
+    for (int64_t n = first; code == LITMUS_EBUSY && n < first + NAMES_MAX; n++) {
         lt_buf_clear(name);
         lt_buf_add_text(name, stem);
-        if (n > 1) lt_buf_addf(name, "-%d", n);
+        if (n > 1) lt_buf_addf(name, "-%lld", (long long)n);
         lt_buf_clear(&path);
         lt_buf_addf(&path, "%s/%s" LT_LOG_SUFFIX, folder, lt_buf_cstr(name));
         const char *text = lt_buf_cstr(&path);

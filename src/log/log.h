@@ -34,6 +34,7 @@ struct lt_log_options {
     int group_ms; /* GROUP: the first append this long after the last sync syncs, and so does seal; 0: 100 */
     const struct lt_io *io; /* NULL: the real calls. Borrowed for the writer's life */
     const struct lt_key *key; /* signs the end when it is sealed; NULL: unsigned. Borrowed for the writer's life */
+    int64_t number; /* the first N of its name that is tried; 0: the name without one */
 };
 struct lt_log_writer;
 

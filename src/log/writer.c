@@ -148,6 +148,7 @@ static struct lt_log_writer *writer_new(const struct lt_log_options *options) {
     pthread_mutex_init(&writer->mutex, NULL);
     snprintf(writer->session, sizeof writer->session, "%s", options->session_id); /* fits: checked */
     int code = lt_growing_init(&writer->file, &log_kind, options->io, options->data_dir, options->durability, options->group_ms, NULL);
+    writer->file.number = options->number;
     writer->chain = lt_chain_new();
     writer->key = options->key;
     if (code == LITMUS_OK && writer->chain != NULL && lt_ipc_layout(&writer->layout)) return writer;

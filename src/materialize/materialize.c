@@ -485,13 +485,15 @@ static void recover_logs(struct lt_materializer *m, const struct lt_log_list *li
     if (dead) (void)!lt_channel_recover_all(m->io, m->data_dir, own->session_id, NULL); /* they can be read as they are */
 }
 
-/* The producer died before run.ended: say so, with the time of the run's last event, so that it is
- * the same whenever and wherever it is said. */
+/* The producer died before run.ended: say so, with the time of the run's last event and an id that follows from it, so that it is
+ * the same whenever and wherever it is said: steps that never ran name it as their cause. */
 static int end_as_aborted(struct lt_own_log *own, struct lt_gathered_run *run, struct litmus_error *error) {
-    char run_id[64];
+    char run_id[64], name[128], id[LT_UUID_BYTES];
     snprintf(run_id, sizeof run_id, "%.*s", LT_STR_ARG(run->run.run_id));
+    snprintf(name, sizeof name, "run.ended of %s, said by recovery, at %lld", run_id, (long long)run->run.last_at);
+    lt_uuid_named(lt_str_of(name), id);
     struct litmus_event event = {
-        .event_type = "run.ended", .run_id = run_id, .payload = "{\"outcome\":\"aborted\",\"stop_reason\":\"crash\",\"said_by\":\"recovery\"}",
+        .event_type = "run.ended", .id = id, .run_id = run_id, .payload = "{\"outcome\":\"aborted\",\"stop_reason\":\"crash\",\"said_by\":\"recovery\"}",
         .occurred_at_us = run->run.last_at};
     struct lt_row row;
     int code = lt_own_log_emit(own, &event, &row, error);

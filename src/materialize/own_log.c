@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "materialize/own_log.h"
 
+#include "base/clock.h"
 #include "log/heads.h"
 #include "materialize/range_lock.h"
 
@@ -14,7 +15,8 @@ int lt_own_log_emit(struct lt_own_log *log, const struct litmus_event *event, st
     if (row == NULL) row = &own;
     if (log->writer == NULL) {
         (void)!lt_range_raise(log->lock_fd, lt_str_of(log->session_id)); /* where that fails, nobody relies on it */
-        struct lt_log_options options = {.data_dir = log->data_dir, .session_id = log->session_id, .durability = log->durability, .io = log->io, .key = log->key};
+        struct lt_log_options options = {.data_dir = log->data_dir, .session_id = log->session_id, .durability = log->durability, .io = log->io, .key = log->key,
+                                         .number = lt_now_us()}; /* not the name that another station takes for the same session */
         int code = lt_log_create(&options, &log->writer, error);
         (void)!lt_range_raise(log->lock_fd, lt_str_of(log->session_id));
         if (code != LITMUS_OK) return code;

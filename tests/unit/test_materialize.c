@@ -179,6 +179,46 @@ static void a_dead_producers_run_is_ended_and_complete(void **state) {
     assert_true(b->done[0].already);
 }
 
+/* Two stations finish copies of one session, with the same pid as containers have: the file is the same, and an import lays their logs side by side. */
+static void two_stations_finish_the_same_session(void **state) {
+    struct bench *b = *state, other = *b;
+    struct lt_log_list here, there;
+    struct lt_buf one, two;
+    char command[600];
+    snprintf(other.dir, sizeof other.dir, "%.240s-other", b->dir);
+    pid_t child = fork();
+    if (child == 0) {
+        struct lt_own_log log;
+        lt_own_log_init(&log, b->dir, SESSION, NULL, -1);
+        start_run(&log, RUN_A, "");
+        run_step_a(&log, RUN_A);
+        _exit(9);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    snprintf(command, sizeof command, "cp -r '%s' '%s'", b->dir, other.dir);
+    assert_int_equal(system(command), 0);
+    materialize(b, SESSION);
+    materialize(&other, SESSION);
+    lt_buf_init(&one);
+    lt_buf_init(&two);
+    read_bytes(b->done[0].path, &one);
+    read_bytes(other.done[0].path, &two);
+    assert_int_equal(one.n, two.n);
+    assert_memory_equal(one.p, two.p, one.n);
+    lt_buf_release(&one);
+    lt_buf_release(&two);
+    assert_int_equal(lt_log_find(b->dir, SESSION, &here, &b->error), LITMUS_OK);
+    assert_int_equal(lt_log_find(other.dir, SESSION, &there, &b->error), LITMUS_OK);
+    assert_int_equal(here.count, 2);
+    assert_int_equal(there.count, 2);
+    int same = 0;
+    for (int i = 0; i < 4; i++) same += strcmp(strrchr(here.files[i / 2].path, '/'), strrchr(there.files[i % 2].path, '/')) == 0;
+    assert_int_equal(same, 1); /* the producer's */
+    lt_log_list_release(&here);
+    lt_log_list_release(&there);
+}
+
 static void a_live_producers_run_is_left_alone(void **state) {
     struct bench *b = *state;
     struct lt_own_log log;
@@ -367,6 +407,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_finished_run_has_its_file_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_dead_producers_run_is_ended_and_complete, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_stations_finish_the_same_session, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_live_producers_run_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_controller_keeps_the_run_alive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_an_orphan_writes_later_changes_nothing, set_up, tear_down),
