@@ -92,13 +92,13 @@ NAMES = re.compile(r"(events|runs)(/[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*){1,
 
 def check_zip(data, known):
     with zipfile.ZipFile(pa.BufferReader(data)) as box:
-        entries, at, rest, odd, logs, rows, made = sorted(box.infolist(), key=lambda e: e.header_offset), 0, 22, [], [], [], []
+        entries, at, to, odd, logs, rows, made = box.infolist(), 0, box.start_dir, [], [], [], []
         for e in entries:  # stored side by side, with nothing before, between and behind them
-            n, plain = len(e.orig_filename.encode()), e.create_system != 3 or e.external_attr >> 28 in (0, 8)
-            fine = struct.unpack("<H4x3I2H", data[at + 8 : at + 30]) == (0, e.CRC, e.file_size, e.file_size, n, 0) and e.header_offset == at
-            odd += [] if fine and plain and e.compress_type == 0 and NAMES.fullmatch(e.orig_filename) else [e.filename]
-            at, rest = at + 30 + n + e.file_size, rest + 46 + n
-        if odd or (at, at + rest, len(entries)) != (box.start_dir, len(data), len(box.NameToInfo)):
+            n, plain, both = len(e.orig_filename.encode()), e.create_system != 3 or e.external_attr >> 28 in (0, 8), struct.unpack("<5H3IH", data[to + 6 : to + 30])
+            fine = (at, data[at : at + 30], data[to + 30 : to + 36]) == (e.header_offset, struct.pack("<4s5H3I2H", b"PK\3\4", *both, 0), bytes(6)) and both[6] == both[7]
+            odd += [] if fine and plain and both[0] <= 20 and both[1] in (0, 2048) and both[2] == 0 and both[8] == n and NAMES.fullmatch(e.orig_filename) else [e.filename]
+            at, to = at + 30 + n + e.file_size, to + 46 + n
+        if odd or (data[to:], len(entries)) != (struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, len(entries), len(entries), to - at, at, 0), len(box.NameToInfo)):
             raise ValueError(f"it holds more than its members, or what litmus does not write: {', '.join(odd)}")
         members = {name: box.read(name) for name in sorted(box.namelist())}
     line, public = members.pop("statement.intoto.jsonl"), key_of(members["station.pub"]) if "station.pub" in members else None

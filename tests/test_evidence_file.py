@@ -540,7 +540,9 @@ TRICKS = {
     "links": lambda data, content: zipped(content, create_system=3, external_attr=(stat.S_IFLNK | 0o777) << 16),
     **{name: (lambda change: lambda data, content: change(data))(poke(*where)) for name, where in {
         "encrypted": ("directory", 8, 1), "check sum there": ("directory", 16, 1), "check sum here": ("local", 14, 1), "method here": ("local", 8, 8),
-        "size here": ("local", 18, 1), "name here": ("local", 30, 1), "name there": ("directory", 46, 1)}.items()},
+        "size here": ("local", 18, 1), "name here": ("local", 30, 1), "name there": ("directory", 46, 1),
+        "flags here": ("local", 6, 1), "a flag there": ("directory", 9, 0x20), "time here": ("local", 10, 1), "time there": ("directory", 12, 1),
+        "version there": ("directory", 6, 0x40), "a disk": ("directory", 34, 1), "compressed size there": ("directory", 20, 1), "comment's length there": ("directory", 32, 1)}.items()},
 }
 
 
