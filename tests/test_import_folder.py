@@ -264,12 +264,14 @@ def test_what_cannot_be_imported(both, tmp_path, make, word, code):
 
 
 def test_links_and_strays_are_told_of(both, tmp_path):
-    here, bench = both
+    """Of a folder whose name no event can hold as it is."""
+    here, bench = both[0], both[1].rename(tmp_path / os.fsdecode(b"b\xff\xe4"))
     (tmp_path / "secret").write_text("x")
     os.symlink(tmp_path / "secret", next(bench.glob("events/*")) / "00000000-0000-4000-8000-000000000000-1.arrow")
     done = run("import", "-d", here, bench)
     assert done.returncode == 0 and "1 files belong to no session" in done.stderr
     assert not list(here.glob("events/*/00000000*"))
+    assert {said["source"] for said in imported(here)} == {str(tmp_path / "b??")}
 
 
 def test_a_change_broken_off_is_finished_by_the_next_command(both):

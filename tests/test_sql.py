@@ -497,6 +497,13 @@ def test_what_spills_has_a_folder_of_its_own(history, tmp_path, monkeypatch):
     assert list(scratch.iterdir()) == []
 
 
+def test_a_data_dir_whose_name_is_no_utf8_is_told(tmp_path):
+    (tmp_path / os.fsdecode(b"d\xff")).mkdir()
+    for command in (["sql", "-c", "from runs"], ["yield"]):
+        done = run(*command, "-d", tmp_path / os.fsdecode(b"d\xff"))
+        assert done.returncode == 2 and "another name" in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
 def test_a_data_dir_that_is_not_there_is_told(tmp_path):
     done = run("sql", "-d", tmp_path / "typo", "--json", "-c", "SELECT count(*) AS n FROM runs")
     assert json.loads(done.stdout) == {"n": 0} and "typo is not there" in done.stderr

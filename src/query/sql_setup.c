@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/io.h"
 #include "base/clock.h"
+#include "log/layout.h"
 #include "materialize/build.h"
 #include "materialize/parquet.h"
 #include "query/golden.h"
@@ -515,6 +516,8 @@ int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struc
     struct lt_overlay overlay;
     struct lt_lake lake;
     struct kinds kinds = {.arena = {0}};
+    if (!lt_utf8_valid(q->data_dir, strlen(q->data_dir)))
+        return lt_fail(error, LITMUS_EINVAL, 0, "the path of %s is no UTF-8, and DuckDB opens no file there: give the folder another name", q->data_dir);
     int code = load_runs(q, &overlay, &lake, error);
     if (code == LITMUS_OK) code = load_kinds(q, &overlay, &lake, &kinds, error);
     if (code == LITMUS_OK) code = add_settings(options, out, error);

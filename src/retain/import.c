@@ -13,6 +13,7 @@
 #include "base/tree.h"
 #include "litmus.h"
 #include "log/heads.h"
+#include "log/layout.h"
 #include "materialize/attachments.h"
 #include "materialize/changeset.h"
 #include "materialize/materialize.h"
@@ -409,9 +410,19 @@ static int stage_runs(struct lt_import *p, struct coming *c, struct litmus_error
 
 /* ---- what is said of it ---- */
 
+/* A folder may have a name that is no UTF-8, which no event can hold. */
+static void add_source(const char *from, struct lt_buf *out) {
+    struct lt_buf plain;
+    lt_buf_init(&plain);
+    bool valid = lt_utf8_valid(from, strlen(from));
+    for (const char *p = from; *p != '\0'; p++) lt_buf_add_char(&plain, valid || (unsigned char)*p < 0x80 ? *p : '?');
+    lt_json_str(out, (struct lt_str){lt_buf_cstr(&plain), plain.n});
+    lt_buf_release(&plain);
+}
+
 static void describe(const struct lt_import *p, struct coming *c, struct lt_buf *out) {
     lt_buf_addf(out, "{\"imported_session_id\":\"%s\",\"source\":", c->session->id);
-    lt_json_str(out, lt_str_of(p->from));
+    add_source(p->from, out);
     lt_buf_addf(out, ",\"bytes\":%lld,\"logs\":[%s],\"runs\":[%s]}", (long long)c->bytes, lt_buf_cstr(&c->described), lt_buf_cstr(&c->runs_described));
 }
 
