@@ -480,6 +480,18 @@ def test_half_a_file_is_never_there(data, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_export_left_goes_with_the_next_one(data, tmp_path):
+    killed = "import os, sys; from litmus.exports import as_csv, export; as_csv.write = lambda runs, out: os.kill(os.getpid(), 9); export('last', sys.argv[1], data_dir=sys.argv[2])"
+    assert subprocess.run([sys.executable, "-c", killed, tmp_path / "r.csv", data], env=environment(), timeout=600).returncode == -9
+    (left,) = os.listdir(tmp_path)
+    table = left.split(".")[3].partition("-")[0]
+    others = [f".r.csv.{table}-{os.getpid()}-x.tmp.csv", f".r.csv.{'0' * len(table)}-99999999-x.tmp.csv", f".r.csv.{table}-99999999-x.tmp.json", f".s.csv.{table}-99999999-x.tmp.csv", ".r.csv.tmp.csv"]
+    for name in others:  # at work, elsewhere, of another format, of another file, of somebody else
+        (tmp_path / name).touch()
+    export("last", tmp_path / "r.csv", data_dir=data)
+    assert sorted(os.listdir(tmp_path)) == sorted([*others, "r.csv"])
+
+
 def test_which_format(tmp_path):
     assert [format_of(None, name).name for name in ("a.xml", "a.json", "a.ctrf.json", "A.CSV", "a.parquet")] == ["junit", "json", "ctrf", "csv", "parquet"]
     with pytest.raises(InvalidArgument, match="junit"):

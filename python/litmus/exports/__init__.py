@@ -13,6 +13,8 @@ is a stream for bytes, or the path of a file (Format.path). docs/exports.md says
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib
 import os
 import sys
@@ -161,7 +163,9 @@ def write(entry: Format, runs: Iterable, output: str, force: bool) -> None:
 
 def _write_whole(module, entry: Format, runs: Iterable, output: str, force: bool) -> None:
     folder, name = os.path.split(os.path.abspath(output))
-    fd, hidden = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp" + entry.extension, dir=folder)
+    ours, ending = f".{name[:60]}.{_process_table()}-", ".tmp" + entry.extension
+    _clear(folder, ours, ending)
+    fd, hidden = tempfile.mkstemp(prefix=f"{ours}{os.getpid()}-", suffix=ending, dir=folder)
     try:
         with os.fdopen(fd, "w+b") as stream:
             os.fchmod(stream.fileno(), 0o666 & ~_umask())
@@ -177,6 +181,35 @@ def _write_whole(module, entry: Format, runs: Iterable, output: str, force: bool
     finally:
         if os.path.lexists(hidden):
             os.unlink(hidden)
+
+
+def _process_table() -> str:
+    """Where a process id means what it means here: this start of this machine, this container."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            boot = file.read()
+        return hashlib.sha256(boot + str(os.stat("/proc/self/ns/pid").st_ino).encode()).hexdigest()[:12]
+    except OSError:
+        return os.urandom(6).hex()
+
+
+def _clear(folder: str, ours: str, ending: str) -> None:
+    """What an export to the same name was writing when it was killed."""
+    with contextlib.suppress(OSError):
+        for found in os.listdir(folder):
+            pid = found[len(ours) :].partition("-")[0]
+            if found.startswith(ours) and found.endswith(ending) and pid.isdecimal() and _is_gone(int(pid)):
+                os.unlink(os.path.join(folder, found))
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return pid > 0
+    except (OSError, OverflowError):
+        pass
+    return False
 
 
 def _umask() -> int:
