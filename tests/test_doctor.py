@@ -324,6 +324,20 @@ def test_a_missing_catalog_is_worth_a_note(data):
     assert (data / "catalog.sqlite").exists()
 
 
+@pytest.mark.parametrize("place", ["runs", "runs/*"])
+@pytest.mark.parametrize("wrong_file", [lambda _: None, lambda path: path.write_bytes(b"PAR1")])
+def test_nothing_is_mended_behind_a_link(data, tmp_path, place, wrong_file):
+    outside, folder = tmp_path / "outside", one(data, place)
+    folder.rename(outside)
+    folder.symlink_to(outside)
+    for path in outside.rglob("*_ref/*"):
+        path.unlink()
+    wrong_file(next(outside.rglob("*.parquet")))
+    before = state(outside)
+    assert [f for f in wrong(doctor(data, "--mend")) if f["check"] == "owner"]
+    assert state(outside) == before
+
+
 @pytest.mark.parametrize("place", ["runs", "events"])
 def test_no_attachment_goes_behind_a_link(data, tmp_path, place):
     folder, outside = one(data, f"{place}/*/*_ref"), tmp_path / "outside"

@@ -104,6 +104,16 @@ static bool is_beyond_doubt(const struct lt_doctor *d, const struct lt_gathering
     return sound;
 }
 
+/* Nothing is mended behind a link that leads out of the data_dir. */
+static bool is_inside(const char *data_dir, const char *file) {
+    struct lt_buf folder;
+    lt_buf_init(&folder);
+    lt_buf_add(&folder, file, (size_t)(strrchr(file, '/') - file));
+    bool inside = !folder.failed && lt_io_mkdirs_below(&lt_io_os, data_dir, folder.p, NULL) == LITMUS_OK;
+    lt_buf_release(&folder);
+    return inside;
+}
+
 /* A run file, the attachments beside it, or both. */
 static int mend_run(struct mending *m, struct lt_gathering *session, struct lt_gathered_run *run, enum lt_doctor_check what) {
     struct lt_materialized done;
@@ -112,7 +122,7 @@ static int mend_run(struct mending *m, struct lt_gathering *session, struct lt_g
     lt_buf_addf(&path, "%s/%.*s", m->doctor->data_dir, LT_STR_ARG(run->destination));
     const char *file = lt_buf_cstr(&path);
     int code = LITMUS_OK;
-    if (lt_doctor_has(m->doctor, UINT64_C(1) << what, file)) {
+    if (lt_doctor_has(m->doctor, UINT64_C(1) << what, file) && is_inside(m->doctor->data_dir, file)) {
         if (what == LT_CHECK_ATTACHMENTS) code = lt_attachments_mend(&lt_io_os, session, &run->run, file, lt_doctor_set_aside, m->error);
         else code = lt_doctor_set_aside(file, false, m->error);
         if (code == LITMUS_OK && what == LT_CHECK_RUN_FILES) code = lt_materialize_run(m->materializer, session, run, true, &done, m->error);
