@@ -208,6 +208,24 @@ def test_events(data):
     assert ok("events", "--since", "2199-01-01", "-d", data) == ""
 
 
+@pytest.mark.parametrize("place, known", [("runs", False), ("runs", True), ("runs/*", False)])
+def test_a_folder_that_cannot_be_looked_at(tmp_path, place, known):
+    """Nothing of it is listed that was not known, and that is told."""
+    data = tmp_path / "data"
+    record(tmp_path / "suite", data, "def test_a(): pass", "--litmus-no-daemon")
+    assert len(ok("runs", "--json", "-d", data).splitlines()) == 1
+    if not known:
+        (data / "catalog.sqlite").unlink()
+    (folder,) = data.glob(place)
+    folder.chmod(0)
+    anybody = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    done = subprocess.run([*anybody, LITMUS, "runs", "--json", "-d", data], capture_output=True, text=True, env=environment(), timeout=60)
+    folder.chmod(0o755)
+    assert done.returncode == 0 and f"cannot list {folder}" in done.stderr and len(done.stdout.splitlines()) == known, done
+    done = run("runs", "--json", "-d", data)
+    assert len(done.stdout.splitlines()) == 1 and not done.stderr, done.stderr
+
+
 def test_a_log_that_cannot_be_read(tmp_path):
     """It is told as that: its events are said to be left out, and no link to it is called broken."""
     data = tmp_path / "data"

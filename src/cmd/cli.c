@@ -160,6 +160,8 @@ static bool tell_damaged(void *self, const char *path, const char *reason) {
 static void tell_behind(struct lt_cli *cli) {
     if (lt_query_is_behind(cli->query))
         lt_say(cli, "what came of late may be missing: another process keeps %s/catalog.sqlite locked (end it, then ask again)", lt_buf_cstr(&cli->data_dir));
+    const char *unlisted = lt_query_unlisted(cli->query);
+    if (unlisted != NULL) lt_say(cli, "left out: what is in a folder: %s", unlisted);
 }
 
 void lt_tell_damaged(struct lt_cli *cli) {

@@ -36,6 +36,7 @@ struct lt_catalog {
     sqlite3 *db;
     sqlite3_stmt *statements[SQL_COUNT];
     bool in_memory, behind;
+    struct litmus_error unlisted; /* why the latest scan could not list a folder */
     dev_t device;
     ino_t inode; /* of the file that `db` has open */
     struct lt_open_session *open;
@@ -365,6 +366,15 @@ const char *lt_store_data_dir(const struct lt_catalog *c) {
 
 void lt_store_note_behind(struct lt_catalog *c, bool behind) {
     c->behind = behind;
+}
+
+void lt_store_note_unlisted(struct lt_catalog *c, const struct litmus_error *why) {
+    if (why == NULL) lt_error_clear(&c->unlisted);
+    else lt_fail_with(&c->unlisted, why); /* the first one stays */
+}
+
+const char *lt_catalog_unlisted(const struct lt_catalog *c) {
+    return c->unlisted.code == LITMUS_OK ? NULL : c->unlisted.text;
 }
 
 bool lt_catalog_is_kept(const struct lt_catalog *c) {

@@ -99,6 +99,8 @@ typedef bool lt_copy_fn(void *self, const char *path, const char *other, const c
 int lt_catalog_copies(struct lt_catalog *catalog, lt_copy_fn *each, void *self, struct litmus_error *error);
 /* Did another process keep the catalog locked at the last refresh, so that what came since is not in it? */
 bool lt_catalog_is_behind(const struct lt_catalog *catalog);
+/* Why the system did not let the last refresh look at a folder, of which nothing may be in it; NULL: it let it. */
+const char *lt_catalog_unlisted(const struct lt_catalog *catalog);
 /* Is what it knows in its file, for the next one to find? Not where that cannot be written. */
 bool lt_catalog_is_kept(const struct lt_catalog *catalog);
 /* Files left out of every listing, with the reason. */

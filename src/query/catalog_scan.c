@@ -229,10 +229,18 @@ static int take_file(struct scan *s, const struct kind *kind, const char *dir, c
     return take_run_file(s, dir, file, retry, error);
 }
 
-static int drop_file(struct scan *s, const struct kind *kind, const char *dir, const char *name, struct litmus_error *error) {
+/* What the system does not let us look at may be there. */
+static bool is_gone(const char *path) {
     struct stat st;
+    struct litmus_error why = {0};
+    if (stat(path, &st) == 0) return false;
+    lt_fail_os(&why, errno, "look at", path);
+    return !lt_error_is_refusal(&why);
+}
+
+static int drop_file(struct scan *s, const struct kind *kind, const char *dir, const char *name, struct litmus_error *error) {
     /* Another process may have put it there after this one made its list. */
-    if (stat(absolute(s, dir, name), &st) == 0) return LITMUS_OK;
+    if (!is_gone(absolute(s, dir, name))) return LITMUS_OK;
     bool go;
     int code = want_write(s, &go, error);
     if (!go) return code;
@@ -270,15 +278,24 @@ static int note_dir(struct scan *s, const char *dir, const struct dir *known, in
     return go ? lt_store_dir_put(s->catalog, dir, mtime_ns, error) : code;
 }
 
+/* The system did not let us look at a folder: gone, it is no loss. */
+static int note_unlisted(struct scan *s, const char *dir, int os_errno) {
+    struct litmus_error why = {0};
+    lt_fail_os(&why, os_errno, "list", absolute(s, dir, NULL));
+    if (lt_error_is_refusal(&why)) lt_store_note_unlisted(s->catalog, &why);
+    return LITMUS_OK;
+}
+
 static int scan_folder(struct scan *s, const struct kind *kind, const char *dir, struct litmus_error *error) {
     struct stat st;
     uint32_t number = lt_map_get(&s->dir_by_path, lt_str_of(dir), 0);
     struct dir *known = number == LT_MAP_NONE ? NULL : &s->dirs[number];
-    if (stat(absolute(s, dir, NULL), &st) != 0 || !S_ISDIR(st.st_mode)) return LITMUS_OK;
+    if (stat(absolute(s, dir, NULL), &st) != 0) return note_unlisted(s, dir, errno);
+    if (!S_ISDIR(st.st_mode)) return LITMUS_OK;
     if (known != NULL) known->seen = true;
     if (known != NULL && known->mtime_ns == lt_mtime_ns(&st)) return LITMUS_OK;
     DIR *folder = opendir(absolute(s, dir, NULL));
-    if (folder == NULL) return LITMUS_OK; /* gone, or not ours to read: nothing of it is listed */
+    if (folder == NULL) return note_unlisted(s, dir, errno);
     struct names disk = {.arena = &s->arena}, ledger = {.arena = &s->arena};
     bool retry = false;
     s->folder_fd = dirfd(folder);
@@ -301,7 +318,7 @@ static bool wanted_folder(const struct dirent *e) {
 
 static int scan_root(struct scan *s, const struct kind *kind, struct litmus_error *error) {
     DIR *root = opendir(absolute(s, kind->root, NULL));
-    if (root == NULL) return LITMUS_OK;
+    if (root == NULL) return note_unlisted(s, kind->root, errno);
     struct lt_buf dir;
     lt_buf_init(&dir);
     int code = scan_folder(s, kind, kind->root, error);
@@ -319,9 +336,8 @@ static int scan_root(struct scan *s, const struct kind *kind, struct litmus_erro
 static int drop_gone_folders(struct scan *s, struct litmus_error *error) {
     int code = LITMUS_OK;
     for (size_t i = 0; code == LITMUS_OK && i < s->dir_count; i++) {
-        struct stat st;
         const char *dir = s->dirs[i].path;
-        if (s->dirs[i].seen || stat(absolute(s, dir, NULL), &st) == 0) continue;
+        if (s->dirs[i].seen || !is_gone(absolute(s, dir, NULL))) continue;
         const struct kind *kind = strncmp(dir, "events", 6) == 0 ? &kinds[1] : &kinds[0];
         struct names none = {.arena = &s->arena}, ledger = {.arena = &s->arena};
         bool retry = false, go = false;
@@ -560,6 +576,7 @@ static int refresh(struct scan *s, void *self, struct litmus_error *error) {
 
 int lt_catalog_refresh(struct lt_catalog *catalog, struct litmus_error *error) {
     lt_store_note_behind(catalog, false);
+    lt_store_note_unlisted(catalog, NULL);
     return with_catalog(catalog, refresh, NULL, error);
 }
 
@@ -611,8 +628,8 @@ static int recheck_one(struct scan *s, const char *path, bool *changed, struct l
     if (dir.p == NULL) return no_memory(error);
     if (slash == NULL || !lt_store_file_get(s->catalog, dir.p, slash + 1, &known)) return LITMUS_OK;
     if (stat(absolute(s, path, NULL), &st) != 0) {
-        *changed = true;
-        return drop_file(s, &kinds[0], dir.p, slash + 1, error);
+        *changed = is_gone(absolute(s, path, NULL));
+        return *changed ? drop_file(s, &kinds[0], dir.p, slash + 1, error) : LITMUS_OK;
     }
     if (known.size == (int64_t)st.st_size && known.mtime_ns == lt_mtime_ns(&st)) return LITMUS_OK;
     *changed = true;

@@ -14,6 +14,7 @@
 const char *lt_store_data_dir(const struct lt_catalog *catalog);
 struct sqlite3 *lt_store_database(const struct lt_catalog *catalog); /* for catalog_check.c */
 void lt_store_note_behind(struct lt_catalog *catalog, bool behind);
+void lt_store_note_unlisted(struct lt_catalog *catalog, const struct litmus_error *why); /* NULL: there is none */
 /* Follows a catalog file that was removed or replaced under our feet. */
 int lt_store_follow(struct lt_catalog *catalog, struct litmus_error *error);
 int lt_store_reset(struct lt_catalog *catalog, struct litmus_error *error);     /* removes the file, makes it anew */

@@ -330,6 +330,10 @@ const char *lt_query_lacks(const struct lt_query *q) {
     return q->overlay_why.code == LITMUS_OK ? NULL : q->overlay_why.text;
 }
 
+const char *lt_query_unlisted(const struct lt_query *q) {
+    return lt_catalog_unlisted(q->catalog);
+}
+
 bool lt_query_is_behind(const struct lt_query *q) {
     return lt_catalog_is_behind(q->catalog);
 }

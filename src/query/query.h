@@ -100,6 +100,8 @@ void lt_query_take_as_is(struct lt_query *query);
 int lt_query_sessions(struct lt_query *query, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error);
 /* Did another process keep the catalog locked at the last refresh? What came since the one before may be missing, then. */
 bool lt_query_is_behind(const struct lt_query *query);
+/* Why a folder could not be looked at, so that what is in it may be missing; NULL: each could. */
+const char *lt_query_unlisted(const struct lt_query *query);
 /* Why the latest listing lacks runs in flight; NULL: it does not. */
 const char *lt_query_lacks(const struct lt_query *query);
 /* Makes the catalog anew from the files; `on_file` (may be NULL) is told how many of how many run files were read. */
