@@ -9,21 +9,20 @@ import json
 import pathlib
 import re
 import struct
-import sys
 import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet
 
-# ---- Ed25519, RFC 8032 (to check a signature, nothing is secret)
-P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+KINDS = ["string", "string", "timestamp[us, tz=UTC]", "timestamp[us, tz=UTC]", "string", "string", "string", "fixed_size_binary[32]"]
+COLUMNS = [*zip("id event_type occurred_at received_at session_id run_id json chain".split(), KINDS)]
+P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493  # Ed25519, RFC 8032 (to check a signature, nothing is secret)
 D, DER = -121665 * pow(121666, -1, P) % P, bytes.fromhex("302a300506032b6570032100")  # DER: what a public key in it begins with
 
 
 def point(data):  # in extended coordinates, from its 32 bytes; None: there is none
     y, odd = int.from_bytes(data, "little") & (1 << 255) - 1, data[31] >> 7
-    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
-    x = pow(square, (P + 3) // 8, P)
+    x = pow(square := (y * y - 1) * pow(D * y * y + 1, -1, P) % P, (P + 3) // 8, P)
     x = x if (x * x - square) % P == 0 else x * pow(2, (P - 1) // 4, P) % P
     fine, x = not ((x * x - square) % P or y >= P or (x == 0 and odd)), x if x % 2 == odd else P - x
     return (x, y, 1, x * y % P) if fine else None
@@ -67,11 +66,12 @@ def check_log(data, known):
     """(what is wrong, what it says of itself, its end for the statement, the logs that run files were made from); `known`: public keys, none of them means that any will do."""
     table, source = pa.ipc.open_file(pa.py_buffer(data)).read_all(), pa.BufferReader(data[8:])
     stream, footer = pa.ipc.open_stream(source).read_all(), int.from_bytes(data[-10:-6], "little")  # by the footer, and from the first byte to the last
-    if not (stream.equals(table) and stream.schema.metadata.items() <= table.schema.metadata.items() and 8 + source.tell() + footer + 10 == len(data)):
-        return ["holds other events than its end lists"], "", None
+    whole = stream.equals(table) and stream.schema.metadata.items() <= table.schema.metadata.items() and 8 + source.tell() + footer + 10 == len(data)
+    if not whole or [(column.name, str(column.type)) for column in table.schema] != COLUMNS or table.schema.metadata[b"litmus.log_version"] != b"1":
+        return ["holds other events than its end lists, or other columns than a log"], "", None
     said = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    last, moments = hashlib.sha256(b"litmus-log-1\n" + said["litmus.identity"].encode()).digest(), ["occurred_at", "received_at"]
-    columns = [table[n].cast(pa.int64()) if n in moments else table[n] for n in ("id", "event_type", *moments, "session_id", "run_id", "json", "chain")]
+    last = hashlib.sha256(b"litmus-log-1\n" + said["litmus.identity"].encode()).digest()
+    columns = [column.cast(pa.int64()) if kind[0] == "t" else column for column, kind in zip(table.columns, KINDS)]
     for number, (one, kind, occurred, received, session, run, body, chain) in enumerate(zip(*(c.to_pylist() for c in columns)), 1):
         last = hashlib.sha256(last + text(one) + text(kind) + struct.pack("<qq", occurred, received) + text(session) + text(run) + text(body)).digest()
         if chain != last or session not in (None, said["litmus.session_id"]):
@@ -147,4 +147,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

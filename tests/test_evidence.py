@@ -190,7 +190,22 @@ def test_both_find_what_no_end_lists(station, unseen):
     path.write_bytes(data[:at] + (data[last:at] if unseen is None else unseen) + data[at:])
     assert any(f["file_path"] == str(path) and re.search("are damaged|chain breaks", f["finding"]) for f in findings(station))
     with pytest.raises(pa.ArrowInvalid) if unseen == b"unseen!!" * 8 else contextlib.nullcontext():
-        assert second_opinion(station, path) == ["holds other events than its end lists"]
+        assert second_opinion(station, path) == ["holds other events than its end lists, or other columns than a log"]
+
+
+def test_both_find_other_columns(station):
+    """The values that are signed, and others beside them, or read as other ones: no chain covers a schema."""
+    path = logs(station)[0]
+    table = pa.ipc.open_file(pa.py_buffer(path.read_bytes())).read_all()
+    says = pa.array(["{}"] * len(table))
+    number = table["occurred_at"].cast(pa.int64())
+    other = {"more": table.append_column("note", says), "twice": table.append_column("json", says), "no zone": table.set_column(2, "occurred_at", number.cast(pa.timestamp("us"))),
+             "unit": table.set_column(2, "occurred_at", number.cast(pa.timestamp("ns", "UTC"))), "order": table.select([1, 0, *range(2, 8)]),
+             "version": table.replace_schema_metadata({**table.schema.metadata, b"litmus.log_version": b"2"})}
+    for what, forged in {"same": table, **other}.items():
+        with pa.ipc.new_file(path, forged.schema) as out:
+            out.write_table(forged)
+        assert any(f["file_path"] == str(path) for f in findings(station)) == bool(second_opinion(station, path)) == (what != "same"), what
 
 
 def test_the_next_session_tells_what_was_forged_whole(station):

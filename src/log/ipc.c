@@ -321,6 +321,18 @@ static bool column_fits(const struct ArrowSchema *child, int column) {
     return false;
 }
 
+bool lt_ipc_schema_is_of_log(const struct lt_ipc_schema *schema) {
+    struct ArrowSchemaView view;
+    if (schema->arrow.n_children != LT_COLUMN_COUNT) return false;
+    for (int c = 0; c < LT_COLUMN_COUNT; c++) {
+        const struct ArrowSchema *child = schema->arrow.children[c];
+        if (child->name == NULL || strcmp(child->name, lt_column_names[c]) != 0 || !column_fits(child, c)) return false;
+        if (lt_column_kinds[c] != LT_KIND_TIME) continue;
+        if (ArrowSchemaViewInit(&view, child, NULL) != NANOARROW_OK || view.timezone == NULL || strcmp(view.timezone, "UTC") != 0) return false;
+    }
+    return true;
+}
+
 static const char *find_columns(struct lt_ipc_decoder *decoder, const struct ArrowSchema *schema) {
     for (int c = 0; c < LT_COLUMN_COUNT; c++) {
         decoder->child[c] = -1;

@@ -40,6 +40,9 @@ bool lt_ipc_schema_encode(const struct lt_ipc_schema *schema, struct lt_buf *out
 /* A metadata value into `out` (terminated); false if it is not there or does not fit. */
 bool lt_ipc_schema_text(const struct lt_ipc_schema *schema, const char *key, char *out, size_t size);
 
+/* Are its columns those of a log, in their order, and no more? */
+bool lt_ipc_schema_is_of_log(const struct lt_ipc_schema *schema);
+
 struct ArrowArray;
 /* Appends the metadata of a batch message, with its prefix. `make_row` makes a schema and a batch of one row of it, without
  * content of note; 0, or an errno of the library. What it made is released in every case. */

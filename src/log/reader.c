@@ -163,8 +163,8 @@ static enum lt_log_status take_schema(struct lt_log_reader *reader, const unsign
     reader->ours = metadata && is_ours(reader, false, message, n, &same_length);
     reader->archived = !reader->ours && metadata && is_ours(reader, true, message, n, &same_length);
     if (reader->window.os_errno != 0) return fail_read(reader, error);
-    /* A bit of ours was changed: ours has all of its metadata, and this length. */
-    if (!reader->ours && !reader->archived && (same_length || !metadata)) reader->chain_ok = false;
+    /* A bit of ours was changed: ours has all of its metadata, and this length. The chain is over these columns: of one more nobody knows from whom it is. */
+    if (!reader->ours && !reader->archived && (same_length || !metadata || !lt_ipc_schema_is_of_log(reader->schema))) reader->chain_ok = false;
     if (reader->chain != NULL) lt_chain_start(reader->chain, reader->identity, reader->last);
     return LT_LOG_EVENT;
 }

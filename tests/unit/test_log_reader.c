@@ -254,7 +254,7 @@ static void test_files_of_other_writers(void **state) {
     } cases[] = {
         {"pyarrow_plain.arrow", 6, true},        /* re-batched by 4 rows, no nanoarrow involved */
         {"pyarrow_zstd.arrow", 6, true},         /* an archive: re-batched and compressed, still provable */
-        {"pyarrow_extra_columns.arrow", 6, true}, /* columns behind ours, one of them nested */
+        {"pyarrow_extra_columns.arrow", 6, false}, /* columns behind ours, one of them nested: read past, and covered by no chain */
         {"pyarrow_no_chain.arrow", 6, false},    /* the first logs had none */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
