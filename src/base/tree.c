@@ -47,8 +47,9 @@ static int walk(const struct walk *w, const char *folder, int depth, struct litm
     struct dirent **entries = NULL;
     lt_buf_init(&path);
     const char *whole = folder[0] == '\0' ? w->top : lt_path_join(&path, w->top, folder);
-    if (depth > DEPTH_MAX) return lt_fail(error, LITMUS_EINVAL, 0, "%s lies deeper than %d folders: nothing of a data_dir does", whole, (int)DEPTH_MAX);
-    int n = scandir(whole, &entries, not_dots, alphasort), code = LITMUS_OK;
+    bool deep = depth > DEPTH_MAX;
+    int code = deep ? lt_fail(error, LITMUS_EINVAL, 0, "%s lies deeper than %d folders: nothing of a data_dir does", whole, (int)DEPTH_MAX) : LITMUS_OK;
+    int n = deep ? 0 : scandir(whole, &entries, not_dots, alphasort);
     if (n < 0 && errno != ENOENT && errno != ENOTDIR) code = cannot_list(w, whole, error);
     for (int i = 0; i < n; i++) {
         lt_buf_clear(&path);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/tree.h"
 #include "log_helper.h"
 
 #define OTHER "22345678-1234-4123-8123-123456789abc"
@@ -79,10 +80,30 @@ static void test_missing_folder(void **state) {
     lt_log_list_release(&list);
 }
 
+static int pass(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
+    (void)self, (void)path, (void)st, (void)error;
+    return LITMUS_OK;
+}
+
+static void test_folders_without_end(void **state) {
+    (void)state;
+    char dir[256], path[768];
+    struct litmus_error error = {0};
+    make_temp(dir);
+    size_t n = (size_t)snprintf(path, sizeof path, "%s", dir);
+    for (int i = 0; i < 18; i++) {
+        n += (size_t)snprintf(path + n, sizeof path - n, "/x");
+        assert_int_equal(mkdir(path, 0777), 0);
+    }
+    assert_int_equal(lt_tree_walk(dir, "x", pass, NULL, &error), LITMUS_EINVAL);
+    assert_non_null(strstr(error.text, "deeper than 16 folders"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_missing_folder),
+        cmocka_unit_test(test_folders_without_end),
     };
     return cmocka_run_group_tests_name("log_find", tests, NULL, NULL);
 }
