@@ -388,6 +388,12 @@ def a_catalog_that_knows_no_such_session(station):
         catalog.commit()
     found = [f["finding"] for f in findings(station)]
     assert any("the catalog has it as a log of session" in f for f in found) and any("column run_outcome: the file has" in f for f in found), found
+    with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+        other = "(SELECT o.session_id FROM runs o WHERE o.path <> runs.path)"
+        run_id, = catalog.execute("SELECT run_id FROM runs WHERE path LIKE '%' || ?", (path.name,)).fetchone()
+        catalog.execute(f"UPDATE runs SET path = 'runs/none.parquet', session_id = {other} WHERE run_id = ?", (run_id,))
+        catalog.commit()
+    assert "speaks of run" in run("verify", run_id, "-d", station / "data").stdout
 
 
 def a_log_that_somebody_keeps_open(station):

@@ -129,6 +129,8 @@ int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_err
             lt_proof_finding(v, LT_FINDING_UNFINISHED, run->owner_log.p == NULL ? "" : run->owner_log.p, -1,
                              "run %.*s has no file; litmus materialize writes it", LT_STR_ARG(run->run.run_id));
     }
+    if (code == LITMUS_OK && v->run_id != NULL && session.run_count == 0 && !v->logs_unlisted)
+        lt_proof_finding(v, LT_FINDING_CATALOG, session_id, -1, "no log of this session speaks of run %s, which the catalog has in it; litmus reindex makes that anew", v->run_id);
     lt_gathering_release(&session);
     return code;
 }
