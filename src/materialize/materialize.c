@@ -46,10 +46,16 @@ struct lt_materializer {
     struct lt_key_place key;
 };
 
-/* The station's key as it is now, where litmus.yaml has it now; NULL: there is none, or it cannot be used (its producers say why on record). */
+/* The station's key as it is now, where litmus.yaml has it now; NULL: there is none, or it cannot be used (its producers say why on record). While
+ * that file cannot be read, somebody is about to change it. */
 static const struct lt_key *key_of(struct lt_materializer *m) {
     const struct lt_key *key;
-    (void)!lt_signing_key_find(NULL, m->data_dir, &m->key.path, NULL);
+    struct lt_buf path;
+    lt_buf_init(&path);
+    if (lt_signing_key_find(NULL, m->data_dir, &path, NULL) == LITMUS_OK && !lt_str_eq((struct lt_str){path.p, path.n}, (struct lt_str){m->key.path.p, m->key.path.n})) {
+        lt_key_place_release(&m->key);
+        m->key.path = path;
+    } else lt_buf_release(&path);
     return lt_key_place_get(&m->key, &key, NULL) == LITMUS_OK ? key : NULL;
 }
 
