@@ -192,6 +192,18 @@ def test_who_waits_for_a_prune_misses_nothing(data, recorded, command):
     ok("verify", "--all", "-d", data)
 
 
+@pytest.mark.parametrize("place", ["runs/*/*.parquet", "channels/*/*.arrow"])
+def test_a_folder_in_the_place_of_a_file_breaks_nothing_off(data, place):
+    """It stays: it is none of ours. A change that could never be worked off would leave half a session."""
+    path = min(data.glob(place))
+    path.unlink()
+    path.mkdir()
+    ok("prune", "--keep", "0s", "--yes", "-d", data)
+    assert not (data / "changes").exists() and not (data / "staging").exists()
+    assert {p.parts[0] for p in stores(data)} == {"events"} and len(records(data)) == 3
+    ok("prune", "--keep", "0s", "--yes", "-d", data)
+
+
 def test_a_live_session_stays(data):
     from litmus import _litmus
 

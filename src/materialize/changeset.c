@@ -136,7 +136,8 @@ static int drop(struct work *w, struct lt_str path, bool folder, struct litmus_e
         (void)!rmdir(target); /* others may have put something there */
         return LITMUS_OK;
     }
-    return w->io->unlink(w->io->self, target) == 0 || errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "remove", target);
+    /* A folder in the place of a file is none of ours, and stays. */
+    return w->io->unlink(w->io->self, target) == 0 || errno == ENOENT || errno == EISDIR ? LITMUS_OK : lt_fail_os(error, errno, "remove", target);
 }
 
 static int work_off_line(struct work *w, struct lt_str line, struct litmus_error *error) {
