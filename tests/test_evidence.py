@@ -471,6 +471,24 @@ def test_a_log_of_one_run_that_is_gone(station):
     assert done.returncode == 1 and f"log {path.stem} is missing" in done.stdout
 
 
+JUST_ENDED = """
+import subprocess, sys
+from litmus import _litmus
+session, run = _litmus.Session(sys.argv[1], daemon=False), "22222222-2222-4222-8222-222222222222"
+session.emit("run.started", {}, run)
+session.emit("run.ended", {"outcome": "passed"}, run)
+sys.exit(subprocess.run([sys.argv[2], "verify", "--all", "-d", sys.argv[1]]).returncode)
+"""
+
+
+def test_a_run_that_has_just_ended_is_no_alarm(tmp_path):
+    """Its producer is there, and about to write its file."""
+    done = subprocess.run([sys.executable, "-c", JUST_ENDED, tmp_path / "data", LITMUS], capture_output=True, text=True, env=environment(), timeout=300)
+    assert (done.returncode, done.stdout) == (0, "") and "0 findings" in done.stderr
+    ok("materialize", "-d", tmp_path / "data")
+    assert findings(tmp_path) == []
+
+
 def test_a_review_may_be_unsigned(station):
     """Who accepts a step need not have the station's key; that nobody signed it is counted."""
     ok("concede", "last", "test_load", "--by", "R. Roe", "--why", "waiver", "-d", station / "data", LITMUS_SIGNING_KEY=str(station / "none.key"))

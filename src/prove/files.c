@@ -117,17 +117,21 @@ static int check_file(struct lt_proof *v, const struct lt_gathering *session, co
     return code == LITMUS_OK && !equal && !v->logs_unlisted ? explain(v, path, &run->run, error) : code;
 }
 
-/* A run without its file is the logs' matter (check_end) or still going on. Where a log may lie in a folder that was not listed, only what agrees says something. */
+/* A run without its file is the logs' matter (check_end) or still going on, or ended a moment ago: its producer, or a daemon, is about to write it.
+ * Where a log may lie in a folder that was not listed, only what agrees says something. */
 int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_error *error) {
     struct lt_gathering session;
     struct lt_gather_options options = {.run_id = v->run_id, .logs = v->logs_unlisted ? v->session_logs : NULL};
+    bool nobody_does = false; /* nor is waited for again */
     int code = lt_gather_session(v->options.data_dir, session_id, &options, &session, error);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         const struct lt_gathered_run *run = session.runs[i];
         if (run->materialized) code = check_file(v, &session, run, error);
-        else if (!v->logs_unlisted && run->run.has_started && (run->run.has_ended || !run->producer_alive))
+        else if (!v->logs_unlisted && run->run.has_started && !run->producer_alive && (nobody_does || !lt_proof_named(v, NULL, session_id, run->run.run_id.p))) {
+            nobody_does = true;
             lt_proof_finding(v, LT_FINDING_UNFINISHED, run->owner_log.p == NULL ? "" : run->owner_log.p, -1,
                              "run %.*s has no file; litmus materialize writes it", LT_STR_ARG(run->run.run_id));
+        }
     }
     if (code == LITMUS_OK && v->run_id != NULL && session.run_count == 0 && !v->logs_unlisted)
         lt_proof_finding(v, LT_FINDING_CATALOG, session_id, -1, "no log of this session speaks of run %s, which the catalog has in it; litmus reindex makes that anew", v->run_id);

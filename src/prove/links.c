@@ -164,7 +164,9 @@ static const char *what_is_wrong(const struct lt_linked_log *log, const struct l
     const struct lt_head *named = &link->head;
     if (log == NULL) return named->rows == 0 ? NULL : "is missing";
     if (log->unread) return NULL;
-    if (log->last.rows < named->rows) return log->grows && (link->at_least || named->rows == 1) ? NULL : "was cut";
+    if (log->last.rows < named->rows && log->grows) /* who names it may have done so after it was read */
+        return link->at_least || named->rows == 1 || lt_log_is_sealed(log->path) ? NULL : "was cut";
+    if (log->last.rows < named->rows) return "was cut";
     if (named->rows == 0 || link->at_least) return NULL;
     if (named->rows == 1) return memcmp(log->first, named->chain, sizeof log->first) == 0 ? NULL : "was replaced";
     if (log->last.rows > named->rows) return "was added to";

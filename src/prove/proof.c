@@ -4,8 +4,10 @@
 #include "accumulate/gather.h"
 #include "base/tree.h"
 #include "materialize/parquet.h"
+#include "materialize/range_lock.h"
 #include "query/lake.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -23,6 +25,7 @@ void lt_proof_init(struct lt_proof *proof, const struct lt_proof_options *option
     lt_map_init(&proof->read);
     lt_map_init(&proof->refusals);
     lt_map_init(&proof->chains);
+    lt_map_init(&proof->sessions);
 }
 
 void lt_proof_release(struct lt_proof *proof) {
@@ -35,6 +38,7 @@ void lt_proof_release(struct lt_proof *proof) {
     lt_map_release(&proof->read);
     lt_map_release(&proof->refusals);
     lt_map_release(&proof->chains);
+    lt_map_release(&proof->sessions);
     lt_arena_release(&proof->arena);
 }
 
@@ -91,6 +95,7 @@ static int end_of(struct lt_proof *proof, int code, struct litmus_error *error) 
 static int prove_session(struct lt_proof *proof, const char *session_id, const char *run_id, struct litmus_error *error) {
     struct lt_log_list list;
     proof->run_id = run_id;
+    remember(proof, &proof->sessions, session_id);
     int code = lt_log_find_readable(proof->options.data_dir, session_id, pass_folder, proof, &list, error);
     bool all_unlisted = list.count == 0 && proof->logs_unlisted;
     proof->session_logs = &list;
@@ -155,15 +160,32 @@ static bool is_named(struct lt_proof *proof, const char *path, const char *sessi
     bool named = code != LITMUS_OK && code != LITMUS_ENOENT; /* told below, or no wonder */
     if (named) lt_proof_unread(proof, LT_FINDING_LOG, session_id, -1, &why, "");
     for (size_t i = 0; !named && i < session.run_count; i++)
-        named = session.runs[i]->materialized && lt_str_eq(session.runs[i]->destination, lt_str_of(path + strlen(proof->options.data_dir) + 1));
+        named = session.runs[i]->materialized &&
+                (path == NULL || lt_str_eq(session.runs[i]->destination, lt_str_of(path + strlen(proof->options.data_dir) + 1)));
     lt_gathering_release(&session);
     return named;
+}
+
+/* Whoever finishes the session gives a run's file its name before a log says so. */
+static void wait_for_finisher(const struct lt_proof *proof, const char *session_id) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    int fd = open(lt_path_join(&path, proof->options.data_dir, "materialize.lock"), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    lt_range_lock(fd, "session", lt_str_of(session_id));
+    if (fd >= 0) close(fd);
+    lt_buf_release(&path);
+}
+
+bool lt_proof_named(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id) {
+    if (is_named(proof, path, session_id, run_id)) return true;
+    wait_for_finisher(proof, session_id);
+    return is_named(proof, path, session_id, run_id);
 }
 
 /* What is finished meanwhile is no find: the logs are asked again. */
 void lt_proof_accounted(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id) {
     if (lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE || lt_map_get(&proof->told, lt_str_of(path), 0) != LT_MAP_NONE) return;
-    if (!is_named(proof, path, session_id, run_id))
+    if (!lt_proof_named(proof, path, session_id, run_id))
         lt_proof_finding(proof, LT_FINDING_FOREIGN, path, -1, "no log of its session says that run %.36s has this file: it was put there, or made from something else", run_id);
 }
 
@@ -210,9 +232,10 @@ static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
         struct stat st;
         if (lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE || lstat(path, &st) != 0 || lt_log_life(path, NULL) == LT_LIFE_WRITING) continue;
         int64_t before = proof->findings;
-        bool named = list.files[i].session[0] != '\0';
-        if (named) check_session(proof, list.files[i].session);
-        else lt_proof_log(proof, path);
+        const char *session = list.files[i].session;
+        bool named = session[0] != '\0';
+        if (named && lt_map_get(&proof->sessions, lt_str_of(session), 0) == LT_MAP_NONE) check_session(proof, session);
+        else lt_proof_log(proof, path); /* made since its session was looked at */
         if (proof->findings == before && !named) lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "is no log: it has no session; move it elsewhere");
     }
     lt_log_list_release(&list);

@@ -84,6 +84,7 @@ struct lt_proof {
     struct lt_map told, read; /* paths that something was found of; logs and run files that were looked at */
     struct lt_map refusals;   /* texts of what was refused */
     struct lt_map chains;     /* last chain values of the logs that were looked at */
+    struct lt_map sessions;   /* that were looked at */
     const struct lt_log_list *session_logs; /* of the session that is looked at; NULL: none is */
     bool session_key_sought;                /* session_key is known */
     char session_key[LT_KEY_ID_BYTES];      /* that its first event names; "": none */
@@ -107,6 +108,8 @@ void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const c
  * rest is looked at, and what was asked for ends with it. */
 void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const struct litmus_error *why, const char *more);
 void lt_proof_log(struct lt_proof *proof, const char *path);
+/* Do the logs say, as they are now, that the run has its file, at `path` (NULL: anywhere)? Who is about to say it is waited for. */
+bool lt_proof_named(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id);
 /* The channel files of a session (NULL: all), against the logs that were looked at. */
 int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct litmus_error *error);
 int lt_proof_files(struct lt_proof *proof, const char *session_id, struct litmus_error *error);
