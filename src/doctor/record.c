@@ -63,8 +63,9 @@ struct mending {
 
 static void finish_session(void *self, const char *session_id) {
     struct mending *m = self;
-    int code = lt_materialize_session(m->materializer, session_id, NULL, NULL, m->error); /* one that fails blocks no other */
-    if (code != LITMUS_OK && !lt_log_is_gone(m->doctor->data_dir, session_id)) m->code = code;
+    struct litmus_error why = {0};
+    int code = lt_materialize_session(m->materializer, session_id, NULL, NULL, &why); /* one that fails blocks no other */
+    if (code != LITMUS_OK && !lt_log_is_gone(m->doctor->data_dir, session_id)) m->code = lt_fail_with(m->error, &why);
 }
 
 /* With a materializer, and a query that knows what was mended before. */
@@ -142,7 +143,10 @@ static void mend_session(struct mending *m, const char *session_id, enum lt_doct
         if (run->materialized && lt_destination_usable(run->destination)) m->code = mend_run(m, &session, run, what);
     }
     lt_gathering_release(&session);
-    if (m->code == LITMUS_ENOENT && lt_log_is_gone(m->doctor->data_dir, session_id)) m->code = LITMUS_OK;
+    if (m->code == LITMUS_ENOENT && lt_log_is_gone(m->doctor->data_dir, session_id)) {
+        m->code = LITMUS_OK;
+        lt_error_clear(m->error);
+    }
     lt_range_unlock(m->lock_fd, "session", lt_str_of(session_id));
 }
 

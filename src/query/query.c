@@ -358,7 +358,8 @@ int lt_query_check_catalog(struct lt_query *q, void (*each)(void *self, const ch
 int lt_query_reindex(struct lt_query *query, void (*on_file)(void *self, int64_t done, int64_t all), void *self, struct litmus_error *error) {
     int code = lt_catalog_rebuild(query->catalog, on_file == NULL ? NULL : &(struct lt_catalog_progress){on_file, self}, error);
     if (code == LITMUS_OK && !query->in_memory && !lt_catalog_is_kept(query->catalog))
-        return lt_fail(error, LITMUS_EPERM, 0, "the catalog of %s cannot be written, and was not made anew: give us the right to write there, or room", query->data_dir);
+        return lt_fail(error, LITMUS_EPERM, 0, "the catalog of %s cannot be written, and was not made anew: give us the right to write there, or room, or wait for another reindex",
+                       query->data_dir);
     if (code == LITMUS_OK) lt_lake_sync(query);
     return code;
 }
