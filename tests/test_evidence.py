@@ -255,6 +255,15 @@ def test_nor_can_the_last_one(station):
     assert any("is missing" in f["finding"] and f["file_path"].endswith("/heads") for f in findings(station))
 
 
+def test_a_folder_in_the_place_of_heads(station):
+    """It keeps nothing else from being looked at."""
+    (station / "data/heads").unlink()
+    (station / "data/heads").mkdir()
+    sorted(station.glob("data/runs/*/*.parquet"))[-1].unlink()
+    found = findings(station)
+    assert any(f["file_path"].endswith("/heads") and "not a plain file" in f["finding"] for f in found) and any("rebuild" in f["finding"] for f in found), found
+
+
 def add_log(station, name, rows, **metadata):
     """Unsigned, by somebody who knows the format."""
     log = Log(logs(station)[0])

@@ -225,6 +225,17 @@ def test_a_folder_that_cannot_be_written_is_named(station, tmp_path):
     assert done.returncode in (3, 5) and "none" in done.stderr
 
 
+def test_what_is_no_file_is_not_packed(station, tmp_path):
+    """Nor waited for: a pipe has no end."""
+    shutil.copytree(station / "data", tmp_path / "data", ignore=shutil.ignore_patterns("*.sock", "*.lock"))
+    for path in (tmp_path / "data").glob("runs/*/*.parquet"):
+        path.unlink()
+        os.mkfifo(path)
+    run_id = next(row["run_id"] for path in (tmp_path / "data").glob("events/*/*.arrow") for row in Log(path).rows if row["run_id"])
+    done = run("evidence", run_id, "-o", tmp_path / "run.zip", "-d", tmp_path / "data")
+    assert done.returncode == 4 and "is not a plain file" in done.stderr and os.listdir(tmp_path) == ["data"]
+
+
 def test_what_was_found_is_in_it(station, tmp_path):
     """A record that was changed is packed as it is, with the finding; whoever gets it finds it again."""
     shutil.copytree(station / "data", tmp_path / "data", ignore=shutil.ignore_patterns("*.sock", "*.lock", "catalog*"))

@@ -233,8 +233,13 @@ static int hash_open(int fd, EVP_MD_CTX *digest, const char *path, char out[LT_H
 int lt_hash_file(const char *path, char out[LT_HASH_TEXT], struct litmus_error *error) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return lt_fail_os(error, errno, "open", path);
+    struct stat st;
+    int code = LITMUS_OK;
+    if (fstat(fd, &st) != 0) code = lt_fail_os(error, errno, "look at", path);
+    else if (!S_ISREG(st.st_mode)) code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s is not a plain file", path);
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    int code = digest == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the check sum of %s", path) : hash_open(fd, digest, path, out, error);
+    if (code == LITMUS_OK && digest == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the check sum of %s", path);
+    if (code == LITMUS_OK) code = hash_open(fd, digest, path, out, error);
     EVP_MD_CTX_free(digest);
     close(fd);
     return code;

@@ -230,10 +230,10 @@ static int check_strangers(struct lt_proof *proof, struct litmus_error *error) {
     for (size_t i = 0; i < list.count; i++) {
         const char *path = list.files[i].path;
         struct stat st;
-        if (lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE || lstat(path, &st) != 0 || lt_log_life(path, NULL) == LT_LIFE_WRITING) continue;
-        int64_t before = proof->findings;
         const char *session = list.files[i].session;
         bool named = session[0] != '\0';
+        if (lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE || lstat(path, &st) != 0 || (!named && lt_log_life(path, NULL) == LT_LIFE_WRITING)) continue;
+        int64_t before = proof->findings;
         if (named && lt_map_get(&proof->sessions, lt_str_of(session), 0) == LT_MAP_NONE) check_session(proof, session);
         else lt_proof_log(proof, path); /* made since its session was looked at */
         if (proof->findings == before && !named) lt_proof_finding(proof, LT_FINDING_LOG, path, -1, "is no log: it has no session; move it elsewhere");
@@ -277,12 +277,19 @@ static int look_at_place(void *self, const char *path, const struct stat *st, st
     return LITMUS_OK;
 }
 
+static void add_heads(struct lt_proof *proof) {
+    struct litmus_error why = {0};
+    const char *heads = lt_path_join(&proof->path, proof->options.data_dir, "heads");
+    if (lt_links_add_heads(&proof->links, proof->options.data_dir, &why) != LITMUS_OK)
+        lt_proof_unread(proof, LT_FINDING_LINK, heads, -1, &why, "; it is the list of the latest logs: move it elsewhere, and the next one makes it anew");
+}
+
 int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_error *error) {
     struct lt_table runs;
     struct lt_run_filter every = {.finished_only = true};
     proof->with_links = proof->links.of_all = true;
-    int code = lt_links_add_heads(&proof->links, proof->options.data_dir, error); /* first: what comes later is in the logs */
-    if (code == LITMUS_OK) code = lt_query_sessions(query, check_session, proof, error);
+    add_heads(proof); /* first: what comes later is in the logs */
+    int code = lt_query_sessions(query, check_session, proof, error);
     if (code == LITMUS_OK) code = check_strangers(proof, error);
     if (code == LITMUS_OK) code = lt_proof_channels(proof, NULL, error);
     if (code == LITMUS_OK) code = lt_tree_walk_readable(proof->options.data_dir, "runs", look_at_place, pass_runs, proof, error);
