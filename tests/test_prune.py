@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pyarrow as pa
@@ -171,6 +172,27 @@ def test_a_rebuild_brings_nothing_back(data, recorded):
     assert rebuild.returncode == 0 and "1 files as they were, 0 changed, 0 made, 0 failed" in said[1], said
     assert len(list(data.glob("runs/*/*.parquet"))) == 1
     ok("verify", "--all", "-d", data)
+
+
+def test_who_is_stopped_with_a_lock_stops_no_other_without_a_word(tmp_path):
+    """Who reads goes on without the run that is being finished; who writes waits, and says for whom."""
+    day = tmp_path / "events" / "2026-05-16"
+    day.mkdir(parents=True)
+    log = pathlib.Path(__file__).parent / "golden" / "v1" / "unsealed.arrow"
+    shutil.copy(log, day / f"{pa.ipc.open_stream(log.read_bytes()[8:]).schema.metadata[b'litmus.identity'].decode()}.arrow")
+    stop = "import fcntl, os, signal, sys; f = open(sys.argv[1], 'wb'); fcntl.lockf(f, fcntl.LOCK_EX); os.kill(os.getpid(), signal.SIGSTOP)"
+    holder = subprocess.Popen([sys.executable, "-c", stop, tmp_path / "materialize.lock"])
+    try:
+        os.waitpid(holder.pid, os.WUNTRACED)
+        who = f"process {holder.pid} (python"
+        for command, code in (["runs"], 0), (["verify", "--all"], 5):
+            done = run(*command, "-d", tmp_path)
+            assert done.returncode == code and who in done.stderr and "which is stopped" in done.stderr, done.stderr
+        writer = start("materialize", "-d", tmp_path)
+        assert who in writer.stderr.readline()
+    finally:
+        holder.kill()
+    assert "1 run written" in writer.communicate(timeout=60)[1] and writer.returncode == 0
 
 
 @pytest.mark.parametrize("command", [["rebuild"], ["archive", "--older-than", "0s"], ["materialize", "--all"], ["doctor", "--mend"]], ids=lambda command: command[0])

@@ -127,6 +127,44 @@ long lt_lock_holder(const char *path) {
     return holder;
 }
 
+/* One line of a list of the locks of a file: does it lock the byte for writing? */
+static bool is_lock_at(const char *line, unsigned long long file, unsigned long long place) {
+    char mode[8], last[24];
+    unsigned long long inode, first;
+    if (sscanf(line, "lock: %*s %*s %*s %7s %*d %*[^:]:%*[^:]:%llu %llu %23s", mode, &inode, &first, last) != 4) return false;
+    return strcmp(mode, "WRITE") == 0 && inode == file && first <= place && (strcmp(last, "EOF") == 0 || strtoull(last, NULL, 10) >= place);
+}
+
+static bool process_locks_at(const char *pid, unsigned long long file, unsigned long long place) {
+    char folder[64], line[256];
+    snprintf(folder, sizeof folder, "/proc/%.20s/fdinfo", pid);
+    DIR *dir = opendir(folder);
+    bool found = false;
+    for (const struct dirent *entry; dir != NULL && !found && (entry = readdir(dir)) != NULL;) {
+        int info = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
+        FILE *lines = info < 0 ? NULL : fdopen(info, "r");
+        if (lines == NULL && info >= 0) close(info);
+        while (lines != NULL && !found && fgets(line, sizeof line, lines) != NULL) found = is_lock_at(line, file, place);
+        if (lines != NULL) fclose(lines);
+    }
+    if (dir != NULL) closedir(dir);
+    return found;
+}
+
+long lt_lock_holder_at(int fd, unsigned long long place) {
+    char own[64];
+    struct stat st;
+    long holder = 0;
+    snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
+    DIR *dir = fstat(fd, &st) == 0 ? opendir("/proc") : NULL;
+    for (const struct dirent *entry; dir != NULL && holder == 0 && (entry = readdir(dir)) != NULL;) {
+        long pid = strtol(entry->d_name, NULL, 10);
+        if (pid > 0 && lt_process_has_open(pid, own) && process_locks_at(entry->d_name, st.st_ino, place)) holder = pid;
+    }
+    if (dir != NULL) closedir(dir);
+    return holder;
+}
+
 /* ---- signals ---- */
 int lt_signals_open(void) {
     sigset_t set;

@@ -19,6 +19,8 @@ int lt_lock_take(const char *path, bool foreign, int *fd, struct litmus_error *e
 bool lt_lock_is_held(const char *path);
 /* The process that took the lock for itself and has the file open; 0: none that can be seen from here. */
 long lt_lock_holder(const char *path);
+/* The process that holds a byte of the file that `fd` is open on (a lock of fcntl, its own or of the open file); 0: none that can be seen from here. */
+long lt_lock_holder_at(int fd, unsigned long long place);
 
 /* ---- signals ---- */
 /* From here on SIGTERM, SIGINT and SIGHUP make the returned descriptor readable instead of ending

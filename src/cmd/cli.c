@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
+#include "cmd/waiting.h"
+#include "materialize/changeset.h"
 #include "materialize/materialize.h"
 #include "model/suggest.h"
 
@@ -14,6 +16,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <yyjson.h>
 
 /* ---- talk ---- */
@@ -115,6 +118,10 @@ int lt_cli_query(struct lt_cli *cli) {
     struct litmus_error error = {0};
     int exit = lt_cli_data_dir(cli);
     if (exit != EXIT_OK || cli->query != NULL) return exit;
+    struct lt_buf path;
+    lt_buf_init(&path);
+    if (access(lt_path_join(&path, lt_buf_cstr(&cli->data_dir), LT_CHANGES), F_OK) == 0) lt_cli_await(cli, "changes", ""); /* it will be worked off */
+    lt_buf_release(&path);
     int code = lt_query_open(lt_buf_cstr(&cli->data_dir), &cli->query, &error);
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
 }
@@ -131,6 +138,7 @@ static void finish_session(void *self, const char *session_id) {
     struct lt_cli *cli = work->cli;
     int code = LITMUS_OK;
     work->any = true;
+    if (!lt_cli_is_free(cli, "session", session_id)) return;
     if (work->materializer == NULL) code = lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &work->materializer, &error);
     if (code == LITMUS_OK) code = lt_materialize_session(work->materializer, session_id, NULL, NULL, &error);
     if (code != LITMUS_OK && cli->verbose > 0) lt_say(cli, "session %s is not finished: %s", session_id, error.text);

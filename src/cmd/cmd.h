@@ -142,6 +142,7 @@ struct lt_cli {
     int64_t limit, page, since, until, older_than, idle; /* limit, page and idle -1, times LT_TIME_NONE: not given */
     struct lt_texts allow, known_keys;
     bool color, err_color, err_terminal, out_terminal, utf8; /* of the screen */
+    bool waited_enough;                        /* for a session that another one does not come to an end with */
     struct lt_buf data_dir;                    /* found by lt_cli_query or lt_cli_data_dir */
     struct lt_query *query;
 };

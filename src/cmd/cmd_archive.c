@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
+#include "cmd/waiting.h"
 #include "log/archive.h"
 #include "materialize/range_lock.h"
 #include "retain/survey.h"
@@ -68,6 +69,7 @@ static void archive_session(void *self, const char *session_id) {
     struct archive *a = self;
     struct lt_survey survey = {0};
     struct litmus_error error = {0};
+    lt_cli_await(a->cli, "session", session_id);
     lt_range_lock(a->lock_fd, "session", lt_str_of(session_id));
     int code = lt_survey_session(lt_buf_cstr(&a->cli->data_dir), session_id, a->limit, &survey, &error);
     if (code == LITMUS_ENOENT && lt_log_is_gone(lt_buf_cstr(&a->cli->data_dir), session_id)) {

@@ -6,6 +6,7 @@
 #include "cmd/cmd.h"
 #include "cmd/keys.h"
 #include "cmd/screen.h"
+#include "cmd/waiting.h"
 #include "doctor/doctor.h"
 
 #include <inttypes.h>
@@ -51,7 +52,7 @@ enum { CHECKS_MAX = 64, ALIKE_MAX = 10 };
 
 /* A check that finds 100,000 files says so; -v and --json name them all. */
 struct told {
-    const struct lt_cli *cli;
+    struct lt_cli *cli;
     struct {
         const char *check; /* of the table: static */
         int64_t count;
@@ -128,6 +129,11 @@ static int list_checks(const struct lt_cli *cli) {
     return EXIT_OK;
 }
 
+static void await(void *self, const char *session_id) {
+    struct told *told = self;
+    lt_cli_await(told->cli, "session", session_id);
+}
+
 int lt_cmd_doctor(struct lt_cli *cli) {
     struct lt_keyring keys;
     struct lt_doctor_sum sum;
@@ -140,7 +146,7 @@ int lt_cmd_doctor(struct lt_cli *cli) {
     if (exit != EXIT_OK) return exit;
     struct told told = {.cli = cli};
     struct lt_doctor_options options = {.data_dir = lt_buf_cstr(&cli->data_dir), .keys = &keys, .mend = cli->mend, .finding = tell,
-                                        .progress = cli->err_terminal && !cli->quiet ? show_progress : NULL, .self = &told};
+                                        .progress = cli->err_terminal && !cli->quiet ? show_progress : NULL, .await = await, .self = &told};
     int code = lt_doctor(&options, &sum, &error);
     lt_keyring_release(&keys);
     tell_rest(&told);

@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/keys.h"
 #include "cmd/screen.h"
+#include "cmd/waiting.h"
 #include "retain/import.h"
 
 #include <errno.h>
@@ -100,6 +101,7 @@ static void look(struct import *m, size_t i) {
     const struct lt_incoming *incoming = lt_import_incoming(m->batch);
     struct litmus_error error = {0}, why = {0};
     enum lt_incoming_verdict verdict;
+    lt_cli_await(m->cli, "session", incoming->sessions[i].id);
     int code = lt_import_look(m->batch, i, &verdict, &why, &error);
     if (code != LITMUS_OK) fail(m, &error);
     else if (verdict == LT_INCOMING_KNOWN) m->known++;

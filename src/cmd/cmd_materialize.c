@@ -4,6 +4,7 @@
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
 #include "cmd/sessions.h"
+#include "cmd/waiting.h"
 #include "materialize/materialize.h"
 
 #include <stdio.h>
@@ -51,6 +52,7 @@ static void on_done(void *self, const struct lt_materialized *done) {
 static void one_session(void *self, const char *session_id) {
     struct work *w = self;
     struct litmus_error error = {0};
+    lt_cli_await(w->cli, "session", session_id);
     int code = lt_materialize_session(w->materializer, session_id, on_done, w, &error);
     if (code == LITMUS_OK || (code == LITMUS_ENOENT && lt_log_is_gone(lt_buf_cstr(&w->cli->data_dir), session_id))) return;
     w->failed++;

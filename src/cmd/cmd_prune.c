@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
+#include "cmd/waiting.h"
 #include "query/lake.h"
 #include "retain/prune.h"
 
@@ -62,6 +63,7 @@ static void look(void *self, const char *session_id) {
         apply(p);
         before = (struct lt_pruned){0};
     }
+    lt_cli_await(p->cli, "session", session_id);
     if (lt_prune_look(p->batch, session_id, &hindrance, &error) != LITMUS_OK) {
         fail(p, &error);
         return;

@@ -9,6 +9,7 @@
 #include "base/process.h"
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
+#include "cmd/waiting.h"
 #include "materialize/materialize.h"
 #include "materialize/range_lock.h"
 
@@ -127,6 +128,7 @@ static void rebuild_session(void *self, const char *session_id) {
     struct rebuild *r = self;
     struct litmus_error error = {0};
     bool unfinished = false;
+    lt_cli_await(r->cli, "session", session_id);
     lt_range_lock(r->lock_fd, "session", lt_str_of(session_id));
     int code = rebuild_files(r, session_id, &unfinished, &error);
     lt_range_unlock(r->lock_fd, "session", lt_str_of(session_id));

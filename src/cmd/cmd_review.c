@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "cmd/screen.h"
 #include "cmd/step_find.h"
+#include "cmd/waiting.h"
 #include "retain/review.h"
 
 #include <stdio.h>
@@ -47,6 +48,7 @@ static int put(struct lt_cli *cli, const struct lt_view *v, int64_t row, const c
     struct litmus_event event = {.event_type = type, .run_id = v->ref.run_id, .payload = lt_buf_cstr(payload), .payload_bytes = payload->n};
     int code = payload->failed ? lt_fail(&error, LITMUS_ENOMEM, 0, "out of memory") : LITMUS_OK;
     if (code == LITMUS_OK && v->ref.session_id[0] == '\0') code = lt_fail(&error, LITMUS_ENOENT, 0, "run %s names no session: there is no log to add to", v->ref.run_id);
+    if (code == LITMUS_OK) lt_cli_await(cli, "session", v->ref.session_id);
     if (code == LITMUS_OK) code = lt_review_put(lt_buf_cstr(&cli->data_dir), v->ref.session_id, &event, &error);
     if (code != LITMUS_OK) return lt_cli_fail(cli, &error);
     tell(cli, v, row, type, payload);

@@ -61,9 +61,15 @@ struct mending {
     int code;
 };
 
+static void await(const struct mending *m, const char *session_id) {
+    const struct lt_doctor_options *options = m->doctor->options;
+    if (options->await != NULL) options->await(options->self, session_id);
+}
+
 static void finish_session(void *self, const char *session_id) {
     struct mending *m = self;
     struct litmus_error why = {0};
+    await(m, session_id);
     int code = lt_materialize_session(m->materializer, session_id, NULL, NULL, &why); /* one that fails blocks no other */
     if (code != LITMUS_OK && !lt_log_is_gone(m->doctor->data_dir, session_id)) m->code = lt_fail_with(m->error, &why);
 }
@@ -135,6 +141,7 @@ static int mend_run(struct mending *m, struct lt_gathering *session, struct lt_g
 static void mend_session(struct mending *m, const char *session_id, enum lt_doctor_check what) {
     struct lt_gathering session;
     if (m->code != LITMUS_OK) return;
+    await(m, session_id);
     lt_range_lock(m->lock_fd, "session", lt_str_of(session_id)); /* what its logs say now is what its files are to be */
     m->code = lt_gather_session(m->doctor->data_dir, session_id, &(struct lt_gather_options){.check_chain = true}, &session, m->error);
     bool sound = m->code == LITMUS_OK && (what == LT_CHECK_ATTACHMENTS || is_beyond_doubt(m->doctor, &session)); /* an attachment's name says what is in it */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include "materialize/range_lock.h"
+#include "base/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 int lt_range_lock_open(const char *path) {
@@ -27,6 +29,32 @@ static void set_lock(int fd, int type, off_t place) {
 
 void lt_range_lock(int fd, const char *space, struct lt_str name) {
     set_lock(fd, F_WRLCK, place_of(space, name));
+}
+
+void lt_range_lock_tell(int fd, const char *space, struct lt_str name, bool *stopped, struct litmus_error *error) {
+    long pid = lt_lock_holder_at(fd, (unsigned long long)place_of(space, name));
+    char what[16];
+    lt_process_name(pid, what);
+    *stopped = lt_process_stopped(pid);
+    const char *more = *stopped ? ", which is stopped (kill -CONT lets it go on)," : "";
+    const char *gap = name.n > 0 ? " " : "";
+    if (pid > 0) lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "process %ld (%s)%s has the lock of %s%s%.*s", pid, what, more, space, gap, LT_STR_ARG(name));
+    else lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "a process that we may not look at has the lock of %s%s%.*s", space, gap, LT_STR_ARG(name));
+}
+
+int lt_range_lock_within(int fd, const char *space, struct lt_str name, int milliseconds, struct litmus_error *error) {
+    enum { STEP_MS = 10, LOOK_MS = 1000 };
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000 * 1000};
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = place_of(space, name), .l_len = 1};
+    for (int waited = 0; fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) != 0; waited += STEP_MS) {
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR) break;
+        bool stopped = false, over = waited >= milliseconds;
+        struct litmus_error why = {0};
+        if (over || (waited > 0 && waited % LOOK_MS == 0)) lt_range_lock_tell(fd, space, name, &stopped, &why);
+        if (over || stopped) return lt_fail_with(error, &why);
+        nanosleep(&step, NULL);
+    }
+    return LITMUS_OK;
 }
 
 void lt_range_unlock(int fd, const char *space, struct lt_str name) {

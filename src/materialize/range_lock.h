@@ -13,6 +13,12 @@
 int lt_range_lock_open(const char *path);
 /* Waits for the name's byte. Two names may share one (a hash): then they only wait for each other. */
 void lt_range_lock(int fd, const char *space, struct lt_str name);
+/* Waits no longer than that, and no more than a second for a process that is stopped. EBUSY: another holds it still; the text says who.
+ * A file that cannot be locked is not waited for, as above. */
+enum { LT_RANGE_PATIENCE_MS = 10000 }; /* for a reader: a session is finished sooner by far */
+int lt_range_lock_within(int fd, const char *space, struct lt_str name, int milliseconds, struct litmus_error *error);
+/* Who holds it, as that text. *stopped: it is a process that was stopped. */
+void lt_range_lock_tell(int fd, const char *space, struct lt_str name, bool *stopped, struct litmus_error *error);
 void lt_range_unlock(int fd, const char *space, struct lt_str name);
 
 /* Numbers by name, in the same file: who finds one unchanged knows that nobody raised it meanwhile.

@@ -166,20 +166,24 @@ static bool is_named(struct lt_proof *proof, const char *path, const char *sessi
     return named;
 }
 
-/* Whoever finishes the session gives a run's file its name before a log says so. */
-static void wait_for_finisher(const struct lt_proof *proof, const char *session_id) {
+/* Whoever finishes the session gives a run's file its name before a log says so. false: it is not waited for any longer, and that is told. */
+static bool wait_for_finisher(struct lt_proof *proof, const char *session_id) {
+    struct litmus_error why = {0};
     struct lt_buf path;
     lt_buf_init(&path);
     int fd = open(lt_path_join(&path, proof->options.data_dir, "materialize.lock"), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    lt_range_lock(fd, "session", lt_str_of(session_id));
+    int code = lt_range_lock_within(fd, "session", lt_str_of(session_id), proof->waited_enough ? 0 : LT_RANGE_PATIENCE_MS, &why);
     if (fd >= 0) close(fd);
     lt_buf_release(&path);
+    if (code == LITMUS_OK) return true;
+    proof->waited_enough = true;
+    tell_refused(proof, session_id, &why);
+    return false;
 }
 
 bool lt_proof_named(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id) {
     if (is_named(proof, path, session_id, run_id)) return true;
-    wait_for_finisher(proof, session_id);
-    return is_named(proof, path, session_id, run_id);
+    return !wait_for_finisher(proof, session_id) || is_named(proof, path, session_id, run_id);
 }
 
 /* What is finished meanwhile is no find: the logs are asked again. */

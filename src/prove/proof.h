@@ -81,6 +81,7 @@ struct lt_proof {
     int64_t unread;              /* how many such there were */
     bool logs_unlisted;          /* a folder of logs was among it: no session is known to be whole */
     bool ended;                  /* all else was looked at */
+    bool waited_enough;          /* for one who finishes a session, and does not come to an end */
     struct lt_map told, read; /* paths that something was found of; logs and run files that were looked at */
     struct lt_map refusals;   /* texts of what was refused */
     struct lt_map chains;     /* last chain values of the logs that were looked at */
@@ -108,7 +109,8 @@ void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const c
  * rest is looked at, and what was asked for ends with it. */
 void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const struct litmus_error *why, const char *more);
 void lt_proof_log(struct lt_proof *proof, const char *path);
-/* Do the logs say, as they are now, that the run has its file, at `path` (NULL: anywhere)? Who is about to say it is waited for. */
+/* Do the logs say, as they are now, that the run has its file, at `path` (NULL: anywhere)? Who is about to say it is waited for;
+ * who does not come to an end with it is told as unread, and believed. */
 bool lt_proof_named(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id);
 /* The channel files of a session (NULL: all), against the logs that were looked at. */
 int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct litmus_error *error);
