@@ -528,6 +528,17 @@ def test_a_data_dir_that_is_a_file_is_named(tmp_path, arguments):
     assert done.returncode == 2 and f"the data_dir {tmp_path / 'taken'} is a file" in done.stderr
 
 
+@pytest.mark.parametrize("place, arguments", [("events", ["rebuild"]), ("events", ["note", "last", "hello", "--by", "R. Roe"]), ("events", ["verify"]),
+                                              ("runs", ["rebuild"]), ("lake", ["compact"])], ids=lambda words: words if isinstance(words, str) else words[0])
+def test_a_file_in_the_place_of_a_folder_is_damage(copy, place, arguments):
+    """Nothing is wrong with the command line."""
+    ok("runs", "-d", copy)
+    shutil.rmtree(copy / place, ignore_errors=True)
+    (copy / place).write_text("")
+    done = run(*arguments, "-d", copy)
+    assert done.returncode == 4 and f"{copy / place}: Not a directory" in done.stderr, done.stderr
+
+
 def test_a_limit_on_the_size_of_files_is_told(copy):
     """SIGXFSZ would have ended the program without a word."""
     shutil.rmtree(copy / "runs")

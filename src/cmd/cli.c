@@ -2,6 +2,7 @@
  *
  * What the commands share: talk, errors, the query, JSON lines.
  */
+#define _GNU_SOURCE /* memmem */
 #include "base/json_text.h"
 #include "base/config.h"
 #include "base/clock.h"
@@ -73,6 +74,13 @@ int lt_usage(const struct lt_cli *cli, const char *format, ...) {
     return EXIT_USAGE;
 }
 
+/* A folder where a file should be, or a file where a folder, cannot be used, as an argument cannot. In the data_dir it is the data that is so. */
+static bool is_of_data(const struct lt_cli *cli, const struct litmus_error *error) {
+    const struct lt_buf *dir = &cli->data_dir;
+    const char *at = error->code == LITMUS_EINVAL && dir->n > 0 ? memmem(error->text, strlen(error->text), dir->p, dir->n) : NULL;
+    return at != NULL && at[dir->n] == '/';
+}
+
 int lt_cli_fail(const struct lt_cli *cli, const struct litmus_error *error) {
     static const unsigned char exits[] = {
         [LITMUS_EINVAL] = EXIT_USAGE,    [LITMUS_EEVENT] = EXIT_USAGE,       [LITMUS_EIO] = EXIT_SYSTEM,     [LITMUS_ENOSPC] = EXIT_SYSTEM,
@@ -82,6 +90,7 @@ int lt_cli_fail(const struct lt_cli *cli, const struct litmus_error *error) {
     };
     lt_complain(cli, "%s", error->text[0] == '\0' ? litmus_code_name(error->code) : error->text);
     bool known = error->code > 0 && (size_t)error->code < sizeof exits && exits[error->code] != 0;
+    if (is_of_data(cli, error)) return EXIT_DATA;
     return known ? exits[error->code] : EXIT_SYSTEM;
 }
 
