@@ -419,8 +419,29 @@ def a_log_that_somebody_keeps_open(station):
         file.close()
 
 
+def a_run_that_never_began(station):
+    """Only a name is said of it, as an import says it, which needs no key."""
+    add_said(station, "run.materialized", {"materializer": "parquet", "destination": "runs/2026-01-01/it.parquet", "renamed": 1}, run_id=OTHER_ID)
+
+
+def a_run_file_that_others_read(station):
+    (station / "data/runs/2026-01-01/a").mkdir(parents=True)
+    pq.write_table(pq.read_table(sorted(station.glob("data/runs/*/*.parquet"))[0]), station / "data/runs/2026-01-01/a/it.parquet", compression="brotli")
+
+
+def a_catalog_that_will_lie(station):
+    """Of each run to come."""
+    ok("runs", "-d", station / "data")
+    with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+        catalog.execute("CREATE TRIGGER lie AFTER INSERT ON runs BEGIN UPDATE runs SET outcome = 'passed' WHERE rowid = NEW.rowid; END")
+        catalog.commit()
+
+
 OTHER_ID = "11111111-1111-4111-8111-111111111111"
 FORGERIES = {
+    a_run_that_never_began: "says that run .* has a file, and none that it began",
+    a_run_file_that_others_read: "lies where no log has its file, and cannot be read here",
+    a_catalog_that_will_lie: "the catalog has trigger lie otherwise than litmus makes it",
     a_log_that_says_it_again: "is not signed, but its session was to be signed by key .* may have put it there",
     a_log_of_the_same_name: "is not signed, but its session was to be signed by key .* may have put it there",
     a_log_twice: "is a copy of log",

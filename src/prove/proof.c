@@ -3,6 +3,7 @@
 
 #include "accumulate/gather.h"
 #include "base/tree.h"
+#include "log/blob.h"
 #include "materialize/parquet.h"
 #include "materialize/range_lock.h"
 #include "query/lake.h"
@@ -275,8 +276,10 @@ static int look_at_place(void *self, const char *path, const struct stat *st, st
     lt_table_init(&rows);
     int code = lt_parquet_read_run(whole, columns, 1, &rows, &why);
     if (code != LITMUS_OK && lt_error_is_refusal(&why)) lt_proof_unread(proof, LT_FINDING_FOREIGN, whole, -1, &why, "");
-    else if (code == LITMUS_OK) /* else it is an attachment */
+    else if (code == LITMUS_OK)
         lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "holds a run, and lies where no log has its file: a glob over runs/ counts it; move it elsewhere");
+    else if (!lt_blob_is_name(lt_str_of(strrchr(path, '/') + 1))) /* nor is it an attachment */
+        lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "lies where no log has its file, and cannot be read here: a glob over runs/ may count it; move it elsewhere");
     lt_table_release(&rows);
     return LITMUS_OK;
 }

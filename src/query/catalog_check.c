@@ -28,8 +28,14 @@
     "SELECT m.dir || '/' || m.name, 'has it as a log of session ' || quote(d.session_id) FROM main.logs m"                                       \
     " JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name WHERE m.unread = 0 AND d.unread = 0 AND m.session_id IS NOT d.session_id"
 
+/* A view or a trigger may say otherwise to who reads the catalog than to who checks it. */
+#define OTHERWISE_MADE                                                                                                                           \
+    "SELECT 'catalog.sqlite', 'has ' || type || ' ' || name || ' otherwise than litmus makes it' FROM"                                           \
+    " (SELECT type, name, tbl_name, sql FROM disk.sqlite_master EXCEPT SELECT type, name, tbl_name, sql FROM main.sqlite_master) LIMIT 1"
+
 /* Each gives (path, what). `main` is what the files say, `disk` the catalog. */
 static const char *const questions[] = {
+    OTHERWISE_MADE,
     "SELECT m.path, CASE WHEN d.path IS NULL THEN 'has no row for it'" LT_SUMMARY_TEXTS(DIFFERS) " END AS what" SAME_FILE,
     "SELECT m.path, CASE" LT_SUMMARY_TIMES(DIFFERS) LT_SUMMARY_COUNTS(DIFFERS) " END AS what" SAME_FILE " AND d.path IS NOT NULL",
     "SELECT path, 'lists it, and knows no file of it' FROM (SELECT path FROM disk.runs EXCEPT SELECT dir || '/' || name FROM disk.files WHERE status = 'ok')",
