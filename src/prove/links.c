@@ -87,9 +87,9 @@ void lt_links_vouch(struct lt_links *links, const char *path) {
 /* {identity: rows} */
 static void add_made_from(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset) {
     yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
-    yyjson_val *name, *rows;
+    yyjson_val *made_from = yyjson_obj_get(yyjson_doc_get_root(doc), "log_rows"), *name, *rows;
     size_t i, n;
-    yyjson_obj_foreach(yyjson_obj_get(yyjson_doc_get_root(doc), "log_rows"), i, n, name, rows) {
+    if (made_from != NULL) yyjson_obj_foreach(made_from, i, n, name, rows) { /* of NULL it makes a pointer behind it */
         struct lt_head head;
         if (make_head((struct lt_str){yyjson_get_str(name), yyjson_get_len(name)}, rows, &head)) add_link(links, &head, true, path, offset);
     }
