@@ -437,6 +437,42 @@ def a_catalog_that_will_lie(station):
         catalog.commit()
 
 
+def a_session_that_has_a_run_of_another(station):
+    """Whole, unsigned, and listed first: the failed run is a passed one."""
+    first = Log(logs(station)[0])
+    session = first.rows[0]["session_id"]
+    for path in station.glob(f"data/events/*/{session}-*.arrow"):
+        log = Log(path)
+        log.path, log.identity = path.with_name(path.name.replace(session, OTHER_ID)), log.identity.replace(session.encode(), OTHER_ID.encode())
+        metadata = {**log.table.schema.metadata, b"litmus.identity": log.identity, b"litmus.session_id": OTHER_ID.encode()}
+        log.table = log.table.replace_schema_metadata(metadata)
+        log.rows = [{**r, "session_id": OTHER_ID, "id": OTHER_ID[:-4] + f"{i:04}"} for i, r in enumerate(log.rows)]
+        if log.rows[0]["event_type"] == "session.started":
+            log.forget_key()
+        for row in log.rows:
+            said = json.loads(row["json"])
+            said |= {k: "passed" for k in ("outcome", "step_outcome") if said.get(k) == "failed"}
+            if "destination" in said:
+                said["destination"] = "runs/2026-01-01/00.parquet"
+                del said["log_rows"]
+            row["json"] = json.dumps(said).replace(session, OTHER_ID)
+        log.chain_again()
+        log.seal.clear()
+        log.write()
+
+
+def a_log_that_renames_while_it_is_kept_open(station):
+    """What is not sealed cannot be signed yet; but who says that a run has its file is about to seal."""
+    add_said(station, "run.materialized", {"materializer": "parquet", "destination": "runs/2026-01-01/it.parquet", "renamed": 1})
+    path, = station.glob("data/events/*/*-99999.arrow")
+    data = path.read_bytes()
+    path.write_bytes(data[:data.rfind(b"\xff\xff\xff\xff\0\0\0\0")])  # as a stream has it before its end
+    assert all("is not sealed" not in f["finding"] for f in findings(station) if path.name not in f["file_path"])
+    KEPT.append(path.open("rb"))
+    fcntl.flock(KEPT[-1], fcntl.LOCK_EX)
+
+
+KEPT = []
 OTHER_ID = "11111111-1111-4111-8111-111111111111"
 FORGERIES = {
     a_run_that_never_began: "says that run .* has a file, and none that it began",
@@ -458,6 +494,8 @@ FORGERIES = {
     a_log_of_another_name: "by its own word, and is not where its session looks for it",
     a_catalog_that_knows_no_such_session: "the catalog has it as a log of session",
     a_log_that_somebody_keeps_open: "was cut: ",
+    a_session_that_has_a_run_of_another: "and logs of two sessions say so: one of them was put there",
+    a_log_that_renames_while_it_is_kept_open: "says that a run has its file, and is kept open by a process that does not finish the session",
 }
 
 
@@ -466,7 +504,68 @@ def test_what_is_added_or_moved(station, forgery):
     """Where each file is right in itself. The run files are made anew by the forger, from what is there now."""
     forgery(station)
     run("rebuild", "-d", station / "data", LITMUS_SIGNING_KEY=str(station / "none.key"))
-    assert any(re.search(FORGERIES[forgery], f["finding"]) for f in findings(station)), findings(station)
+    found = findings(station)
+    while KEPT:
+        KEPT.pop().close()
+    assert any(re.search(FORGERIES[forgery], f["finding"]) for f in found), found
+
+
+CATALOG_LIES = {
+    "UPDATE runs SET lake = NULL": None,
+    "UPDATE runs SET lake = NULL; DELETE FROM lake_stale": "for counted and for passed over, or for neither",
+    "INSERT INTO lake_stale SELECT lake, run_id FROM runs": "for counted and for passed over, or for neither",
+    "UPDATE runs SET lake = 99; DELETE FROM lake_stale": "takes its rows from the lake, where they are not",
+    "DELETE FROM lake_files": "takes its rows from the lake, where they are not|other lake files than the lake's own list",
+    "DELETE FROM lake_files; UPDATE runs SET lake = NULL": "other lake files than the lake's own list",
+    "UPDATE lake_files SET rows = 1": "other lake files than the lake's own list",
+    "UPDATE logs SET mtime_us = 1": "has it as ended before its last event",
+}
+
+
+@pytest.mark.parametrize("lie", CATALOG_LIES)
+def test_a_catalog_that_lies_of_lake_and_logs(station, lie):
+    """SQL would lack runs or have them twice, `litmus events --since` be silent. What is as litmus left it is no find, nor is what reindex makes."""
+    for command in ("compact", "runs"):
+        ok(command, "-d", station / "data")
+    assert findings(station) == []
+    count = ["sql", "-d", station / "data", "--csv", "-c", "SELECT run_id, count(*) FROM steps GROUP BY ALL ORDER BY ALL"]
+    before = ok(*count)
+    with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+        assert catalog.execute("SELECT count(*) FROM runs WHERE lake IS NOT NULL").fetchone() == (2,)
+        catalog.executescript(lie)
+    if CATALOG_LIES[lie] is None:  # leaves the word that the lake's rows do not count: nothing is lost
+        assert findings(station) == [] and ok(*count) == before
+        return
+    found = findings(station)
+    assert any(re.search(CATALOG_LIES[lie], f["finding"]) for f in found), found
+    ok("reindex", "-d", station / "data")
+    assert findings(station) == [] and ok(*count) == before
+
+
+def test_a_catalog_that_hides_a_session_at_work(station):
+    """As if it had ended, and nobody had to look at it again. The daemon and the next refresh would pass over it."""
+    producer = subprocess.Popen([sys.executable, "-c", PRODUCER, station / "data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
+    try:
+        session = producer.stdout.readline().strip()
+        assert len(ok("runs", "--json", "-d", station / "data").splitlines()) == 3 and findings(station) == []
+        with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+            catalog.execute("UPDATE logs SET mtime_us = 9e15 WHERE session_id = ?", (session,))
+            catalog.commit()
+        assert len(ok("runs", "--json", "-d", station / "data").splitlines()) == 2
+        assert any("the catalog holds it for finished" in f["finding"] for f in findings(station))
+    finally:
+        producer.communicate()
+
+
+PRODUCER = """
+import sys, uuid
+from litmus import _litmus
+session = _litmus.Session(sys.argv[1], daemon=False)
+session.emit("run.started", {}, str(uuid.uuid4()))
+print(session.id, flush=True)
+sys.stdin.read()
+session.close()
+"""
 
 
 WORKER = """

@@ -19,6 +19,7 @@ struct log {
     bool broken;                      /* told that already; what follows proves nothing more */
     bool counts;                      /* something in it has a say in what the session's runs were */
     bool strays;                      /* told that an event of it is of another session */
+    bool finishes;                    /* it says that a run has its file */
 };
 
 /* The key by which a session is to be signed, in its very first event. */
@@ -54,6 +55,14 @@ static bool is_empty(const char *path) {
     return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0;
 }
 
+/* Who says that a run has its file finishes its session, and gives that up only when the log that says so is sealed. */
+static void check_held(struct log *log) {
+    const char *path = log->result.path;
+    if (log->finishes && lt_proof_wait(log->proof, lt_log_reader_session(log->reader)) && !lt_log_is_sealed(path) && lt_log_life(path, NULL) == LT_LIFE_WRITING)
+        lt_proof_finding(log->proof, LT_FINDING_LOG, path, -1,
+                         "says that a run has its file, and is kept open by a process that does not finish the session: end that, then litmus materialize");
+}
+
 /* How a log ended, where that says anything. */
 static void check_end(struct log *log, const struct litmus_error *error) {
     struct lt_proof *proof = log->proof;
@@ -63,7 +72,8 @@ static void check_end(struct log *log, const struct litmus_error *error) {
     enum lt_life life = log->result.end == LT_LOG_OPEN || log->result.end == LT_LOG_TORN ? lt_log_life(path, &why) : LT_LIFE_NONE;
     if (log->result.end == LT_LOG_FAILED) lt_proof_unread(proof, LT_FINDING_LOG, path, -1, error, "");
     else if (life == LT_LIFE_UNKNOWN) lt_proof_unread(proof, LT_FINDING_UNFINISHED, path, -1, &why, "");
-    else if (log->result.end == LT_LOG_SEALED || life == LT_LIFE_WRITING) return;
+    else if (life == LT_LIFE_WRITING) check_held(log);
+    else if (log->result.end == LT_LOG_SEALED) return;
     else if (at == 0 && is_empty(path)) return; /* whoever made it died before it wrote: there is nothing to seal */
     else if (log->result.end == LT_LOG_TORN)
         lt_proof_finding(proof, LT_FINDING_UNFINISHED, path, at, "ends inside an event: its producer died; litmus materialize cuts that off and keeps it as evidence");
@@ -132,6 +142,7 @@ static void look_at_event(struct log *log, const struct lt_row *row, int64_t off
     if (lt_str_eq(row->event_type, LT_STR("clock.stepped"))) log->result.clock_steps++;
     if (starts_session(row) && log->result.head.rows == 1) take_key(row, log->wanted_key);
     log->counts = log->counts || has_a_say(row);
+    log->finishes = log->finishes || lt_event_find(row->event_type) == LT_EVENT_RUN_MATERIALIZED;
     lt_claims_add_event(&log->proof->claims, row, log->result.path, offset);
     lt_links_add_event(&log->proof->links, row, log->result.path, offset);
 }

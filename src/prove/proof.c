@@ -167,8 +167,7 @@ static bool is_named(struct lt_proof *proof, const char *path, const char *sessi
     return named;
 }
 
-/* Whoever finishes the session gives a run's file its name before a log says so. false: it is not waited for any longer, and that is told. */
-static bool wait_for_finisher(struct lt_proof *proof, const char *session_id) {
+bool lt_proof_wait(struct lt_proof *proof, const char *session_id) {
     struct litmus_error why = {0};
     struct lt_buf path;
     lt_buf_init(&path);
@@ -182,9 +181,10 @@ static bool wait_for_finisher(struct lt_proof *proof, const char *session_id) {
     return false;
 }
 
+/* Whoever finishes the session gives a run's file its name before a log says so. */
 bool lt_proof_named(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id) {
     if (is_named(proof, path, session_id, run_id)) return true;
-    return !wait_for_finisher(proof, session_id) || is_named(proof, path, session_id, run_id);
+    return !lt_proof_wait(proof, session_id) || is_named(proof, path, session_id, run_id);
 }
 
 /* What is finished meanwhile is no find: the logs are asked again. */
@@ -217,12 +217,16 @@ static bool tell_damaged(void *self, const char *path, const char *reason) {
     return true;
 }
 
-/* Listings count such a run once; who reads the folder with a glob counts each file. The file that its log names stays. */
+/* Listings count such a run once; who reads the folder with a glob counts each file. The file that its log names stays, unless each is named by one: no
+ * run is of two sessions. */
 static bool tell_copy(void *self, const char *path, const char *other, const char *run_id) {
     struct lt_proof *proof = self;
+    bool other_named = lt_map_get(&proof->read, lt_str_of(lt_path_join(&proof->path, proof->options.data_dir, other)), 0) != LT_MAP_NONE;
     const char *whole = lt_path_join(&proof->path, proof->options.data_dir, path);
     if (lt_map_get(&proof->read, lt_str_of(whole), 0) == LT_MAP_NONE)
         lt_proof_finding(proof, LT_FINDING_COPY, whole, -1, "holds run %.8s, as %s does: a glob over runs/ counts it twice; move one of them elsewhere", run_id, other);
+    else if (other_named)
+        lt_proof_finding(proof, LT_FINDING_LOG, whole, -1, "holds run %.8s, as %s does, and logs of two sessions say so: one of them was put there", run_id, other);
     return true;
 }
 

@@ -109,6 +109,8 @@ void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const c
  * rest is looked at, and what was asked for ends with it. */
 void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const struct litmus_error *why, const char *more);
 void lt_proof_log(struct lt_proof *proof, const char *path);
+/* Whoever finishes the session has come to an end with it. false: somebody does not, which is told as unread. */
+bool lt_proof_wait(struct lt_proof *proof, const char *session_id);
 /* Do the logs say, as they are now, that the run has its file, at `path` (NULL: anywhere)? Who is about to say it is waited for;
  * who does not come to an end with it is told as unread, and believed. */
 bool lt_proof_named(struct lt_proof *proof, const char *path, const char *session_id, const char *run_id);

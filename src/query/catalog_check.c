@@ -5,6 +5,7 @@
  * or a folder that changed since counts only when the ledger takes it for unchanged.
  */
 #include "base/io.h"
+#include "log/log.h"
 #include "query/catalog.h"
 #include "query/catalog_sql.h"
 #include "query/catalog_store.h"
@@ -28,6 +29,36 @@
     "SELECT m.dir || '/' || m.name, 'has it as a log of session ' || quote(d.session_id) FROM main.logs m"                                       \
     " JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name WHERE m.unread = 0 AND d.unread = 0 AND m.session_id IS NOT d.session_id"
 
+/* What the lake has of a run is counted, or passed over as it is of an older file; the catalog's numbers of lake files are its own. What this one has not
+ * taken over yet of the lake's list is no finding. */
+#define LAKE_FILES(catalog) "SELECT name, bytes, rows, runs, columns FROM " catalog ".lake_files"
+#define LAKE_FILES_DIFFER                                                                                                                        \
+    "SELECT 'lake/' || name, 'has other lake files than the lake''s own list' FROM (SELECT * FROM (" LAKE_FILES("main") " EXCEPT " LAKE_FILES("disk")           \
+    ") UNION SELECT * FROM (" LAKE_FILES("disk") " EXCEPT " LAKE_FILES("main") ")) WHERE (SELECT manifest FROM disk.lake_state) = (SELECT manifest FROM main.lake_state)"
+#define LAKE_MARK_DIFFERS                                                                                                                        \
+    "SELECT m.path, 'takes its rows from the lake, where they are not' FROM disk.runs d JOIN main.runs m ON m.path = d.path"                       \
+    " LEFT JOIN disk.lake_files df ON df.number = d.lake LEFT JOIN main.lake_files mf ON mf.number = m.lake LEFT JOIN main.lake_files known ON known.name = df.name" \
+    " JOIN main.files f ON m.path = f.dir || '/' || f.name JOIN disk.files o ON o.dir = f.dir AND o.name = f.name AND o.size = f.size AND o.mtime_ns = f.mtime_ns"   \
+    " WHERE d.lake IS NOT NULL AND (df.name IS NULL OR (known.name IS NOT NULL AND df.name IS NOT mf.name))"                                      \
+    " AND NOT EXISTS (SELECT 1 FROM main.runs e WHERE e.run_id = m.run_id AND e.path < m.path)"
+#define LAKE_ROWS_DIFFER                                                                                                                         \
+    "SELECT 'lake/' || df.name, 'takes the rows in it of run ' || p.run_id || ' for counted and for passed over, or for neither' FROM"            \
+    " (SELECT lake AS file, run_id FROM main.runs WHERE lake IS NOT NULL UNION SELECT file, run_id FROM main.lake_stale) p"                       \
+    " JOIN main.lake_files mf ON mf.number = p.file JOIN disk.lake_files df ON df.name = mf.name"                                                 \
+    " WHERE EXISTS (SELECT 1 FROM disk.runs r WHERE r.run_id = p.run_id AND r.lake = df.number)"                                                  \
+    " = EXISTS (SELECT 1 FROM disk.lake_stale s WHERE s.run_id = p.run_id AND s.file = df.number)"
+
+/* Of a log that the catalog holds for finished: an older event than the last one is asked for by its time. */
+#define ENDED_LATER                                                                                                                              \
+    "SELECT m.dir || '/' || m.name, 'has it as ended before its last event' FROM main.logs m JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name" \
+    " WHERE d.mtime_us < m.mtime_us AND NOT EXISTS (SELECT 1 FROM main.logs o LEFT JOIN disk.logs k ON k.dir = o.dir AND k.name = o.name"         \
+    " WHERE o.session_id = m.session_id AND k.name IS NULL)"
+
+/* Nobody would look at its session again, and no log that is sealed is ever open again. */
+#define ENDED_ALREADY                                                                                                                            \
+    "SELECT m.dir || '/' || m.name, 'holds it for finished' FROM main.logs m JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name"              \
+    " WHERE m.unread = 0 AND m.mtime_us IS NULL AND d.mtime_us IS NOT NULL"
+
 /* A view or a trigger may say otherwise to who reads the catalog than to who checks it. */
 #define OTHERWISE_MADE                                                                                                                           \
     "SELECT 'catalog.sqlite', 'has ' || type || ' ' || name || ' otherwise than litmus makes it' FROM"                                           \
@@ -46,6 +77,10 @@ static const char *const questions[] = {
     ONLY_IN("main", "disk", "logs", "does not know it"),
     ONLY_IN("disk", "main", "logs", "has it, and it is gone"),
     OF_ANOTHER_SESSION,
+    LAKE_FILES_DIFFER,
+    LAKE_MARK_DIFFERS,
+    LAKE_ROWS_DIFFER,
+    ENDED_LATER,
 };
 
 struct check {
@@ -109,13 +144,26 @@ static int tell_unreadable(const struct check *c, const char *what, struct litmu
     return LITMUS_OK;
 }
 
+/* What `truth` took for open may have been finished, and looked at by another one, since. */
+static void tell_open(void *self, const char *path, const char *what) {
+    const struct check *c = self;
+    struct lt_buf log;
+    lt_buf_init(&log);
+    lt_buf_addf(&log, "%.*s%s", (int)(strrchr(c->file, '/') + 1 - c->file), c->file, path);
+    if (!lt_log_is_sealed(lt_buf_cstr(&log))) c->each(c->self, path, what);
+    lt_buf_release(&log);
+}
+
 static int compare(const struct check *c, struct litmus_error *error) {
     if (!attach(c) || !says(c, "PRAGMA disk.integrity_check(1)", "ok")) return tell_unreadable(c, "is damaged, or no database", error);
     if (!says(c, "PRAGMA disk.application_id", LT_CATALOG_APPLICATION_ID)) tell_file(c, "is a database of something else");
     else if (!says(c, "PRAGMA disk.user_version", LT_CATALOG_VERSION)) tell_file(c, "is of another version of litmus");
-    else
-        for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++)
-            if (!ask(c, questions[i])) return tell_unreadable(c, "lacks tables, or they are damaged", error);
+    else {
+        struct check copy = *c, open = {.db = c->db, .file = c->file, .each = tell_open, .self = &copy};
+        bool asked = ask(&open, ENDED_ALREADY);
+        for (size_t i = 0; asked && i < sizeof questions / sizeof questions[0]; i++) asked = ask(c, questions[i]);
+        if (!asked) return tell_unreadable(c, "lacks tables, or they are damaged", error);
+    }
     return LITMUS_OK;
 }
 
@@ -124,7 +172,7 @@ int lt_catalog_check(struct lt_catalog *truth, void (*each)(void *self, const ch
     struct lt_buf file;
     lt_buf_init(&file);
     struct check c = {.db = lt_store_database(truth), .file = lt_path_join(&file, lt_store_data_dir(truth), "catalog.sqlite"), .each = each, .self = self};
-    int code = file.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : lt_catalog_refresh(truth, error);
+    int code = file.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
     if (code == LITMUS_OK && lstat(c.file, &st) == 0 && !S_ISREG(st.st_mode)) tell_file(&c, "is no file");
     else if (code == LITMUS_OK && lstat(c.file, &st) == 0 && st.st_size > 0) code = compare(&c, error);
     (void)!sqlite3_exec(c.db, "DETACH disk", NULL, NULL, NULL);

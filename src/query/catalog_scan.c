@@ -438,7 +438,7 @@ static bool note_name(void *self, const char *path, int64_t mtime_us) {
     return add_name(self, &(struct lt_store_entry){.name = path, .mtime_ns = mtime_us});
 }
 
-/* Nothing will be added to these logs: their time stamps are the time of their last events, unless the clock was set meanwhile. */
+/* Nothing will be added to these logs, and no event of theirs is later than `latest`; where they have none their time stamps serve. */
 static int settle_logs(struct scan *s, const char *session_id, int64_t latest, struct litmus_error *error) {
     struct names logs = {.arena = &s->arena};
     int code = lt_catalog_logs(s->catalog, session_id, 0, note_name, &logs, error);
@@ -450,8 +450,8 @@ static int settle_logs(struct scan *s, const char *session_id, int64_t latest, s
         struct lt_str dir = lt_arena_str(&s->arena, (struct lt_str){path, (size_t)(slash - path)});
         if (dir.p == NULL) code = no_memory(error);
         else code = want_write(s, &go, error);
-        int64_t mtime_us = lt_mtime_ns(&st) / 1000;
-        if (code == LITMUS_OK && go) code = lt_store_log_settled(s->catalog, dir.p, slash + 1, mtime_us < latest ? latest : mtime_us, error);
+        int64_t ended = latest == LT_TIME_NONE ? lt_mtime_ns(&st) / 1000 : latest;
+        if (code == LITMUS_OK && go) code = lt_store_log_settled(s->catalog, dir.p, slash + 1, ended, error);
     }
     free(logs.items);
     return code == LITMUS_OK && logs.failed ? no_memory(error) : code;

@@ -347,11 +347,15 @@ int lt_query_copies(struct lt_query *q, bool (*each)(void *self, const char *pat
 }
 
 int lt_query_check_catalog(struct lt_query *q, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
-    struct lt_catalog *truth = NULL;
-    if (q->in_memory) return lt_catalog_check(q->catalog, each, self, error);
-    int code = lt_catalog_open_memory(q->data_dir, &truth, error);
-    if (code == LITMUS_OK) code = lt_catalog_check(truth, each, self, error);
-    lt_catalog_free(truth);
+    struct lt_query *truth = NULL;
+    int code = q->in_memory ? LITMUS_OK : lt_query_open_memory(q->data_dir, &truth, error);
+    struct lt_query *used = q->in_memory ? q : truth;
+    if (code == LITMUS_OK) code = lt_catalog_refresh(used->catalog, error);
+    if (code == LITMUS_OK) {
+        lt_lake_sync(used);
+        code = lt_catalog_check(used->catalog, each, self, error);
+    }
+    lt_query_free(truth);
     return code;
 }
 
