@@ -339,6 +339,13 @@ def a_key_of_the_forgers(station):
         log.write()
     inside = subprocess.run([LITMUS, "verify", "--all", "-d", "."], cwd=station / "data", env=environment(), capture_output=True, text=True, timeout=300)
     assert inside.returncode == 1 and inside.stdout.count("which is not known here") == 4
+    (station / "data/here").symlink_to(".")
+    (station / "data/runs/here").symlink_to("..")
+    for way_in in ("data/runs/..", "data/runs/../runs/..", "data/here", "data/runs/here", "data/here/here"):
+        found = run("verify", "--all", "-d", station / way_in).stdout
+        assert found.count("which is not known here") == 4, (way_in, found)
+    for link in ("here", "runs/here"):
+        (station / "data" / link).unlink()
 
 
 def add_said(station, event_type, said=None, of=0, **more):
@@ -472,6 +479,36 @@ def a_log_that_renames_while_it_is_kept_open(station):
     fcntl.flock(KEPT[-1], fcntl.LOCK_EX)
 
 
+def a_name_that_is_a_value(station):
+    """Readers of a hive of files take a folder's name for a column's value."""
+    destination = "runs/run_outcome=passed/it.parquet"
+    add_said(station, "run.materialized", {"materializer": "parquet", "destination": destination, "renamed": 1})
+    (station / "data" / destination).parent.mkdir(parents=True)
+    sorted(station.glob("data/runs/*/*.parquet"))[0].rename(station / "data" / destination)
+
+
+def a_run_file_as_an_attachment(station):
+    """Of no run: its name is one that attachments have."""
+    folder = station / "data/runs/2026-01-01/it_ref"
+    folder.mkdir(parents=True)
+    pq.write_table(pq.read_table(sorted(station.glob("data/runs/*/*.parquet"))[0]), folder / ("0" * 8 + "_" + "0" * 56 + ".parquet"), compression="brotli")
+
+
+def a_link_to_a_run_file(station):
+    path = sorted(station.glob("data/runs/*/*.parquet"))[0]
+    (station / "data/runs/2026-01-01/it_ref").mkdir(parents=True)
+    (station / "data/runs/2026-01-01/it_ref/it.parquet").symlink_to(path)
+
+
+def a_link_to_a_day(station):
+    (station / "data/runs/2026-01-01").symlink_to(sorted(station.glob("data/runs/*"))[0])
+
+
+def a_link_to_all_runs(station):
+    (station / "data/runs").rename(station / "runs")
+    (station / "data/runs").symlink_to(station / "runs")
+
+
 KEPT = []
 OTHER_ID = "11111111-1111-4111-8111-111111111111"
 FORGERIES = {
@@ -495,6 +532,11 @@ FORGERIES = {
     a_catalog_that_knows_no_such_session: "the catalog has it as a log of session",
     a_log_that_somebody_keeps_open: "was cut: ",
     a_session_that_has_a_run_of_another: "and logs of two sessions say so: one of them was put there",
+    a_name_that_is_a_value: "is said to be .*, which is no path below runs/",
+    a_run_file_as_an_attachment: "lies where no log has its file, and cannot be read here",
+    a_link_to_a_run_file: "is a link: some who read runs/ follow it, others do not",
+    a_link_to_a_day: "is a link: some who read runs/ follow it, others do not",
+    a_link_to_all_runs: "is a link: some who read runs/ follow it, others do not",
     a_log_that_renames_while_it_is_kept_open: "says that a run has its file, and is kept open by a process that does not finish the session",
 }
 
@@ -540,6 +582,91 @@ def test_a_catalog_that_lies_of_lake_and_logs(station, lie):
     assert any(re.search(CATALOG_LIES[lie], f["finding"]) for f in found), found
     ok("reindex", "-d", station / "data")
     assert findings(station) == [] and ok(*count) == before
+
+
+@pytest.mark.parametrize("moment", [-(10**18), 0, 1, "now", 4 * 10**18])
+@pytest.mark.parametrize("table", ["runs", "events"])
+def test_a_catalog_that_hides_files(station, table, moment):
+    """By a folder's time: it holds all names of the folder for known as of then. Nor does it help to give the folder a time at which nobody believes that."""
+    ok("runs", "-d", station / "data")
+    path = logs(station)[0] if table == "events" else sorted(station.glob("data/runs/*/*.parquet"))[0]
+    folder = path.parent.relative_to(station / "data")
+    os.utime(path.parent, **({} if moment == "now" else {"ns": (moment, moment)}))
+    with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+        if table == "runs":
+            catalog.execute("DELETE FROM runs WHERE path = ?", (str(path.relative_to(station / "data")),))
+        catalog.execute(f"DELETE FROM {'files' if table == 'runs' else 'logs'} WHERE dir = ? AND name = ?", (str(folder), path.name))
+        catalog.execute("UPDATE dirs SET mtime_ns = ? WHERE path = ?", (path.parent.stat().st_mtime_ns, str(folder)))
+        catalog.commit()
+    found = [f["finding"] for f in findings(station) if f["file_path"] == str(path)]
+    listed = [json.loads(line) for line in ok(table, "--json", "-d", station / "data").splitlines()]
+    seen = len(listed) if table == "runs" else sum(e["event_type"] == "session.started" for e in listed)
+    assert found == (["the catalog does not know it; litmus reindex makes it anew"] if seen == 1 else []) and seen in (1, 2)
+    ok("reindex", "-d", station / "data")
+    assert findings(station) == []
+
+
+@pytest.mark.parametrize("place", ["data/events", "data/events/it_ref", "data/events/.it", "data/events/out", "data/events/no_day"])
+def test_a_log_is_listed_or_missed(station, place):
+    """Wherever a signed log is moved: what the listings pass over is told as missing."""
+    (station / "out").mkdir()
+    if place.endswith("out"):
+        (station / place).symlink_to(station / "out")
+    (station / place).mkdir(exist_ok=True)
+    path = logs(station)[0]
+    session = Log(path).rows[0]["session_id"]
+    ok("events", "-d", station / "data")
+    path.rename(station / place / path.name)
+    for _ in "twice":
+        missed = any("is missing" in f["finding"] and path.stem in f["finding"] for f in findings(station))
+        events = [json.loads(line) for line in ok("events", "--json", "-d", station / "data").splitlines()]
+        assert missed != any(e["session_id"] == session and e["event_type"] == "test.step_ended" for e in events), place
+        ok("reindex", "-d", station / "data")
+
+
+def test_an_id_that_is_said_again_hides_nothing(station):
+    """An unsigned log has each event anew, a moment earlier and passed; a plain copy is shown once."""
+    def listed():
+        return [json.loads(line) for line in ok("events", "--json", "-d", station / "data").splitlines()]
+
+    before, path = listed(), logs(station)[0]
+    name = path.stem.rsplit("-", 1)[0] + "-99999"
+    shutil.copy(path, path.with_name(name + ".arrow"))
+    assert listed() == before
+    path.with_name(name + ".arrow").unlink()
+    add_log(station, name, lambda rows: [{**r, "received_at": r["received_at"] - 1, "json": r["json"].replace("failed", "passed")} for r in rows])
+    after = listed()
+    assert all(e in after for e in before) and len(after) == len(before) + len(Log(path).rows)
+
+
+def test_a_row_of_no_file(station):
+    """Nor does it end a listing by a signal."""
+    ok("runs", "-d", station / "data")
+    with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+        catalog.execute("INSERT INTO runs(path) VALUES(NULL)")
+        catalog.commit()
+    for command in (["runs"], ["runs", "--json"], ["sql", "-c", "SELECT count(*) FROM runs"], ["show", "last"], ["yield"], ["verify", "last"], ["prune", "--keep", "1d", "--dry-run"]):
+        assert run(*command, "-d", station / "data").returncode in (0, 1, 4, 5), command
+    assert any("knows no file of it" in f["finding"] for f in findings(station))
+
+
+@pytest.mark.parametrize("lie", ["DROP TRIGGER runs_go", "DROP TRIGGER runs_come", "DROP INDEX logs_unsettled"])
+def test_a_catalog_without_a_trigger(station, lie):
+    ok("runs", "-d", station / "data")
+    with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+        catalog.execute(lie)
+        catalog.commit()
+    assert any(f"{lie.split()[1].lower()} {lie.split()[2]} otherwise than litmus makes it" in f["finding"] for f in findings(station))
+
+
+def test_no_key_of_the_data_dir_vouches_for_it(station):
+    """The station's key was put there: whoever writes the record can put another one beside it."""
+    assert "signed by a known key: 4 logs" in run("verify", "--all", "-v", "-d", station / "data").stderr
+    shutil.copytree(station / "keys", station / "data/keys")
+    (station / "data/there").symlink_to("keys")
+    for folder in ("data/keys", "data/there", "data/keys/../there"):
+        inside = run("verify", "--all", "-v", "-d", station / "data", LITMUS_SIGNING_KEY=str(station / folder / "station.key"))
+        assert "signed by a known key: 0 logs; by an unknown key: 4" in inside.stderr and "no key is known here" in inside.stderr
 
 
 def test_a_catalog_that_hides_a_session_at_work(station):

@@ -336,6 +336,7 @@ bool lt_destination_usable(struct lt_str d) {
     size_t folders = 0;
     for (size_t i = 4; i + 1 < d.n; i++) {
         if (d.p[i] != '/') continue;
+        if (i > 4 && memchr(d.p + 5, '=', i - 5) != NULL) return false; /* a folder's name that readers take for a column's value */
         if (d.p[i + 1] == '.' || d.p[i + 1] == '/' || lt_str_ends((struct lt_str){d.p, i}, LT_STR("_ref"))) return false;
         folders++;
     }

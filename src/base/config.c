@@ -197,18 +197,30 @@ int lt_data_dir_find(const char *argument, struct lt_buf *out, struct litmus_err
 }
 
 static bool is_here_inside(const char *folder) {
-    char here[PATH_MAX], top[PATH_MAX];
-    if (realpath(".", here) == NULL || realpath(folder, top) == NULL) return false;
-    size_t n = strlen(top);
-    return strncmp(here, top, n) == 0 && (here[n] == '\0' || here[n] == '/');
+    return lt_io_is_below(folder, ".");
 }
 
-/* Above the data_dir: who can write the record must not choose the key that vouches for it. */
+static void to_parent(struct lt_buf *path) {
+    while (path->n > 1 && path->p[--path->n] != '/') continue;
+}
+
+/* Above the data_dir: who can write the record must not choose the key that vouches for it. So the folder is taken as the system sees it: a
+ * ".." or a link leads to no place inside. */
 static int key_from_above(const char *data_dir, struct lt_buf *out, bool *found, struct litmus_error *error) {
+    char real[PATH_MAX];
     struct lt_buf above;
     lt_buf_init(&above);
     int code = absolute_from_here(data_dir, &above, error);
-    while (code == LITMUS_OK && above.n > 1 && above.p[--above.n] != '/') continue;
+    if (code == LITMUS_OK) to_parent(&above);
+    if (code == LITMUS_OK && lt_io_is_below(data_dir, lt_buf_cstr(&above)) && realpath(data_dir, real) != NULL) {
+        lt_buf_clear(&above);
+        lt_buf_add_text(&above, real);
+        to_parent(&above);
+    } else if (code == LITMUS_OK && realpath(lt_buf_cstr(&above), real) != NULL) {
+        lt_buf_clear(&above);
+        lt_buf_add_text(&above, real);
+    }
+    if (code == LITMUS_OK && above.failed) code = out_of_memory(error);
     if (code == LITMUS_OK) code = from_nearest_file(&key_place, lt_buf_cstr(&above), out, found, error);
     lt_buf_release(&above);
     return code;

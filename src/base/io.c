@@ -154,18 +154,18 @@ int lt_io_mkdirs(const struct lt_io *io, const char *path, struct litmus_error *
 }
 
 /* Does the link at `path` stay below `top`? */
-static bool stays_below(const char *top, const char *path) {
+bool lt_io_is_below(const char *top, const char *path) {
     char *to = realpath(path, NULL), *real = realpath(top, NULL);
     size_t n = real == NULL ? 0 : strlen(real);
-    bool stays = to != NULL && real != NULL && strncmp(to, real, n) == 0 && (to[n] == '/' || to[n] == '\0' || n == 1);
+    bool below = to != NULL && real != NULL && strncmp(to, real, n) == 0 && (to[n] == '/' || to[n] == '\0' || n == 1);
     free(to);
     free(real);
-    return stays;
+    return below;
 }
 
 bool lt_io_leads_out(const char *top, const char *path) {
     struct stat st;
-    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && !stays_below(top, path);
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && !lt_io_is_below(top, path);
 }
 
 /* NULL: it is not there, or it cannot be listed, which *code and *error say unless `refused` takes it. */
@@ -216,7 +216,7 @@ static int mkdir_below(const struct lt_io *io, const char *top, const char *path
     if (!there && lstat(path, &st) != 0) return lt_fail_os(error, errno, "make folder", path);
     if (S_ISDIR(st.st_mode)) return LITMUS_OK;
     if (!S_ISLNK(st.st_mode)) return lt_fail_os(error, ENOTDIR, "make folder", path);
-    if (stays_below(top, path)) return LITMUS_OK;
+    if (lt_io_is_below(top, path)) return LITMUS_OK;
     return lt_fail(error, LITMUS_EPERM, 0, "%s is a symbolic link out of %s, which is not followed: put a folder there (the data_dir itself may be a link)", path, top);
 }
 

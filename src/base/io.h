@@ -47,6 +47,8 @@ int lt_io_mkdirs(const struct lt_io *io, const char *path, struct litmus_error *
 /* The same for a folder below `top`, which is a part of its path: a symbolic link on the way that leads
  * out of `top` is not followed (EPERM). `top` itself may be one. */
 int lt_io_mkdirs_below(const struct lt_io *io, const char *top, const char *path, struct litmus_error *error);
+/* Is what `path` leads to the folder `top`, or below it, whatever links and ".." are on the way? Both must be there. */
+bool lt_io_is_below(const char *top, const char *path);
 /* Is `path` a symbolic link out of `top`, or to nowhere? Then it is not followed. */
 bool lt_io_leads_out(const char *top, const char *path);
 /* Calls `each` for every entry of the folders {data_dir}/{name}/{day}, but for hidden folders and links that lead out of data_dir.

@@ -98,19 +98,16 @@ static void archive_session(void *self, const char *session_id) {
 int lt_cmd_archive(struct lt_cli *cli) {
     struct archive a = {.cli = cli, .exit = EXIT_OK};
     struct litmus_error error = {0};
-    struct lt_buf path;
     int exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
-    lt_buf_init(&path);
     const int64_t month_us = INT64_C(30) * 24 * 3600 * 1000000;
     a.limit = cli->older_than != LT_TIME_NONE ? cli->older_than : lt_now_us() - month_us;
-    a.lock_fd = lt_range_lock_open(lt_path_join(&path, lt_buf_cstr(&cli->data_dir), "materialize.lock"));
+    a.lock_fd = lt_range_lock_open(lt_buf_cstr(&cli->data_dir));
     int code = lt_query_sessions(cli->query, archive_session, &a, &error);
     if (code != LITMUS_OK) a.exit = lt_cli_fail(cli, &error);
     if (cli->err_terminal && !cli->quiet) fputs("\r\033[K", stderr);
     lt_say(cli, "%s%" PRId64 " logs, %" PRId64 " -> %" PRId64 " bytes; %" PRId64 " as small as they get, %" PRId64 " sessions left as they are, %" PRId64 " failed",
            cli->dry_run ? "would archive " : "", a.logs, a.before, a.after, a.already, a.left, a.failed);
     if (a.lock_fd >= 0) close(a.lock_fd);
-    lt_buf_release(&path);
     return a.exit;
 }

@@ -101,7 +101,8 @@ static int find_keys(struct lt_cli *cli, struct lt_keyring *keys) {
     if (cli->known_keys.count > 0) return lt_cli_keyring(cli, keys);
     lt_keyring_init(keys);
     lt_buf_init(&path);
-    if (lt_signing_key_find(NULL, lt_buf_cstr(&cli->data_dir), &path, NULL) == LITMUS_OK && path.n > 0) (void)!lt_keyring_add_beside(keys, lt_buf_cstr(&path), NULL);
+    const char *data_dir = lt_buf_cstr(&cli->data_dir);
+    if (lt_signing_key_find(NULL, data_dir, &path, NULL) == LITMUS_OK && path.n > 0) (void)!lt_keyring_add_beside(keys, lt_buf_cstr(&path), data_dir, NULL);
     lt_buf_release(&path);
     return EXIT_OK;
 }

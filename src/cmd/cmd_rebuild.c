@@ -146,7 +146,7 @@ int lt_cmd_rebuild(struct lt_cli *cli) {
     if (exit != EXIT_OK) return exit;
     lt_memory_ahead();
     int code = lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &r.materializer, &error);
-    if (code == LITMUS_OK) r.lock_fd = lt_range_lock_open(lt_path_join(&r.path, lt_buf_cstr(&cli->data_dir), "materialize.lock"));
+    if (code == LITMUS_OK) r.lock_fd = lt_range_lock_open(lt_buf_cstr(&cli->data_dir));
     r.numbered = lt_range_numbers(r.lock_fd, r.numbers);
     if (code == LITMUS_OK) code = lt_log_find(lt_buf_cstr(&cli->data_dir), NULL, &r.logs, &error);
     lt_log_list_by_session(&r.logs);

@@ -102,7 +102,7 @@ static void print_sum(const struct lt_cli *cli, const struct lt_proof *proof) {
         lt_say(cli, "signed after their producer's death, as they were found: %lld of these logs; nobody vouches for what was done to them before",
                (long long)proof->by_recovery);
     if (signatures[LT_SIGNATURE_UNKNOWN] > 0 && proof->options.keys->count == 0)
-        lt_say(cli, "no key is known here: whoever can write the files could have signed them anew; name the station's with --key");
+        lt_say(cli, "no key is known here (none in the data_dir counts): whoever can write the files could have signed them anew; name the station's with --key");
     if (proof->clock_steps > 0) lt_say(cli, "the wall clock was set %lld times while logs were written: litmus events --type clock.stepped", (long long)proof->clock_steps);
     if (proof->late > 0)
         lt_say(cli, "%lld event%s came after the file of their run was made, from a process that went on; in no row: litmus events --run %.8s", (long long)proof->late,

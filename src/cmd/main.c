@@ -167,7 +167,7 @@ const struct lt_command lt_commands[] = {
     {"verify", lt_cmd_verify, "[RUN|SESSION|FILE.zip]", 0, 1, OPT(ALL) | OPT(KNOWN_KEY) | OPT(SIGNED) | OPT(JSON), "run", "prove that what is on record is what was recorded",
      "Checks the hash chain and the signature of each log of the run's session, and that the run's file is byte for byte what its log folds\n"
      "to. Names what differs by file, byte and event, and then exits with 1. Without a run it checks the last one. --all checks everything,\n"
-     "and that no log is gone, cut or replaced that a later session names. Keys that are known are the station's own and each .pub beside it,\n"
+     "and that no log is gone, cut or replaced that a later session names. Keys that are known are the station's own and each .pub beside it, none in the data_dir,\n"
      "or those that --key names: a signature by another is a finding. What nobody signed is counted, and a finding with --signed.\n"
      "A file of litmus evidence is checked with nothing but itself and --key: its statement, the hash of each member, the logs, and the run's\n"
      "file against what they fold to. What the system does not let it read is named, the rest is looked at, and the exit code is 5. With --json the\n"

@@ -4,20 +4,9 @@
 #include "materialize/range_lock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Of a data_dir that has one; nothing is made. */
-static int lock_file(struct lt_cli *cli) {
-    struct lt_buf path;
-    lt_buf_init(&path);
-    lt_buf_addf(&path, "%s/materialize.lock", lt_buf_cstr(&cli->data_dir));
-    int fd = open(lt_buf_cstr(&path), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    lt_buf_release(&path);
-    return fd;
-}
 
 struct wait {
     struct lt_cli *cli;
@@ -46,7 +35,8 @@ static void *say_after_a_second(void *self) {
 }
 
 void lt_cli_await(struct lt_cli *cli, const char *space, const char *name) {
-    struct wait w = {.cli = cli, .space = space, .name = name, .fd = lock_file(cli), .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    int fd = lt_range_lock_find(lt_buf_cstr(&cli->data_dir));
+    struct wait w = {.cli = cli, .space = space, .name = name, .fd = fd, .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     pthread_t thread;
     if (w.fd >= 0 && lt_range_lock_within(w.fd, space, lt_str_of(name), 0, NULL) != LITMUS_OK && pthread_create(&thread, NULL, say_after_a_second, &w) == 0) {
         lt_range_lock(w.fd, space, lt_str_of(name));
@@ -61,7 +51,7 @@ void lt_cli_await(struct lt_cli *cli, const char *space, const char *name) {
 
 bool lt_cli_is_free(struct lt_cli *cli, const char *space, const char *name) {
     struct litmus_error who = {0};
-    int fd = lock_file(cli), code = lt_range_lock_within(fd, space, lt_str_of(name), cli->waited_enough ? 0 : LT_RANGE_PATIENCE_MS, &who);
+    int fd = lt_range_lock_find(lt_buf_cstr(&cli->data_dir)), code = lt_range_lock_within(fd, space, lt_str_of(name), cli->waited_enough ? 0 : LT_RANGE_PATIENCE_MS, &who);
     if (code != LITMUS_OK && (!cli->waited_enough || cli->verbose > 0)) lt_say(cli, "not waited for, and shown as it is: %s", who.text);
     if (code != LITMUS_OK) cli->waited_enough = true;
     if (fd >= 0) close(fd);

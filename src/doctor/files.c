@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "doctor/checks.h"
 #include "materialize/changeset.h"
+#include "materialize/range_lock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ static void look_at_mode(struct walk *w, const char *path, const struct stat *st
 }
 
 static bool is_lock(const char *path) {
-    static const char *const locks[] = {"daemon.lock", "materialize.lock", "staging.lock", "lake/_compact.lock", "lake/_readers.lock"};
+    static const char *const locks[] = {"daemon.lock", LT_RANGE_LOCK, "staging.lock", "lake/_compact.lock", "lake/_readers.lock"};
     for (size_t i = 0; i < sizeof locks / sizeof locks[0]; i++)
         if (strcmp(path, locks[i]) == 0) return true;
     return false;

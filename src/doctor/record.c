@@ -76,16 +76,13 @@ static void finish_session(void *self, const char *session_id) {
 
 /* With a materializer, and a query that knows what was mended before. */
 static int with_materializer(struct lt_doctor *d, int (*work)(struct mending *m), struct litmus_error *error) {
-    struct lt_buf path;
-    lt_buf_init(&path);
-    struct mending m = {.doctor = d, .error = error, .lock_fd = lt_range_lock_open(lt_path_join(&path, d->data_dir, "materialize.lock"))};
+    struct mending m = {.doctor = d, .error = error, .lock_fd = lt_range_lock_open(d->data_dir)};
     int code = lt_materializer_new(d->data_dir, NULL, &m.materializer, error);
     if (code == LITMUS_OK) code = lt_query_open_memory(d->data_dir, &m.query, error);
     if (code == LITMUS_OK) code = work(&m);
     lt_query_free(m.query);
     lt_materializer_free(m.materializer);
     if (m.lock_fd >= 0) close(m.lock_fd);
-    lt_buf_release(&path);
     return code != LITMUS_OK ? code : m.code;
 }
 

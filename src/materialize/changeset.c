@@ -175,11 +175,15 @@ int lt_changeset_work_off(const struct lt_io *io, const char *data_dir, struct l
 /* ---- the list on the disk ---- */
 
 static int lock(const char *data_dir, struct litmus_error *error) {
+    int fd = lt_range_lock_open(data_dir);
+    if (fd >= 0) {
+        lt_range_lock(fd, "changes", LT_STR(""));
+        return fd;
+    }
     struct lt_buf path;
+    int why = errno;
     lt_buf_init(&path);
-    int fd = lt_range_lock_open(lt_path_join(&path, data_dir, "materialize.lock"));
-    if (fd < 0) lt_fail_os(error, errno, "open", lt_buf_cstr(&path));
-    else lt_range_lock(fd, "changes", LT_STR(""));
+    lt_fail_os(error, why, "open", lt_path_join(&path, data_dir, LT_RANGE_LOCK));
     lt_buf_release(&path);
     return fd;
 }

@@ -63,8 +63,6 @@ int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_
     int refused = lt_data_dir_check(data_dir, error);
     if (refused != LITMUS_OK) return refused;
     struct lt_materializer *m = calloc(1, sizeof *m);
-    struct lt_buf path;
-    lt_buf_init(&path);
     if (m != NULL) m->data_dir = strdup(data_dir);
     if (m == NULL || m->data_dir == NULL) {
         free(m);
@@ -72,8 +70,7 @@ int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_
     }
     m->io = io == NULL ? &lt_io_os : io;
     (void)!lt_changeset_finish(m->io, data_dir, NULL); /* its files count before names are given */
-    m->lock_fd = lt_range_lock_open(lt_path_join(&path, data_dir, "materialize.lock"));
-    lt_buf_release(&path);
+    m->lock_fd = lt_range_lock_open(data_dir);
     lt_key_place_init(&m->key);
     *out = m;
     return LITMUS_OK;

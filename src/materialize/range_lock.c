@@ -10,8 +10,22 @@
 #include <time.h>
 #include <unistd.h>
 
-int lt_range_lock_open(const char *path) {
-    return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+static int open_in(const char *data_dir, int flags) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    int fd = open(lt_path_join(&path, data_dir, LT_RANGE_LOCK), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0666);
+    int why = errno;
+    lt_buf_release(&path);
+    errno = why;
+    return fd;
+}
+
+int lt_range_lock_open(const char *data_dir) {
+    return open_in(data_dir, O_CREAT);
+}
+
+int lt_range_lock_find(const char *data_dir) {
+    return open_in(data_dir, 0);
 }
 
 static off_t place_of(const char *space, struct lt_str name) {

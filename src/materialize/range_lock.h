@@ -9,8 +9,11 @@
 
 #include "base/io.h"
 
-/* Opens (creates) the lock file; -1 where that is not possible (a read-only data_dir). */
-int lt_range_lock_open(const char *path);
+#define LT_RANGE_LOCK "materialize.lock" /* the lock file of a data_dir */
+/* Opens (creates) it; -1 and errno where that is not possible (a read-only data_dir). */
+int lt_range_lock_open(const char *data_dir);
+/* The same, if it is there: nothing is made. */
+int lt_range_lock_find(const char *data_dir);
 /* Waits for the name's byte. Two names may share one (a hash): then they only wait for each other. */
 void lt_range_lock(int fd, const char *space, struct lt_str name);
 /* Waits no longer than that, and no more than a second for a process that is stopped. EBUSY: another holds it still; the text says who.

@@ -2,6 +2,7 @@
 #include "prove/keyring.h"
 
 #include "base/grow.h"
+#include "base/io.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -41,15 +42,16 @@ static bool is_public(const char *name) {
     return n > 4 && strcmp(name + n - 4, ".pub") == 0;
 }
 
-int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path, struct litmus_error *error) {
+int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path, const char *data_dir, struct litmus_error *error) {
     const char *slash = strrchr(private_key_path, '/');
     if (slash == NULL) return LITMUS_OK;
     struct lt_buf folder, path;
     lt_buf_init(&folder);
     lt_buf_init(&path);
     lt_buf_add(&folder, private_key_path, (size_t)(slash - private_key_path) + 1);
-    DIR *dir = opendir(lt_buf_cstr(&folder));
-    int code = dir == NULL && errno != ENOENT && errno != ENOTDIR ? lt_fail_os(error, errno, "open", lt_buf_cstr(&folder)) : LITMUS_OK;
+    bool of_record = data_dir != NULL && lt_io_is_below(data_dir, lt_buf_cstr(&folder));
+    DIR *dir = of_record ? NULL : opendir(lt_buf_cstr(&folder));
+    int code = dir == NULL && !of_record && errno != ENOENT && errno != ENOTDIR ? lt_fail_os(error, errno, "open", lt_buf_cstr(&folder)) : LITMUS_OK;
     for (struct dirent *entry; code == LITMUS_OK && dir != NULL && (entry = readdir(dir)) != NULL;) {
         struct litmus_error why = {0};
         if (is_public(entry->d_name) && lt_keyring_add_file(ring, lt_path_join(&path, lt_buf_cstr(&folder), entry->d_name), &why) == LITMUS_ENOMEM)

@@ -23,9 +23,9 @@ void lt_keyring_init(struct lt_keyring *ring); /* allocates nothing */
 void lt_keyring_release(struct lt_keyring *ring);
 /* A public key in PEM. Errors: EDAMAGED (no such key in it), ENOENT, EIO, EPERM, ENOMEM. */
 int lt_keyring_add_file(struct lt_keyring *ring, const char *path, struct litmus_error *error);
-/* Each *.pub of the folder in which the private key is, or would be. A missing folder is none; a file that holds
- * no key is passed over. Errors: EIO, EPERM, ENOMEM. */
-int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path, struct litmus_error *error);
+/* Each *.pub of the folder in which the private key is, or would be. A missing folder is none, and so is one in the data_dir (NULL: there is none):
+ * who writes the record must not vouch for it. A file that holds no key is passed over. Errors: EIO, EPERM, ENOMEM. */
+int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path, const char *data_dir, struct litmus_error *error);
 /* NULL: not known. Borrowed until the next addition. */
 const struct lt_known_key *lt_keyring_find(const struct lt_keyring *ring, const unsigned char public_key[LT_KEY_PUBLIC_BYTES]);
 

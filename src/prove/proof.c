@@ -8,7 +8,6 @@
 #include "materialize/range_lock.h"
 #include "query/lake.h"
 
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -169,12 +168,9 @@ static bool is_named(struct lt_proof *proof, const char *path, const char *sessi
 
 bool lt_proof_wait(struct lt_proof *proof, const char *session_id) {
     struct litmus_error why = {0};
-    struct lt_buf path;
-    lt_buf_init(&path);
-    int fd = open(lt_path_join(&path, proof->options.data_dir, "materialize.lock"), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    int fd = lt_range_lock_find(proof->options.data_dir);
     int code = lt_range_lock_within(fd, "session", lt_str_of(session_id), proof->waited_enough ? 0 : LT_RANGE_PATIENCE_MS, &why);
     if (fd >= 0) close(fd);
-    lt_buf_release(&path);
     if (code == LITMUS_OK) return true;
     proof->waited_enough = true;
     tell_refused(proof, session_id, &why);
@@ -268,6 +264,33 @@ static void tell_lake(void *self, const char *path, const char *what) {
     lt_proof_finding(self, LT_FINDING_LAKE, path, -1, "%s; litmus doctor --mend makes the lake anew", what);
 }
 
+/* Beside a run file as which a log names it, in that one's `_ref` folder, and named as what is attached is. */
+static bool is_attachment(struct lt_proof *proof, const char *whole) {
+    const struct lt_str end = LT_STR("_ref");
+    const char *name = strrchr(whole, '/');
+    struct lt_str folder = {whole, (size_t)(name - whole)};
+    if (!lt_blob_is_name(lt_str_of(name + 1)) || !lt_str_ends(folder, end)) return false;
+    struct lt_buf run_file;
+    lt_buf_init(&run_file);
+    lt_buf_addf(&run_file, "%.*s.parquet", (int)(folder.n - end.n), whole);
+    bool named = lt_map_get(&proof->read, lt_str_of(lt_buf_cstr(&run_file)), 0) != LT_MAP_NONE;
+    lt_buf_release(&run_file);
+    return named;
+}
+
+/* Readers follow it or not, each as it likes: what it leads to is counted twice, or is none of this data_dir. */
+static void tell_if_link(struct lt_proof *proof, const char *path, const struct stat *link) {
+    struct stat st;
+    const char *whole = lt_path_join(&proof->path, proof->options.data_dir, path);
+    if (!S_ISLNK(link->st_mode) || (!lt_str_ends(lt_str_of(path), LT_STR(".parquet")) && (stat(whole, &st) != 0 || !S_ISDIR(st.st_mode)))) return;
+    lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "is a link: some who read runs/ follow it, others do not; put the file or folder itself there, or move it elsewhere");
+}
+
+static void look_at_root(struct lt_proof *proof) {
+    struct stat st;
+    if (lstat(lt_path_join(&proof->path, proof->options.data_dir, "runs"), &st) == 0) tell_if_link(proof, "runs", &st);
+}
+
 /* Where the catalog looks for no run file, and a glob over runs/ finds one all the same. */
 static int look_at_place(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
     static const char *const columns[] = {"run_id"};
@@ -275,14 +298,15 @@ static int look_at_place(void *self, const char *path, const struct stat *st, st
     struct lt_table rows;
     struct litmus_error why = {0};
     (void)error;
-    if (S_ISDIR(st->st_mode) || !lt_str_ends(lt_str_of(path), LT_STR(".parquet")) || lt_destination_usable(lt_str_of(path))) return LITMUS_OK;
+    tell_if_link(proof, path, st);
+    if (!S_ISREG(st->st_mode) || !lt_str_ends(lt_str_of(path), LT_STR(".parquet")) || lt_destination_usable(lt_str_of(path))) return LITMUS_OK;
     const char *whole = lt_path_join(&proof->path, proof->options.data_dir, path);
     lt_table_init(&rows);
     int code = lt_parquet_read_run(whole, columns, 1, &rows, &why);
     if (code != LITMUS_OK && lt_error_is_refusal(&why)) lt_proof_unread(proof, LT_FINDING_FOREIGN, whole, -1, &why, "");
     else if (code == LITMUS_OK)
         lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "holds a run, and lies where no log has its file: a glob over runs/ counts it; move it elsewhere");
-    else if (!lt_blob_is_name(lt_str_of(strrchr(path, '/') + 1))) /* nor is it an attachment */
+    else if (!is_attachment(proof, whole))
         lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "lies where no log has its file, and cannot be read here: a glob over runs/ may count it; move it elsewhere");
     lt_table_release(&rows);
     return LITMUS_OK;
@@ -303,6 +327,7 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     int code = lt_query_sessions(query, check_session, proof, error);
     if (code == LITMUS_OK) code = check_strangers(proof, error);
     if (code == LITMUS_OK) code = lt_proof_channels(proof, NULL, error);
+    look_at_root(proof);
     if (code == LITMUS_OK) code = lt_tree_walk_readable(proof->options.data_dir, "runs", look_at_place, pass_runs, proof, error);
     if (code == LITMUS_OK) code = check_links(proof, error);
     if (code == LITMUS_OK) code = lt_query_runs(query, &every, &runs, error);

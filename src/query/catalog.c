@@ -624,7 +624,7 @@ static bool give_summary(void *self, sqlite3_stmt *row) {
     struct give_summary *give = self;
     struct lt_summary r = {0};
     int at = 0;
-    r.file_path = column_str(row, at++);
+    r.file_path = lt_str_of(column_text(row, at++)); /* "" in a catalog that is not as litmus made it */
 #define TAKE_TEXT(name) r.name = column_str(row, at++);
 #define TAKE_TIME(name) r.name = column_time(row, at++);
 #define TAKE_COUNT(name) r.name = sqlite3_column_int64(row, at++);

@@ -20,8 +20,8 @@
 #define SAME_FILE                                                                                                                                \
     " FROM main.files mf JOIN disk.files df ON df.dir = mf.dir AND df.name = mf.name AND df.size = mf.size AND df.mtime_ns = mf.mtime_ns"         \
     " JOIN main.runs m ON m.path = mf.dir || '/' || mf.name LEFT JOIN disk.runs d ON d.path = m.path WHERE what IS NOT NULL"
-/* The ledgers agree that this folder's names are all known. */
-#define SAME_FOLDER(ledger) " JOIN main.dirs md ON md.path = " ledger ".dir JOIN disk.dirs dd ON dd.path = md.path AND dd.mtime_ns = md.mtime_ns AND md.mtime_ns <> 0 "
+/* The catalog has it that this folder's names are all known as of the time that it has now. */
+#define SAME_FOLDER(ledger) " JOIN main.dirs md ON md.path = " ledger ".dir JOIN disk.dirs dd ON dd.path = md.path AND dd.mtime_ns = abs(md.mtime_ns) AND md.mtime_ns <> 0 "
 #define ONLY_IN(here, there, table, what)                                                                                                        \
     "SELECT f.dir || '/' || f.name, '" what "' FROM " here "." table " f" SAME_FOLDER("f")                                                       \
     "WHERE NOT EXISTS (SELECT 1 FROM " there "." table " o WHERE o.dir = f.dir AND o.name = f.name)"
@@ -59,17 +59,18 @@
     "SELECT m.dir || '/' || m.name, 'holds it for finished' FROM main.logs m JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name"              \
     " WHERE m.unread = 0 AND m.mtime_us IS NULL AND d.mtime_us IS NOT NULL"
 
-/* A view or a trigger may say otherwise to who reads the catalog than to who checks it. */
+/* A view or a trigger may say otherwise to who reads the catalog than to who checks it, and what one would do is not done without it. */
+#define MADE(catalog) "SELECT type, name, tbl_name, sql FROM " catalog ".sqlite_master"
 #define OTHERWISE_MADE                                                                                                                           \
     "SELECT 'catalog.sqlite', 'has ' || type || ' ' || name || ' otherwise than litmus makes it' FROM"                                           \
-    " (SELECT type, name, tbl_name, sql FROM disk.sqlite_master EXCEPT SELECT type, name, tbl_name, sql FROM main.sqlite_master) LIMIT 1"
+    " (SELECT * FROM (" MADE("disk") " EXCEPT " MADE("main") ") UNION ALL SELECT * FROM (" MADE("main") " EXCEPT " MADE("disk") ")) LIMIT 1"
 
 /* Each gives (path, what). `main` is what the files say, `disk` the catalog. */
 static const char *const questions[] = {
     OTHERWISE_MADE,
     "SELECT m.path, CASE WHEN d.path IS NULL THEN 'has no row for it'" LT_SUMMARY_TEXTS(DIFFERS) " END AS what" SAME_FILE,
     "SELECT m.path, CASE" LT_SUMMARY_TIMES(DIFFERS) LT_SUMMARY_COUNTS(DIFFERS) " END AS what" SAME_FILE " AND d.path IS NOT NULL",
-    "SELECT path, 'lists it, and knows no file of it' FROM (SELECT path FROM disk.runs EXCEPT SELECT dir || '/' || name FROM disk.files WHERE status = 'ok')",
+    "SELECT coalesce(path, 'runs'), 'lists it, and knows no file of it' FROM (SELECT path FROM disk.runs EXCEPT SELECT dir || '/' || name FROM disk.files WHERE status = 'ok')",
     "SELECT f.dir || '/' || f.name, 'has it as it was before it was changed in its place' FROM main.files f" SAME_FOLDER("f")
     "JOIN disk.files o ON o.dir = f.dir AND o.name = f.name AND (o.size <> f.size OR o.mtime_ns <> f.mtime_ns)",
     ONLY_IN("main", "disk", "files", "does not know it"),

@@ -48,6 +48,7 @@ struct scan {
     struct lt_buf path; /* of the file at hand */
     int folder_fd;      /* of the folder at hand */
     bool writing;       /* in a transaction */
+    bool leaving;       /* the folder at hand is looked at no more: what is there goes from the ledger as if it were gone */
     bool locked_out;    /* another process kept the lock: answer from what is known */
     bool unlisted;      /* a run has its file, as a log says, which was not there yet when its folder was listed */
     int writes;
@@ -240,7 +241,7 @@ static bool is_gone(const char *path) {
 
 static int drop_file(struct scan *s, const struct kind *kind, const char *dir, const char *name, struct litmus_error *error) {
     /* Another process may have put it there after this one made its list. */
-    if (!is_gone(absolute(s, dir, name))) return LITMUS_OK;
+    if (!s->leaving && !is_gone(absolute(s, dir, name))) return LITMUS_OK;
     bool go;
     int code = want_write(s, &go, error);
     if (!go) return code;
@@ -269,9 +270,11 @@ static int compare(struct scan *s, const struct kind *kind, const char *dir, con
     return code;
 }
 
+/* A time below 0 is that of a folder that may change again under the same one: it is listed again, as are those of 0. */
 static int note_dir(struct scan *s, const char *dir, const struct dir *known, int64_t mtime_ns, bool retry, struct litmus_error *error) {
     int64_t now_ns = lt_now_us() * 1000;
-    if (retry || s->locked_out || now_ns - mtime_ns < GRAIN_NS) mtime_ns = 0;
+    if (retry || s->locked_out || mtime_ns <= 0) mtime_ns = 0;
+    else if (now_ns - mtime_ns < GRAIN_NS) mtime_ns = -mtime_ns;
     if (known != NULL && known->mtime_ns == mtime_ns) return LITMUS_OK;
     bool go;
     int code = want_write(s, &go, error);
@@ -293,7 +296,7 @@ static int scan_folder(struct scan *s, const struct kind *kind, const char *dir,
     if (stat(absolute(s, dir, NULL), &st) != 0) return note_unlisted(s, dir, errno);
     if (!S_ISDIR(st.st_mode)) return LITMUS_OK;
     if (known != NULL) known->seen = true;
-    if (known != NULL && known->mtime_ns == lt_mtime_ns(&st)) return LITMUS_OK;
+    if (known != NULL && known->mtime_ns > 0 && known->mtime_ns == lt_mtime_ns(&st)) return LITMUS_OK;
     DIR *folder = opendir(absolute(s, dir, NULL));
     if (folder == NULL) return note_unlisted(s, dir, errno);
     struct names disk = {.arena = &s->arena}, ledger = {.arena = &s->arena};
@@ -309,22 +312,32 @@ static int scan_folder(struct scan *s, const struct kind *kind, const char *dir,
     return code;
 }
 
-/* A day's folder; `_ref` folders hold attachments. */
-static bool wanted_folder(const struct dirent *e) {
-    size_t n = strlen(e->d_name);
-    if (e->d_name[0] == '.' || (n > 4 && strcmp(e->d_name + n - 4, "_ref") == 0)) return false;
+/* A day's folder. Below runs/ those of `_ref` hold attachments; logs are looked for where lt_io_list_days finds them. */
+static bool wanted_folder(const struct kind *kind, const struct dirent *e) {
+    if (e->d_name[0] == '.' || (!kind->logs && lt_str_ends(lt_str_of(e->d_name), LT_STR("_ref")))) return false;
     return e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
 }
 
+static bool leads_out(struct scan *s, const char *dir) {
+    return lt_io_leads_out(lt_store_data_dir(s->catalog), absolute(s, dir, NULL));
+}
+
+/* No log lies in events/ itself. */
+static bool is_looked_at(struct scan *s, const struct kind *kind, const char *dir) {
+    return !leads_out(s, kind->root) && (strcmp(dir, kind->root) == 0 ? !kind->logs : !leads_out(s, dir));
+}
+
 static int scan_root(struct scan *s, const struct kind *kind, struct litmus_error *error) {
+    if (leads_out(s, kind->root)) return LITMUS_OK;
     DIR *root = opendir(absolute(s, kind->root, NULL));
     if (root == NULL) return note_unlisted(s, kind->root, errno);
     struct lt_buf dir;
     lt_buf_init(&dir);
-    int code = scan_folder(s, kind, kind->root, error);
+    int code = kind->logs ? LITMUS_OK : scan_folder(s, kind, kind->root, error);
     for (const struct dirent *e; code == LITMUS_OK && (e = readdir(root)) != NULL;) {
-        if (!wanted_folder(e)) continue;
+        if (!wanted_folder(kind, e)) continue;
         const char *path = lt_path_join(&dir, kind->root, e->d_name);
+        if (!dir.failed && e->d_type != DT_DIR && leads_out(s, path)) continue;
         code = dir.failed ? no_memory(error) : scan_folder(s, kind, path, error);
     }
     lt_buf_release(&dir);
@@ -332,13 +345,15 @@ static int scan_root(struct scan *s, const struct kind *kind, struct litmus_erro
     return code;
 }
 
-/* Folders that the catalog knows and that are no longer there. */
+/* Folders that the catalog knows and that are no longer there, or have become links out of the data_dir. */
 static int drop_gone_folders(struct scan *s, struct litmus_error *error) {
     int code = LITMUS_OK;
     for (size_t i = 0; code == LITMUS_OK && i < s->dir_count; i++) {
         const char *dir = s->dirs[i].path;
-        if (s->dirs[i].seen || !is_gone(absolute(s, dir, NULL))) continue;
         const struct kind *kind = strncmp(dir, "events", 6) == 0 ? &kinds[1] : &kinds[0];
+        if (s->dirs[i].seen) continue;
+        s->leaving = !is_looked_at(s, kind, dir);
+        if (!s->leaving && !is_gone(absolute(s, dir, NULL))) continue;
         struct names none = {.arena = &s->arena}, ledger = {.arena = &s->arena};
         bool retry = false, go = false;
         code = load_ledger(s, kind, dir, &ledger, error);
@@ -347,6 +362,7 @@ static int drop_gone_folders(struct scan *s, struct litmus_error *error) {
         if (go) code = lt_store_dir_drop(s->catalog, dir, error);
         free(ledger.items);
     }
+    s->leaving = false;
     return code;
 }
 
@@ -596,7 +612,7 @@ static int64_t count_all(struct scan *s) {
     int64_t count = count_files(s, kinds[0].root);
     DIR *root = opendir(absolute(s, kinds[0].root, NULL));
     for (const struct dirent *e; root != NULL && (e = readdir(root)) != NULL;)
-        if (wanted_folder(e)) count += count_files(s, lt_path_join(&dir, kinds[0].root, e->d_name));
+        if (wanted_folder(&kinds[0], e)) count += count_files(s, lt_path_join(&dir, kinds[0].root, e->d_name));
     if (root != NULL) closedir(root);
     lt_buf_release(&dir);
     return count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Events from the logs: filtered, in the order in which they were received, each id once.
+ * Events from the logs: filtered, in the order in which they were received, each once.
+ * An id that is there with another content is another event: who writes it again must not hide what was recorded under it.
  */
 #include "query/event_match.h"
 #include "query/query_internal.h"
@@ -74,15 +75,31 @@ static int by_received(const void *a, const void *b) {
     return order != 0 ? order : (x->sequence > y->sequence) - (x->sequence < y->sequence);
 }
 
-/* Of an id that is there twice (a log copied beside itself) the first one stays. */
+static bool is_same(const struct lt_row *a, const struct lt_row *b) {
+    return a->received_at == b->received_at && a->occurred_at == b->occurred_at && lt_str_eq(a->json, b->json) && lt_str_eq(a->event_type, b->event_type) &&
+           lt_str_eq(a->session_id, b->session_id) && lt_str_eq(a->run_id, b->run_id);
+}
+
+/* Tells rows of one id apart, most of them. */
+static uint64_t mix(const struct lt_row *row) {
+    uint64_t h = (uint64_t)row->received_at;
+    for (size_t i = 0; i < row->json.n; i++) h = (h ^ (unsigned char)row->json.p[i]) * 1099511628211U;
+    return h;
+}
+
+/* Of an event that is there twice (a log copied beside itself) the first one stays. */
 static bool drop_doubles(struct search *s) {
     struct lt_map seen;
     lt_map_init(&seen);
     size_t kept = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < s->count; i++) {
-        if (lt_map_get(&seen, s->events[i].row.id, 0) != LT_MAP_NONE) continue;
-        ok = lt_map_put(&seen, s->events[i].row.id, 0, 1);
+        const struct lt_row *row = &s->events[i].row;
+        uint64_t sub = mix(row);
+        uint32_t at = lt_map_get(&seen, row->id, sub);
+        while (at != LT_MAP_NONE && !is_same(row, &s->events[at].row)) at = lt_map_get(&seen, row->id, ++sub);
+        if (at != LT_MAP_NONE) continue;
+        ok = lt_map_put(&seen, row->id, sub, (uint32_t)kept);
         s->events[kept++] = s->events[i];
     }
     s->count = kept;

@@ -40,18 +40,15 @@ struct lt_prune {
 
 int lt_prune_new(const char *data_dir, const char *policy, int64_t limit, bool dry, struct lt_prune **out, struct litmus_error *error) {
     struct lt_prune *p = calloc(1, sizeof *p);
-    struct lt_buf path;
     *out = NULL;
     if (p == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory");
     *p = (struct lt_prune){.policy = policy, .limit = limit, .dry = dry, .lock_fd = -1, .staging_fd = -1, .data_dir = strdup(data_dir)};
     lt_map_init(&p->by_id);
     lt_changeset_init(&p->changes);
     lt_buf_init(&p->day);
-    lt_buf_init(&path);
     int code = p->data_dir == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory") : LITMUS_OK;
     if (code == LITMUS_OK && !dry) code = lt_changeset_begin(data_dir, &p->staging_fd, error);
-    if (code == LITMUS_OK) p->lock_fd = lt_range_lock_open(lt_path_join(&path, data_dir, "materialize.lock"));
-    lt_buf_release(&path);
+    if (code == LITMUS_OK) p->lock_fd = lt_range_lock_open(data_dir);
     if (code == LITMUS_OK) *out = p;
     else lt_prune_free(p);
     return code;

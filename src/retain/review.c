@@ -23,9 +23,7 @@ static int put(const char *data_dir, const char *session_id, int lock_fd, const 
 }
 
 int lt_review_put(const char *data_dir, const char *session_id, const struct litmus_event *event, struct litmus_error *error) {
-    struct lt_buf path;
-    lt_buf_init(&path);
-    int lock_fd = lt_range_lock_open(lt_path_join(&path, data_dir, "materialize.lock"));
+    int lock_fd = lt_range_lock_open(data_dir);
     lt_range_lock(lock_fd, "session", lt_str_of(session_id));
     struct lt_key_place place;
     const struct lt_key *key = NULL;
@@ -36,6 +34,5 @@ int lt_review_put(const char *data_dir, const char *session_id, const struct lit
     lt_key_place_release(&place);
     lt_range_unlock(lock_fd, "session", lt_str_of(session_id));
     if (lock_fd >= 0) close(lock_fd);
-    lt_buf_release(&path);
     return code;
 }

@@ -416,7 +416,6 @@ static int set_up(struct daemon *d, const struct lt_daemon_options *options, str
 }
 
 static int begin(struct daemon *d, struct litmus_error *error) {
-    struct lt_buf path;
     int64_t now = lt_monotonic_us();
     long files = lt_files_limit(FILES_MAX);
     d->started_us = now;
@@ -430,9 +429,7 @@ static int begin(struct daemon *d, struct litmus_error *error) {
     d->watch = polls ? NULL : lt_watch_open();
     if (d->watch == NULL && !polls) lt_journal_say(&d->journal, "the system does not tell of changes (%s): looking every 2 s", strerror(errno));
     lt_follow_init(&d->follow, &d->folders, &d->journal, files > 128 ? (size_t)files - 96 - LT_CONTROL_CLIENTS / 4 : 16);
-    lt_buf_init(&path);
-    d->follow.lock_fd = lt_range_lock_open(lt_path_join(&path, d->data_dir, "materialize.lock"));
-    lt_buf_release(&path);
+    d->follow.lock_fd = lt_range_lock_open(d->data_dir);
     d->control.follow = &d->follow;
     d->control.status = on_status;
     d->control.look = on_look;

@@ -193,14 +193,12 @@ static void on_done(void *self, const struct lt_materialized *done) {
 /* The knowledge of before is good as long as nobody made a log in the session. */
 static void what_another_did_is_not_done_again(void **state) {
     struct bench *b = *state;
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/materialize.lock", b->dir);
     struct stage s;
     stage_open(&s, b, 99);
     live(&s);
     for (int i = 0; i < LOGS; i++) assert_int_equal(lt_own_log_close(&s.logs[i], &b->error), LITMUS_OK);
     look(&s);
-    int fd = lt_range_lock_open(path);
+    int fd = lt_range_lock_open(b->dir);
     struct lt_session *session = session_of(&s);
     assert_true(lt_range_number(fd, lt_str_of(SESSION), &session->number));
     struct lt_known_session *known = lt_knowledge_of(session, &folded_bytes);
