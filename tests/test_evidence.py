@@ -635,8 +635,9 @@ def test_an_id_that_is_said_again_hides_nothing(station):
     assert listed() == before
     path.with_name(name + ".arrow").unlink()
     add_log(station, name, lambda rows: [{**r, "received_at": r["received_at"] - 1, "json": r["json"].replace("failed", "passed")} for r in rows])
-    after = listed()
-    assert all(e in after for e in before) and len(after) == len(before) + len(Log(path).rows)
+    before, after = ([{**e, "received_at": None} for e in some] for some in (before, listed()))
+    said_again = sum("failed" in row["json"] for row in Log(path).rows)
+    assert all(e in after for e in before) and said_again > 0 and len(after) == len(before) + said_again
 
 
 def test_a_row_of_no_file(station):

@@ -75,19 +75,20 @@ static int by_received(const void *a, const void *b) {
     return order != 0 ? order : (x->sequence > y->sequence) - (x->sequence < y->sequence);
 }
 
+/* Whenever it was received: what recovery says of a run it may have said in two places. */
 static bool is_same(const struct lt_row *a, const struct lt_row *b) {
-    return a->received_at == b->received_at && a->occurred_at == b->occurred_at && lt_str_eq(a->json, b->json) && lt_str_eq(a->event_type, b->event_type) &&
+    return a->occurred_at == b->occurred_at && lt_str_eq(a->json, b->json) && lt_str_eq(a->event_type, b->event_type) &&
            lt_str_eq(a->session_id, b->session_id) && lt_str_eq(a->run_id, b->run_id);
 }
 
 /* Tells rows of one id apart, most of them. */
 static uint64_t mix(const struct lt_row *row) {
-    uint64_t h = (uint64_t)row->received_at;
+    uint64_t h = (uint64_t)row->occurred_at;
     for (size_t i = 0; i < row->json.n; i++) h = (h ^ (unsigned char)row->json.p[i]) * 1099511628211U;
     return h;
 }
 
-/* Of an event that is there twice (a log copied beside itself) the first one stays. */
+/* Of an event that is there twice (a log copied beside itself) the first one received stays. */
 static bool drop_doubles(struct search *s) {
     struct lt_map seen;
     lt_map_init(&seen);

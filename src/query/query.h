@@ -63,7 +63,7 @@ struct lt_event_filter {
     int64_t limit;  /* the N most recent; <= 0: all */
 };
 /* Events as rows: id, event_type, occurred_at, received_at, session_id, run_id, json; received_at
- * ascending (ties: order of the log); each once. An id that is there with another content is another event. */
+ * ascending (ties: order of the log); each once, as it was first received. An id that is there with another content is another event. */
 int lt_query_events(struct lt_query *query, const struct lt_event_filter *filter, struct lt_table *out, struct litmus_error *error);
 /* Logs whose events are not all given, with the first one's reason: they cannot be read (from some place on), or have damaged places
  * that were passed over. */
