@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import sqlite3
 import struct
@@ -534,9 +535,9 @@ FORGERIES = {
     a_session_that_has_a_run_of_another: "and logs of two sessions say so: one of them was put there",
     a_name_that_is_a_value: "is said to be .*, which is no path below runs/",
     a_run_file_as_an_attachment: "lies where no log has its file, and cannot be read here",
-    a_link_to_a_run_file: "is a link: some who read runs/ follow it, others do not",
-    a_link_to_a_day: "is a link: some who read runs/ follow it, others do not",
-    a_link_to_all_runs: "is a link: some who read runs/ follow it, others do not",
+    a_link_to_a_run_file: "is a link: some readers follow it, others do not",
+    a_link_to_a_day: "is a link: some readers follow it, others do not",
+    a_link_to_all_runs: "is a link: some readers follow it, others do not",
     a_log_that_renames_while_it_is_kept_open: "says that a run has its file, and is kept open by a process that does not finish the session",
 }
 
@@ -622,6 +623,35 @@ def test_a_log_is_listed_or_missed(station, place):
         events = [json.loads(line) for line in ok("events", "--json", "-d", station / "data").splitlines()]
         assert missed != any(e["session_id"] == session and e["event_type"] == "test.step_ended" for e in events), place
         ok("reindex", "-d", station / "data")
+
+
+@pytest.mark.parametrize("place", ["lake/it.parquet", "lake/month=2026-01/it.parquet", "lake/month=2026-01/part-00.parquet", "lake/deep/er/it.parquet", "link"])
+def test_a_stray_in_the_lake(station, place):
+    ok("compact", "-d", station / "data")
+    path = station / "data" / place
+    if place == "link":
+        path = station / "data/lake/month=2026-01"
+        path.symlink_to(station / "data/runs")
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sorted(station.glob("data/runs/*/*.parquet"))[0], path)
+    found, = findings(station)
+    assert found["file_path"] == str(path) and "whoever reads the folder counts its rows" in found["finding"]
+    mended = run("doctor", "--mend", "-d", station / "data")
+    assert path.exists() == ("part-" not in place) == (mended.returncode == 1)
+
+
+def test_too_few_descriptors(station):
+    """What cannot be opened now is no find; what is said of it is that."""
+    ok("compact", "-d", station / "data")
+    codes = set()
+    for most in range(4, 48):
+        done = subprocess.run([LITMUS, "verify", "--all", "-d", station / "data"], capture_output=True, text=True, env=environment(), timeout=300,
+                              preexec_fn=lambda most=most: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)))
+        if done.returncode not in (2, 127):  # no word of litmus.yaml, or of a library
+            assert done.returncode in (0, 5) and done.stdout.count("Too many open files") == len(done.stdout.splitlines()), (most, done)
+        codes.add(done.returncode)
+    assert {0, 5} <= codes
 
 
 def test_an_id_that_is_said_again_hides_nothing(station):

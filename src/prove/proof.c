@@ -260,8 +260,17 @@ static void tell_catalog(void *self, const char *path, const char *what) {
         lt_proof_finding(proof, LT_FINDING_CATALOG, whole, -1, "the catalog %s; litmus reindex makes it anew", what);
 }
 
-static void tell_lake(void *self, const char *path, const char *what) {
-    lt_proof_finding(self, LT_FINDING_LAKE, path, -1, "%s; litmus doctor --mend makes the lake anew", what);
+static void tell_lake(void *self, const char *path, const char *what, bool stray) {
+    if (stray) lt_proof_finding(self, LT_FINDING_FOREIGN, path, -1, "%s", what);
+    else lt_proof_finding(self, LT_FINDING_LAKE, path, -1, "%s; litmus doctor --mend makes the lake anew", what);
+}
+
+/* What the system refuses of it keeps nothing else from being looked at. */
+static int unless_refused(struct lt_proof *proof, int code, const char *name, const struct litmus_error *why, struct litmus_error *error) {
+    if (code == LITMUS_OK) return code;
+    if (!lt_error_is_refusal(why)) return lt_fail_with(error, why);
+    tell_refused(proof, lt_path_join(&proof->path, proof->options.data_dir, name), why);
+    return LITMUS_OK;
 }
 
 /* Beside a run file as which a log names it, in that one's `_ref` folder, and named as what is attached is. */
@@ -283,12 +292,12 @@ static void tell_if_link(struct lt_proof *proof, const char *path, const struct 
     struct stat st;
     const char *whole = lt_path_join(&proof->path, proof->options.data_dir, path);
     if (!S_ISLNK(link->st_mode) || (!lt_str_ends(lt_str_of(path), LT_STR(".parquet")) && (stat(whole, &st) != 0 || !S_ISDIR(st.st_mode)))) return;
-    lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "is a link: some who read runs/ follow it, others do not; put the file or folder itself there, or move it elsewhere");
+    lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "is a link: some readers follow it, others do not; put the file or folder itself there, or move it elsewhere");
 }
 
-static void look_at_root(struct lt_proof *proof) {
+static void look_at_root(struct lt_proof *proof, const char *name) {
     struct stat st;
-    if (lstat(lt_path_join(&proof->path, proof->options.data_dir, "runs"), &st) == 0) tell_if_link(proof, "runs", &st);
+    if (lstat(lt_path_join(&proof->path, proof->options.data_dir, name), &st) == 0) tell_if_link(proof, name, &st);
 }
 
 /* Where the catalog looks for no run file, and a glob over runs/ finds one all the same. */
@@ -327,7 +336,8 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     int code = lt_query_sessions(query, check_session, proof, error);
     if (code == LITMUS_OK) code = check_strangers(proof, error);
     if (code == LITMUS_OK) code = lt_proof_channels(proof, NULL, error);
-    look_at_root(proof);
+    look_at_root(proof, "runs");
+    look_at_root(proof, "lake");
     if (code == LITMUS_OK) code = lt_tree_walk_readable(proof->options.data_dir, "runs", look_at_place, pass_runs, proof, error);
     if (code == LITMUS_OK) code = check_links(proof, error);
     if (code == LITMUS_OK) code = lt_query_runs(query, &every, &runs, error);
@@ -336,7 +346,9 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     for (int64_t row = 0; code == LITMUS_OK && row < lt_table_rows(&runs); row++) check_orphan(proof, &runs, row);
     lt_table_release(&runs);
     if (code == LITMUS_OK) code = lt_query_damaged(query, tell_damaged, proof, error);
-    if (code == LITMUS_OK) code = lt_query_check_catalog(query, tell_catalog, proof, error);
-    if (code == LITMUS_OK) code = lt_lake_check(query, tell_lake, proof, error);
+    struct litmus_error why = {0};
+    if (code == LITMUS_OK) code = unless_refused(proof, lt_query_check_catalog(query, tell_catalog, proof, &why), "catalog.sqlite", &why, error);
+    lt_error_clear(&why);
+    if (code == LITMUS_OK) code = unless_refused(proof, lt_lake_check(query, tell_lake, proof, &why), "lake", &why, error);
     return end_of(proof, code, error);
 }

@@ -61,7 +61,8 @@ struct lt_catalog_progress {
 };
 int lt_catalog_rebuild(struct lt_catalog *catalog, struct lt_catalog_progress *progress, struct litmus_error *error);
 /* Holds the catalog's file against `truth`, one in memory that is up to date (with the lake, too: lt_lake_sync), and changes neither: gives each file
- * (relative to the data_dir) of which it says something else, or its own path when it cannot be read. None is fine. Errors: ENOMEM. catalog_check.c. */
+ * (relative to the data_dir) of which it says something else, or its own path when it cannot be read. None is fine. Errors: ENOMEM, and what
+ * the system says that does not let us read it. catalog_check.c. */
 int lt_catalog_check(struct lt_catalog *truth, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error);
 
 

@@ -10,6 +10,8 @@
 #include "query/catalog_sql.h"
 #include "query/catalog_store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -138,9 +140,13 @@ static bool attach(const struct check *c) {
     return done;
 }
 
-/* Want of memory says nothing about the file. */
+/* Want of memory says nothing about the file, nor does what the system does not let us open. */
 static int tell_unreadable(const struct check *c, const char *what, struct litmus_error *error) {
     if (sqlite3_errcode(c->db) == SQLITE_NOMEM) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory comparing %s with the run files", c->file);
+    int rc = sqlite3_errcode(c->db), of_system = sqlite3_system_errno(c->db), fd = open(c->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int why = fd < 0 ? errno : rc != SQLITE_IOERR && rc != SQLITE_CANTOPEN ? 0 : of_system != 0 ? of_system : EIO;
+    if (fd >= 0) close(fd);
+    if (why != 0) return lt_fail_os(error, why, "read", c->file);
     tell_file(c, sqlite3_errcode(c->db) == SQLITE_BUSY ? "is kept locked by another process: end that first" : what);
     return LITMUS_OK;
 }

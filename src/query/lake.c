@@ -4,6 +4,7 @@
 #include "base/grow.h"
 #include "base/io.h"
 #include "base/map.h"
+#include "base/tree.h"
 #include "materialize/parquet.h"
 #include "query/catalog_store.h"
 #include "query/lake_sums.h"
@@ -54,13 +55,14 @@ static const char *manifest_identity(const struct lt_query *q, struct lt_buf *ou
     return lt_buf_cstr(out);
 }
 
-static yyjson_doc *read_json(const struct lt_query *q, const char *name) {
+/* NULL: it is not there, or no JSON, or cannot be read, which `why` (or NULL) says. */
+static yyjson_doc *read_json(const struct lt_query *q, const char *name, struct litmus_error *why) {
     struct lt_buf path, text;
     lt_buf_init(&path);
     lt_buf_init(&text);
     lt_buf_addf(&path, "%s/lake/%s", q->data_dir, name);
     yyjson_doc *doc = NULL;
-    if (lt_io_read_file(lt_buf_cstr(&path), MANIFEST_BYTES_MAX, &text, NULL) == LITMUS_OK) doc = yyjson_read(text.p, text.n, 0);
+    if (lt_io_read_file(lt_buf_cstr(&path), MANIFEST_BYTES_MAX, &text, why) == LITMUS_OK) doc = yyjson_read(text.p, text.n, 0);
     lt_buf_release(&path);
     lt_buf_release(&text);
     return doc;
@@ -165,7 +167,7 @@ static int take_file(struct sync *s, yyjson_val *value, struct litmus_error *err
     if (!is_own_name(file.name) || file.columns == NULL || is_known(s, file.name, file.bytes)) return LITMUS_OK;
     struct lt_buf name;
     lt_buf_init(&name);
-    yyjson_doc *doc = read_json(s->q, lt_lake_members_name(file.name, &name));
+    yyjson_doc *doc = read_json(s->q, lt_lake_members_name(file.name, &name), NULL);
     lt_buf_release(&name);
     yyjson_val *members = yyjson_doc_get_root(doc), *member;
     size_t at, all;
@@ -195,7 +197,7 @@ static int finish_sync(struct sync *s, const char *identity, struct litmus_error
 static int sync_all(struct sync *s, const char *identity, struct litmus_error *error) {
     int code = lt_store_lake_files(s->q->catalog, note_known, s, error);
     if (code == LITMUS_OK && s->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the lake's files");
-    yyjson_doc *doc = read_json(s->q, "_manifest.json");
+    yyjson_doc *doc = read_json(s->q, "_manifest.json", NULL);
     yyjson_val *root = yyjson_doc_get_root(doc), *files = yyjson_obj_get(root, "files"), *file;
     size_t at, all;
     if (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) == LT_LAKE_VERSION)
@@ -347,12 +349,13 @@ int lt_lake_load(struct lt_query *q, struct lt_lake *out, struct litmus_error *e
 
 struct lake_check {
     struct lt_query *q;
-    void (*each)(void *self, const char *path, const char *what);
+    lt_lake_finding_fn *each;
     void *self;
     struct lt_buf path;
     struct lt_arena arena;
     struct lt_map named; /* by the manifest */
     const char *file;    /* that is looked at */
+    struct litmus_error refused; /* the first that cannot be read now */
 };
 
 static void __attribute__((format(printf, 3, 4))) tell(struct lake_check *c, const char *name, const char *format, ...) {
@@ -363,7 +366,14 @@ static void __attribute__((format(printf, 3, 4))) tell(struct lake_check *c, con
     va_end(args);
     lt_buf_clear(&c->path);
     lt_buf_addf(&c->path, "%s/lake/%s", c->q->data_dir, name);
-    c->each(c->self, lt_buf_cstr(&c->path), text);
+    c->each(c->self, lt_buf_cstr(&c->path), text, false);
+}
+
+/* Then it says nothing about the file. */
+static bool is_refused(struct lake_check *c, const struct litmus_error *why) {
+    bool refused = why->code != LITMUS_OK && lt_error_is_refusal(why);
+    if (refused && c->refused.code == LITMUS_OK) c->refused = *why;
+    return refused;
 }
 
 /* Run files that it has rows of, and that are not there any more. */
@@ -382,9 +392,11 @@ static void check_members(struct lake_check *c, const char *name, int64_t runs) 
     struct lt_buf list;
     lt_buf_init(&list);
     lt_lake_members_name(name, &list);
-    yyjson_doc *doc = read_json(c->q, lt_buf_cstr(&list));
+    struct litmus_error why = {0};
+    yyjson_doc *doc = read_json(c->q, lt_buf_cstr(&list), &why);
     yyjson_val *members = yyjson_doc_get_root(doc);
-    if (!yyjson_is_arr(members) || (int64_t)yyjson_arr_size(members) != runs) {
+    if (is_refused(c, &why)) lt_buf_clear(&list);
+    else if (!yyjson_is_arr(members) || (int64_t)yyjson_arr_size(members) != runs) {
         tell(c, lt_buf_cstr(&list), "does not say of which %" PRId64 " runs the rows beside it are", runs);
     } else {
         int64_t gone = count_gone(c, members);
@@ -410,7 +422,9 @@ static void check_sums(struct lake_check *c, const char *name) {
     lt_buf_init(&beside);
     c->file = name;
     lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, lt_lake_sums_name(name, &beside));
-    if (path.failed || lt_lake_sums_check(lt_buf_cstr(&path), 3, tell_sum, c, NULL) != LITMUS_OK) c->path.failed = true;
+    struct litmus_error why = {0};
+    if (path.failed) c->path.failed = true;
+    else if (lt_lake_sums_check(lt_buf_cstr(&path), 3, tell_sum, c, &why) != LITMUS_OK) (void)!is_refused(c, &why);
     lt_buf_release(&path);
     lt_buf_release(&beside);
 }
@@ -430,34 +444,43 @@ static void check_file(struct lake_check *c, yyjson_val *value) {
     }
 }
 
-/* Other engines read the folder, and know of no manifest. */
-static void check_month(struct lake_check *c, const char *month) {
-    struct lt_buf path;
-    char name[512];
-    lt_buf_init(&path);
-    lt_buf_addf(&path, "%s/lake/%s", c->q->data_dir, month);
-    DIR *dir = opendir(lt_buf_cstr(&path));
-    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
-        snprintf(name, sizeof name, "%s/%s", month, e->d_name);
-        if (strncmp(e->d_name, "part-", 5) == 0 && lt_map_get(&c->named, lt_str_of(name), 0) == LT_MAP_NONE)
-            tell(c, name, "is not in the manifest: whoever reads the folder counts its rows");
+/* Other engines read the folder, and know of no manifest. What a compaction removes is told so, and the rest as a stray. */
+static int look_for_others(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
+    struct lake_check *c = self;
+    const char *name = path + strlen("lake/"), *file = strrchr(name, '/');
+    bool part = is_own_name(name), parquet = lt_str_ends(lt_str_of(name), LT_STR(".parquet"));
+    (void)error;
+    file = file == NULL ? name : file + 1;
+    if (S_ISLNK(st->st_mode)) {
+        struct stat to;
+        parquet = parquet || (stat(lt_path_join(&c->path, c->q->data_dir, path), &to) == 0 && S_ISDIR(to.st_mode));
     }
-    if (dir != NULL) closedir(dir);
-    lt_buf_release(&path);
+    if (S_ISDIR(st->st_mode) || !(part || parquet) || lt_map_get(&c->named, lt_str_of(name), 0) != LT_MAP_NONE) return LITMUS_OK;
+    if (part) tell(c, name, "is not in the manifest: whoever reads the folder counts its rows");
+    else if (file[0] != '.')
+        c->each(c->self, lt_path_join(&c->path, c->q->data_dir, path), "is none of the lake's, and whoever reads the folder counts its rows: move it elsewhere", true);
+    return LITMUS_OK;
+}
+
+static void pass_folder(void *self, const char *folder, const struct litmus_error *why) {
+    (void)folder;
+    (void)!is_refused(self, why);
 }
 
 static void check_lake(struct lake_check *c, DIR *lake) {
-    yyjson_doc *doc = read_json(c->q, "_manifest.json");
+    struct litmus_error why = {0};
+    yyjson_doc *doc = read_json(c->q, "_manifest.json", &why);
     yyjson_val *root = yyjson_doc_get_root(doc), *files = yyjson_obj_get(root, "files"), *file;
     struct stat st;
     size_t at, all;
     bool there = fstatat(dirfd(lake), "_manifest.json", &st, AT_SYMLINK_NOFOLLOW) == 0;
-    if (there && (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) != LT_LAKE_VERSION || !yyjson_is_arr(files)))
+    bool refused = is_refused(c, &why);
+    if (there && !refused && (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) != LT_LAKE_VERSION || !yyjson_is_arr(files)))
         tell(c, "_manifest.json", "cannot be read, or is of another version");
     else yyjson_arr_foreach(files, at, all, file) check_file(c, file);
     yyjson_doc_free(doc);
-    for (const struct dirent *e; (e = readdir(lake)) != NULL;)
-        if (strncmp(e->d_name, "month=", 6) == 0) check_month(c, e->d_name);
+    lt_error_clear(&why);
+    if (!refused && lt_tree_walk_readable(c->q->data_dir, "lake", look_for_others, pass_folder, c, &why) != LITMUS_OK) (void)!is_refused(c, &why);
 }
 
 /* Nobody makes the lake anew until *lock is closed (-1: nobody ever did). false: somebody does, and it takes too long for us. */
@@ -475,13 +498,15 @@ static bool keep_still(struct lake_check *c, int *lock) {
     return true;
 }
 
-int lt_lake_check(struct lt_query *q, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
+int lt_lake_check(struct lt_query *q, lt_lake_finding_fn *each, void *self, struct litmus_error *error) {
     struct lake_check c = {.q = q, .each = each, .self = self};
     lt_buf_init(&c.path);
     lt_arena_init(&c.arena);
     lt_map_init(&c.named);
     DIR *lake = opendir(lt_path_join(&c.path, q->data_dir, "lake"));
     int lock = -1;
+    struct litmus_error why = {0};
+    if (lake == NULL && lt_fail_os(&why, errno, "list", lt_buf_cstr(&c.path)) != LITMUS_OK) (void)!is_refused(&c, &why);
     if (lake != NULL && keep_still(&c, &lock)) {
         check_lake(&c, lake);
         if (lock >= 0) close(lock);
@@ -491,7 +516,8 @@ int lt_lake_check(struct lt_query *q, void (*each)(void *self, const char *path,
     lt_map_release(&c.named);
     lt_arena_release(&c.arena);
     lt_buf_release(&c.path);
-    return failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory looking at the lake") : LITMUS_OK;
+    if (failed) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory looking at the lake");
+    return c.refused.code == LITMUS_OK ? LITMUS_OK : lt_fail_with(error, &c.refused);
 }
 
 int lt_lake_forget(struct lt_query *q, struct litmus_error *error) {

@@ -73,9 +73,11 @@ struct lt_lake_done {
 int lt_lake_compact(struct lt_query *query, bool (*on_run)(void *self, int64_t done, int64_t all), void *self, struct lt_lake_done *done,
                     struct litmus_error *error);
 
-/* What is wrong with the lake as it lies there: changes nothing. Each finding is about the file at `path`, absolute. Every lake file is read
- * whole and held against its check sums (lake_sums.h). Errors: ENOMEM. */
-int lt_lake_check(struct lt_query *query, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error);
+/* What is wrong with the lake as it lies there: changes nothing. Each finding is about the file at `path`, absolute; `stray`: it is none of the
+ * lake's, and stays when that is made anew. Every lake file is read whole and held against its check sums (lake_sums.h). Errors: ENOMEM, and the
+ * first that the system does not let us read: the rest is looked at. */
+typedef void lt_lake_finding_fn(void *self, const char *path, const char *what, bool stray);
+int lt_lake_check(struct lt_query *query, lt_lake_finding_fn *each, void *self, struct litmus_error *error);
 /* The manifest goes: the next lt_lake_compact makes everything anew from the run files. EPERM, EIO. */
 int lt_lake_forget(struct lt_query *query, struct litmus_error *error);
 

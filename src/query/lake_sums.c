@@ -38,8 +38,9 @@ int lt_lake_sums_check(const char *path, size_t count, lt_lake_sums_fn *wrong, v
     int folder = (int)(strrchr(path, '/') + 1 - path), code = LITMUS_OK;
     lt_buf_init(&sums);
     lt_buf_init(&file);
-    int list = lt_io_read_file(path, SUMS_BYTES_MAX, &sums, NULL);
+    int list = lt_io_read_file(path, SUMS_BYTES_MAX, &sums, &why);
     if (list != LITMUS_OK) lt_buf_clear(&sums); /* it names nothing, then */
+    if (list != LITMUS_OK && lt_error_is_refusal(&why)) code = lt_fail_with(error, &why);
     for (size_t at = 0, n; code == LITMUS_OK && at < sums.n; at += n + 1) {
         const char *end = memchr(sums.p + at, '\n', sums.n - at);
         n = end == NULL ? sums.n - at : (size_t)(end - sums.p) - at;
@@ -49,11 +50,11 @@ int lt_lake_sums_check(const char *path, size_t count, lt_lake_sums_fn *wrong, v
         lt_buf_clear(&file);
         lt_buf_addf(&file, "%.*s%s", folder, path, name);
         int hashed = lt_hash_file(lt_buf_cstr(&file), have, &why);
-        if (hashed == LITMUS_ENOMEM) code = lt_fail(error, hashed, 0, "%s", why.text); /* says nothing about the file */
+        if (hashed != LITMUS_OK && lt_error_is_refusal(&why)) code = lt_fail_with(error, &why);
         else if (hashed != LITMUS_OK || strcmp(have, want) != 0)
             wrong(self, name, "is not what was written: it was changed, and questions that read the lake may be answered wrongly");
     }
-    if (list == LITMUS_ENOENT) wrong(self, "", "is not there: nothing says what the lake file beside it, and what belongs to that, held when it was written");
+    if (code == LITMUS_OK && list == LITMUS_ENOENT) wrong(self, "", "is not there: nothing says what the lake file beside it, and what belongs to that, held when it was written");
     else if (code == LITMUS_OK && named != count) wrong(self, "", "is not the list of check sums that was written");
     lt_buf_release(&sums);
     lt_buf_release(&file);
