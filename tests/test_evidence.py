@@ -641,13 +641,30 @@ def test_a_stray_in_the_lake(station, place):
     assert path.exists() == ("part-" not in place) == (mended.returncode == 1)
 
 
+def run_with_few(most, *args):
+    return subprocess.run([LITMUS, *map(str, args)], capture_output=True, text=True, env=environment(), timeout=300,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)))
+
+
+@pytest.mark.parametrize("command", [["reindex"], ["runs"], ["sql", "-c", "SELECT count(*) FROM runs"], ["compact"], ["rebuild"], ["archive", "--older-than", "0s"], ["doctor", "--mend"],
+                                     ["materialize"], ["note", "last", "test_load", "--by", "R. Roe", "--why", "x"]], ids=lambda c: c[0])
+def test_too_few_descriptors_do_no_harm(station, command):
+    """Whatever a command could not open: the catalog, the lake and the record are right when it has ended."""
+    ok("compact", "-d", station / "data")
+    for most in range(4, 20):
+        done = run_with_few(most, *command, "-d", station / "data")
+        assert done.returncode in (0, 1, 2, 4, 5, 127) and findings(station) == [], (most, done)
+        assert len(ok("runs", "--json", "-d", station / "data").splitlines()) == 2
+        if command == ["reindex"] and "cannot list" in done.stderr:
+            assert done.returncode == 5
+
+
 def test_too_few_descriptors(station):
     """What cannot be opened now is no find; what is said of it is that."""
     ok("compact", "-d", station / "data")
     codes = set()
     for most in range(4, 48):
-        done = subprocess.run([LITMUS, "verify", "--all", "-d", station / "data"], capture_output=True, text=True, env=environment(), timeout=300,
-                              preexec_fn=lambda most=most: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)))
+        done = run_with_few(most, "verify", "--all", "-d", station / "data")
         if done.returncode not in (2, 127):  # no word of litmus.yaml, or of a library
             assert done.returncode in (0, 5) and done.stdout.count("Too many open files") == len(done.stdout.splitlines()), (most, done)
         codes.add(done.returncode)

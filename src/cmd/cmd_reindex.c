@@ -45,5 +45,5 @@ int lt_cmd_reindex(struct lt_cli *cli) {
     if (cli->json) printf("{\"files\":%" PRId64 ",\"quarantined\":%" PRId64 "}\n", r.files, r.quarantined);
     else printf("%" PRId64 " run files read, %" PRId64 " of them cannot be used\n", r.files, r.quarantined);
     lt_tell_damaged(cli);
-    return EXIT_OK;
+    return lt_query_unlisted(cli->query) == NULL ? EXIT_OK : EXIT_SYSTEM;
 }

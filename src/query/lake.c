@@ -159,7 +159,7 @@ static int mark_member(struct sync *s, int64_t number, yyjson_val *member, struc
     return lt_store_lake_mark(s->q->catalog, number, &run, error);
 }
 
-/* A file whose list of runs cannot be read is none of ours. */
+/* A file whose list of runs is damaged is none of ours; one that the system does not let us read now may be. */
 static int take_file(struct sync *s, yyjson_val *value, struct litmus_error *error) {
     struct lt_store_lake_file file = {.name = yyjson_get_str(yyjson_obj_get(value, "name")), .columns = yyjson_get_str(yyjson_obj_get(value, "columns")),
                                       .bytes = yyjson_get_sint(yyjson_obj_get(value, "bytes")), .rows = yyjson_get_sint(yyjson_obj_get(value, "rows")),
@@ -167,8 +167,10 @@ static int take_file(struct sync *s, yyjson_val *value, struct litmus_error *err
     if (!is_own_name(file.name) || file.columns == NULL || is_known(s, file.name, file.bytes)) return LITMUS_OK;
     struct lt_buf name;
     lt_buf_init(&name);
-    yyjson_doc *doc = read_json(s->q, lt_lake_members_name(file.name, &name), NULL);
+    struct litmus_error why = {0};
+    yyjson_doc *doc = read_json(s->q, lt_lake_members_name(file.name, &name), &why);
     lt_buf_release(&name);
+    if (lt_error_is_refusal(&why)) return lt_fail_with(error, &why);
     yyjson_val *members = yyjson_doc_get_root(doc), *member;
     size_t at, all;
     int64_t number = 0;
@@ -197,7 +199,9 @@ static int finish_sync(struct sync *s, const char *identity, struct litmus_error
 static int sync_all(struct sync *s, const char *identity, struct litmus_error *error) {
     int code = lt_store_lake_files(s->q->catalog, note_known, s, error);
     if (code == LITMUS_OK && s->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the lake's files");
-    yyjson_doc *doc = read_json(s->q, "_manifest.json", NULL);
+    struct litmus_error why = {0};
+    yyjson_doc *doc = read_json(s->q, "_manifest.json", &why);
+    if (code == LITMUS_OK && lt_error_is_refusal(&why)) code = lt_fail_with(error, &why);
     yyjson_val *root = yyjson_doc_get_root(doc), *files = yyjson_obj_get(root, "files"), *file;
     size_t at, all;
     if (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) == LT_LAKE_VERSION)
