@@ -176,8 +176,8 @@ def test_another_program_with_the_lock_is_no_daemon(bench):
         answer = bench.litmus("daemon", "status")
         assert answer.returncode == 3 and answer.stdout.startswith("not running") and said in answer.stdout
         assert (bench.status()["running"], bench.status()["lock_pid"]) == (False, other.pid)
-        for command in ("stop", "--foreground"):
-            done = bench.litmus("daemon", command)
+        for command in (["stop"], ["--foreground"], []):
+            done = bench.litmus("daemon", *command)
             assert done.returncode == 5 and said in done.stderr and "no litmus daemon" in done.stderr
         assert said in bench.litmus("doctor").stdout
         assert bench.executive().returncode == 0 and len(bench.files()) == 1  # written by the producer

@@ -13,12 +13,7 @@ static int run_daemon(struct lt_cli *cli) {
     struct lt_daemon_options options = {.data_dir = data_dir, .foreground = cli->foreground, .idle_seconds = cli->idle > 0 && cli->idle < 1000000000 ? (int)cli->idle : 0};
     int code = lt_data_dir_open(data_dir, &error);
     if (code == LITMUS_OK) code = lt_daemon_run(&options, &error);
-    if (code == LITMUS_OK) return EXIT_OK;
-    if (code == LITMUS_EBUSY && !cli->foreground) { /* what was asked for is there */
-        lt_say(cli, "%s", error.text);
-        return EXIT_OK;
-    }
-    return lt_cli_fail(cli, &error);
+    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
 }
 
 static void add_failures_json(const struct lt_daemon_status *s, struct lt_buf *text) {

@@ -390,7 +390,8 @@ static int take_lock(struct daemon *d, bool foreign, struct litmus_error *error)
         }
         if (code != LITMUS_EBUSY) return lt_fail(error, code, why.os_errno, "%s", why.text);
         struct lt_daemon_status status = {.running = false};
-        if (peer < 0 && lt_daemon_status(d->data_dir, &status, NULL) == LITMUS_OK && status.lock.code != LITMUS_OK) return lt_fail_with(error, &status.lock);
+        if (peer < 0 && lt_daemon_status(d->data_dir, &status, NULL) == LITMUS_OK && status.lock.code != LITMUS_OK)
+            return lt_fail(error, code, EWOULDBLOCK, "%s", status.lock.text);
         return lt_fail(error, code, 0, "a daemon (pid %ld) is at work on %s already: `litmus daemon stop` ends it", lt_hands_pid(d->lock_path), d->data_dir);
     }
 }
@@ -506,7 +507,7 @@ int lt_daemon_run(const struct lt_daemon_options *options, struct litmus_error *
     struct litmus_error why = {0};
     int code = set_up(d, options, &why);
     bool here = true;
-    if (code == LITMUS_EBUSY && !options->foreground) { /* two were started at once: one is enough */
+    if (code == LITMUS_EBUSY && why.os_errno != EWOULDBLOCK && !options->foreground) { /* two were started at once: one is enough */
         daemon_free(d);
         return LITMUS_OK;
     }

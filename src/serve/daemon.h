@@ -14,7 +14,8 @@ struct lt_daemon_options {
     bool foreground;
     int idle_seconds; /* leave after so long without work; 0: default (60) */
 };
-/* Runs until idle, told to stop, or the data_dir is gone. EBUSY: one is there already. */
+/* Runs until idle, told to stop, or the data_dir is gone. EBUSY: one is there already (in the foreground; else that is as good), or, with EWOULDBLOCK,
+ * a process that is none holds the lock. */
 int lt_daemon_run(const struct lt_daemon_options *options, struct litmus_error *error);
 
 /* ---- client side (client.c) ---- */
