@@ -60,11 +60,15 @@ struct lt_catalog_progress {
     void *self;
 };
 int lt_catalog_rebuild(struct lt_catalog *catalog, struct lt_catalog_progress *progress, struct litmus_error *error);
+/* How far the catalog's file is to agree: as of when it was last looked after, or as of now, and with the lake's list as of now (lt_lake_is_synced). */
+enum lt_catalog_age { LT_CATALOG_OF_BEFORE, LT_CATALOG_OF_NOW, LT_CATALOG_AND_LAKE_OF_NOW };
+typedef void lt_catalog_finding_fn(void *self, const char *path, const char *what);
 /* Holds the catalog's file against `truth`, one in memory that is up to date (with the lake, too: lt_lake_sync), and changes neither: gives each file
  * (relative to the data_dir) of which it says something else, or its own path when it cannot be read. None is fine. Errors: ENOMEM, and what
  * the system says that does not let us read it. catalog_check.c. */
-int lt_catalog_check(struct lt_catalog *truth, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error);
-
+int lt_catalog_check(struct lt_catalog *truth, enum lt_catalog_age age, lt_catalog_finding_fn *each, void *self, struct litmus_error *error);
+/* Does the catalog look for files in a folder of this name (relative to the data_dir), if it is there? runs/, or a folder in runs/ or events/. */
+bool lt_catalog_looks_in(struct lt_str folder);
 
 /* ---- for query.c ---- */
 struct lt_run_filter;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * catalog_check.c - does the catalog's file say what the run files say? They are all read into a catalog in memory,
- * and the two are held against each other. What the next look into the folders would notice is no finding: a file
- * or a folder that changed since counts only when the ledger takes it for unchanged.
+ * and the two are held against each other, value by value and type by type: readers take a text of digits for a number, SQL does not.
+ *
+ * A catalog that was brought up to date a moment ago has to say the same. Of another one what the next look into the folders would notice is
+ * no finding: a file or a folder that changed since counts only when the ledger takes it for unchanged.
  */
 #include "base/io.h"
 #include "log/log.h"
@@ -10,6 +12,7 @@
 #include "query/catalog_sql.h"
 #include "query/catalog_store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -22,21 +25,30 @@
 #define SAME_FILE                                                                                                                                \
     " FROM main.files mf JOIN disk.files df ON df.dir = mf.dir AND df.name = mf.name AND df.size = mf.size AND df.mtime_ns = mf.mtime_ns"         \
     " JOIN main.runs m ON m.path = mf.dir || '/' || mf.name LEFT JOIN disk.runs d ON d.path = m.path WHERE what IS NOT NULL"
-/* The catalog has it that this folder's names are all known as of the time that it has now. */
-#define SAME_FOLDER(ledger) " JOIN main.dirs md ON md.path = " ledger ".dir JOIN disk.dirs dd ON dd.path = md.path AND dd.mtime_ns = abs(md.mtime_ns) AND md.mtime_ns <> 0 "
+/* Folders whose names the catalog has to know: all of which either speaks, or those that it takes for known as of the time that they have now. */
+static const char settled[] = "CREATE TEMP TABLE IF NOT EXISTS settled (dir PRIMARY KEY); DELETE FROM settled;";
+static const char settled_all[] =
+    "INSERT INTO settled SELECT dir FROM main.files UNION SELECT dir FROM main.logs UNION SELECT dir FROM disk.files UNION SELECT dir FROM disk.logs";
+static const char settled_known[] =
+    "INSERT INTO settled SELECT md.path FROM main.dirs md JOIN disk.dirs dd ON dd.path = md.path AND dd.mtime_ns = abs(md.mtime_ns) AND md.mtime_ns <> 0";
+#define SAME_FOLDER(ledger) " JOIN settled ON settled.dir = " ledger ".dir "
 #define ONLY_IN(here, there, table, what)                                                                                                        \
     "SELECT f.dir || '/' || f.name, '" what "' FROM " here "." table " f" SAME_FOLDER("f")                                                       \
     "WHERE NOT EXISTS (SELECT 1 FROM " there "." table " o WHERE o.dir = f.dir AND o.name = f.name)"
-#define OF_ANOTHER_SESSION                                                                                                                       \
+#define OF_ANOTHER_SESSION(where)                                                                                                                \
     "SELECT m.dir || '/' || m.name, 'has it as a log of session ' || quote(d.session_id) FROM main.logs m"                                       \
-    " JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name WHERE m.unread = 0 AND d.unread = 0 AND m.session_id IS NOT d.session_id"
+    " JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name WHERE " where
 
 /* What the lake has of a run is counted, or passed over as it is of an older file; the catalog's numbers of lake files are its own. What this one has not
  * taken over yet of the lake's list is no finding. */
 #define LAKE_FILES(catalog) "SELECT name, bytes, rows, runs, columns FROM " catalog ".lake_files"
 #define LAKE_FILES_DIFFER                                                                                                                        \
     "SELECT 'lake/' || name, 'has other lake files than the lake''s own list' FROM (SELECT * FROM (" LAKE_FILES("main") " EXCEPT " LAKE_FILES("disk")           \
-    ") UNION SELECT * FROM (" LAKE_FILES("disk") " EXCEPT " LAKE_FILES("main") ")) WHERE (SELECT manifest FROM disk.lake_state) = (SELECT manifest FROM main.lake_state)"
+    ") UNION SELECT * FROM (" LAKE_FILES("disk") " EXCEPT " LAKE_FILES("main") "))"
+#define SAME_LAKE " WHERE (SELECT manifest FROM disk.lake_state) = (SELECT manifest FROM main.lake_state)"
+#define LAKE_STATES_DIFFER                                                                                                                       \
+    "SELECT 'lake/_manifest.json', 'has taken over another list than this one' FROM (SELECT * FROM disk.lake_state EXCEPT SELECT * FROM main.lake_state" \
+    " UNION ALL SELECT * FROM (SELECT manifest FROM disk.lake_state LIMIT 1 OFFSET 1))"
 #define LAKE_MARK_DIFFERS                                                                                                                        \
     "SELECT m.path, 'takes its rows from the lake, where they are not' FROM disk.runs d JOIN main.runs m ON m.path = d.path"                       \
     " LEFT JOIN disk.lake_files df ON df.number = d.lake LEFT JOIN main.lake_files mf ON mf.number = m.lake LEFT JOIN main.lake_files known ON known.name = df.name" \
@@ -67,6 +79,16 @@
     "SELECT 'catalog.sqlite', 'has ' || type || ' ' || name || ' otherwise than litmus makes it' FROM"                                           \
     " (SELECT * FROM (" MADE("disk") " EXCEPT " MADE("main") ") UNION ALL SELECT * FROM (" MADE("main") " EXCEPT " MADE("disk") ")) LIMIT 1"
 
+/* One that could not be read now is no word against the catalog that could. */
+#define FILES(catalog) "SELECT dir, name, size, mtime_ns, status FROM " catalog ".files"
+#define FILES_DIFFER                                                                                                                             \
+    "SELECT n.dir || '/' || n.name, 'has it otherwise than it lies there' FROM (" FILES("main") " WHERE mtime_ns <> 0 EXCEPT " FILES("disk") ") n"
+
+/* What the reader is to find in it, is later than what the catalog has. For tell_later. */
+#define ENDED_BEFORE                                                                                                                             \
+    "SELECT m.dir || '/' || m.name, d.mtime_us FROM main.logs m JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name"                           \
+    " WHERE m.unread = 0 AND m.mtime_us IS NULL AND d.mtime_us IS NOT NULL"
+
 /* Each gives (path, what). `main` is what the files say, `disk` the catalog. */
 static const char *const questions[] = {
     OTHERWISE_MADE,
@@ -74,22 +96,31 @@ static const char *const questions[] = {
     "SELECT m.path, CASE" LT_SUMMARY_TIMES(DIFFERS) LT_SUMMARY_COUNTS(DIFFERS) " END AS what" SAME_FILE " AND d.path IS NOT NULL",
     "SELECT coalesce(path, 'runs'), 'lists it, and knows no file of it' FROM (SELECT path FROM disk.runs EXCEPT SELECT dir || '/' || name FROM disk.files WHERE status = 'ok')",
     "SELECT f.dir || '/' || f.name, 'has it as it was before it was changed in its place' FROM main.files f" SAME_FOLDER("f")
-    "JOIN disk.files o ON o.dir = f.dir AND o.name = f.name AND (o.size <> f.size OR o.mtime_ns <> f.mtime_ns)",
+    "JOIN disk.files o ON o.dir = f.dir AND o.name = f.name AND f.mtime_ns <> 0 AND (o.size <> f.size OR o.mtime_ns <> f.mtime_ns)",
     ONLY_IN("main", "disk", "files", "does not know it"),
-    ONLY_IN("disk", "main", "files", "has it, and it is gone"),
     ONLY_IN("main", "disk", "logs", "does not know it"),
-    ONLY_IN("disk", "main", "logs", "has it, and it is gone"),
-    OF_ANOTHER_SESSION,
-    LAKE_FILES_DIFFER,
+    OF_ANOTHER_SESSION("m.unread = 0 AND d.unread = 0 AND m.session_id IS NOT d.session_id"),
+    LAKE_FILES_DIFFER SAME_LAKE,
     LAKE_MARK_DIFFERS,
     LAKE_ROWS_DIFFER,
     ENDED_LATER,
+};
+/* Of a catalog that is up to date. */
+static const char *const questions_of_now[] = {
+    OF_ANOTHER_SESSION("m.session_id IS NOT d.session_id OR (m.unread = 0 AND d.unread IS NOT 0)"),
+    FILES_DIFFER,
+};
+static const char *const questions_of_lake_now[] = {LAKE_STATES_DIFFER, LAKE_FILES_DIFFER};
+/* For tell_gone. */
+static const char *const questions_of_gone[] = {
+    ONLY_IN("disk", "main", "files", "has it, and it is none of these files"),
+    ONLY_IN("disk", "main", "logs", "has it, and it is none of these logs"),
 };
 
 struct check {
     sqlite3 *db;
     const char *file; /* the catalog's */
-    void (*each)(void *self, const char *path, const char *what);
+    lt_catalog_finding_fn *each;
     void *self;
 };
 
@@ -151,37 +182,94 @@ static int tell_unreadable(const struct check *c, const char *what, struct litmu
     return LITMUS_OK;
 }
 
+static const char *whole_path(const struct check *c, const char *path, struct lt_buf *out) {
+    lt_buf_clear(out);
+    lt_buf_addf(out, "%.*s%s", (int)(strrchr(c->file, '/') + 1 - c->file), c->file, path);
+    return lt_buf_cstr(out);
+}
+
 /* What `truth` took for open may have been finished, and looked at by another one, since. */
 static void tell_open(void *self, const char *path, const char *what) {
     const struct check *c = self;
     struct lt_buf log;
     lt_buf_init(&log);
-    lt_buf_addf(&log, "%.*s%s", (int)(strrchr(c->file, '/') + 1 - c->file), c->file, path);
-    if (!lt_log_is_sealed(lt_buf_cstr(&log))) c->each(c->self, path, what);
+    if (!lt_log_is_sealed(whole_path(c, path, &log))) c->each(c->self, path, what);
     lt_buf_release(&log);
 }
 
-static int compare(const struct check *c, struct litmus_error *error) {
+/* A folder that the system does not let us list may have it. */
+static void tell_gone(void *self, const char *path, const char *what) {
+    const struct check *c = self;
+    struct litmus_error why = {0};
+    struct lt_buf folder;
+    lt_buf_init(&folder);
+    const char *slash = strrchr(path, '/');
+    bool ours = lt_catalog_looks_in((struct lt_str){path, slash == NULL ? 0 : (size_t)(slash - path)});
+    char *end = strrchr(whole_path(c, path, &folder), '/');
+    if (end != NULL) *end = '\0';
+    DIR *dir = ours ? opendir(lt_buf_cstr(&folder)) : NULL;
+    if (ours && dir == NULL) lt_fail_os(&why, errno, "list", lt_buf_cstr(&folder));
+    if (dir != NULL) closedir(dir);
+    if (why.code == LITMUS_OK || !lt_error_is_refusal(&why)) c->each(c->self, path, what);
+    lt_buf_release(&folder);
+}
+
+/* `what` is the time of the last event, by the catalog. */
+static void tell_later(void *self, const char *path, const char *what) {
+    const struct check *c = self;
+    struct lt_log_reader *reader = NULL;
+    struct lt_row row;
+    struct lt_buf log;
+    int64_t said = strtoll(what, NULL, 10);
+    bool later = false;
+    lt_buf_init(&log);
+    if (lt_log_reader_open(whole_path(c, path, &log), &reader, NULL) == LITMUS_OK)
+        for (enum lt_log_status status; !later && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED);)
+            later = status == LT_LOG_EVENT && row.received_at > said;
+    lt_log_reader_free(reader);
+    lt_buf_release(&log);
+    if (later) c->each(c->self, path, "has it as ended before its last event");
+}
+
+static bool ask_all(const struct check *c, const char *const *questions_asked, size_t count) {
+    bool asked = true;
+    for (size_t i = 0; asked && i < count; i++) asked = ask(c, questions_asked[i]);
+    return asked;
+}
+
+#define ASK_ALL(c, list) ask_all(c, list, sizeof list / sizeof list[0])
+
+static bool ask_everything(const struct check *c, enum lt_catalog_age age) {
+    struct check copy = *c, other = {.db = c->db, .file = c->file, .self = &copy};
+    bool now = age != LT_CATALOG_OF_BEFORE, asked = sqlite3_exec(c->db, settled, NULL, NULL, NULL) == SQLITE_OK &&
+                                                    sqlite3_exec(c->db, now ? settled_all : settled_known, NULL, NULL, NULL) == SQLITE_OK;
+    other.each = tell_open;
+    asked = asked && ask(&other, ENDED_ALREADY);
+    other.each = tell_later;
+    asked = asked && ask(&other, ENDED_BEFORE);
+    other.each = tell_gone;
+    asked = asked && ASK_ALL(&other, questions_of_gone) && ASK_ALL(c, questions);
+    if (now) asked = asked && ASK_ALL(c, questions_of_now);
+    if (age == LT_CATALOG_AND_LAKE_OF_NOW) asked = asked && ASK_ALL(c, questions_of_lake_now);
+    return asked;
+}
+
+static int compare(const struct check *c, enum lt_catalog_age age, struct litmus_error *error) {
     if (!attach(c) || !says(c, "PRAGMA disk.integrity_check(1)", "ok")) return tell_unreadable(c, "is damaged, or no database", error);
     if (!says(c, "PRAGMA disk.application_id", LT_CATALOG_APPLICATION_ID)) tell_file(c, "is a database of something else");
     else if (!says(c, "PRAGMA disk.user_version", LT_CATALOG_VERSION)) tell_file(c, "is of another version of litmus");
-    else {
-        struct check copy = *c, open = {.db = c->db, .file = c->file, .each = tell_open, .self = &copy};
-        bool asked = ask(&open, ENDED_ALREADY);
-        for (size_t i = 0; asked && i < sizeof questions / sizeof questions[0]; i++) asked = ask(c, questions[i]);
-        if (!asked) return tell_unreadable(c, "lacks tables, or they are damaged", error);
-    }
+    else if (!ask_everything(c, age)) return tell_unreadable(c, "lacks tables, or they are damaged", error);
     return LITMUS_OK;
 }
 
-int lt_catalog_check(struct lt_catalog *truth, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
+int lt_catalog_check(struct lt_catalog *truth, enum lt_catalog_age age, lt_catalog_finding_fn *each, void *self, struct litmus_error *error) {
     struct stat st;
     struct lt_buf file;
     lt_buf_init(&file);
     struct check c = {.db = lt_store_database(truth), .file = lt_path_join(&file, lt_store_data_dir(truth), "catalog.sqlite"), .each = each, .self = self};
     int code = file.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
     if (code == LITMUS_OK && lstat(c.file, &st) == 0 && !S_ISREG(st.st_mode)) tell_file(&c, "is no file");
-    else if (code == LITMUS_OK && lstat(c.file, &st) == 0 && st.st_size > 0) code = compare(&c, error);
+    else if (code == LITMUS_OK && lstat(c.file, &st) == 0 && st.st_size > 0) code = compare(&c, age, error);
     (void)!sqlite3_exec(c.db, "DETACH disk", NULL, NULL, NULL);
     lt_buf_release(&file);
     return code;

@@ -313,8 +313,12 @@ static int scan_folder(struct scan *s, const struct kind *kind, const char *dir,
 }
 
 /* A day's folder. Below runs/ those of `_ref` hold attachments; logs are looked for where lt_io_list_days finds them. */
+static bool is_wanted_name(const struct kind *kind, const char *name, size_t n) {
+    return name[0] != '.' && (kind->logs || !lt_str_ends((struct lt_str){name, n}, LT_STR("_ref")));
+}
+
 static bool wanted_folder(const struct kind *kind, const struct dirent *e) {
-    if (e->d_name[0] == '.' || (!kind->logs && lt_str_ends(lt_str_of(e->d_name), LT_STR("_ref")))) return false;
+    if (!is_wanted_name(kind, e->d_name, strlen(e->d_name))) return false;
     return e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
 }
 
@@ -323,8 +327,19 @@ static bool leads_out(struct scan *s, const char *dir) {
 }
 
 /* No log lies in events/ itself. */
+bool lt_catalog_looks_in(struct lt_str folder) {
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        size_t n = strlen(kinds[i].root);
+        if (folder.n < n || memcmp(folder.p, kinds[i].root, n) != 0) continue;
+        if (folder.n == n) return !kinds[i].logs;
+        if (folder.p[n] != '/' || folder.n == n + 1 || memchr(folder.p + n + 1, '/', folder.n - n - 1) != NULL) continue;
+        return is_wanted_name(&kinds[i], folder.p + n + 1, folder.n - n - 1);
+    }
+    return false;
+}
+
 static bool is_looked_at(struct scan *s, const struct kind *kind, const char *dir) {
-    return !leads_out(s, kind->root) && (strcmp(dir, kind->root) == 0 ? !kind->logs : !leads_out(s, dir));
+    return lt_catalog_looks_in(lt_str_of(dir)) && !leads_out(s, kind->root) && !leads_out(s, dir);
 }
 
 static int scan_root(struct scan *s, const struct kind *kind, struct litmus_error *error) {

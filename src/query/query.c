@@ -346,19 +346,6 @@ int lt_query_copies(struct lt_query *q, bool (*each)(void *self, const char *pat
     return lt_catalog_copies(q->catalog, each, self, error);
 }
 
-int lt_query_check_catalog(struct lt_query *q, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
-    struct lt_query *truth = NULL;
-    int code = q->in_memory ? LITMUS_OK : lt_query_open_memory(q->data_dir, &truth, error);
-    struct lt_query *used = q->in_memory ? q : truth;
-    if (code == LITMUS_OK) code = lt_catalog_refresh(used->catalog, error);
-    if (code == LITMUS_OK) {
-        lt_lake_sync(used);
-        code = lt_catalog_check(used->catalog, each, self, error);
-    }
-    lt_query_free(truth);
-    return code;
-}
-
 int lt_query_reindex(struct lt_query *query, void (*on_file)(void *self, int64_t done, int64_t all), void *self, struct litmus_error *error) {
     int code = lt_catalog_rebuild(query->catalog, on_file == NULL ? NULL : &(struct lt_catalog_progress){on_file, self}, error);
     if (code == LITMUS_OK && !query->in_memory && !lt_catalog_is_kept(query->catalog))
