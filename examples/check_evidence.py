@@ -30,8 +30,7 @@ def point(data):  # in extended coordinates, from its 32 bytes; None: there is n
 
 def add(p, q):
     a, b, c, d = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P, 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
-    e, f, g, h = b - a, d - c, d + c, b + a
-    return (e * f % P, g * h % P, f * g % P, e * h % P)
+    return ((b - a) * (d - c) % P, (d + c) * (b + a) % P, (d - c) * (d + c) % P, (b - a) * (b + a) % P)
 
 
 def times(n, p):
@@ -63,26 +62,25 @@ def text(value):
 
 
 def check_log(data, known):
-    """(what is wrong, what it says of itself, its end for the statement, the logs that run files were made from); `known`: public keys, none of them means that any will do."""
+    """(what is wrong, what it says of itself, its end for the statement, what it tells of run files and reviews); `known`: public keys, none of them means that any will do."""
     table, source = pa.ipc.open_file(pa.py_buffer(data)).read_all(), pa.BufferReader(data[8:])
     stream, footer = pa.ipc.open_stream(source).read_all(), int.from_bytes(data[-10:-6], "little")  # by the footer, and from the first byte to the last
     whole = stream.equals(table) and stream.schema.metadata.items() <= table.schema.metadata.items() and 8 + source.tell() + footer + 10 == len(data)
     if not whole or [(column.name, str(column.type)) for column in table.schema] != COLUMNS or table.schema.metadata[b"litmus.log_version"] != b"1":
         return ["holds other events than its end lists, or other columns than a log"], "", None
     said = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    last = hashlib.sha256(b"litmus-log-1\n" + said["litmus.identity"].encode()).digest()
-    columns = [column.cast(pa.int64()) if kind[0] == "t" else column for column, kind in zip(table.columns, KINDS)]
+    last, columns = hashlib.sha256(b"litmus-log-1\n" + said["litmus.identity"].encode()).digest(), [c.cast(pa.int64()) if k[0] == "t" else c for c, k in zip(table.columns, KINDS)]
     for number, (one, kind, occurred, received, session, run, body, chain) in enumerate(zip(*(c.to_pylist() for c in columns)), 1):
         last = hashlib.sha256(last + text(one) + text(kind) + struct.pack("<qq", occurred, received) + text(session) + text(run) + text(body)).digest()
         if chain != last or session not in (None, said["litmus.session_id"]):
             return [f"the chain breaks at event {number}, id {one}, {kind}" if chain != last else f"event {number} says that it is of session {session}"], "", None
-    made = [log for kind, body in zip(columns[1].to_pylist(), columns[6].to_pylist()) if kind == "run.materialized" for log in json.loads(body).get("log_rows", {}).items()]
+    told = [(kind, run, json.loads(body)) for kind, run, body in zip(*(columns[i].to_pylist() for i in (1, 5, 6))) if kind.startswith(("run.materialized", "review."))]
     if not any(key in said for key in ("litmus.signature", "litmus.public_key", "litmus.sealed_by")):
         wanted, end = json.loads(columns[6][0].as_py()).get("signing_key") if table.num_rows else None, (table.num_rows, last.hex(), None)
-        return [f"is not signed, but was to be by key {wanted}"] if wanted else [], f"{table.num_rows} events, unsigned", end, made
+        return [f"is not signed, but was to be by key {wanted}"] if wanted else [], f"{table.num_rows} events, unsigned", end, told
     public, signature, by = bytes.fromhex(said["litmus.public_key"]), bytes.fromhex(said["litmus.signature"]), said["litmus.sealed_by"]
     message, end = f"litmus-seal-1\n{by}\n{table.num_rows}\n{last.hex()}\n{said['litmus.identity']}\n".encode(), (table.num_rows, last.hex(), key_id(public))
-    return check_key(public, message, signature, known, f"end, of {end[0]} events"), f"{end[0]} events, signed by {end[2]}", end, made
+    return check_key(public, message, signature, known, f"end, of {end[0]} events"), f"{end[0]} events, signed by {end[2]}", end, told
 
 
 OUTCOMES = ("record_type", "step_path", "measurement_name", "run_outcome", "vector_outcome", "measurement_outcome", "never_ran_reason")
@@ -92,7 +90,7 @@ NAMES = re.compile(r"(events|runs)(/[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*){1,
 
 def check_zip(data, known):
     with zipfile.ZipFile(pa.BufferReader(data)) as box:
-        entries, at, to, odd, logs, rows, made = box.infolist(), 0, box.start_dir, [], [], [], []
+        entries, at, to, odd, logs, rows, told = box.infolist(), 0, box.start_dir, [], [], [], []
         for e in entries:  # stored side by side, with nothing before, between and behind them
             n, plain, both = len(e.orig_filename.encode()), e.create_system != 3 or e.external_attr >> 28 in (0, 8), struct.unpack("<5H3IH", data[to + 6 : to + 30])
             fine = (at, data[at : at + 30], data[to + 30 : to + 36]) == (e.header_offset, struct.pack("<4s5H3I2H", b"PK\3\4", *both, 0), bytes(6)) and both[6] == both[7]
@@ -113,18 +111,20 @@ def check_zip(data, known):
     wrong += [f"{name} is not what the statement names" for name in sorted({*said, *hashes}) if said.get(name) != hashes.get(name)]
     for name, member in ((name, member) for name, member in members.items() if "_ref/" not in name):
         found, _, end, *from_logs = check_log(member, known) if name.startswith("events/") else ([], "", None)
-        wrong, logs, made = wrong + [f"{name}: {what}" for what in found], logs + ([(name, *end)] if end else []), sum(from_logs, made)
+        wrong, logs, told = wrong + [f"{name}: {what}" for what in found], logs + ([(name, *end)] if end else []), sum(from_logs, told)
         rows += pa.parquet.read_table(pa.py_buffer(member)).to_pylist() if name.startswith("runs/") else []
     result = b"litmus-result-1\n" + b"".join(b"".join(text(r[c]) for c in OUTCOMES) + text("" if r["vector_index"] is None else str(r["vector_index"])) for r in rows)
     steps, digest, files = [r for r in rows if r["record_type"] == "step"], hashlib.sha256(result).hexdigest(), [{"name": n, "digest": {"sha256": h}} for n, h in hashes.items()]
     never = [{said: r[c] for said, c in NEVER_RAN.items()} for r in steps if r["vector_outcome"] is r["step_started_at"] is None]
     counts = {c: sum(r["vector_outcome"] == c for r in steps) for c in "passed failed errored skipped done terminated aborted".split()} | {"never_ran": len(never)}
+    made = [log for kind, _, body in told if kind == "run.materialized" for log in body.get("log_rows", {}).items()]
     for what, there, here in (
         ("files", [statement["_type"], statement["predicateType"], statement["subject"]], ["https://in-toto.io/Statement/v1", "urn:litmus:evidence:1", files]),
         ("run", [says["run"]["run_id"], says["run"]["dut_serial"], says["plan"]["digest"]], [rows[0][c] for c in ("run_id", "dut_serial", "plan_digest")]),
         ("result", [says["run"]["outcome"], *(says["result"][name] for name in ("outcome", "digest", *counts))], [*[rows[0]["run_outcome"]] * 2, digest, *counts.values()]),
         ("steps that never ran", says["never_ran"], never),
         ("logs that a run was made from", [n for n, events in made if events and not any(f"/{n}.arrow" in log[0] and log[1] >= events for log in logs)], []),
+        ("reviews", [r for r in says["reviews"] if ("review." + r["what"], says["run"]["run_id"], r["event"]) not in told], []),
         ("logs", sorted((log["name"], log["events"], log["chain"], log["signed_by"]) for log in says["logs"]), logs),
     ):
         wrong += [f"other {what} than the statement says"] if json.dumps(there, sort_keys=True) != json.dumps(here, sort_keys=True) else []

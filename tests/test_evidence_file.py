@@ -306,6 +306,8 @@ LIES = {
     "a_count_is_another": lambda p: p["result"].update(failed=0, passed=3),
     "the_outcome_is_another": lambda p: p["run"].update(outcome="passed"),
     "a_concession_is_dropped": lambda p: p["reviews"].clear(),
+    "a_concession_is_invented": lambda p: p["reviews"][0]["event"].update(by="the head of quality"),
+    "a_note_is_a_concession": lambda p: p["reviews"][1].update(what="conceded"),
     "a_chain_value_is_another": lambda p: p["logs"][0].update(chain="0" * 64),
     "something_is_added": lambda p: p.update(approved=True),
 }
@@ -330,7 +332,7 @@ def test_a_changed_statement(station, tmp_path, lie):
     code, found, *_ = verify(write(tmp_path / "lie.zip", content), *keys)
     assert code == 1 and all(f["file_path"].endswith(STATEMENT) for f in found)
     assert any("the statement says" in f["finding"] or "added or moved" in f["finding"] for f in found)
-    if "never_ran" in lie or "reason" in lie or "result" in lie:
+    if any(word in lie for word in ("never_ran", "reason", "result", "invented", "note")):
         assert second_opinion(tmp_path / "lie.zip", *keys[1::2])[0] == 1
 
 
