@@ -717,6 +717,134 @@ def test_no_key_of_the_data_dir_vouches_for_it(station):
         assert "signed by a known key: 0 logs; by an unknown key: 4" in inside.stderr and "no key is known here" in inside.stderr
 
 
+def ghost_run(station):
+    """A run of nobody, in a file that is none: a log is there under that name."""
+    log = str(logs(station)[0].relative_to(station / "data/events"))
+    return f"""CREATE TEMP TABLE ghost AS SELECT * FROM runs LIMIT 1;
+               UPDATE ghost SET path = 'events/{log}', run_id = '{OTHER_ID}', outcome = 'passed';
+               INSERT INTO runs SELECT * FROM ghost; INSERT INTO files VALUES ('events', '{log}', 1, 1, 'ok', NULL)"""
+
+
+def ghost_log(station, folder="evil"):
+    """A log outside of events/, in which a failed step is conceded."""
+    session = Log(logs(station)[0]).rows[0]["session_id"]
+    add_said(station, "review.conceded", {"step_path": "test_it.py/test_load", "vector_index": 0, "by": "QA lead", "why": "fine"})
+    path, = station.glob("data/events/*/*-99999.arrow")
+    (station / "data" / folder).mkdir()
+    path.rename(station / "data" / folder / path.name)
+    return f"INSERT INTO logs VALUES ('{folder}', '{path.name}', '{session}', 9000000000000000, 0)"
+
+
+def a_log_that_may_get_a_schema(station):
+    """The folder is listed again and again, by who reads the files, and is told nothing of, and by who believes the catalog never."""
+    empty = logs(station)[0].with_name(OTHER_ID + "-99999.arrow")
+    empty.touch()
+    os.utime(empty, ns=(4 * 10**18, 4 * 10**18))
+    folder = empty.parent
+    os.utime(folder, ns=(10**18, 10**18))
+    return f"DELETE FROM logs WHERE session_id = (SELECT min(session_id) FROM logs); UPDATE dirs SET mtime_ns = {10**18} WHERE path = '{folder.relative_to(station / 'data')}'"
+
+
+FAILED = "(SELECT path FROM runs WHERE outcome = 'failed' LIMIT 1)"
+GONE = f"DELETE FROM files WHERE dir || '/' || name = {FAILED}; DELETE FROM runs WHERE path = {FAILED}"
+LOGS_GONE = "DELETE FROM logs WHERE session_id = (SELECT min(session_id) FROM logs)"
+PASSED = "UPDATE runs SET outcome = 'passed'; UPDATE files SET size = size || 'x'"
+TYPE_LIES = {
+    "a time that is a text": "UPDATE dirs SET mtime_ns = mtime_ns || 'x'; ",
+    "a name that ends": "UPDATE dirs SET path = path || char(0); ",
+    "a name that is a blob": "UPDATE dirs SET path = CAST(path AS BLOB); ",
+}
+LIES = {f"{what}, {name}": how + then for name, how in TYPE_LIES.items() for what, then in (("a run is gone", GONE), ("logs are gone", LOGS_GONE), ("all passed", PASSED))} | {
+    "the lake is gone": "UPDATE lake_state SET manifest = CAST(manifest AS BLOB); UPDATE lake_files SET name = name || char(0)",
+    "two words of the lake": "INSERT INTO lake_state SELECT manifest FROM lake_state; UPDATE lake_state SET manifest = manifest || char(0); DELETE FROM lake_files",
+    "no filter fits": "UPDATE runs SET started_at = CAST(started_at || 'x' AS TEXT), run_id = CAST(run_id AS BLOB)",
+    "logs of no session": "UPDATE logs SET unread = 1, session_id = ''",
+    "logs of another session": "UPDATE logs SET unread = 1, session_id = (SELECT max(session_id) FROM logs)",
+    "a run of nobody": ghost_run,
+    "a log elsewhere": ghost_log,
+    "a log deeper": lambda station: ghost_log(station, next(str(p.relative_to(station / "data")) for p in station.glob("data/events/*")) + "/evil"),
+    "a folder that is never known": a_log_that_may_get_a_schema,
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_catalog_that_lies_to_its_readers(station, lie):
+    """What SQL compares is not what C reads, and what the folders do not have nobody lists. The catalog is as sound a database as before."""
+    for command in ("compact", "runs", "runs"):
+        ok(command, "-d", station / "data")
+    sql = LIES[lie] if isinstance(LIES[lie], str) else LIES[lie](station)
+    with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+        catalog.executescript(sql)
+        assert catalog.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    found = findings(station)
+    assert any("the catalog " in f["finding"] for f in found), found
+    assert "conceded" not in ok("show", "last", "-d", station / "data") and len(ok("runs", "--json", "-d", station / "data").splitlines()) <= 2
+    ok("reindex", "-d", station / "data")
+    assert not any("the catalog " in f["finding"] for f in findings(station))
+
+
+def test_a_catalog_that_ends_a_workers_log_too_early(station):
+    """Of a session at work: `litmus events --since` would pass over the failed step."""
+    producer = subprocess.Popen([sys.executable, "-c", WORKER.replace("worker.close()", "worker.close(); sys.stdout.flush(); sys.stdin.read()"), station / "data"],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
+    try:
+        path = producer.stdout.readline().split()[0]
+        ok("runs", "-d", station / "data")
+        assert findings(station) == []
+        with contextlib.closing(sqlite3.connect(station / "data/catalog.sqlite")) as catalog:
+            catalog.execute("UPDATE logs SET mtime_us = 1 WHERE name = ?", (pathlib.Path(path).name,))
+            catalog.commit()
+        assert any(f["file_path"] == path and "ended before its last event" in f["finding"] for f in findings(station))
+    finally:
+        producer.communicate()
+
+
+def test_no_key_by_way_of_the_data_dir(station):
+    """The folder of the station's key lies in the data_dir, and was made a link to elsewhere."""
+    shutil.copytree(station / "keys", station / "elsewhere")
+    (station / "data/keys").symlink_to(station / "elsewhere")
+    for key in (station / "data/keys/station.key", station / "data/../data/keys/station.key"):
+        done = run("verify", "--all", "-v", "-d", station / "data", LITMUS_SIGNING_KEY=str(key))
+        assert "signed by a known key: 0 logs; by an unknown key: 4" in done.stderr
+
+
+def test_where_one_stands_says_nothing_of_an_evidence_file(station):
+    """Nor of a log: a litmus.yaml in a data_dir is part of a record."""
+    ok("evidence", "last", "-o", station / "run.zip", "-d", station / "data")
+    shutil.copytree(station / "keys", station / "data/keys")
+    (station / "litmus.yaml").unlink()
+    (station / "data/litmus.yaml").write_text("signing_key: keys/station.key\n")
+    for options in ([], ["-d", "."], ["-d", station / "data"]):
+        done = subprocess.run([LITMUS, "verify", station / "run.zip", *options], cwd=station / "data", env=environment(), capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and "which you have not said that you trust" in done.stderr + done.stdout
+    (station / "data/litmus-format").unlink()  # whoever writes there may do that
+    done = subprocess.run([LITMUS, "verify", station / "run.zip", "-d", "."], cwd=station / "data", env=environment(), capture_output=True, text=True, timeout=300)
+    assert "which you have not said that you trust" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("evil", [False, True])
+def test_a_data_dir_behind_a_link_is_signed_all_the_same(tmp_path, evil):
+    """By producers, the daemon, reviews and prune; litmus.yaml is where the link is. One in the data_dir itself says nothing."""
+    (tmp_path / "disk/data").mkdir(parents=True)
+    (tmp_path / "up").mkdir()
+    (tmp_path / "up/data").symlink_to(tmp_path / "disk/data")
+    (tmp_path / "up/litmus.yaml").write_text("signing_key: ../keys/station.key\n")
+    ok("keygen", "--key", tmp_path / "keys/station.key")
+    if evil:
+        ok("keygen", "--key", tmp_path / "disk/data/evil.key")
+        (tmp_path / "disk/data/litmus.yaml").write_text("signing_key: evil.key\n")
+    data = tmp_path / "up/data"
+    for suite in ("first", "second"):
+        record(tmp_path / suite, data, SUITE)
+    run("daemon", "stop", "-d", data)
+    ok("note", "last", "fine", "--by", "R. Roe", "-d", data)
+    ok("prune", "--keep", "0s", "--yes", "-d", data)
+    record(tmp_path / "third", data, SUITE)
+    run("daemon", "stop", "-d", data)
+    done = run("verify", "--all", "--signed", "-v", "-d", data)
+    assert done.returncode == 0 and "by an unknown key: 0; unsigned: 0" in done.stderr, done
+
+
 def test_a_catalog_that_hides_a_session_at_work(station):
     """As if it had ended, and nobody had to look at it again. The daemon and the next refresh would pass over it."""
     producer = subprocess.Popen([sys.executable, "-c", PRODUCER, station / "data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())

@@ -39,7 +39,7 @@ LAYERS = {
     "accumulate": {"base", "model", "log"},
     "materialize": {"base", "model", "log", "channel", "accumulate", "query/catalog.h", "query/catalog_queue.h"},
     "query": {"base", "model", "log", "accumulate", "materialize"},
-    "retain": {"base", "model", "log", "accumulate", "materialize", "query"},
+    "retain": {"base", "model", "log", "accumulate", "materialize", "query", "emit/session.h"},
     "prove": {"base", "model", "log", "channel", "accumulate", "materialize", "query"},
     "evidence": {"base", "model", "log", "accumulate", "materialize", "query", "prove"},
     "serve": {"base", "model", "log", "accumulate", "materialize", "query"},

@@ -172,11 +172,11 @@ static int from_environment(const struct place *place, struct lt_buf *out, struc
     return LITMUS_OK;
 }
 
-/* The nearest litmus.yaml upwards from `folder` (NULL: current). */
-static int from_nearest_file(const struct place *place, const char *folder, struct lt_buf *out, bool *found, struct litmus_error *error) {
+/* The nearest litmus.yaml upwards from the current folder. */
+static int from_nearest_file(const struct place *place, struct lt_buf *out, bool *found, struct litmus_error *error) {
     struct lt_buf path;
     lt_buf_init(&path);
-    int code = find_file(folder, &path, error);
+    int code = find_file(NULL, &path, error);
     if (code == LITMUS_OK && path.n > 0) code = from_file(place, lt_buf_cstr(&path), out, found, error);
     lt_buf_release(&path);
     return code;
@@ -188,7 +188,7 @@ int lt_data_dir_find(const char *argument, struct lt_buf *out, struct litmus_err
     const char *variable = getenv(data_place.variable);
     if (variable != NULL && variable[0] != '\0') return absolute_from_here(variable, out, error);
     bool found = false;
-    int code = from_nearest_file(&data_place, NULL, out, &found, error);
+    int code = from_nearest_file(&data_place, out, &found, error);
     if (code == LITMUS_OK && !found) code = from_environment(&data_place, out, error);
     if (code == LITMUS_OK && out->n == 0)
         code = lt_fail(error, LITMUS_ECONFIG, 0,
@@ -196,33 +196,52 @@ int lt_data_dir_find(const char *argument, struct lt_buf *out, struct litmus_err
     return code;
 }
 
-static bool is_here_inside(const char *folder) {
-    return lt_io_is_below(folder, ".");
+static bool is_record(const char *folder) {
+    struct lt_buf path;
+    struct stat st;
+    lt_buf_init(&path);
+    bool marked = lstat(lt_path_join(&path, folder, FORMAT_FILE), &st) == 0 && lstat(lt_path_join(&path, folder, "events"), &st) == 0;
+    lt_buf_release(&path);
+    return marked;
 }
 
-static void to_parent(struct lt_buf *path) {
-    while (path->n > 1 && path->p[--path->n] != '/') continue;
-}
-
-/* Above the data_dir: who can write the record must not choose the key that vouches for it. So the folder is taken as the system sees it: a
- * ".." or a link leads to no place inside. */
-static int key_from_above(const char *data_dir, struct lt_buf *out, bool *found, struct litmus_error *error) {
-    char real[PATH_MAX];
-    struct lt_buf above;
-    lt_buf_init(&above);
-    int code = absolute_from_here(data_dir, &above, error);
-    if (code == LITMUS_OK) to_parent(&above);
-    if (code == LITMUS_OK && lt_io_is_below(data_dir, lt_buf_cstr(&above)) && realpath(data_dir, real) != NULL) {
-        lt_buf_clear(&above);
-        lt_buf_add_text(&above, real);
-        to_parent(&above);
-    } else if (code == LITMUS_OK && realpath(lt_buf_cstr(&above), real) != NULL) {
-        lt_buf_clear(&above);
-        lt_buf_add_text(&above, real);
+/* The nearest litmus.yaml from the absolute `folder` upwards that lies in no data_dir: who can write the record must not choose the key that vouches
+ * for it. */
+static int find_outside(const char *folder, const char *data_dir, struct lt_buf *path, struct litmus_error *error) {
+    struct lt_buf dir, yaml;
+    struct stat st;
+    lt_buf_init(&dir);
+    lt_buf_init(&yaml);
+    lt_buf_clear(path);
+    lt_buf_add_text(&dir, strcmp(folder, "/") == 0 ? "" : folder);
+    for (bool more = true; more && !dir.failed && !yaml.failed;) {
+        const char *here = lt_buf_cstr(&dir);
+        if (is_record(here)) lt_buf_clear(path);
+        else if (path->n == 0 && lstat(lt_path_join(&yaml, here, "litmus.yaml"), &st) == 0 && (data_dir == NULL || !lt_io_is_below(data_dir, dir.n == 0 ? "/" : here)))
+            lt_buf_add(path, yaml.p, yaml.n);
+        more = dir.n > 0;
+        while (dir.n > 0 && dir.p[--dir.n] != '/') continue;
     }
-    if (code == LITMUS_OK && above.failed) code = out_of_memory(error);
-    if (code == LITMUS_OK) code = from_nearest_file(&key_place, lt_buf_cstr(&above), out, found, error);
-    lt_buf_release(&above);
+    int code = dir.failed || yaml.failed || path->failed ? out_of_memory(error) : LITMUS_OK;
+    lt_buf_release(&dir);
+    lt_buf_release(&yaml);
+    return code;
+}
+
+/* From the current folder; from the data_dir, by the path that was given; by the one that the system has for it. */
+static int key_from_file(const char *data_dir, struct lt_buf *out, bool *found, struct litmus_error *error) {
+    struct lt_buf given, path;
+    char real[PATH_MAX], here[PATH_MAX];
+    lt_buf_init(&given);
+    lt_buf_init(&path);
+    int code = data_dir == NULL ? LITMUS_OK : absolute_from_here(data_dir, &given, error);
+    const char *places[] = {getcwd(here, sizeof here), data_dir == NULL ? NULL : lt_buf_cstr(&given), data_dir == NULL ? NULL : realpath(data_dir, real)};
+    for (size_t i = 0; code == LITMUS_OK && !*found && i < sizeof places / sizeof places[0]; i++) {
+        if (places[i] != NULL) code = find_outside(places[i], data_dir, &path, error);
+        if (places[i] != NULL && code == LITMUS_OK && path.n > 0) code = from_file(&key_place, lt_buf_cstr(&path), out, found, error);
+    }
+    lt_buf_release(&given);
+    lt_buf_release(&path);
     return code;
 }
 
@@ -232,9 +251,7 @@ int lt_signing_key_find(const char *argument, const char *data_dir, struct lt_bu
     const char *variable = getenv(key_place.variable);
     if (variable != NULL && variable[0] != '\0') return absolute_from_here(variable, out, error);
     bool found = false;
-    int code = data_dir != NULL && is_here_inside(data_dir) ? LITMUS_OK : from_nearest_file(&key_place, NULL, out, &found, error);
-    /* the daemon's current folder says nothing */
-    if (code == LITMUS_OK && !found && data_dir != NULL) code = key_from_above(data_dir, out, &found, error);
+    int code = key_from_file(data_dir, out, &found, error);
     return code == LITMUS_OK && !found ? from_environment(&key_place, out, error) : code;
 }
 

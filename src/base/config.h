@@ -14,7 +14,8 @@
  * Errors: ECONFIG (names file, line and remedy). */
 int lt_data_dir_find(const char *argument, struct lt_buf *out, struct litmus_error *error);
 /* Absolute path of the station's private key, whether it is there or not: argument, LITMUS_SIGNING_KEY, signing_key of
- * the nearest litmus.yaml upwards from the current folder or else from above data_dir (may be NULL; no litmus.yaml inside it counts),
+ * the nearest litmus.yaml upwards from the current folder or else from above data_dir, as it is named and then as it is (may be NULL; no litmus.yaml inside
+ * it, or in another data_dir, counts),
  * LITMUS_HOME/station.key, XDG_CONFIG_HOME/litmus/station.key, ~/.config/litmus/station.key. Left empty when no variable is set. Errors: ECONFIG. */
 int lt_signing_key_find(const char *argument, const char *data_dir, struct lt_buf *out, struct litmus_error *error);
 /* Creates it when missing and checks its format: a data_dir of a newer version is refused. */

@@ -102,7 +102,7 @@ static void look_at_key(struct lt_doctor *d) {
     struct lt_buf path;
     struct lt_key *key = NULL;
     lt_buf_init(&path);
-    int code = lt_signing_key_find(NULL, d->data_dir, &path, NULL); /* a litmus.yaml that is broken was told of */
+    int code = lt_signing_key_find(NULL, d->options->data_dir, &path, NULL); /* a litmus.yaml that is broken was told of */
     const char *place = lt_buf_cstr(&path);
     if (code == LITMUS_OK && path.n > 0) code = lt_key_read(place, &key, &error);
     if (code == LITMUS_ENOENT) lt_doctor_tell(d, LT_CHECK_KEY, LT_DOCTOR_NOTE, place, "there is none: logs are not signed");

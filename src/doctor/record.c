@@ -77,7 +77,7 @@ static void finish_session(void *self, const char *session_id) {
 /* With a materializer, and a query that knows what was mended before. */
 static int with_materializer(struct lt_doctor *d, int (*work)(struct mending *m), struct litmus_error *error) {
     struct mending m = {.doctor = d, .error = error, .lock_fd = lt_range_lock_open(d->data_dir)};
-    int code = lt_materializer_new(d->data_dir, NULL, &m.materializer, error);
+    int code = lt_materializer_new(d->options->data_dir, NULL, &m.materializer, error);
     if (code == LITMUS_OK) code = lt_query_open_memory(d->data_dir, &m.query, error);
     if (code == LITMUS_OK) code = work(&m);
     lt_query_free(m.query);

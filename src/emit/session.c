@@ -46,7 +46,7 @@ static void session_free(litmus_session *session) {
     free(session);
 }
 
-static int session_new(const struct litmus_session_options *options, litmus_session **out, struct litmus_error *error) {
+static int session_new(const struct litmus_session_options *options, const char *station_dir, litmus_session **out, struct litmus_error *error) {
     litmus_session *session = calloc(1, sizeof *session);
     if (session != NULL) session->shared = lt_fork_wiped_new(sizeof *session->shared);
     if (session == NULL || session->shared == NULL) {
@@ -70,7 +70,7 @@ static int session_new(const struct litmus_session_options *options, litmus_sess
     lt_buf_release(&dir);
     if (code == LITMUS_OK && session->data_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a session");
     if (code == LITMUS_OK) code = lt_data_dir_open(session->data_dir, error);
-    if (code == LITMUS_OK) lt_station_init(&session->station, session->data_dir);
+    if (code == LITMUS_OK) lt_station_init(&session->station, station_dir == NULL ? session->data_dir : station_dir);
     return code;
 }
 
@@ -192,14 +192,14 @@ static int check_options(const struct litmus_session_options *options, const voi
     return LITMUS_OK;
 }
 
-int litmus_session_open(const struct litmus_session_options *options, litmus_session **out, struct litmus_error *error) {
+int lt_session_open_for(const struct litmus_session_options *options, const char *station_dir, litmus_session **out, struct litmus_error *error) {
     static const struct litmus_session_options defaults = {0};
     struct litmus_error own = {0};
     if (error == NULL) error = &own;
     if (options == NULL) options = &defaults;
     litmus_session *session = NULL;
     int code = check_options(options, out, error);
-    if (code == LITMUS_OK) code = session_new(options, &session, error);
+    if (code == LITMUS_OK) code = session_new(options, station_dir, &session, error);
     if (code == LITMUS_OK) {
         struct lt_log_options log = {.data_dir = session->data_dir, .session_id = session->session_id, .durability = options->durability, .group_ms = options->group_ms,
                                          .key = session->station.key};
@@ -216,6 +216,10 @@ int litmus_session_open(const struct litmus_session_options *options, litmus_ses
         session->shared->starting = 0;
     *out = session;
     return LITMUS_OK;
+}
+
+int litmus_session_open(const struct litmus_session_options *options, litmus_session **out, struct litmus_error *error) {
+    return lt_session_open_for(options, NULL, out, error);
 }
 
 /* ---- close ---- */

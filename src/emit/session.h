@@ -44,6 +44,9 @@ int lt_session_attach_bytes(const litmus_session *session, const char *name, con
                             struct litmus_error *error);
 int lt_session_attach_file(const litmus_session *session, const char *path, struct lt_blob *out, struct litmus_error *error);
 
+/* As litmus_session_open; the key is that of the station whose data_dir is `station_dir`, where the session's own is a part of it. */
+int lt_session_open_for(const struct litmus_session_options *options, const char *station_dir, litmus_session **out, struct litmus_error *error);
+
 typedef void lt_session_on_done(void *self, const struct lt_materialized *done, bool by_daemon);
 
 /* As litmus_session_close; tells of each run that this handle ended and that has its file now.

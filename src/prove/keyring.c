@@ -42,6 +42,18 @@ static bool is_public(const char *name) {
     return n > 4 && strcmp(name + n - 4, ".pub") == 0;
 }
 
+/* Is a part of the path in the data_dir? What is there may have been made a link to elsewhere. */
+static bool is_by_way_of(const char *data_dir, struct lt_buf *folder) {
+    bool is = data_dir != NULL && lt_io_is_below(data_dir, lt_buf_cstr(folder));
+    for (size_t i = folder->n; data_dir != NULL && !is && i > 1; i--) {
+        if (folder->p[i - 1] != '/') continue;
+        folder->p[i - 1] = '\0';
+        is = lt_io_is_below(data_dir, folder->p);
+        folder->p[i - 1] = '/';
+    }
+    return is;
+}
+
 int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path, const char *data_dir, struct litmus_error *error) {
     const char *slash = strrchr(private_key_path, '/');
     if (slash == NULL) return LITMUS_OK;
@@ -49,7 +61,7 @@ int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path,
     lt_buf_init(&folder);
     lt_buf_init(&path);
     lt_buf_add(&folder, private_key_path, (size_t)(slash - private_key_path) + 1);
-    bool of_record = data_dir != NULL && lt_io_is_below(data_dir, lt_buf_cstr(&folder));
+    bool of_record = is_by_way_of(data_dir, &folder);
     DIR *dir = of_record ? NULL : opendir(lt_buf_cstr(&folder));
     int code = dir == NULL && !of_record && errno != ENOENT && errno != ENOTDIR ? lt_fail_os(error, errno, "open", lt_buf_cstr(&folder)) : LITMUS_OK;
     for (struct dirent *entry; code == LITMUS_OK && dir != NULL && (entry = readdir(dir)) != NULL;) {

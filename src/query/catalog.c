@@ -607,10 +607,13 @@ int lt_catalog_put(struct lt_catalog *c, const struct lt_summary *summary, int64
 }
 
 /* What is in a catalog that somebody changed leads nowhere else than a look into the folders would. */
-static bool is_ours(const char *path) {
+static bool is_ours(const char *path, const char *root, struct lt_str suffix) {
     const char *slash = strrchr(path, '/');
-    bool run = strncmp(path, "runs/", 5) == 0;
-    return slash != NULL && lt_catalog_looks_in((struct lt_str){path, (size_t)(slash - path)}) && lt_str_ends(lt_str_of(path), run ? LT_STR(".parquet") : LT_STR(".arrow"));
+    return slash != NULL && strncmp(path, root, strlen(root)) == 0 && lt_catalog_looks_in((struct lt_str){path, (size_t)(slash - path)}) && lt_str_ends(lt_str_of(path), suffix);
+}
+
+static bool is_run_file(const char *path) {
+    return is_ours(path, "runs/", LT_STR(".parquet"));
 }
 
 struct give_summary {
@@ -629,7 +632,7 @@ static int64_t column_time(sqlite3_stmt *row, int at) {
 
 static bool give_summary(void *self, sqlite3_stmt *row) {
     struct give_summary *give = self;
-    if (!is_ours(column_text(row, 0))) return true;
+    if (!is_run_file(column_text(row, 0))) return true;
     struct lt_summary r = {0};
     int at = 0;
     r.file_path = column_str(row, at++);
@@ -717,7 +720,7 @@ struct give_run_file {
 };
 static bool give_run_file(void *self, sqlite3_stmt *row) {
     struct give_run_file *give = self;
-    if (!is_ours(column_text(row, 0))) return true;
+    if (!is_run_file(column_text(row, 0))) return true;
     struct lt_run_file file = {column_text(row, 0), column_text(row, 3), sqlite3_column_int64(row, 1), sqlite3_column_int64(row, 2)};
     return give->each(give->self, &file);
 }
@@ -859,7 +862,7 @@ struct give_path {
 };
 static bool give_path(void *self, sqlite3_stmt *row) {
     struct give_path *give = self;
-    if (!is_ours(column_text(row, 0))) return true;
+    if (!is_ours(column_text(row, 0), "events/", LT_STR(".arrow"))) return true;
     give->stopped = !give->each(give->self, column_text(row, 0), column_time(row, 1));
     return !give->stopped;
 }

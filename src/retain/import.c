@@ -97,7 +97,7 @@ int lt_import_new(const char *data_dir, const char *from, struct lt_query *here,
     lt_buf_init(&path);
     if (p->data_dir == NULL || p->from == NULL) code = lt_fail_os(error, errno, "find", p->from == NULL ? from : data_dir);
     if (code == LITMUS_OK && !dry) code = lt_changeset_begin(p->data_dir, &p->staging_fd, error);
-    if (code == LITMUS_OK) code = lt_materializer_new(p->data_dir, NULL, &p->materializer, error);
+    if (code == LITMUS_OK) code = lt_materializer_new(data_dir, NULL, &p->materializer, error);
     if (code == LITMUS_OK) p->lock_fd = lt_range_lock_open(p->data_dir);
     if (code == LITMUS_OK) p->staging = strdup(lt_path_join(&path, p->data_dir, LT_STAGING));
     p->fresh = dry ? p->from : p->staging;

@@ -5,6 +5,7 @@
 #include "base/json_text.h"
 #include "base/tree.h"
 #include "base/uuid.h"
+#include "emit/session.h"
 #include "litmus.h"
 #include "materialize/attachments.h"
 #include "materialize/changeset.h"
@@ -161,7 +162,7 @@ static int record(const struct lt_prune *p, struct litmus_error *error) {
     lt_buf_init(&payload);
     struct litmus_session_options options = {.data_dir = lt_path_join(&staging, p->data_dir, LT_STAGING), .no_daemon = true, .durability = LITMUS_DURABILITY_EACH,
                                              .payload_json = "{\"client\":\"litmus prune\",\"session_type\":\"retention\"}"};
-    int code = litmus_session_open(&options, &session, error);
+    int code = lt_session_open_for(&options, p->data_dir, &session, error);
     for (size_t i = 0; code == LITMUS_OK && i < p->count; i++) {
         lt_buf_clear(&payload);
         describe(p, &p->sessions[i], &payload);

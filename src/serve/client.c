@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/process.h"
 #include "materialize/done_text.h"
 #include "serve/hands.h"
@@ -102,12 +103,13 @@ int lt_daemon_spawn_begin(const char *exe, const char *data_dir, pid_t *first, s
         return LITMUS_OK;
     }
     static const char *const without[] = {"LITMUS_RECORDING", NULL};
-    char *folder = realpath(data_dir, NULL); /* the daemon's folder is / */
-    if (folder == NULL) return lt_fail_os(error, errno, "find", data_dir);
+    struct lt_buf folder; /* the daemon's folder is /; a link stays one: what is above it says which key is the station's */
+    lt_buf_init(&folder);
+    int code = lt_data_dir_find(data_dir, &folder, error);
     if (exe == NULL) exe = default_exe;
-    char *arguments[] = {(char *)exe, (char *)"daemon", (char *)"--data-dir", folder, NULL};
-    int code = lt_spawn_begin(exe, arguments, without, first, error);
-    free(folder);
+    char *arguments[] = {(char *)exe, (char *)"daemon", (char *)"--data-dir", folder.p, NULL};
+    if (code == LITMUS_OK) code = lt_spawn_begin(exe, arguments, without, first, error);
+    lt_buf_release(&folder);
     return code;
 }
 

@@ -400,8 +400,13 @@ static int take_lock(struct daemon *d, bool foreign, struct litmus_error *error)
 static int set_up(struct daemon *d, const struct lt_daemon_options *options, struct litmus_error *error) {
     int code = lt_data_dir_open(options->data_dir, error);
     if (code != LITMUS_OK) return code;
-    d->data_dir = realpath(options->data_dir, NULL);
-    if (d->data_dir == NULL) return lt_fail_os(error, errno, "find", options->data_dir);
+    struct lt_buf path;
+    lt_buf_init(&path);
+    code = lt_data_dir_find(options->data_dir, &path, error);
+    d->data_dir = code == LITMUS_OK ? strdup(path.p) : NULL;
+    lt_buf_release(&path);
+    if (code == LITMUS_OK && d->data_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
+    if (code != LITMUS_OK) return code;
     if (asprintf(&d->lock_path, "%s/daemon.lock", d->data_dir) < 0) {
         d->lock_path = NULL;
         return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
