@@ -625,7 +625,7 @@ def test_a_log_is_listed_or_missed(station, place):
         ok("reindex", "-d", station / "data")
 
 
-@pytest.mark.parametrize("place", ["lake/it.parquet", "lake/month=2026-01/it.parquet", "lake/month=2026-01/part-00.parquet", "lake/deep/er/it.parquet", "link"])
+@pytest.mark.parametrize("place", ["lake/it.parquet", "lake/month=2026-01/it.parquet", "lake/month=2026-01/part-00.parquet", "lake/deep/er/it.parquet", "lake/.it.parquet", "lake/month=2026-01/.part-00.parquet", "link"])
 def test_a_stray_in_the_lake(station, place):
     ok("compact", "-d", station / "data")
     path = station / "data" / place

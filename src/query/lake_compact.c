@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * New lake files are written under hidden names, which no glob meets, then renamed, and the old ones removed, then the
+ * New lake files are written under hidden names of another ending, which no glob meets, then renamed, and the old ones removed, then the
  * manifest follows. Whatever of that a crash leaves undone, the reader's rule (lake.h) holds; the next call tidies up.
  */
 #include "query/lake.h"
@@ -126,11 +126,11 @@ static void forget_pending(struct compact *c) {
     c->rows = 0;
 }
 
-/* "month=2026-05/part-x.parquet" -> "month=2026-05/.part-x.parquet" */
+/* "month=2026-05/part-x.parquet" -> "month=2026-05/.part-x.parquet.tmp": some globs take hidden names */
 static const char *hidden_path(const struct compact *c, const char *name, struct lt_buf *out) {
     const char *file = strchr(name, '/') + 1;
     lt_buf_clear(out);
-    lt_buf_addf(out, "%s/lake/%.*s.%s", c->q->data_dir, (int)(file - name), name, file);
+    lt_buf_addf(out, "%s/lake/%.*s.%s.tmp", c->q->data_dir, (int)(file - name), name, file);
     return lt_buf_cstr(out);
 }
 

@@ -107,7 +107,7 @@ int lt_daemon_spawn_begin(const char *exe, const char *data_dir, pid_t *first, s
     lt_buf_init(&folder);
     int code = lt_data_dir_find(data_dir, &folder, error);
     if (exe == NULL) exe = default_exe;
-    char *arguments[] = {(char *)exe, (char *)"daemon", (char *)"--data-dir", folder.p, NULL};
+    char *arguments[] = {(char *)exe, (char *)"daemon", (char *)"--data-dir", (char *)lt_buf_cstr(&folder), NULL};
     if (code == LITMUS_OK) code = lt_spawn_begin(exe, arguments, without, first, error);
     lt_buf_release(&folder);
     return code;

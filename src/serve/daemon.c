@@ -403,7 +403,7 @@ static int set_up(struct daemon *d, const struct lt_daemon_options *options, str
     struct lt_buf path;
     lt_buf_init(&path);
     code = lt_data_dir_find(options->data_dir, &path, error);
-    d->data_dir = code == LITMUS_OK ? strdup(path.p) : NULL;
+    d->data_dir = code == LITMUS_OK ? strdup(lt_buf_cstr(&path)) : NULL;
     lt_buf_release(&path);
     if (code == LITMUS_OK && d->data_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
     if (code != LITMUS_OK) return code;
