@@ -431,6 +431,42 @@ def strangers_among_channels(data):
     assert strangers == {pathlib.Path(f["file_path"]) for f in wrong(doctor(data)) if f["check"] == "channels"}
 
 
+def channels_moved(data, place):
+    """A day's files."""
+    path = one(data, "channels/*/*.arrow")
+    (data / place).parent.mkdir(exist_ok=True)
+    return path.parent.rename(data / place) / path.name
+
+
+def channels_deeper(data):
+    """Where a walk finds them, and no reader."""
+    return channels_moved(data, "channels/deep/2026-01-01")
+
+
+def channels_hidden(data):
+    return channels_moved(data, "channels/.hidden")
+
+
+def channel_linked(data):
+    path = one(data, "channels/*/*.arrow")
+    path.symlink_to(path.rename(data / path.name))
+    return path
+
+
+def channel_day_linked(data):
+    """And what the log names is there, but out of the readers' sight."""
+    deep, day = channels_deeper(data), data / "channels/2026-01-01"
+    shutil.copytree(deep.parent, data / "other")
+    day.symlink_to("../other")
+    return day
+
+
+def channels_linked(data):
+    top = data / "channels"
+    top.symlink_to(top.rename(data / "other").name)
+    return top
+
+
 def session_removed(data):
     session = log_of(data).name[:36]
     for log in data.glob(f"events/*/{session}*.arrow"):
@@ -469,7 +505,8 @@ def from_the_future(data):
 
 
 UNMENDABLE = [("owner", link_leads_out), ("owner", link_leads_nowhere), ("chain", event_changed), ("log", log_broken), ("log", no_log), ("channels", channel_removed), ("channels", channel_cut), ("channels", channel_damaged),
-              ("channels", sample_changed), ("channels", inner_sample_changed), ("channels", strangers_among_channels), ("links", session_removed),
+              ("channels", sample_changed), ("channels", inner_sample_changed), ("channels", strangers_among_channels),
+              ("channels", channels_deeper), ("channels", channels_hidden), ("channels", channel_linked), ("channels", channel_day_linked), ("channels", channels_linked), ("links", session_removed),
               ("attachments", attachment_lost), ("foreign", foreign_run), ("copies", copied_run), ("key", others_can_read_the_key), ("config", broken_config), ("clock", from_the_future)]
 
 
@@ -484,6 +521,17 @@ def test_what_can_only_be_told(data, check, plant):
     assert state(data) == before
     assert check in {f["check"] for f in wrong(doctor(data, "--mend"))}
     assert files.items() <= {p: p.read_bytes() for p in data.glob("*/*/*") if p.is_file()}.items(), "nothing on record is touched"
+
+
+@pytest.mark.parametrize("plant", [channels_deeper, channels_hidden, channel_linked, channel_day_linked, channels_linked], ids=lambda plant: plant.__name__)
+def test_what_is_proved_of_channels_is_what_readers_read(data, plant):
+    session = one(data, "channels/*/*.arrow").name[:36]
+    planted = str(plant(data))
+    for scope, left in (["--all"], plant is channel_linked), ([session], 0):
+        proof = run("verify", *scope, "--json", "-d", data)
+        *found, total = map(json.loads, proof.stdout.splitlines())
+        assert proof.returncode == 1 and planted in {f["file_path"] for f in found}, proof.stdout + proof.stderr
+        assert any("no file below channels/ has it" in f["finding"] for f in found) and total["channel_files"] == left, proof.stdout
 
 
 def test_of_two_files_of_a_run_the_copy_is_named(data):

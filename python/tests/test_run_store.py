@@ -310,6 +310,10 @@ def test_channel_store(data_dir):
         assert channels.channels(str(uuid.uuid4())) == []
         Path(data_dir, "channels", "2026-05-16").mkdir(parents=True)
         Path(data_dir, "channels", "2026-05-16", "x.arrow").touch()
+        Path(data_dir, "channels", "2026-05-16", "deeper").mkdir()
+        Path(data_dir, "channels", "2026-05-16", "deeper", "x.arrow").touch()
+        Path(data_dir, "channels", "2026-05-17").symlink_to("2026-05-16")
+        Path(data_dir, "channels", "2026-05-16", "y.arrow").symlink_to("x.arrow")
         assert [path.name for path in channels.files()] == ["x.arrow"]
         session.close()
 

@@ -177,23 +177,47 @@ static void pass_folder(void *self, const char *folder, const struct litmus_erro
     lt_proof_unread(w->proof, LT_FINDING_CHANNEL, folder, -1, why, "");
 }
 
+/* channels/DAY/NAME: what readers list (lt_io_list_days). */
+static bool is_where_readers_look(const char *path) {
+    const char *day = strchr(path, '/') + 1, *name = strchr(day, '/');
+    return day[0] != '.' && name != NULL && strchr(name + 1, '/') == NULL;
+}
+
+static void tell_link(const struct walk *w) {
+    lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "is a link: readers may follow it to what nothing here proves; put what it leads to in its place");
+}
+
 static int look_at(void *self, const char *path, const struct stat *st, struct litmus_error *error) {
     struct walk *w = self;
     enum lt_channel_kind kind = lt_channel_kind(path, w->session_id);
+    bool link = S_ISLNK(st->st_mode); /* whatever its name: a folder's says nothing of what is in it */
     (void)error;
-    if (S_ISLNK(st->st_mode) || kind == LT_CHANNEL_OTHER) return LITMUS_OK;
+    if (kind == LT_CHANNEL_OTHER && !link) return LITMUS_OK;
     struct lt_buf whole;
     lt_buf_init(&whole);
     w->path = lt_path_join(&whole, w->proof->options.data_dir, path);
-    if (kind == LT_CHANNEL_TAIL_FILE) check_tail(w);
+    if (link) tell_link(w);
+    else if (!is_where_readers_look(path))
+        lt_proof_finding(w->proof, LT_FINDING_CHANNEL, w->path, -1, "lies where no reader looks: it was moved there; channel files are at channels/{day}/");
+    else if (kind == LT_CHANNEL_TAIL_FILE) check_tail(w);
     else check_file(w, strrchr(w->path, '/') + 1);
     lt_buf_release(&whole);
     return LITMUS_OK;
 }
 
+static void check_top(struct walk *w) {
+    struct stat st;
+    struct lt_buf top;
+    lt_buf_init(&top);
+    w->path = lt_path_join(&top, w->proof->options.data_dir, "channels");
+    if (lstat(w->path, &st) == 0 && S_ISLNK(st.st_mode)) tell_link(w);
+    lt_buf_release(&top);
+}
+
 int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct litmus_error *error) {
     struct walk w = {.proof = proof, .session_id = session_id};
     struct lt_claims *claims = &proof->claims;
+    check_top(&w);
     int code = lt_tree_walk_readable(proof->options.data_dir, "channels", look_at, pass_folder, &w, error);
     if (code == LITMUS_OK && claims->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the channels of %s", proof->options.data_dir);
     if (code != LITMUS_OK || w.unread) return code;

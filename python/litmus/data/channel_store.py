@@ -65,8 +65,9 @@ class ChannelStore(Store):
         return list(found.values())
 
     def files(self) -> list[Path]:
-        """The files below `channels/`, by path; [] when there are none."""
-        return sorted(path for path in Path(self.data_dir, "channels").rglob("*") if path.is_file() and not path.name.startswith("."))
+        """The files at `channels/{day}/`, by path, no links among them; [] when there are none."""
+        days = [day for day in Path(self.data_dir, "channels").glob("*") if not day.name.startswith(".") and not day.is_symlink()]
+        return sorted(path for day in days for path in day.glob("*") if path.is_file() and not path.is_symlink() and not path.name.startswith("."))
 
     def close(self) -> None:
         """Gives everything back; a second call does nothing."""
