@@ -315,6 +315,94 @@ def test_what_is_replaced_is_kept(data, plant):
     assert [f["check"] for f in doctor(data) if f["file_path"].endswith(".aside-1")] == ["kept"]
 
 
+def old_tmp(path, name=None):
+    """As a crash leaves what it was writing, long ago."""
+    hidden = path.with_name(f".{name or path.name}.tmp")
+    shutil.copy(path, hidden)
+    os.utime(hidden, (1, 1))
+    return hidden
+
+
+def staged_log(data):
+    return moved(log_of(data), data / "staging/events" / log_of(data).parent.name)
+
+
+def moved(path, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    return path.rename(folder / path.name)
+
+
+def staged_log_behind_a_link(data):
+    """It looks as if the store had it still."""
+    day = log_of(data).parent
+    (data / "staging/events").mkdir(parents=True)
+    day.rename(data / "staging/events" / day.name)
+    day.symlink_to(f"../staging/events/{day.name}")
+    return data / "staging/events" / day.name / log_of(data).name
+
+
+def renamed_log(data):
+    hidden = old_tmp(log_of(data))
+    log_of(data).unlink()
+    return hidden
+
+
+def log_renamed_as_a_run_file(data):
+    hidden = old_tmp(log_of(data), "3f2a")
+    log_of(data).unlink()
+    return hidden
+
+
+def log_renamed_as_another(data):
+    hidden = old_tmp(log_of(data), log_of(data, 1).name)
+    log_of(data).unlink()
+    return hidden
+
+
+def true_log_beside_another(data):
+    hidden = old_tmp(log_of(data))
+    flip(log_of(data))
+    return hidden
+
+
+def staged_channel(data):
+    path = one(data, "channels/*/*.arrow")
+    return moved(path, data / "staging/channels" / path.parent.name)
+
+
+def channel_renamed_as_a_log(data):
+    hidden = one(data, "channels/*/*.arrow").rename(log_of(data).with_name(f".{log_of(data).name}.tmp"))
+    os.utime(hidden, (1, 1))
+    return hidden
+
+
+@pytest.mark.parametrize("plant", [staged_log, staged_log_behind_a_link, renamed_log, log_renamed_as_a_run_file, log_renamed_as_another, true_log_beside_another, staged_channel,
+                                   channel_renamed_as_a_log], ids=lambda plant: plant.__name__)
+def test_no_mend_loses_a_record(data, plant):
+    planted = plant(data)
+    content = planted.read_bytes()
+    (found,) = [f for f in wrong(doctor(data)) if f["check"] == "leftovers" and f["file_path"] == str(planted)]
+    assert "puts it aside" in found["finding"] or plant is true_log_beside_another, found
+    mended = doctor(data, "--mend")
+    assert not planted.exists() and [f for f in mended if f["mended"] and f["file_path"] == str(planted)]
+    (kept,) = [p for p in data.rglob("*") if p.is_file() and p.read_bytes() == content]
+    assert ".aside-1" in str(kept.relative_to(data)) and str(kept) in {f["file_path"] for f in mended if f["check"] == "kept"}
+    doctor(data, "--mend")
+    assert kept.read_bytes() == content
+
+
+def test_what_was_left_half_made_beside_its_log_goes(data):
+    log = log_of(data)
+    for part in (log.read_bytes(), log.read_bytes()[:3000], log.read_bytes()[:7], b""):
+        hidden = old_tmp(log)
+        hidden.write_bytes(part)
+        os.utime(hidden, (1, 1))
+        (data / "staging/events/2026-01-01").mkdir(parents=True)
+        shutil.copy(log, data / "staging/events/2026-01-01")
+        assert wrong(doctor(data, "--mend")) == []
+        assert not hidden.exists() and not (data / "staging").exists() and not list(data.rglob("*aside*"))
+
+
 def test_a_missing_catalog_is_worth_a_note(data):
     (data / "catalog.sqlite").unlink()
     found = doctor(data)

@@ -19,7 +19,9 @@
     X(SPACE, "space", "free space and free file numbers", "make room: litmus archive makes old logs smaller, litmus prune removes old sessions", NULL) \
     X(LOCKS, "locks", "lock files and the daemon's socket", "--mend puts aside what is no lock file, and takes away a socket that nobody listens at", lt_mend_locks) \
     X(CHANGES, "changes", "a prune or import that was broken off", "--mend finishes it, as any command of litmus does", lt_mend_changes)            \
-    X(LEFTOVERS, "leftovers", "temporary files that are older than an hour", "--mend removes them: nothing reads them", lt_mend_leftovers)          \
+    X(LEFTOVERS, "leftovers", "temporary files that are older than an hour",                                                                     \
+      "--mend removes them, as nothing reads them; what may be a log or channel file of which there is no other, it puts aside", \
+      lt_mend_leftovers)                                                                                                                           \
     X(LOG, "log", "logs that are damaged, or no logs", "nothing mends a log: what is whole in it counts, and the rest is evidence", NULL)           \
     X(CHAIN, "chain", "the hash chain of each log", "find out who changed it; a copy of the log (litmus import, litmus evidence) says what it was", NULL) \
     X(SIGNATURE, "signature", "who signed each log", "name the public key of a station of yours with --key, or put it beside your own; litmus keygen makes one", NULL) \
@@ -72,6 +74,9 @@ bool lt_doctor_has(const struct lt_doctor *doctor, uint64_t checks, const char *
 /* Keeps what is at `path` as `{path}.aside-{n}`; it may be replaced then. Nothing there is fine. EBUSY (no free name), and those of
  * lt_io_copy_file. `move`: it is not there afterwards. */
 int lt_doctor_set_aside(const char *path, bool move, struct litmus_error *error);
+
+/* May the leftover be a log or channel file of which the store has no other? `path` absolute. */
+bool lt_leftover_is_last(const struct lt_doctor *doctor, const char *path);
 
 /* Holds somebody the daemon's lock? */
 bool lt_doctor_daemon_is_there(const struct lt_doctor *doctor);

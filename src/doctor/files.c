@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * files.c - every file of the data_dir, by its name and what the system says of it; nothing is opened.
+ * files.c - every file of the data_dir, by its name and what the system says of it; none but a leftover is opened.
  */
 #include "base/clock.h"
 #include "base/process.h"
@@ -69,15 +69,26 @@ static void look_at_lock(struct walk *w, const char *path, const struct stat *st
         lt_doctor_tell(w->doctor, LT_CHECK_LOCKS, LT_DOCTOR_WRONG, path, "is the socket of a daemon that is gone");
 }
 
+/* Where it may be on record, who reads of it is to know that it stays. */
+static void tell_leftover(struct walk *w, const char *path, const char *what) {
+    struct lt_buf whole;
+    lt_buf_init(&whole);
+    bool last = lt_leftover_is_last(w->doctor, lt_path_join(&whole, w->doctor->data_dir, path));
+    const char *more = last ? "; it may be a log or channel file, and lies nowhere else here: a mend puts it aside" : "";
+    lt_doctor_tell(w->doctor, LT_CHECK_LEFTOVERS, LT_DOCTOR_WRONG, path, "%s%s", what, more);
+    lt_buf_release(&whole);
+}
+
 static void look_at_name(struct walk *w, const char *path, const struct stat *st) {
     const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
     struct lt_doctor *d = w->doctor;
+    char what[100];
     bool staged = is_below(path, LT_STAGING);
-    if (staged && !w->staging_in_use) lt_doctor_tell(d, LT_CHECK_LEFTOVERS, LT_DOCTOR_WRONG, path, "was left by a prune or import that was broken off before it changed anything");
-    else if (!staged && name[0] == '.' && lt_str_ends(lt_str_of(name), LT_STR(".tmp")) && w->now_s - st->st_mtime > LEFTOVER_AGE_S)
-        lt_doctor_tell(d, LT_CHECK_LEFTOVERS, LT_DOCTOR_WRONG, path, "was being written %lld hours ago, and nobody finished it", (long long)(w->now_s - st->st_mtime) / 3600);
+    snprintf(what, sizeof what, "was being written %lld hours ago, and nobody finished it", (long long)(w->now_s - st->st_mtime) / 3600);
+    if (staged && !w->staging_in_use) tell_leftover(w, path, "was left by a prune or import that was broken off before it changed anything");
+    else if (strstr(path, ".aside-") != NULL) lt_doctor_tell(d, LT_CHECK_KEPT, LT_DOCTOR_NOTE, path, "was put aside by litmus doctor --mend");
+    else if (!staged && name[0] == '.' && lt_str_ends(lt_str_of(name), LT_STR(".tmp")) && w->now_s - st->st_mtime > LEFTOVER_AGE_S) tell_leftover(w, path, what);
     else if (strstr(name, ".torn-") != NULL) lt_doctor_tell(d, LT_CHECK_KEPT, LT_DOCTOR_NOTE, path, "%lld torn bytes of a dead producer's log", (long long)st->st_size);
-    else if (strstr(name, ".aside-") != NULL) lt_doctor_tell(d, LT_CHECK_KEPT, LT_DOCTOR_NOTE, path, "was put aside by litmus doctor --mend");
     else if (strcmp(path, LT_CHANGES) == 0) lt_doctor_tell(d, LT_CHECK_CHANGES, LT_DOCTOR_WRONG, path, "a prune or import was broken off, and goes on at the next command");
     if (lt_str_ends(lt_str_of(name), LT_STR(".arrow")) && st->st_mtime > w->now_s + CLOCK_SLACK_S)
         lt_doctor_tell(d, LT_CHECK_CLOCK, LT_DOCTOR_WRONG, path, "was written %lld s from now: the clock was ahead then, or is behind now", (long long)(st->st_mtime - w->now_s));
@@ -138,22 +149,4 @@ int lt_mend_locks(struct lt_doctor *d, struct litmus_error *error) {
 
 int lt_mend_changes(struct lt_doctor *d, struct litmus_error *error) {
     return lt_changeset_finish(NULL, d->data_dir, error);
-}
-
-int lt_mend_leftovers(struct lt_doctor *d, struct litmus_error *error) {
-    struct lt_buf staging;
-    int fd = -1, code = LITMUS_OK;
-    lt_buf_init(&staging);
-    lt_path_join(&staging, d->data_dir, LT_STAGING);
-    bool any = false;
-    for (size_t i = 0; code == LITMUS_OK && i < d->count; i++) {
-        const char *path = d->items[i].path;
-        if (d->items[i].check != LT_CHECK_LEFTOVERS) continue;
-        if (is_below(path, lt_buf_cstr(&staging))) any = true;
-        else if (unlink(path) != 0 && errno != ENOENT) code = lt_fail_os(error, errno, "remove", path);
-    }
-    if (code == LITMUS_OK && any) code = lt_changeset_begin(d->data_dir, &fd, error); /* under its lock, it is emptied */
-    lt_changeset_end(d->data_dir, fd);
-    lt_buf_release(&staging);
-    return code;
 }
