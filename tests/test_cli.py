@@ -441,6 +441,25 @@ def test_verify_names_a_changed_event(copy):
     assert re.search(rf"{re.escape(log.name)} at byte \d+: the chain breaks at event \d+, id [0-9a-f-]+, test\.steps_discovered", done.stdout)
 
 
+def test_a_file_of_any_size_is_passed_over(copy):
+    """And not read: there is no room for it."""
+    runs = ok("runs", "--json", "-d", copy)
+    huge = next(copy.glob("runs/*")) / "huge.parquet"
+    huge.touch()
+    os.truncate(huge, 1 << 40)
+    listed = run("runs", "--json", "-d", copy)
+    assert (listed.returncode, listed.stdout) == (0, runs) and "left out: " in listed.stderr and "huge.parquet is larger than" in listed.stderr, listed.stderr
+    assert ok("events", "--json", "-d", copy)
+    proof = run("verify", "--all", "-d", copy)
+    assert proof.returncode == 1 and "huge.parquet" in proof.stdout and ": 1 finding\n" in proof.stderr, proof.stdout + proof.stderr
+    huge.rename(next(copy.glob("runs/*/2*.parquet")))
+    proof = run("verify", "--all", "-d", copy)
+    assert proof.returncode == 1 and "is larger than" in proof.stdout, proof.stdout + proof.stderr
+    assert run("show", "last", "-d", copy).returncode in (0, 4), "it was the file of one of them"
+    ok("rebuild", "-d", copy)
+    assert run("verify", "--all", "-d", copy).returncode == 0 and ok("runs", "--json", "-d", copy) == runs
+
+
 def test_verify_names_a_changed_cell(copy):
     pq = pytest.importorskip("pyarrow.parquet")
     pa = pytest.importorskip("pyarrow")

@@ -432,6 +432,10 @@ int lt_io_publish_end(const struct lt_io *io, const char *path, const char *from
     return publish(io, path, NULL, from, offset, error);
 }
 
+static int fail_too_large(const char *path, size_t bytes_max, struct litmus_error *error) {
+    return lt_fail(error, LITMUS_EINVAL, 0, "%s is larger than the %zu bytes that are read of such a file", path, bytes_max);
+}
+
 int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, struct litmus_error *error) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return lt_fail_os(error, errno, "open", path);
@@ -439,9 +443,10 @@ int lt_io_read_file(const char *path, size_t bytes_max, struct lt_buf *out, stru
     int code = LITMUS_OK;
     if (fstat(fd, &st) != 0) code = lt_fail_os(error, errno, "stat", path);
     else if (!S_ISREG(st.st_mode)) code = lt_fail(error, LITMUS_EINVAL, 0, "%s is not a plain file", path);
-    size_t room = code == LITMUS_OK && st.st_size > 0 && (uint64_t)st.st_size <= bytes_max ? (size_t)st.st_size + 1 : 64 * 1024; /* 1: to see its end */
+    else if ((uint64_t)st.st_size > bytes_max) code = fail_too_large(path, bytes_max, error); /* before any of it is read */
+    size_t room = code == LITMUS_OK && st.st_size > 0 ? (size_t)st.st_size + 1 : 64 * 1024; /* 1: to see its end */
     for (bool more = true; code == LITMUS_OK && more; room = 1) {
-        if (out->n > bytes_max) code = lt_fail(error, LITMUS_EINVAL, 0, "%s is larger than the %zu bytes that are read of such a file", path, bytes_max);
+        if (out->n > bytes_max) code = fail_too_large(path, bytes_max, error);
         else if (!lt_buf_reserve(out, room)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", path);
         else {
             ssize_t got;

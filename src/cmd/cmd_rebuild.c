@@ -11,6 +11,7 @@
 #include "cmd/screen.h"
 #include "cmd/waiting.h"
 #include "materialize/materialize.h"
+#include "materialize/parquet.h"
 #include "materialize/range_lock.h"
 
 #include <stdio.h>
@@ -27,8 +28,6 @@ struct rebuild {
     uint64_t numbers[LT_RANGE_NUMBERS]; /* as they were before the logs were listed */
     int exit;
 };
-
-enum { FILE_BYTES_MAX = 1 << 30 };
 
 static void progress(struct rebuild *r) {
     if (!r->cli->err_terminal || r->cli->quiet || r->sessions % 16 != 0) return;
@@ -70,7 +69,7 @@ static bool read_before(struct rebuild *r, struct lt_str relative) {
     lt_buf_clear(&r->path);
     lt_buf_clear(&r->before);
     lt_buf_addf(&r->path, "%s/%.*s", lt_buf_cstr(&r->cli->data_dir), LT_STR_ARG(relative));
-    return relative.p != NULL && lt_io_read_file(lt_buf_cstr(&r->path), FILE_BYTES_MAX, &r->before, NULL) == LITMUS_OK;
+    return relative.p != NULL && lt_io_read_file(lt_buf_cstr(&r->path), LT_RUN_FILE_BYTES_MAX, &r->before, NULL) == LITMUS_OK;
 }
 
 static void count(struct rebuild *r, const struct lt_gathered_run *run, const char *path, bool there, bool equal) {
@@ -89,7 +88,7 @@ static void rebuild_run(struct rebuild *r, struct lt_gathering *session, struct 
         code = lt_run_encode(&run->run, &r->after, &error);
     } else {
         code = lt_materialize_run(r->materializer, session, run, true, &done, &error);
-        if (code == LITMUS_OK) code = lt_io_read_file(done.path, FILE_BYTES_MAX, &r->after, &error);
+        if (code == LITMUS_OK) code = lt_io_read_file(done.path, LT_RUN_FILE_BYTES_MAX, &r->after, &error);
     }
     if (code != LITMUS_OK) {
         fail(r, &error);

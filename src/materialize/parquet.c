@@ -188,8 +188,6 @@ int lt_parquet_encode(struct lt_table *table, const struct lt_parquet_kept *kept
 
 /* ---- read ---- */
 
-enum { FILE_BYTES_MAX_LOG2 = 34 };
-
 static int fail_file(struct litmus_error *error, const char *path, const char *why) {
     return lt_fail(error, LITMUS_EDAMAGED, 0, "%s is no readable Parquet file: %s (move it away, or run `litmus rebuild`)", path,
                    why[0] == '\0' ? "no reason given" : why);
@@ -226,6 +224,7 @@ static int file_open(const char *path, struct parquet_file **out, struct litmus_
     struct parquet_file *f = calloc(1, sizeof *f);
     carquet_error_t why = CARQUET_ERROR_INIT;
     carquet_reader_options_t options;
+    struct litmus_error unread = {0};
     *out = NULL;
     if (f == NULL || (f->path = strdup(path)) == NULL) {
         free(f);
@@ -233,8 +232,10 @@ static int file_open(const char *path, struct parquet_file **out, struct litmus_
     }
     unsigned long refusals = lt_parquet_refusals();
     lt_buf_init(&f->bytes);
-    int code = lt_io_read_file(path, (size_t)1 << FILE_BYTES_MAX_LOG2, &f->bytes, error);
-    if (code == LITMUS_OK) {
+    int code = lt_io_read_file(path, LT_RUN_FILE_BYTES_MAX, &f->bytes, &unread);
+    if (code == LITMUS_EINVAL) code = lt_fail(error, LITMUS_EDAMAGED, 0, "%s (move it away, or run `litmus rebuild`)", unread.text);
+    else if (code != LITMUS_OK) code = lt_fail_with(error, &unread);
+    else {
         carquet_reader_options_init(&options);
         options.num_threads = 1;
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION

@@ -32,8 +32,11 @@ int lt_parquet_writer_add(struct lt_parquet_writer *writer, struct lt_table *row
 int lt_parquet_writer_end(struct lt_parquet_writer *writer, struct lt_buf *out, struct litmus_error *error);
 void lt_parquet_writer_free(struct lt_parquet_writer *writer); /* NULL accepted */
 
+/* Of a run file, or another that is read whole: no larger one is looked into, whatever its size is said to be. */
+enum { LT_RUN_FILE_BYTES_MAX = 1 << 30 };
+
 /* Reads a whole file. `columns`: names to read (others are left out; a name the file lacks is no
- * error), or NULL for all. Hands over *out. Errors: ENOENT, EDAMAGED (names the file), EIO. */
+ * error), or NULL for all. Hands over *out. Errors: ENOENT, EDAMAGED (names the file; also: too large), EIO. */
 int lt_parquet_read(const char *path, const char *const *columns, size_t column_count, struct lt_table *out,
                     struct litmus_error *error);
 

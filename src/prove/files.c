@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-enum { FILE_BYTES_MAX = 1 << 30, NAME_BYTES_MAX = 200 };
+enum { NAME_BYTES_MAX = 200 };
 
 static void add_cell(struct lt_buf *out, const struct lt_table *t, int64_t column, int64_t row) {
     size_t start = out->n;
@@ -108,7 +108,7 @@ static int check_file(struct lt_proof *v, const struct lt_gathering *session, co
     if (!v->logs_unlisted) lt_attachments_check(session, &run->run, path, tell_attachment, &(struct attached){v, path});
     lt_buf_clear(&v->file);
     lt_buf_clear(&v->expected);
-    if (lt_io_read_file(path, FILE_BYTES_MAX, &v->file, &why) != LITMUS_OK) {
+    if (lt_io_read_file(path, LT_RUN_FILE_BYTES_MAX, &v->file, &why) != LITMUS_OK) {
         if (!v->logs_unlisted || lt_error_is_refusal(&why)) lt_proof_unread(v, LT_FINDING_RUN_FILE, path, -1, &why, "; litmus rebuild makes it anew");
         return LITMUS_OK;
     }

@@ -17,6 +17,7 @@
 #include "materialize/attachments.h"
 #include "materialize/changeset.h"
 #include "materialize/materialize.h"
+#include "materialize/parquet.h"
 #include "materialize/own_log.h"
 #include "materialize/range_lock.h"
 
@@ -25,7 +26,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BATCH_BYTES = 256 << 20, FILE_BYTES_MAX = 1 << 30 };
+enum { BATCH_BYTES = 256 << 20 };
 
 struct coming {
     struct lt_incoming_session *session; /* borrowed from incoming */
@@ -315,7 +316,7 @@ static int settle_name(struct lt_import *p, const struct lt_gathered_run *run, s
 static bool holds(const char *path, const struct lt_buf *bytes) {
     struct lt_buf there;
     lt_buf_init(&there);
-    bool same = lt_io_read_file(path, FILE_BYTES_MAX, &there, NULL) == LITMUS_OK && there.n == bytes->n && memcmp(there.p, bytes->p, bytes->n) == 0;
+    bool same = lt_io_read_file(path, LT_RUN_FILE_BYTES_MAX, &there, NULL) == LITMUS_OK && there.n == bytes->n && memcmp(there.p, bytes->p, bytes->n) == 0;
     lt_buf_release(&there);
     return same;
 }
