@@ -195,6 +195,36 @@ def test_who_is_stopped_with_a_lock_stops_no_other_without_a_word(tmp_path):
     assert "1 run written" in writer.communicate(timeout=60)[1] and writer.returncode == 0
 
 
+def test_who_reads_is_not_held_up_by_a_change(data):
+    """It goes on, and says what it may lack; who changes something waits, and says for whom."""
+    run_id, runs = RunStore(data).list_runs()[0]["test_run_id"], ok("runs", "--json", "-d", data)
+    stop = "import fcntl, os, signal, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); os.kill(os.getpid(), signal.SIGSTOP)"
+    holder = subprocess.Popen([sys.executable, "-c", stop, data / "materialize.lock"])
+    try:
+        os.waitpid(holder.pid, os.WUNTRACED)
+        who = f"process {holder.pid} (python"
+        (data / "changes").write_text("litmus-changes 1\nend\n")
+        for command, code in (["runs", "--json"], 0), (["show", run_id], 0), (["events"], 0), (["yield"], 0), (["verify", "--all"], 5), (["verify", run_id], 5):
+            done = run(*command, "-d", data)
+            assert done.returncode == code and who in done.stderr and "not waited for" in done.stderr, (command, done.stderr)
+            assert command[0] != "runs" or done.stdout == runs
+        assert len(RunStore(data).list_runs()) == len(runs.splitlines())
+        note = ["note", run_id, "looked at", "--by", "ann"]
+        writers = [start(*command, "-d", data) for command in (note, ["materialize"], ["rebuild"], ["doctor", "--mend"])]
+        for writer in writers:
+            assert f"waiting: {who}" in writer.stderr.readline(), writer.args
+        (data / "changes").unlink()
+        writers.append(start(*note, "-d", data))
+        assert f"waiting: {who}" in writers[-1].stderr.readline()
+    finally:
+        holder.kill()
+    for writer in writers:
+        said = writer.communicate(timeout=300)
+        assert writer.returncode == 0, (writer.args, said)
+    assert not (data / "changes").exists()
+    ok("verify", "--all", "-d", data)
+
+
 @pytest.mark.parametrize("command", [["rebuild"], ["archive", "--older-than", "0s"], ["materialize", "--all"], ["doctor", "--mend"]], ids=lambda command: command[0])
 def test_who_waits_for_a_prune_misses_nothing(data, recorded, command):
     """They list what there is when it is about to go, and come to it when it is gone."""

@@ -127,12 +127,21 @@ int lt_cli_query(struct lt_cli *cli) {
     struct litmus_error error = {0};
     int exit = lt_cli_data_dir(cli);
     if (exit != EXIT_OK || cli->query != NULL) return exit;
+    if (lt_query_open(lt_buf_cstr(&cli->data_dir), &cli->query, &error) != LITMUS_OK) return lt_cli_fail(cli, &error);
+    const struct litmus_error *who = lt_query_held_up(cli->query);
+    cli->waited_enough = who != NULL;
+    if (who != NULL) lt_say(cli, "not waited for, and shown as it is: %s; a prune or import was broken off, and is not finished", who->text);
+    return EXIT_OK;
+}
+
+int lt_cli_query_to_change(struct lt_cli *cli) {
     struct lt_buf path;
+    int exit = lt_cli_data_dir(cli);
+    if (exit != EXIT_OK) return exit;
     lt_buf_init(&path);
     if (access(lt_path_join(&path, lt_buf_cstr(&cli->data_dir), LT_CHANGES), F_OK) == 0) lt_cli_await(cli, "changes", ""); /* it will be worked off */
     lt_buf_release(&path);
-    int code = lt_query_open(lt_buf_cstr(&cli->data_dir), &cli->query, &error);
-    return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
+    return lt_cli_query(cli);
 }
 
 struct finish_work {
@@ -155,6 +164,7 @@ static void finish_session(void *self, const char *session_id) {
 
 void lt_cli_finish_work(struct lt_cli *cli) {
     struct finish_work work = {.cli = cli};
+    if (lt_query_held_up(cli->query) != NULL) return; /* nor is a file made before that is done */
     int code = lt_query_unfinished(cli->query, finish_session, &work, NULL);
     if (code == LITMUS_OK && !work.any) lt_query_take_as_is(cli->query);
     lt_materializer_free(work.materializer);

@@ -178,6 +178,8 @@ int lt_usage(const struct lt_cli *cli, const char *format, ...) __attribute__((f
 /* Find the data directory; open the query on it. EXIT_OK, or an exit code after saying why. */
 int lt_cli_data_dir(struct lt_cli *cli);
 int lt_cli_query(struct lt_cli *cli);
+/* The same for who is about to change something: waits for whoever works off a change, and says so, where others go on after a while. */
+int lt_cli_query_to_change(struct lt_cli *cli);
 /* Finishes what dead producers left, so that what is shown is whole; never an error. */
 void lt_cli_finish_work(struct lt_cli *cli);
 /* Names the files that no listing shows because they cannot be read. */

@@ -98,7 +98,7 @@ static void archive_session(void *self, const char *session_id) {
 int lt_cmd_archive(struct lt_cli *cli) {
     struct archive a = {.cli = cli, .exit = EXIT_OK};
     struct litmus_error error = {0};
-    int exit = lt_cli_query(cli);
+    int exit = lt_cli_query_to_change(cli);
     if (exit != EXIT_OK) return exit;
     const int64_t month_us = INT64_C(30) * 24 * 3600 * 1000000;
     a.limit = cli->older_than != LT_TIME_NONE ? cli->older_than : lt_now_us() - month_us;

@@ -18,7 +18,7 @@ static bool show_progress(void *self, int64_t done, int64_t all) {
 int lt_cmd_compact(struct lt_cli *cli) {
     struct lt_lake_done done;
     struct litmus_error error = {0};
-    int exit = lt_cli_query(cli);
+    int exit = lt_cli_query_to_change(cli);
     if (exit != EXIT_OK) return exit;
     lt_memory_ahead();
     lt_cli_finish_work(cli);

@@ -130,9 +130,9 @@ static int list_checks(const struct lt_cli *cli) {
     return EXIT_OK;
 }
 
-static void await(void *self, const char *session_id) {
+static void await(void *self, const char *space, const char *name) {
     struct told *told = self;
-    lt_cli_await(told->cli, "session", session_id);
+    lt_cli_await(told->cli, space, name);
 }
 
 int lt_cmd_doctor(struct lt_cli *cli) {

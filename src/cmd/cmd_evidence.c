@@ -91,7 +91,7 @@ int lt_cmd_evidence(struct lt_cli *cli) {
     struct lt_keyring keys;
     if (cli->output == NULL) return lt_usage(cli, "where to? -o FILE.zip, or -o - for standard output");
     if (strcmp(cli->output, "-") == 0 && isatty(STDOUT_FILENO)) return lt_usage(cli, "a zip file is nothing for a terminal: -o FILE.zip");
-    int exit = lt_cli_query(cli);
+    int exit = lt_cli_query_to_change(cli);
     if (exit != EXIT_OK) return exit;
     lt_cli_finish_work(cli);
     exit = lt_cli_find(cli, cli->arguments[0], &run);

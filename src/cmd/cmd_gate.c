@@ -156,7 +156,8 @@ int lt_cmd_gate(struct lt_cli *cli) {
     int exit = check_reasons(cli);
     if (exit != EXIT_OK) return exit;
     lt_buf_init(&g.json);
-    exit = lt_view_load(cli, cli->arguments[0], &g.view);
+    exit = lt_cli_query_to_change(cli); /* what passes or not is not told of a change that is half made */
+    if (exit == EXIT_OK) exit = lt_view_load(cli, cli->arguments[0], &g.view);
     if (exit == EXIT_OK) {
         judge(&g);
         sum_up(&g);

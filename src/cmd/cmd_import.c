@@ -170,7 +170,7 @@ int lt_cmd_import(struct lt_cli *cli) {
     if (folders == 0) return lt_cmd_import_files(cli);
     if (folders < cli->argument_count || cli->junit || cli->reportlog || cli->openhtf)
         return lt_usage(cli, "a data_dir cannot be imported together with files of other tools: one after the other");
-    int exit = lt_cli_query(cli);
+    int exit = lt_cli_query_to_change(cli);
     if (exit != EXIT_OK) return exit;
     for (size_t i = 0; i < cli->argument_count; i++) {
         struct import m = {.cli = cli, .exit = EXIT_OK};

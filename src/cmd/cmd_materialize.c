@@ -63,7 +63,7 @@ int lt_cmd_materialize(struct lt_cli *cli) {
     struct work w = {.cli = cli, .exit = EXIT_OK};
     struct litmus_error error = {0};
     char session[64];
-    int exit = lt_cli_query(cli);
+    int exit = lt_cli_query_to_change(cli);
     if (exit == EXIT_OK && cli->argument_count > 0) exit = lt_session_find(cli, cli->arguments[0], session);
     if (exit != EXIT_OK) return exit;
     lt_memory_ahead();

@@ -149,7 +149,7 @@ int lt_cmd_prune(struct lt_cli *cli) {
     if (!lt_time_since(cli->keep, now, &p.limit)) return lt_usage(cli, "--keep takes 2y, 26w, 30d, or a date such as 2026-05-16, not \"%s\"", cli->keep);
     bool can_ask = isatty(STDIN_FILENO) != 0 && cli->err_terminal;
     if (!cli->dry_run && !cli->yes && !can_ask) return lt_usage(cli, "this removes sessions for ever, and nobody can be asked: --yes does it, --dry-run says what would go");
-    int exit = lt_cli_query(cli);
+    int exit = lt_cli_query_to_change(cli);
     if (exit == EXIT_OK) exit = refuse_clock(&p, now);
     if (exit != EXIT_OK) return exit;
     if (cli->dry_run || !cli->yes) {

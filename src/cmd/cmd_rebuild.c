@@ -141,7 +141,7 @@ static void rebuild_session(void *self, const char *session_id) {
 int lt_cmd_rebuild(struct lt_cli *cli) {
     struct rebuild r = {.cli = cli, .exit = EXIT_OK, .lock_fd = -1};
     struct litmus_error error = {0};
-    int exit = lt_cli_query(cli);
+    int exit = lt_cli_query_to_change(cli);
     if (exit != EXIT_OK) return exit;
     lt_memory_ahead();
     int code = lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &r.materializer, &error);

@@ -34,7 +34,7 @@ static bool count_damaged(void *self, const char *path, const char *reason) {
 int lt_cmd_reindex(struct lt_cli *cli) {
     struct reindex r = {0};
     struct litmus_error error = {0};
-    int exit = lt_cli_query(cli);
+    int exit = lt_cli_query_to_change(cli);
     if (exit != EXIT_OK) return exit;
     lt_keep_freed_memory();
     r.progress = cli->err_terminal && !cli->quiet;

@@ -101,7 +101,9 @@ static int note(struct lt_cli *cli, const struct lt_view *v) {
 
 static int review(struct lt_cli *cli, int (*say)(struct lt_cli *cli, const struct lt_view *v)) {
     struct lt_view view;
-    int exit = lt_view_load(cli, cli->arguments[0], &view);
+    int exit = lt_cli_query_to_change(cli);
+    if (exit != EXIT_OK) return exit;
+    exit = lt_view_load(cli, cli->arguments[0], &view);
     if (exit == EXIT_OK) exit = say(cli, &view);
     lt_view_release(&view);
     return exit;

@@ -9,6 +9,7 @@
 #include "cmd/screen.h"
 #include "cmd/sessions.h"
 #include "evidence/evidence.h"
+#include "materialize/changeset.h"
 #include "prove/told.h"
 
 #include <stdio.h>
@@ -191,6 +192,17 @@ static int verify_file(struct lt_cli *cli, const char *path) {
     return exit;
 }
 
+/* Of a change that is half made there is no telling what is missing. */
+static void tell_held_up(struct lt_proof *proof, const struct lt_query *query) {
+    struct lt_buf path;
+    const struct litmus_error *who = lt_query_held_up(query);
+    if (who == NULL) return;
+    lt_buf_init(&path);
+    lt_proof_unread(proof, LT_FINDING_LOG, lt_path_join(&path, proof->options.data_dir, LT_CHANGES), -1, who, "");
+    proof->waited_enough = true;
+    lt_buf_release(&path);
+}
+
 int lt_cmd_verify(struct lt_cli *cli) {
     struct lt_proof proof;
     struct lt_keyring keys;
@@ -203,6 +215,7 @@ int lt_cmd_verify(struct lt_cli *cli) {
     struct lt_proof_options options = {.data_dir = lt_buf_cstr(&cli->data_dir), .keys = &keys, .want_signed = cli->want_signed,
                                        .finding = tell_finding, .log = print_log, .unread = tell_unread, .self = cli};
     lt_proof_init(&proof, &options);
+    tell_held_up(&proof, cli->query);
     if (exit == EXIT_OK && cli->all) exit = lt_proof_all(&proof, cli->query, &error) == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
     else if (exit == EXIT_OK) exit = verify_one(cli, &proof);
     if (exit == EXIT_OK || proof.ended) {

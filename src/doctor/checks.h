@@ -78,6 +78,9 @@ int lt_doctor_set_aside(const char *path, bool move, struct litmus_error *error)
 /* May the leftover be a log or channel file of which the store has no other? `path` absolute. */
 bool lt_leftover_is_last(const struct lt_doctor *doctor, const char *path);
 
+/* Before a change that a crash left half made is finished: whoever is at it is waited for, with a word. */
+void lt_doctor_await_changes(const struct lt_doctor *doctor);
+
 /* Holds somebody the daemon's lock? */
 bool lt_doctor_daemon_is_there(const struct lt_doctor *doctor);
 

@@ -147,6 +147,15 @@ int lt_mend_locks(struct lt_doctor *d, struct litmus_error *error) {
     return code;
 }
 
+void lt_doctor_await_changes(const struct lt_doctor *d) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    bool there = access(lt_path_join(&path, d->data_dir, LT_CHANGES), F_OK) == 0;
+    if (there && d->options->await != NULL) d->options->await(d->options->self, "changes", "");
+    lt_buf_release(&path);
+}
+
 int lt_mend_changes(struct lt_doctor *d, struct litmus_error *error) {
+    lt_doctor_await_changes(d);
     return lt_changeset_finish(NULL, d->data_dir, error);
 }

@@ -63,7 +63,7 @@ struct mending {
 
 static void await(const struct mending *m, const char *session_id) {
     const struct lt_doctor_options *options = m->doctor->options;
-    if (options->await != NULL) options->await(options->self, session_id);
+    if (options->await != NULL) options->await(options->self, "session", session_id);
 }
 
 static void finish_session(void *self, const char *session_id) {
@@ -77,6 +77,7 @@ static void finish_session(void *self, const char *session_id) {
 /* With a materializer, and a query that knows what was mended before. */
 static int with_materializer(struct lt_doctor *d, int (*work)(struct mending *m), struct litmus_error *error) {
     struct mending m = {.doctor = d, .error = error, .lock_fd = lt_range_lock_open(d->data_dir)};
+    lt_doctor_await_changes(d);
     int code = lt_materializer_new(d->options->data_dir, NULL, &m.materializer, error);
     if (code == LITMUS_OK) code = lt_query_open_memory(d->data_dir, &m.query, error);
     if (code == LITMUS_OK) code = work(&m);

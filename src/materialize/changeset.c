@@ -174,18 +174,20 @@ int lt_changeset_work_off(const struct lt_io *io, const char *data_dir, struct l
 
 /* ---- the list on the disk ---- */
 
-static int lock(const char *data_dir, struct litmus_error *error) {
-    int fd = lt_range_lock_open(data_dir);
-    if (fd >= 0) {
-        lt_range_lock(fd, "changes", LT_STR(""));
-        return fd;
-    }
+enum { WITHOUT_END = -1 }; /* milliseconds */
+
+/* Hands over *fd. */
+static int lock(const char *data_dir, int milliseconds, int *fd, struct litmus_error *error) {
     struct lt_buf path;
-    int why = errno;
+    int code = LITMUS_OK;
+    *fd = lt_range_lock_open(data_dir);
+    int os_errno = errno;
     lt_buf_init(&path);
-    lt_fail_os(error, why, "open", lt_path_join(&path, data_dir, LT_RANGE_LOCK));
+    if (*fd < 0) code = lt_fail_os(error, os_errno, "open", lt_path_join(&path, data_dir, LT_RANGE_LOCK));
+    else if (milliseconds == WITHOUT_END) lt_range_lock(*fd, "changes", LT_STR(""));
+    else code = lt_range_lock_within(*fd, "changes", LT_STR(""), milliseconds, error);
     lt_buf_release(&path);
-    return fd;
+    return code;
 }
 
 /* Under the lock: what the list says is done, and the list goes. */
@@ -200,17 +202,21 @@ static int finish(const struct lt_io *io, const char *data_dir, const char *path
     return code == LITMUS_ENOENT ? LITMUS_OK : code;
 }
 
-int lt_changeset_finish(const struct lt_io *io, const char *data_dir, struct litmus_error *error) {
+int lt_changeset_finish_within(const struct lt_io *io, const char *data_dir, int milliseconds, struct litmus_error *error) {
     struct lt_buf path;
     lt_buf_init(&path);
-    int code = LITMUS_OK;
+    int code = LITMUS_OK, fd = -1;
     if (access(lt_path_join(&path, data_dir, LT_CHANGES), F_OK) == 0) {
-        int fd = lock(data_dir, error);
-        code = fd < 0 ? LITMUS_EPERM : finish(io == NULL ? &lt_io_os : io, data_dir, lt_buf_cstr(&path), error);
+        code = lock(data_dir, milliseconds, &fd, error);
+        if (code == LITMUS_OK) code = finish(io == NULL ? &lt_io_os : io, data_dir, lt_buf_cstr(&path), error);
         if (fd >= 0) close(fd);
     }
     lt_buf_release(&path);
     return code;
+}
+
+int lt_changeset_finish(const struct lt_io *io, const char *data_dir, struct litmus_error *error) {
+    return lt_changeset_finish_within(io, data_dir, WITHOUT_END, error);
 }
 
 struct staging {
@@ -244,12 +250,12 @@ int lt_changeset_apply(const struct lt_io *io, const char *data_dir, const struc
     struct lt_buf path, text;
     if (io == NULL) io = &lt_io_os;
     if (set->count == 0) return LITMUS_OK;
-    int fd = lock(data_dir, error);
-    if (fd < 0) return LITMUS_EPERM;
+    int fd, code = lock(data_dir, WITHOUT_END, &fd, error);
+    if (code != LITMUS_OK) return code;
     lt_buf_init(&path);
     lt_buf_init(&text);
     lt_path_join(&path, data_dir, LT_CHANGES);
-    int code = finish(io, data_dir, lt_buf_cstr(&path), error);
+    code = finish(io, data_dir, lt_buf_cstr(&path), error);
     lt_buf_add_text(&text, HEAD);
     lt_buf_add(&text, set->text.p, set->text.n);
     lt_buf_add_text(&text, TAIL);

@@ -37,6 +37,8 @@ int lt_changeset_apply(const struct lt_io *io, const char *data_dir, const struc
 /* Works off what a crash left. Nothing to do: LITMUS_OK, at the cost of one look. Errors: EDAMAGED (no list of
  * ours; it is left alone), EVERSION, EPERM, EIO, ENOMEM. */
 int lt_changeset_finish(const struct lt_io *io, const char *data_dir, struct litmus_error *error);
+/* The same for who only reads: waits no longer for another that is at it, or says so (lt_range_lock_within). EBUSY: nothing was done. */
+int lt_changeset_finish_within(const struct lt_io *io, const char *data_dir, int milliseconds, struct litmus_error *error);
 /* Works off the lines of a list. For lt_changeset_finish and tests. */
 int lt_changeset_work_off(const struct lt_io *io, const char *data_dir, struct lt_str list, struct litmus_error *error);
 

@@ -9,6 +9,7 @@
 #include "materialize/build.h"
 #include "materialize/changeset.h"
 #include "materialize/parquet.h"
+#include "materialize/range_lock.h"
 #include "materialize/rows.h"
 #include "query/catalog_store.h"
 #include "query/lake.h"
@@ -22,9 +23,10 @@ static int open_query(const char *data_dir, bool in_memory, struct lt_query **ou
     *out = NULL;
     int refused = lt_data_dir_check(data_dir, error);
     if (refused != LITMUS_OK) return refused;
-    if (!in_memory) (void)!lt_changeset_finish(NULL, data_dir, NULL); /* where that cannot be, litmus doctor says why */
+    struct litmus_error held_up = {0};
+    if (!in_memory) (void)!lt_changeset_finish_within(NULL, data_dir, LT_RANGE_PATIENCE_MS, &held_up);
     struct lt_query *q = calloc(1, sizeof *q);
-    if (q != NULL) *q = (struct lt_query){.data_dir = strdup(data_dir), .lake_fd = -1, .in_memory = in_memory};
+    if (q != NULL) *q = (struct lt_query){.data_dir = strdup(data_dir), .lake_fd = -1, .in_memory = in_memory, .held_up = held_up};
     int code = q == NULL || q->data_dir == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory")
                : in_memory                      ? lt_catalog_open_memory(data_dir, &q->catalog, error)
                                                 : lt_catalog_open(data_dir, &q->catalog, error);
@@ -324,6 +326,10 @@ int lt_query_sessions(struct lt_query *q, void (*each)(void *self, const char *s
     for (size_t at = 0; code == LITMUS_OK && at < names.text.n; at += strlen(names.text.p + at) + 1) each(self, names.text.p + at);
     lt_buf_release(&names.text);
     return code;
+}
+
+const struct litmus_error *lt_query_held_up(const struct lt_query *q) {
+    return q->held_up.code == LITMUS_EBUSY ? &q->held_up : NULL; /* of what else it may be, litmus doctor tells */
 }
 
 const char *lt_query_lacks(const struct lt_query *q) {

@@ -102,6 +102,8 @@ int lt_query_sessions(struct lt_query *query, void (*each)(void *self, const cha
 bool lt_query_is_behind(const struct lt_query *query);
 /* Why a folder could not be looked at, so that what is in it may be missing; NULL: each could. */
 const char *lt_query_unlisted(const struct lt_query *query);
+/* Who held the lock of a change that a crash left half made, for so long that it was not waited for; NULL: nobody. */
+const struct litmus_error *lt_query_held_up(const struct lt_query *query);
 /* Why the latest listing lacks runs in flight; NULL: it does not. */
 const char *lt_query_lacks(const struct lt_query *query);
 /* Makes the catalog anew from the files; `on_file` (may be NULL) is told how many of how many run files were read. */

@@ -16,6 +16,7 @@ struct lt_query {
     int lake_fd; /* shared lock on the lake while its files are in use; -1: none */
     bool as_is;  /* lt_query_take_as_is */
     bool in_memory;
+    struct litmus_error held_up; /* what kept it from finishing a change */
     struct lt_lack lack; /* of the latest lt_query_events */
     struct litmus_error overlay_why; /* why the latest overlay lacks runs of a session */
 };
