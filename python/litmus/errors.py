@@ -148,7 +148,7 @@ class Cancelled(LitmusError):
 
 
 class CatalogBehind(RuntimeWarning):
-    """Another process keeps the catalog locked: an answer may be without the runs and events that came of late."""
+    """Another process keeps a lock: an answer may be without the runs and events that came of late, or as a prune or import left them half way."""
 
 
 _CLASSES: dict[str, type[LitmusError]] = {
@@ -192,10 +192,17 @@ def from_code(code: int, os_errno: int, text: str, subject: str = "", file_path:
     return found(text, code=name, errno=os_errno or None)
 
 
-def warn_behind(data_dir: str) -> None:
-    """Warns whoever asked, on their own line, that the answer may not be the newest. The extension calls this."""
+def warn_behind(data_dir: str, held_up: str = "") -> None:
+    """Warns whoever asked, on their own line, that the answer may not be the newest. The extension calls this.
+
+    Args:
+        data_dir: whose answer it is.
+        held_up: who keeps a prune or import that was broken off from being finished; "": the catalog is locked.
+    """
     frame, level = sys._getframe(1), 2
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "litmus":
         frame, level = frame.f_back, level + 1
     text = f"what came of late may be missing: another process keeps {data_dir}/catalog.sqlite locked (end it, then ask again)"
+    if held_up:
+        text = f"{data_dir} is shown as it is: {held_up}; a prune or import was broken off, and is not finished"
     warnings.warn(CatalogBehind(text), stacklevel=level)

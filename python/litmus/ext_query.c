@@ -74,6 +74,19 @@ static int query_open_core(const char *path, struct lt_buf *dir, struct lt_query
     return code == LITMUS_OK ? lt_query_open(lt_buf_cstr(dir), out, error) : code;
 }
 
+/* -1: a warning was made an exception. */
+static int query_tell_held_up(const struct query *self) {
+    const struct litmus_error *who = lt_query_held_up(self->core);
+    if (who == NULL) return 0;
+    PyObject *module = PyImport_ImportModule("litmus.errors"), *dir = PyUnicode_DecodeFSDefault(self->data_dir);
+    PyObject *told = module == NULL || dir == NULL ? NULL : PyObject_CallMethod(module, "warn_behind", "Os", dir, who->text);
+    int code = told == NULL ? -1 : 0;
+    Py_XDECREF(told);
+    Py_XDECREF(dir);
+    Py_XDECREF(module);
+    return code;
+}
+
 static PyObject *query_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     (void)args, (void)kwargs;
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -109,7 +122,7 @@ static int query_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     PyObject *module = self->lock == NULL ? PyErr_NoMemory() : PyImport_ImportModule("litmus._litmus");
     self->table_type = module == NULL ? NULL : PyObject_GetAttrString(module, "Table");
     Py_XDECREF(module);
-    return self->table_type == NULL ? -1 : 0;
+    return self->table_type == NULL ? -1 : query_tell_held_up(self);
 }
 
 /* In a forked child: the parent's handle and lock stay the parent's. */
