@@ -265,9 +265,9 @@ def test_a_folder_in_the_place_of_heads(station):
     assert any(f["file_path"].endswith("/heads") and "not a plain file" in f["finding"] for f in found) and any("rebuild" in f["finding"] for f in found), found
 
 
-def add_log(station, name, rows, **metadata):
+def add_log(station, name, rows, beside=None, **metadata):
     """Unsigned, by somebody who knows the format."""
-    log = Log(logs(station)[0])
+    log = Log(beside or logs(station)[0])
     log.path, log.identity, log.rows = log.path.with_name(name + ".arrow"), name.encode(), rows(log.rows)
     log.table = log.table.replace_schema_metadata({**log.table.schema.metadata, b"litmus.identity": log.identity, **{b"litmus." + k.encode(): v for k, v in metadata.items()}})
     log.chain_again()
@@ -901,6 +901,151 @@ def test_a_log_of_one_run_that_is_gone(station):
     run("rebuild", "-d", station / "data", LITMUS_SIGNING_KEY=str(station / "none.key"))
     done = run("verify", run_id, "-d", station / "data")
     assert done.returncode == 1 and f"log {path.stem} is missing" in done.stdout
+
+
+def unseal(path):
+    """As a stream has it before its end: whoever finishes it signs it as it was found."""
+    data = path.read_bytes()
+    path.write_bytes(data[:data.rfind(b"\xff\xff\xff\xff\0\0\0\0")])
+
+
+def test_a_log_that_was_found_revises_no_run(station):
+    """A log is put there that says a failed run passed, and that its file was made anew with that. It is signed by who takes it for a dead producer's."""
+    path = logs(station)[0]
+    log, session = Log(path), Log(path).rows[0]["session_id"]
+    run_id, rows = next(r["run_id"] for r in log.rows if r["run_id"]), {Log(p).identity.decode(): len(Log(p).rows) for p in path.parent.glob(session + "-*.arrow")}
+    end = next(r for r in log.rows if r["event_type"] == "run.ended")
+    failed = next(r for r in log.rows if r["event_type"] == "test.step_ended" and '"failed"' in r["json"])
+    file = next(p for p in station.glob("data/runs/*/*.parquet") if pq.read_table(p)["run_id"][0].as_py() == run_id)
+    words = [("run.ended", end["json"].replace("failed", "passed")), ("test.step_ended", failed["json"].replace("failed", "passed")),
+             ("run.materialized", json.dumps({"materializer": "parquet", "destination": str(file.relative_to(station / "data")), "revised": 1, "log_rows": {**rows, session + "-99999": 3}}))]
+    times = [{m: end[m] - 3 + i for m in MOMENTS} for i in range(3)]
+    add_log(station, session + "-99999", lambda rows: [{**end, "id": OTHER_ID[:-1] + str(i), "event_type": w[0], "json": w[1], **times[i]} for i, w in enumerate(words)])
+    unseal(path.with_name(session + "-99999.arrow"))
+    file.unlink()
+    ok("reindex", "-d", station / "data")
+    ok("materialize", "-d", station / "data")
+    assert f"{run_id[:8]}  " in ok("runs", "-d", station / "data") and run("gate", run_id, "-d", station / "data").returncode == 1
+    assert pq.read_table(file)["run_outcome"][0].as_py() == "failed"
+    assert all(f["file_path"] != str(file) for f in findings(station))
+
+
+def test_another_name_is_no_word_that_a_run_was_made(station):
+    """Said while the run was at work: it would never have been said of which logs its file was made, and one could go unseen."""
+    beside, worker = logs(station)[0], WORKER.replace("worker.close()", "worker.close(); sys.stdout.flush(); sys.stdin.read()")
+    producer = subprocess.Popen([sys.executable, "-c", worker, station / "data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
+    try:
+        path, run_id = producer.stdout.readline().split()
+        path = pathlib.Path(path)
+        session = path.name[:36]
+        word = {"materializer": "parquet", "destination": f"runs/{path.parent.name}/20260101T000000Z.parquet", "renamed": 1}
+        add_log(station, session + "-77-1", lambda rows: [{**rows[0], "id": OTHER_ID, "event_type": "run.materialized", "session_id": session, "run_id": run_id, "json": json.dumps(word)}],
+                beside=beside, session_id=session.encode())
+        assert any("and none says that it was made" in f["finding"] for f in findings(station))
+        assert any(json.loads(line)["test_run_id"] == run_id for line in ok("runs", "--json", "-d", station / "data").splitlines())
+    finally:
+        producer.communicate()
+    ok("materialize", "-d", station / "data")
+    words = [e for e in map(json.loads, ok("events", "--json", "--type", "run.materialized", "-d", station / "data").splitlines()) if e.get("run_id") == run_id]
+    assert sum("log_rows" in e for e in words) == 1
+    path.unlink()
+    run("rebuild", "-d", station / "data", LITMUS_SIGNING_KEY=str(station / "none.key"))
+    assert f"log {path.stem} is missing" in run("verify", run_id, "-d", station / "data").stdout
+
+
+@pytest.mark.parametrize("session", [None, ""])
+def test_a_note_of_no_session_is_one_of_its_log(station, session):
+    """Put there before the run's file was made, and earlier than all of it: the run was of no session."""
+    path = logs(station)[1]
+    log = Log(path)
+    for other in path.parent.glob(log.rows[0]["session_id"] + "-*.arrow"):
+        if other != path:
+            other.unlink()
+    (station / "data/heads").unlink()
+    run_id = next(r["run_id"] for r in log.rows if r["run_id"])
+    next(p for p in station.glob("data/runs/*/*.parquet") if pq.read_table(p)["run_id"][0].as_py() == run_id).unlink()
+    said = {"id": OTHER_ID, "event_type": "review.noted", "session_id": session, "run_id": run_id, "json": json.dumps({"text": "fine", "by": "R. Roe"})}
+    add_log(station, path.stem.rsplit("-", 1)[0] + "-99999", lambda rows: [{**rows[0], **said, **{m: rows[0][m] - 10**6 for m in MOMENTS}}], beside=path)
+    ok("reindex", "-d", station / "data")
+    ok("materialize", "-d", station / "data")
+    file = next(p for p in station.glob("data/runs/*/*.parquet") if pq.read_table(p)["run_id"][0].as_py() == run_id)
+    assert set(pq.read_table(file)["session_id"].to_pylist()) == {log.rows[0]["session_id"]}
+    assert ("says that it is of session" in run("verify", run_id, "-d", station / "data").stdout) == (session is not None)
+
+
+WORKERS = """
+import sys, uuid
+from litmus import _litmus
+owner = _litmus.Session(sys.argv[1], daemon=False)
+run, at = str(uuid.uuid4()), 1795846902000000
+step = {"step_path": "test_it", "step_name": "test_it", "step_index": 0, "vector_index": 0}
+owner.emit("run.started", {}, run, at)
+workers = [_litmus.Session(sys.argv[1], session_id=owner.id, joined=True, daemon=False) for _ in range(2)]
+for worker, outcome in zip(workers, ("passed", "failed")):
+    worker.emit("test.step_started", step, run, at + 1000)
+    worker.emit("test.step_ended", {**step, "outcome": outcome}, run, at + 1000)
+    print(worker.log_path)
+    worker.close()
+print(run, flush=True)
+sys.stdin.read()
+owner.emit("run.ended", {"outcome": "done"}, run, at + 2000)
+owner.close()
+"""
+
+
+def test_the_folder_of_a_log_decides_nothing(station):
+    """Events of one moment in two logs come in the order of the names, which are signed."""
+    *workers, run_id = subprocess.run([sys.executable, "-c", WORKERS, station / "data"], input="", capture_output=True, text=True, check=True, env=environment()).stdout.split()
+    before = ok("show", run_id, "-d", station / "data")
+    first = pathlib.Path(workers[0])
+    (station / "data/events/2031-12-31").mkdir()
+    first.rename(station / "data/events/2031-12-31" / first.name)
+    run("rebuild", "-d", station / "data")
+    assert ok("show", run_id, "-d", station / "data") == before and findings(station) == []
+
+
+def test_two_logs_of_one_name(tmp_path):
+    """As a process made them that came back to its session on the next day. No event of either is counted for the other's."""
+    producer = subprocess.Popen([sys.executable, "-c", WORKERS, tmp_path / "data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
+    paths = [pathlib.Path(producer.stdout.readline().strip()) for _ in range(2)]
+    run_id = producer.stdout.readline().strip()
+    second = Log(paths[1])
+    second.rows = second.rows[:1] + [{**second.rows[0], "id": OTHER_ID}] + second.rows[1:]  # longer than the first
+    second.identity = paths[0].stem.encode()
+    second.table = second.table.replace_schema_metadata({**second.table.schema.metadata, b"litmus.identity": second.identity})
+    second.chain_again()
+    (tmp_path / "data/events/2031-12-31").mkdir()
+    second.path = tmp_path / "data/events/2031-12-31" / paths[0].name
+    second.write()
+    paths[1].unlink()
+    (tmp_path / "data/heads").unlink()
+    producer.communicate("")
+    ok("materialize", "-d", tmp_path / "data")
+    before, found = ok("show", run_id, "-d", tmp_path / "data"), findings(tmp_path)
+    assert "1 failed" in before and not any("rows, the log gives" in f["finding"] or "came after" in f["finding"] for f in found), found
+    ok("rebuild", "-d", tmp_path / "data")
+    assert ok("show", run_id, "-d", tmp_path / "data") == before
+
+
+def test_no_second_log_of_one_name(tmp_path):
+    """A process that comes back to its session on another day finds its old name taken there."""
+    code = """
+import pathlib, sys
+from litmus import _litmus
+owner = _litmus.Session(sys.argv[1], daemon=False)
+names = []
+for day in ("2026-01-01", "2026-01-02", None):
+    worker = _litmus.Session(sys.argv[1], session_id=owner.id, joined=True, daemon=False)
+    path = pathlib.Path(worker.log_path)
+    names.append(path.name)
+    worker.close()
+    if day:
+        (path.parent.parent / day).mkdir()
+        path.rename(path.parent.parent / day / path.name)
+print(len(set(names)))
+owner.close()
+"""
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "data"], capture_output=True, text=True, check=True, env=environment()).stdout == "3\n"
 
 
 JUST_ENDED = """

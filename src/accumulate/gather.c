@@ -25,7 +25,7 @@ struct source {
 struct cut {
     struct lt_str run_id, destination;
     int64_t renamed; /* of the destination */
-    int64_t revised; /* of the rows; -1: none are said */
+    int64_t revised; /* of the rows; -1: none are said, but another name of the file */
     int64_t *rows;   /* by log number; NULL: no log_rows, take everything */
 };
 
@@ -110,12 +110,31 @@ bool lt_may_say_materialized(const struct lt_row *first) {
     return is_type(first, "run.materialized") || is_type(first, "run.ended") || is_type(first, "diagnostic.warning") || is_type(first, "diagnostic.error");
 }
 
-bool lt_says_materialized(const struct lt_row *row) {
+/* `name` NULL, or a number that is to be above 0 in it. */
+static bool says_of_file(const struct lt_row *row, const char *name) {
     if (!is_type(row, "run.materialized") || row->run_id.n == 0) return false;
     yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
-    bool readable = yyjson_is_obj(yyjson_doc_get_root(doc));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    bool says = yyjson_is_obj(root) && (name == NULL || lt_get_int(root, name).v > 0);
     yyjson_doc_free(doc);
-    return readable;
+    return says;
+}
+
+bool lt_says_materialized(const struct lt_row *row) {
+    return says_of_file(row, NULL) && !says_of_file(row, "renamed");
+}
+
+/* Was the log ended by whoever wrote it, or as it was found? What is found somebody may have put there. */
+static bool is_own_word(const char *path) {
+    struct lt_log_reader *reader = NULL;
+    struct lt_row row;
+    enum lt_log_status status = LT_LOG_FAILED;
+    if (lt_log_reader_open(path, &reader, NULL) == LITMUS_OK)
+        do status = lt_log_next(reader, &row, NULL);
+        while (status == LT_LOG_EVENT || status == LT_LOG_DAMAGED);
+    bool own = status == LT_LOG_SEALED ? !lt_log_reader_seal(reader).by_recovery : lt_log_life(path, NULL) == LT_LIFE_WRITING;
+    lt_log_reader_free(reader);
+    return own;
 }
 
 static struct cut *find_cut(const struct gather *g, struct lt_str run_id) {
@@ -133,10 +152,23 @@ static struct cut *add_cut(struct gather *g, struct lt_str run_id) {
     return cut;
 }
 
+/* Logs of two days may have one name (litmus gave such names once): they are said in the order in which they are read. */
+static yyjson_val *said_of(const struct gather *g, yyjson_val *log_rows, size_t log) {
+    const char *identity = g->out->logs[log].identity;
+    size_t before = 0, at, all;
+    yyjson_val *name, *value;
+    for (size_t i = 0; i < log; i++) before += strcmp(g->out->logs[i].identity, identity) == 0;
+    yyjson_obj_foreach(log_rows, at, all, name, value) {
+        if (!yyjson_equals_str(name, identity)) continue;
+        if (before-- == 0) return value;
+    }
+    return NULL;
+}
+
 static int64_t *count_rows(struct gather *g, yyjson_val *log_rows) {
     int64_t *rows = lt_arena_alloc(&g->arena, (g->source_count + 1) * sizeof *rows);
     for (size_t i = 0; rows != NULL && i < g->source_count; i++) {
-        struct lt_int n = lt_get_int(log_rows, g->out->logs[i].identity);
+        struct lt_int n = lt_as_int(said_of(g, log_rows, i));
         rows[i] = n.set ? n.v : 0;
     }
     return rows;
@@ -175,8 +207,10 @@ static int find_cuts(struct gather *g, struct litmus_error *error) {
         bool ok = true;
         enum lt_log_status status;
         struct litmus_error why = {0};
-        while (ok && ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED))
-            if (status == LT_LOG_EVENT && lt_says_materialized(&row)) ok = take_cut(g, &row);
+        while (ok && ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
+            bool says = status == LT_LOG_EVENT && says_of_file(&row, NULL);
+            if (says && (!says_of_file(&row, "revised") || is_own_word(g->out->logs[i].path))) ok = take_cut(g, &row);
+        }
         lt_log_reader_free(reader);
         if (why.code != LITMUS_OK && !is_of_file(g->out->logs[i].path, &why)) return lt_fail_with(error, &why);
         if (!ok) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory reading %s", g->out->logs[i].path);
@@ -207,11 +241,12 @@ static struct lt_gathered_run *run_of(struct gather *g, const struct lt_row *row
         out->runs = runs;
         out->run_capacity = capacity;
     }
-    struct lt_gathered_run *run = lt_gathered_run_new(row);
+    struct lt_gathered_run *run = lt_gathered_run_new(row, out->session_id);
     if (run == NULL) return NULL;
     out->runs[out->run_count] = run;
     const struct cut *cut = find_cut(g, row->run_id);
-    run->materialized = cut != NULL;
+    run->materialized = cut != NULL && cut->revised >= 0;
+    run->only_renamed = cut != NULL && cut->revised < 0;
     if (cut != NULL) run->destination = lt_arena_str(&run->run.arena, cut->destination);
     if (cut != NULL) run->renamed = cut->renamed;
     if (cut != NULL) run->revised = cut->revised < 0 ? 0 : cut->revised;
@@ -310,9 +345,9 @@ int lt_gather_session(const char *data_dir, const char *session_id, const struct
     return code;
 }
 
-struct lt_gathered_run *lt_gathered_run_new(const struct lt_row *first) {
+struct lt_gathered_run *lt_gathered_run_new(const struct lt_row *first, const char *session_id) {
     struct lt_gathered_run *run = calloc(1, sizeof *run);
-    if (run != NULL) lt_run_init(&run->run, first->run_id, first->session_id);
+    if (run != NULL) lt_run_init(&run->run, first->run_id, lt_str_of(session_id));
     return run;
 }
 

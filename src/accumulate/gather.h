@@ -18,6 +18,7 @@ struct lt_gathered_run {
     struct lt_run run;
     bool producer_alive;         /* the process that executes the run holds a log of the session */
     bool materialized;           /* a run.materialized event is in the log */
+    bool only_renamed;           /* one that gives its file another name, and none that says of what that was made */
     struct lt_str destination;   /* its destination (in the run's arena), relative to the data_dir */
     int64_t late;                /* events of producers that came after its file was made, and are in no row */
     int64_t revised;             /* how often its file was made anew, with what came late */
@@ -57,7 +58,7 @@ int lt_gather_session(const char *data_dir, const char *session_id, const struct
 /* run.materialized stands in a log that a materializer opened, and such a log begins with one of a few events: may the log whose first
  * event this is be one of those? The producers' logs need no look for it. */
 bool lt_may_say_materialized(const struct lt_row *first);
-/* Does the row say that a run has its file? Not where nobody can read it: of the last events a power loss leaves what it likes. */
+/* Does the row say that a run has its file, made from these rows (not: another name)? Not where nobody can read it: of the last events a power loss leaves what it likes. */
 bool lt_says_materialized(const struct lt_row *row);
 /* Is more to be told of the run than its file says? Only where its end was said for a dead producer: an end that the producer said stands. */
 bool lt_gathered_run_outdated(const struct lt_gathered_run *run);
@@ -66,7 +67,7 @@ bool lt_destination_usable(struct lt_str destination);
 void lt_gathering_release(struct lt_gathering *gathering);
 
 /* A run of which `first` is the first row; nothing is folded yet. NULL: out of memory. */
-struct lt_gathered_run *lt_gathered_run_new(const struct lt_row *first);
+struct lt_gathered_run *lt_gathered_run_new(const struct lt_row *first, const char *session_id);
 void lt_gathered_run_free(struct lt_gathered_run *run); /* NULL accepted */
 /* Folds one row, which is in the log at `path`. `source` and errors: as lt_run_fold. */
 int lt_gathered_run_fold(struct lt_gathered_run *run, const struct lt_row *row, const char *path, uint32_t source, struct litmus_error *error);

@@ -68,7 +68,7 @@ static struct source *earliest(struct source *sources, size_t count) {
 }
 
 static struct lt_gathered_run *run_new(struct lt_gathering *out, const struct lt_row *first) {
-    struct lt_gathered_run *run = lt_gathered_run_new(first);
+    struct lt_gathered_run *run = lt_gathered_run_new(first, out->session_id);
     out->runs = calloc(1, sizeof(struct lt_gathered_run *));
     if (run == NULL || out->runs == NULL) {
         lt_gathered_run_free(run);

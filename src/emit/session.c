@@ -202,7 +202,7 @@ int lt_session_open_for(const struct litmus_session_options *options, const char
     if (code == LITMUS_OK) code = session_new(options, station_dir, &session, error);
     if (code == LITMUS_OK) {
         struct lt_log_options log = {.data_dir = session->data_dir, .session_id = session->session_id, .durability = options->durability, .group_ms = options->group_ms,
-                                         .key = session->station.key};
+                                         .key = session->station.key, .not_first = options->session_id != NULL};
         if (log.durability == LITMUS_DURABILITY_DEFAULT) code = lt_durability_find(&log.durability, &log.group_ms, error);
         if (code == LITMUS_OK) code = lt_log_create(&log, &session->log, error);
     }

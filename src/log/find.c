@@ -82,8 +82,14 @@ static void pass_over(void *context, const char *folder, const struct litmus_err
     f->refused(f->self, folder, why);
 }
 
+int lt_log_path_order(const char *a, const char *b) {
+    const char *x = strrchr(a, '/'), *y = strrchr(b, '/');
+    int order = strcmp(x == NULL ? a : x + 1, y == NULL ? b : y + 1);
+    return order != 0 ? order : strcmp(a, b);
+}
+
 static int by_path(const void *a, const void *b) {
-    return strcmp(((const struct lt_log_file *)a)->path, ((const struct lt_log_file *)b)->path);
+    return lt_log_path_order(((const struct lt_log_file *)a)->path, ((const struct lt_log_file *)b)->path);
 }
 
 int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error) {

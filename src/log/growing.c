@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/grow.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -67,6 +68,23 @@ static int make_folder(struct lt_growing *file, struct lt_buf *folder, struct li
     return lt_io_mkdirs_below(file->io, file->data_dir, path, error);
 }
 
+/* In the folder of another day: a process that comes back to a session may have its old number. */
+static bool is_taken_elsewhere(const struct lt_growing *file, const char *name) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    DIR *dir = file->not_first ? opendir(lt_path_join(&path, file->data_dir, file->kind->folder)) : NULL;
+    bool taken = false;
+    for (const struct dirent *e; dir != NULL && !taken && (e = readdir(dir)) != NULL;) {
+        if (e->d_name[0] == '.') continue;
+        lt_buf_clear(&path);
+        lt_buf_addf(&path, "%s/%s/%s/%s" LT_LOG_SUFFIX, file->data_dir, file->kind->folder, e->d_name, name);
+        taken = access(lt_buf_cstr(&path), F_OK) == 0;
+    }
+    if (dir != NULL) closedir(dir);
+    lt_buf_release(&path);
+    return taken;
+}
+
 /* Opens the first free name; *name gets it without .arrow. */
 static int open_new(struct lt_growing *file, const char *folder, const char *stem, struct lt_buf *name, struct litmus_error *error) {
     const struct lt_io *io = file->io;
@@ -78,6 +96,7 @@ static int open_new(struct lt_growing *file, const char *folder, const char *ste
         lt_buf_clear(name);
         lt_buf_add_text(name, stem);
         if (n > 1) lt_buf_addf(name, "-%lld", (long long)n);
+        if (is_taken_elsewhere(file, lt_buf_cstr(name))) continue;
         lt_buf_clear(&path);
         lt_buf_addf(&path, "%s/%s" LT_LOG_SUFFIX, folder, lt_buf_cstr(name));
         const char *text = lt_buf_cstr(&path);

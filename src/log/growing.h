@@ -31,6 +31,7 @@ struct lt_growing {
     enum litmus_durability durability;
     int64_t group_us;
     int64_t number; /* the first N of its name that is tried; 0: the name without one */
+    bool not_first; /* another file of its name may lie in the folder of another day */
     /* of the file; a forked child starts over */
     int fd; /* -1: none (yet, in a forked child; any more, after the seal) */
     bool sealed;

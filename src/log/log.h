@@ -35,6 +35,7 @@ struct lt_log_options {
     const struct lt_io *io; /* NULL: the real calls. Borrowed for the writer's life */
     const struct lt_key *key; /* signs the end when it is sealed; NULL: unsigned. Borrowed for the writer's life */
     int64_t number; /* the first N of its name that is tried; 0: the name without one */
+    bool not_first; /* the session may have logs already */
 };
 struct lt_log_writer;
 
@@ -128,9 +129,11 @@ struct lt_log_file {
     char session[64]; /* "" when the name gives none */
 };
 struct lt_log_list {
-    struct lt_log_file *files; /* sorted by path */
+    struct lt_log_file *files; /* sorted by lt_log_path_order */
     size_t count;
 };
+/* As strcmp: by name, and of one name by folder. Logs of one moment are merged so: a log's name is signed, the folder of its day is not. */
+int lt_log_path_order(const char *a, const char *b);
 /* All logs below events/, or those of one session (NULL: all). A missing folder is an empty list. */
 int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error);
 /* Those in the folders that can be listed: the others are given to `refused`. */

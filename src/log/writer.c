@@ -46,6 +46,7 @@ static int open_file(struct lt_log_writer *writer, struct litmus_error *error) {
 static void in_child(void *self) {
     struct lt_log_writer *writer = self;
     lt_growing_forget(&writer->file);
+    writer->file.not_first = true;
     writer->rows = 0;
     writer->identity[0] = '\0';
 }
@@ -149,6 +150,7 @@ static struct lt_log_writer *writer_new(const struct lt_log_options *options) {
     snprintf(writer->session, sizeof writer->session, "%s", options->session_id); /* fits: checked */
     int code = lt_growing_init(&writer->file, &log_kind, options->io, options->data_dir, options->durability, options->group_ms, NULL);
     writer->file.number = options->number;
+    writer->file.not_first = options->not_first;
     writer->chain = lt_chain_new();
     writer->key = options->key;
     if (code == LITMUS_OK && writer->chain != NULL && lt_ipc_layout(&writer->layout)) return writer;

@@ -126,7 +126,10 @@ int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_err
     int code = lt_gather_session(v->options.data_dir, session_id, &options, &session, error);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         const struct lt_gathered_run *run = session.runs[i];
-        if (run->materialized && !run->run.has_started && !v->logs_unlisted)
+        if (run->only_renamed && run->run.has_started && !v->logs_unlisted)
+            lt_proof_finding(v, LT_FINDING_LOG, session_id, -1, "a log gives the file of run %.*s another name, and none says that it was made",
+                             LT_STR_ARG(run->run.run_id));
+        if ((run->materialized || run->only_renamed) && !run->run.has_started && !v->logs_unlisted)
             lt_proof_finding(v, LT_FINDING_LOG, session_id, -1, "a log says that run %.*s has a file, and none that it began", LT_STR_ARG(run->run.run_id));
         if (run->materialized) code = check_file(v, &session, run, error);
         else if (!v->logs_unlisted && run->run.has_started && !run->producer_alive && (nobody_does || !lt_proof_named(v, NULL, session_id, run->run.run_id.p))) {

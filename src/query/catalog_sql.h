@@ -150,7 +150,7 @@ static const char lt_sql_restart[] =
     X(LOG_DROP, "DELETE FROM logs WHERE dir = ? AND name = ?")                                                        \
     X(LOGS_OPEN, "SELECT dir || '/' || name, mtime_us FROM logs WHERE mtime_us IS NULL")                              \
     X(LOGS, "SELECT dir || '/' || name, mtime_us FROM logs WHERE mtime_us >= ? ORDER BY mtime_us DESC")               \
-    X(LOGS_OF_SESSION, "SELECT dir || '/' || name, mtime_us FROM logs WHERE session_id = ? ORDER BY dir, name")                 \
+    X(LOGS_OF_SESSION, "SELECT dir || '/' || name, mtime_us FROM logs WHERE session_id = ? ORDER BY name, dir")                 \
     X(SESSIONS, "SELECT session_id FROM logs WHERE session_id <> '' GROUP BY session_id ORDER BY min(dir || '/' || name)")                    \
     X(SESSIONS_OPEN, "SELECT DISTINCT session_id FROM logs WHERE mtime_us IS NULL AND session_id <> ''")                                        \
     X(LOG_SETTLED, "UPDATE logs SET mtime_us = ?3 WHERE dir = ?1 AND name = ?2")

@@ -9,7 +9,7 @@ static bool may_begin(const struct lt_mark *mark, const struct lt_followed_log *
 }
 
 static void begin(struct lt_mark *mark, const struct lt_followed_log *log, const struct lt_row *row) {
-    mark->folded = lt_gathered_run_new(row);
+    mark->folded = lt_gathered_run_new(row, log->session->id);
     if (mark->folded == NULL) return;
     const char *identity = lt_log_reader_identity(log->reader);
     mark->folded->only_log = lt_arena_str(&mark->folded->run.arena, lt_str_of(identity == NULL ? "" : identity));

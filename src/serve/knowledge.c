@@ -20,7 +20,7 @@ bool lt_knowledge_fits(const struct lt_session *session) {
 }
 
 static int by_path(const void *a, const void *b) {
-    return strcmp((*(struct lt_followed_log *const *)a)->path, (*(struct lt_followed_log *const *)b)->path);
+    return lt_log_path_order((*(struct lt_followed_log *const *)a)->path, (*(struct lt_followed_log *const *)b)->path);
 }
 
 /* The logs that hold rows of the runs, in order of path; each learns its number. */

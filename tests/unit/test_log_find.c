@@ -40,7 +40,7 @@ static void test_find(void **state) {
     assert_int_equal(list.count, 6);
     for (size_t i = 0; i < list.count; i++) {
         assert_int_equal(list.files[i].path[0], '/');
-        if (i > 0) assert_true(strcmp(list.files[i - 1].path, list.files[i].path) < 0);
+        if (i > 0) assert_true(lt_log_path_order(list.files[i - 1].path, list.files[i].path) < 0);
         bool of_session = strstr(list.files[i].path, SESSION) != NULL;
         if (of_session) assert_string_equal(list.files[i].session, SESSION);
         if (strstr(list.files[i].path, "my-session") != NULL) assert_string_equal(list.files[i].session, "");
