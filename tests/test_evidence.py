@@ -372,10 +372,7 @@ def a_review_of_no_kind(station):
 
 def a_name_where_nobody_looks(station):
     """By a log as an import writes it; the catalog reads one folder below runs/, and no folder of attachments."""
-    destination = "runs/2026-01-01/deeper/it.parquet"
-    add_said(station, "run.materialized", {"materializer": "parquet", "destination": destination, "renamed": 1})
-    (station / "data" / destination).parent.mkdir(parents=True)
-    sorted(station.glob("data/runs/*/*.parquet"))[0].rename(station / "data" / destination)
+    rename_run(station, "runs/2026-01-01/deeper/it.parquet")
 
 
 def a_run_file_where_nobody_looks(station):
@@ -480,12 +477,25 @@ def a_log_that_renames_while_it_is_kept_open(station):
     fcntl.flock(KEPT[-1], fcntl.LOCK_EX)
 
 
+def rename_run(station, destination):
+    add_said(station, "run.materialized", {"materializer": "parquet", "destination": destination, "renamed": 1})
+    (station / "data" / destination).parent.mkdir(parents=True, exist_ok=True)
+    sorted(station.glob("data/runs/*/*.parquet"))[0].rename(station / "data" / destination)
+
+
 def a_name_that_is_a_value(station):
     """Readers of a hive of files take a folder's name for a column's value."""
-    destination = "runs/run_outcome=passed/it.parquet"
-    add_said(station, "run.materialized", {"materializer": "parquet", "destination": destination, "renamed": 1})
-    (station / "data" / destination).parent.mkdir(parents=True)
-    sorted(station.glob("data/runs/*/*.parquet"))[0].rename(station / "data" / destination)
+    rename_run(station, "runs/run_outcome=passed/it.parquet")
+
+
+def a_name_with_a_separator(station):
+    """Of DuckDB, where a pattern stands beside it: another file would be read twice, and this one not at all."""
+    rename_run(station, "runs/x\\y*.parquet")
+
+
+def a_name_that_is_passed_over(station):
+    """By pyarrow, Spark and Hive."""
+    rename_run(station, "runs/2026-01-01/_it.parquet")
 
 
 def a_run_file_as_an_attachment(station):
@@ -534,6 +544,8 @@ FORGERIES = {
     a_log_that_somebody_keeps_open: "was cut: ",
     a_session_that_has_a_run_of_another: "and logs of two sessions say so: one of them was put there",
     a_name_that_is_a_value: "is said to be .*, which is no path below runs/",
+    a_name_with_a_separator: "is said to be .*, which is no path below runs/",
+    a_name_that_is_passed_over: "is said to be .*, which is no path below runs/",
     a_run_file_as_an_attachment: "lies where no log has its file, and cannot be read here",
     a_link_to_a_run_file: "is a link: some readers follow it, others do not",
     a_link_to_a_day: "is a link: some readers follow it, others do not",

@@ -106,6 +106,32 @@ def test_yield_counts_runs_that_measured_nothing_and_knows_the_first_try(history
     assert ask(history, "SELECT try, tries FROM unit_runs WHERE started_at >= '2026-03-02'") == [{"try": 2, "tries": 2}]
 
 
+@pytest.mark.parametrize("name", ["we[ird", "a*b?c]", "back\\slash", "it's {a,b} %s"])
+def test_a_data_dir_of_any_name(tmp_path, name):
+    for rows in HISTORY:
+        put(tmp_path / name, rows)
+        put(tmp_path / "aXbYc]", [{**one, "run_id": "other" + one["run_id"]} for one in rows])  # that a pattern would take it for
+    assert ask(tmp_path / name, "SELECT count(*) AS n, count(DISTINCT run_id) AS runs FROM runs") == [{"n": 6, "runs": 6}]
+    ok("compact", "-d", tmp_path / name)
+    assert ask(tmp_path / name, "SELECT count(*) AS n FROM runs") == [{"n": 6}]
+
+
+def test_a_path_that_duckdb_has_no_way_to_write(history, tmp_path_factory):
+    """A backslash separates folders there, where a character of patterns stands anywhere in the path."""
+    folder, scratch, file = history / "we[ird\\dir", tmp_path_factory.mktemp("tmp") / "a\\[", history / "runs/2026-03-01/x\\y*.parquet"
+    shutil.copytree(history / "runs", folder / "runs")
+    scratch.mkdir()
+    done = run("sql", "-d", history, "-c", "FROM runs", TMPDIR=str(scratch))
+    assert done.returncode == 2 and "has a backslash" in done.stderr and "TMPDIR" in done.stderr, done.stderr
+    put(history, run_rows(9, "U9", "passed", {"a": ["passed"]})).rename(file)
+    for data_dir, path, code in ((folder, folder, 2), (history, file, 4)):
+        done = run("sql", "-d", data_dir, "-c", "FROM runs")
+        assert done.returncode == code and f"the path {path} has a backslash" in done.stderr and "another name" in done.stderr, done.stderr
+        with pytest.raises(InvalidArgument, match="has a backslash"):
+            litmus.connect(data_dir)
+        ok("runs", "-d", data_dir)
+
+
 def test_rolled_yield_counts_steps_that_never_ran_and_leaves_out_what_judges_nothing(history):
     steps = {one["step_name"]: one for one in ask(history, "FROM step_yield")}
     assert [(steps[n]["passed"], steps[n]["judged"], steps[n]["left_out"]) for n in "abc"] == [(3, 4, 0), (1, 4, 0), (0, 2, 2)]

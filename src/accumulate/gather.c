@@ -366,16 +366,21 @@ bool lt_gathered_run_outdated(const struct lt_gathered_run *run) {
     return run->materialized && run->late > 0 && run->run.end_found;
 }
 
+static bool is_plain(char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+}
+
+/* The characters of names that we give. Readers take others for a pattern, a separator or a column's value, and pass over what begins with . or _ */
 bool lt_destination_usable(struct lt_str d) {
-    if (d.n < sizeof "runs/.parquet" || memcmp(d.p, "runs/", 5) != 0 || memchr(d.p, '\0', d.n) != NULL) return false;
-    size_t folders = 0;
-    for (size_t i = 4; i + 1 < d.n; i++) {
-        if (d.p[i] != '/') continue;
-        if (i > 4 && memchr(d.p + 5, '=', i - 5) != NULL) return false; /* a folder's name that readers take for a column's value */
-        if (d.p[i + 1] == '.' || d.p[i + 1] == '/' || lt_str_ends((struct lt_str){d.p, i}, LT_STR("_ref"))) return false;
-        folders++;
+    if (d.n < sizeof "runs/.parquet" || d.n >= 1024 || memcmp(d.p, "runs/", 5) != 0) return false;
+    size_t folders = 1;
+    for (size_t i = 5; i < d.n; i++) {
+        bool begins = d.p[i - 1] == '/';
+        if (begins ? d.p[i] == '.' || d.p[i] == '_' || d.p[i] == '/' : d.p[i] == '/' && lt_str_ends((struct lt_str){d.p, i}, LT_STR("_ref"))) return false;
+        if (d.p[i] == '/') folders++;
+        else if (!is_plain(d.p[i])) return false;
     }
-    return folders <= 2 && d.n < 1024 && lt_str_ends(d, LT_STR(".parquet"));
+    return folders <= 2 && lt_str_ends(d, LT_STR(".parquet"));
 }
 
 void lt_gathering_release(struct lt_gathering *gathering) {

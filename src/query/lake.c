@@ -70,7 +70,7 @@ static yyjson_doc *read_json(const struct lt_query *q, const char *name, struct 
 
 /* A name from a manifest is opened below lake/ and nowhere else. */
 static bool is_own_name(const char *name) {
-    if (name == NULL || strncmp(name, "month=", 6) != 0 || strstr(name, "..") != NULL) return false;
+    if (name == NULL || strncmp(name, "month=", 6) != 0 || strstr(name, "..") != NULL || strchr(name, '\\') != NULL) return false;
     const char *slash = strchr(name, '/');
     return slash != NULL && strchr(slash + 1, '/') == NULL && strncmp(slash + 1, "part-", 5) == 0;
 }

@@ -41,6 +41,25 @@ void lt_sql_quote(struct lt_buf *out, struct lt_str text) {
     quote(out, text, '\'');
 }
 
+/* DuckDB has no way to write some paths: where one has a character of patterns, even as itself, a backslash separates folders. */
+static int check_path(const char *dir, struct lt_str name, const char *remedy, struct litmus_error *error) {
+    struct lt_buf path;
+    lt_buf_init(&path);
+    lt_buf_addf(&path, "%s%s%.*s", dir, name.n > 0 ? "/" : "", LT_STR_ARG(name));
+    bool known = strchr(lt_buf_cstr(&path), '\\') == NULL || strpbrk(path.p, "*?[") == NULL;
+    int code = known ? LITMUS_OK
+                     : lt_fail(error, LITMUS_EINVAL, 0, "the path %s has a backslash beside *, ? or [, and DuckDB opens no file of such a path: %s", path.p, remedy);
+    lt_buf_release(&path);
+    return code;
+}
+
+static int check_paths(const struct lt_query *q, const struct lt_sql_options *options, const struct lt_lake *lake, struct litmus_error *error) {
+    int code = check_path(q->data_dir, LT_STR(""), "give the folder another name", error);
+    if (code == LITMUS_OK) code = check_path(options->scratch, LT_STR(""), "set TMPDIR to a folder of another name", error);
+    for (size_t i = 0; code == LITMUS_OK && i < lake->fresh_count; i++) code = check_path(q->data_dir, lake->fresh[i].path, "give the file another name", error);
+    return code;
+}
+
 /* A path in which nothing is a pattern. */
 static void add_path(struct lt_buf *out, const char *dir, struct lt_str name) {
     struct lt_buf path;
@@ -519,6 +538,7 @@ int lt_sql_setup(struct lt_query *q, const struct lt_sql_options *options, struc
     if (!lt_utf8_valid(q->data_dir, strlen(q->data_dir)))
         return lt_fail(error, LITMUS_EINVAL, 0, "the path of %s is no UTF-8, and DuckDB opens no file there: give the folder another name", q->data_dir);
     int code = load_runs(q, &overlay, &lake, error);
+    if (code == LITMUS_OK) code = check_paths(q, options, &lake, error);
     if (code == LITMUS_OK) code = load_kinds(q, &overlay, &lake, &kinds, error);
     if (code == LITMUS_OK) code = add_settings(options, out, error);
     if (code == LITMUS_OK) code = add_live(&overlay, &kinds, options, out, error);

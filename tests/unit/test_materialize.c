@@ -403,6 +403,23 @@ static void a_hostile_serial_stays_a_name(void **state) {
     lt_buf_release(&name);
 }
 
+/* Each would be another file to some reader, or none. */
+static void a_hostile_destination_is_not_used(void **state) {
+    static const char *const fine[] = {"runs/x.parquet", "runs/2026-11-28/20261128T054051Z_1c94ffab.parquet", "runs/2026-05-16/20260516T143000Z_.._a-B.parquet",
+                                       "runs/d/x_ref.parquet"};
+    static const char *const hostile[] = {"runs/x\\y.parquet", "runs/x*.parquet", "runs/[x].parquet", "runs/x?.parquet", "runs/d/_x.parquet", "runs/_d/x.parquet",
+                                          "runs/_x.parquet", "runs/d/.x.parquet", "runs/.d/x.parquet", "runs/d/x\n.parquet", "runs/d/\x1b[2J.parquet", "runs/a b.parquet",
+                                          "runs/d/\xc3\xa4.parquet", "runs/a=b/x.parquet", "runs/x_ref/x.parquet", "runs/a/b/x.parquet",
+                                          "runs//x.parquet", "runs/d//x.parquet", "runs/../x.parquet",
+                                          "runs/.parquet", "runs/d/.parquet", "runs/d/x.parquet/", "runs/x.arrow", "lake/x.parquet", "runs", ""};
+    (void)state;
+    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++)
+        if (!lt_destination_usable(lt_str_of(fine[i]))) fail_msg("%s", fine[i]);
+    for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++)
+        if (lt_destination_usable(lt_str_of(hostile[i]))) fail_msg("%s", hostile[i]);
+    assert_false(lt_destination_usable((struct lt_str){"runs/x\0x.parquet", 16}));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_finished_run_has_its_file_once, set_up, tear_down),
@@ -415,6 +432,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(runs_of_one_second_have_a_file_each, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_run_of_a_log_that_is_not_on_the_disk_has_a_file, set_up, tear_down),
         cmocka_unit_test(a_hostile_serial_stays_a_name),
+        cmocka_unit_test(a_hostile_destination_is_not_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
