@@ -360,6 +360,22 @@ def test_pythons_duckdb_gives_the_same(history, tmp_path, option):
     assert done.returncode == 2 and "syntax error" in done.stderr
 
 
+@pytest.mark.parametrize("command", [["sql", "-c", "FROM runs"], ["yield"], ["export", "--list"]], ids=lambda command: command[0])
+def test_a_module_in_the_folder_one_stands_in_is_not_run(history, tmp_path_factory, command):
+    """PYTHONPATH=:x is what PYTHONPATH=$PYTHONPATH:x gives; the empty part of it is that folder, too."""
+    beside, mark = tmp_path_factory.mktemp("bin"), history / "was-run"
+    shutil.copy(LITMUS, beside / "litmus")
+    (beside / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (beside / "python3").chmod(0o755)
+    for name in ("litmus/__init__.py", "litmus/sql/__init__.py", "duckdb.py", "sitecustomize.py", "csv.py", "json.py", "importlib/__init__.py"):
+        (history / name).parent.mkdir(parents=True, exist_ok=True)
+        (history / name).write_text(f"open({str(mark)!r}, 'a').write({name!r})")
+    for more in ({}, {"PYTHONPATH": ":" + str(beside)}, {"PYTHONPATH": ":"}):
+        done = subprocess.run([beside / "litmus", command[0], "-d", ".", *command[1:]], cwd=history, env=environment(PATH=str(beside), **more), capture_output=True, text=True)
+        assert not mark.exists(), mark.read_text()
+        assert done.returncode == 0 and done.stdout, done.stderr
+
+
 def test_the_record_is_not_written_to(history, tmp_path_factory):
     """Through the views: they are of a database in memory. What somebody writes on purpose with COPY is not held up, but found out (verify)."""
     before = {path: path.read_bytes() for path in history.rglob("*.parquet")}

@@ -34,7 +34,7 @@ struct session {
     char scratch[PATH_MAX], spill[PATH_MAX + 16], setup[PATH_MAX + 16], read[PATH_MAX + 32];
     char program[PATH_MAX];
     bool python; /* program is a Python interpreter with the duckdb module */
-    struct lt_buf text;
+    struct lt_buf text, start;
 };
 
 /* ---- which DuckDB ---- */
@@ -135,8 +135,9 @@ static void arguments_of(struct session *s, const char **out) {
     size_t n = 0;
     out[n++] = s->program;
     if (s->python) {
-        out[n++] = "-m";
-        out[n++] = "litmus.sql";
+        lt_python_start("litmus.sql", &s->start);
+        out[n++] = "-c";
+        out[n++] = lt_buf_cstr(&s->start);
     }
     if (!s->python) out[n++] = "-no-init"; /* what a user set for other databases */
     out[n++] = "-cmd";
@@ -303,6 +304,7 @@ int lt_cmd_sql(struct lt_cli *cli) {
     struct session s = {.cli = cli};
     int lock = -1;
     lt_buf_init(&s.text);
+    lt_buf_init(&s.start);
     int exit = read_text(&s);
     if (exit == EXIT_OK) exit = find_program(&s);
     if (exit == EXIT_OK) exit = lt_cli_query(cli);
@@ -319,5 +321,6 @@ int lt_cmd_sql(struct lt_cli *cli) {
     }
     if (lock >= 0) close(lock);
     lt_buf_release(&s.text);
+    lt_buf_release(&s.start);
     return exit;
 }

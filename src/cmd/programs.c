@@ -45,8 +45,28 @@ bool lt_own_folder(char *out, size_t size) {
 /* A file of the folder that one stands in must not take the place of a module. */
 #define ELSEWHERE "import sys; sys.path = [p for p in sys.path if p]; "
 
+/* PYTHONPATH=:/x, as PYTHONPATH=$PYTHONPATH:/x often gives it, puts that folder in before the first line is run. */
+static void close_python_path(void) {
+    const char *given = getenv("PYTHONPATH");
+    struct lt_buf path;
+    lt_buf_init(&path);
+    while (given != NULL && *given != '\0') {
+        size_t n = strcspn(given, ":");
+        if (n > 0) lt_buf_addf(&path, "%s%.*s", path.n > 0 ? ":" : "", (int)n, given);
+        given += n + (given[n] == ':');
+    }
+    if (path.n == 0 || setenv("PYTHONPATH", lt_buf_cstr(&path), 1) != 0) unsetenv("PYTHONPATH");
+    lt_buf_release(&path);
+}
+
+void lt_python_start(const char *module, struct lt_buf *out) {
+    close_python_path();
+    lt_buf_addf(out, ELSEWHERE "from %s.__main__ import main; sys.exit(main(sys.argv[1:]))", module);
+}
+
 static bool has_module(const char *python, const char *module) {
     char text[256];
+    close_python_path();
     snprintf(text, sizeof text, ELSEWHERE "import importlib.util; sys.exit(importlib.util.find_spec('%s') is None)", module);
     const char *const arguments[] = {python, "-c", text, NULL};
     pid_t pid = fork();
@@ -130,26 +150,29 @@ static void add_said(struct lt_cli *cli, const char *verb, struct lt_buf *words)
 }
 
 int lt_hand_over(struct lt_cli *cli, const char *module, const char *verb) {
-    char python[PATH_MAX], text[256];
+    char python[PATH_MAX];
     const char *all[ARGUMENTS_MAX];
-    struct lt_buf words;
+    struct lt_buf words, start;
     size_t n = 0;
     int exit = find_litmus(cli, python, sizeof python);
     if (exit != EXIT_OK) return exit;
-    snprintf(text, sizeof text, ELSEWHERE "from %s.__main__ import main; sys.exit(main(sys.argv[1:]))", module);
+    lt_buf_init(&words);
+    lt_buf_init(&start);
+    lt_python_start(module, &start);
     all[n++] = python;
     all[n++] = "-c";
-    all[n++] = text;
-    lt_buf_init(&words);
+    all[n++] = lt_buf_cstr(&start);
     add_said(cli, verb, &words);
     for (const char *word = words.p; word != NULL && word < words.p + words.n && n < ARGUMENTS_MAX - 1; word += strlen(word) + 1) all[n++] = word;
     all[n] = NULL;
     struct litmus_error error = {0};
     fflush(stdout);
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-    if (!words.failed) execv(python, (char *const *)(uintptr_t)all);
-    if (words.failed) lt_fail(&error, LITMUS_ENOMEM, 0, "out of memory for the command line");
+    bool failed = words.failed || start.failed;
+    if (!failed) execv(python, (char *const *)(uintptr_t)all);
+    if (failed) lt_fail(&error, LITMUS_ENOMEM, 0, "out of memory for the command line");
     else lt_fail_os(&error, errno, "start", python);
     lt_buf_release(&words);
+    lt_buf_release(&start);
     return lt_cli_fail(cli, &error);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`litmus sql` where only Python's duckdb is there: python -m litmus.sql -cmd FILE [-csv|-jsonlines] [-bail] [-c SQL]."""
+"""`litmus sql` where only Python's duckdb is there: this module's main with -cmd FILE [-csv|-jsonlines] [-bail] [-c SQL]."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ def _show(con, text: str, kind: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Runs what the arguments say; 1 when a statement failed."""
+    try:
+        return _session(arguments)
+    except BrokenPipeError:
+        return 0
+
+
+def _session(arguments: list[str]) -> int:
     import duckdb
 
     setup, text, kind = None, None, "-table"
@@ -72,7 +79,4 @@ def _try(con, text: str, kind: str) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except BrokenPipeError:
-        sys.exit(0)
+    sys.exit(main(sys.argv[1:]))
