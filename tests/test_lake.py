@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import litmus
+from litmus.errors import LakeHeld
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from test_cli import LITMUS, environment, ok, run  # noqa: E402
@@ -185,6 +188,76 @@ def test_one_compaction_at_a_time(history):
     with (history / "lake/_compact.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert run("compact", "-d", history).returncode == 5
+
+
+@contextlib.contextmanager
+def stopped_with(path):
+    """A process that holds the lock by a descriptor which it can only read, and is stopped."""
+    hold = "import fcntl, os, signal, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); os.kill(os.getpid(), signal.SIGSTOP)"
+    holder = subprocess.Popen([sys.executable, "-c", hold, path])
+    try:
+        os.waitpid(holder.pid, os.WUNTRACED)
+        yield f"process {holder.pid} (python"
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def start(*command):
+    return subprocess.Popen([LITMUS, *map(str, command)], env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_who_keeps_the_readers_lock_holds_nobody_up(history):
+    """Then a compaction may replace the files of the lake at any moment: the run files are read."""
+    compact(history)
+    put(history, run_rows(9, "U9", "passed", {"a": ["passed"]}))
+    text = "SELECT run_id, step_path, step_outcome FROM steps"
+    with stopped_with(history / "lake/_readers.lock") as who:
+        done = run("sql", "-d", history, "--json", "-c", text)
+        assert who in done.stderr and "_readers.lock" in done.stderr and "not waited for" in done.stderr, done.stderr
+        assert sorted((tuple(json.loads(line).values()) for line in done.stdout.splitlines()), key=str) == naive(history)
+        done = run("yield", "-d", history)
+        assert done.returncode == 0 and who in done.stderr and "Warning" not in done.stderr, done.stderr
+        with pytest.warns(LakeHeld, match=re.escape(who)) as told, litmus.connect(history) as con:
+            assert con.sql("SELECT count(*) FROM runs").fetchone() == (7,)
+            shutil.move(history / "lake", history / "gone")
+            assert con.sql("SELECT count(*) FROM runs").fetchone() == (7,)
+        assert told[0].filename == __file__
+        shutil.move(history / "gone", history / "lake")
+    assert by_view(history) == naive(history)
+
+
+def test_a_reader_says_for_whom_it_waits(history):
+    """Whoever lets go in time is waited for, and then there is the lake."""
+    compact(history)
+    with open(history / "lake/_readers.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        reader = start("sql", "-d", history, "--csv", "-c", "SELECT count(*) AS n FROM litmus_outside")
+        said = reader.stderr.readline()
+        assert f"waiting: process {os.getpid()} (" in said and "_readers.lock" in said, said
+    out, rest = reader.communicate(timeout=300)
+    assert (out.split(), rest) == (["n", "0"], "")
+
+
+def test_a_lake_that_is_being_made_is_not_mended(history):
+    """Nor is its manifest taken away from who makes it."""
+    compact(history)
+    (part,) = history.glob("lake/month=*/part-*")
+    part.unlink()
+    with open(history / "lake/_compact.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        doctor = start("doctor", "-d", history)
+        said = doctor.stderr.readline()
+        assert f"waiting: process {os.getpid()} (" in said and "_compact.lock" in said, said
+    assert "is missing, or has not" in doctor.communicate(timeout=300)[0]
+    with stopped_with(history / "lake/_compact.lock") as who:
+        done = run("doctor", "--mend", "-d", history, "--json")
+        lake = [line for line in map(json.loads, done.stdout.splitlines()) if line.get("check") == "lake"]
+        assert done.returncode == 1 and not any(line["mended"] for line in lake), lake
+        assert any(who in line["finding"] for line in lake) and any("another process holds" in line["finding"] for line in lake), lake
+        assert (history / "lake/_manifest.json").exists()
+    assert any(line["mended"] for line in map(json.loads, run("doctor", "--mend", "-d", history, "--json").stdout.splitlines()) if line.get("check") == "lake")
+    assert by_view(history) == by_glob(history) == naive(history)
 
 
 def test_what_a_killed_one_left_goes_though_nothing_new_has_come(history):

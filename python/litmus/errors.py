@@ -18,6 +18,7 @@ __all__ = [
     "EventError",
     "FormatVersionError",
     "InvalidArgument",
+    "LakeHeld",
     "LitmusError",
     "OutOfMemory",
     "OutsideLimit",
@@ -27,6 +28,7 @@ __all__ = [
     "TimedOut",
     "from_code",
     "warn_behind",
+    "warn_lake",
 ]
 
 
@@ -151,6 +153,10 @@ class CatalogBehind(RuntimeWarning):
     """Another process keeps a lock: an answer may be without the runs and events that came of late, or as a prune or import left them half way."""
 
 
+class LakeHeld(RuntimeWarning):
+    """Another process keeps the lock of the lake: each run is read from its own file, which takes longer. Nothing is missing."""
+
+
 _CLASSES: dict[str, type[LitmusError]] = {
     "EINVAL": InvalidArgument,
     "EEVENT": EventError,
@@ -199,10 +205,19 @@ def warn_behind(data_dir: str, held_up: str = "") -> None:
         data_dir: whose answer it is.
         held_up: who keeps a prune or import that was broken off from being finished; "": the catalog is locked.
     """
-    frame, level = sys._getframe(1), 2
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "litmus":
-        frame, level = frame.f_back, level + 1
     text = f"what came of late may be missing: another process keeps {data_dir}/catalog.sqlite locked (end it, then ask again)"
     if held_up:
         text = f"{data_dir} is shown as it is: {held_up}; a prune or import was broken off, and is not finished"
-    warnings.warn(CatalogBehind(text), stacklevel=level)
+    _warn(CatalogBehind(text))
+
+
+def warn_lake(data_dir: str, who: str) -> None:
+    """The same for the lock of the lake, which `who` keeps."""
+    _warn(LakeHeld(f"{data_dir}: not waited for: {who}; each run is read from its own file, which takes longer"))
+
+
+def _warn(warning: Warning) -> None:
+    frame, level = sys._getframe(1), 2
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "litmus":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(warning, stacklevel=level)

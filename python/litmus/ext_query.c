@@ -75,11 +75,10 @@ static int query_open_core(const char *path, struct lt_buf *dir, struct lt_query
 }
 
 /* -1: a warning was made an exception. */
-static int query_tell_held_up(const struct query *self) {
-    const struct litmus_error *who = lt_query_held_up(self->core);
+static int query_tell(const struct query *self, const char *function, const struct litmus_error *who) {
     if (who == NULL) return 0;
     PyObject *module = PyImport_ImportModule("litmus.errors"), *dir = PyUnicode_DecodeFSDefault(self->data_dir);
-    PyObject *told = module == NULL || dir == NULL ? NULL : PyObject_CallMethod(module, "warn_behind", "Os", dir, who->text);
+    PyObject *told = module == NULL || dir == NULL ? NULL : PyObject_CallMethod(module, function, "Os", dir, who->text);
     int code = told == NULL ? -1 : 0;
     Py_XDECREF(told);
     Py_XDECREF(dir);
@@ -122,7 +121,7 @@ static int query_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     PyObject *module = self->lock == NULL ? PyErr_NoMemory() : PyImport_ImportModule("litmus._litmus");
     self->table_type = module == NULL ? NULL : PyObject_GetAttrString(module, "Table");
     Py_XDECREF(module);
-    return self->table_type == NULL ? -1 : query_tell_held_up(self);
+    return self->table_type == NULL ? -1 : query_tell(self, "warn_behind", lt_query_held_up(self->core));
 }
 
 /* In a forked child: the parent's handle and lock stay the parent's. */
@@ -432,15 +431,17 @@ static PyObject *query_sql_setup(PyObject *object, PyObject *args, PyObject *kwa
     options.events = events != 0;
     struct lt_query *core = query_enter(self);
     if (core == NULL) return NULL;
-    struct litmus_error error = {0};
+    struct litmus_error error = {0}, who = {0};
     struct lt_buf text;
     lt_buf_init(&text);
     int code;
     Py_BEGIN_ALLOW_THREADS
     code = lt_sql_setup(core, &options, &text, &error);
+    if (code == LITMUS_OK && lt_query_lake_held_up(core) != NULL) who = *lt_query_lake_held_up(core);
     Py_END_ALLOW_THREADS
     query_leave(self);
     PyObject *result = code == LITMUS_OK ? PyUnicode_DecodeFSDefaultAndSize(lt_buf_cstr(&text), (Py_ssize_t)text.n) : ext_raise(&error, EXT_ANYTHING, NULL);
+    if (result != NULL && who.code != LITMUS_OK && query_tell(self, "warn_lake", &who) != 0) Py_CLEAR(result);
     lt_buf_release(&text);
     return query_tell_behind(self, result);
 }

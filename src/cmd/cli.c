@@ -123,11 +123,17 @@ int lt_cli_data_dir(struct lt_cli *cli) {
     return code == LITMUS_OK ? EXIT_OK : lt_cli_fail(cli, &error);
 }
 
+static bool say_waiting(void *self, const char *who) {
+    lt_say(self, "waiting: %s", who);
+    return true;
+}
+
 int lt_cli_query(struct lt_cli *cli) {
     struct litmus_error error = {0};
     int exit = lt_cli_data_dir(cli);
     if (exit != EXIT_OK || cli->query != NULL) return exit;
     if (lt_query_open(lt_buf_cstr(&cli->data_dir), &cli->query, &error) != LITMUS_OK) return lt_cli_fail(cli, &error);
+    lt_query_on_wait(cli->query, say_waiting, cli);
     const struct litmus_error *who = lt_query_held_up(cli->query);
     cli->waited_enough = who != NULL;
     if (who != NULL) lt_say(cli, "not waited for, and shown as it is: %s; a prune or import was broken off, and is not finished", who->text);

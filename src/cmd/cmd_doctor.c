@@ -135,6 +135,11 @@ static void await(void *self, const char *space, const char *name) {
     lt_cli_await(told->cli, space, name);
 }
 
+static void say_waiting(void *self, const char *who) {
+    const struct told *told = self;
+    lt_say(told->cli, "waiting: %s", who);
+}
+
 int lt_cmd_doctor(struct lt_cli *cli) {
     struct lt_keyring keys;
     struct lt_doctor_sum sum;
@@ -147,7 +152,7 @@ int lt_cmd_doctor(struct lt_cli *cli) {
     if (exit != EXIT_OK) return exit;
     struct told told = {.cli = cli};
     struct lt_doctor_options options = {.data_dir = lt_buf_cstr(&cli->data_dir), .keys = &keys, .mend = cli->mend, .finding = tell,
-                                        .progress = cli->err_terminal && !cli->quiet ? show_progress : NULL, .await = await, .self = &told};
+                                        .progress = cli->err_terminal && !cli->quiet ? show_progress : NULL, .waiting = say_waiting, .await = await, .self = &told};
     int code = lt_doctor(&options, &sum, &error);
     lt_keyring_release(&keys);
     tell_rest(&told);

@@ -121,6 +121,8 @@ static int write_setup(struct session *s) {
                                      .events = shell || lt_sql_names((struct lt_str){s->text.p, s->text.n}, "events"), .memory_limit = s->cli->memory};
     lt_buf_init(&setup);
     int code = lt_sql_setup(s->cli->query, &options, &setup, &error);
+    const struct litmus_error *who = lt_query_lake_held_up(s->cli->query);
+    if (who != NULL) lt_say(s->cli, "not waited for: %s; each run is read from its own file, which takes longer", who->text);
     snprintf(s->setup, sizeof s->setup, "%s/setup.sql", s->scratch);
     if (code == LITMUS_OK) code = lt_io_write_hidden(&lt_io_os, s->setup, setup.p, setup.n, &error);
     lt_buf_release(&setup);

@@ -62,6 +62,7 @@ struct lt_doctor {
     struct lt_arena arena;
     struct lt_doctor_item *items; /* of this look */
     size_t count, capacity;
+    bool waited; /* for the lock of the lake */
 };
 
 /* Something was found. `path` absolute, or relative to the data_dir; copied. */

@@ -84,6 +84,15 @@ static void say(const struct lt_doctor *d, const char *what) {
     if (d->options->progress != NULL) d->options->progress(d->options->self, what);
 }
 
+/* The second look does not wait again. */
+static bool waits(void *self, const char *who) {
+    struct lt_doctor *d = self;
+    if (d->waited) return false;
+    d->waited = true;
+    if (d->options->waiting != NULL) d->options->waiting(d->options->self, who);
+    return true;
+}
+
 static int look(struct lt_doctor *d, struct litmus_error *error) {
     static const struct {
         const char *what;
@@ -91,6 +100,7 @@ static int look(struct lt_doctor *d, struct litmus_error *error) {
     } looks[] = {{"the folder", lt_look_at_place}, {"the files", lt_look_at_files}, {"logs, run files and attachments", lt_look_at_record},
                  {"catalog and lake", lt_look_at_derived}, {"daemon, key and clock", lt_look_at_station}};
     int code = lt_query_open_memory(d->data_dir, &d->query, error);
+    if (code == LITMUS_OK) lt_query_on_wait(d->query, waits, d);
     for (size_t i = 0; code == LITMUS_OK && i < sizeof looks / sizeof looks[0]; i++) {
         say(d, looks[i].what);
         looks[i].look(d);
@@ -132,15 +142,17 @@ static void tell(const struct lt_doctor *d, const struct lt_doctor_item *item, b
     d->options->finding(d->options->self, &finding);
 }
 
-/* What was found and is not found again was mended. */
-static int look_again(struct lt_doctor *d, struct lt_doctor_sum *sum, struct litmus_error *error) {
+/* What was found and is not found again was mended; behind the first `found`, it is why a mend failed. */
+static int look_again(struct lt_doctor *d, size_t found, struct lt_doctor_sum *sum, struct litmus_error *error) {
     struct lt_doctor_item *before = d->items;
     size_t count = d->count;
     d->items = NULL;
     d->count = d->capacity = 0;
     int code = look(d, error);
-    for (size_t i = 0; code == LITMUS_OK && i < count; i++)
-        if (!is_among(&before[i], d->items, d->count)) tell(d, &before[i], true, sum);
+    for (size_t i = 0; code == LITMUS_OK && i < count; i++) {
+        bool again = is_among(&before[i], d->items, d->count);
+        if (!again || i >= found) tell(d, &before[i], i < found, sum);
+    }
     free(before);
     return code;
 }
@@ -156,7 +168,8 @@ int lt_doctor(const struct lt_doctor_options *options, struct lt_doctor_sum *sum
     d.data_dir = real;
     lt_arena_init(&d.arena);
     int code = look(&d, error);
-    if (code == LITMUS_OK && options->mend && mend(&d)) code = look_again(&d, sum, error);
+    size_t found = d.count;
+    if (code == LITMUS_OK && options->mend && mend(&d)) code = look_again(&d, found, sum, error);
     for (size_t i = 0; code == LITMUS_OK && i < d.count; i++) tell(&d, &d.items[i], false, sum);
     lt_arena_release(&d.arena);
     free(d.items);

@@ -35,6 +35,7 @@ struct lt_doctor_options {
     int64_t free_bytes; /* as much space is wanted; <= 0: LT_DOCTOR_FREE_BYTES */
     void (*finding)(void *self, const struct lt_doctor_finding *finding); /* borrowed for the call */
     void (*progress)(void *self, const char *what);                       /* what is looked at or mended now; NULL: nobody asks */
+    void (*waiting)(void *self, const char *who);                         /* a look waits, for that process; NULL: nobody asks */
     void (*await)(void *self, const char *space, const char *name); /* a mend is about to wait for that lock (range_lock.h); NULL: nobody asks */
     void *self;
 };

@@ -4,7 +4,9 @@
 #include "base/grow.h"
 #include "base/io.h"
 #include "base/map.h"
+#include "base/process.h"
 #include "base/tree.h"
+#include "materialize/range_lock.h"
 #include "materialize/parquet.h"
 #include "query/catalog_store.h"
 #include "query/lake_sums.h"
@@ -32,13 +34,53 @@ void lt_lake_release(struct lt_lake *lake) {
     *lake = (struct lt_lake){.files = NULL};
 }
 
+static void tell_holder(const char *path, bool *stopped, struct litmus_error *who) {
+    long pid = lt_lock_holder(path);
+    char name[16];
+    lt_process_name(pid, name);
+    *stopped = lt_process_stopped(pid);
+    if (pid > 0) lt_fail(who, LITMUS_EBUSY, EWOULDBLOCK, "process %ld (%s)%s holds %s", pid, name, *stopped ? ", which is stopped (kill -CONT lets it go on)," : "", path);
+    else lt_fail(who, LITMUS_EBUSY, EWOULDBLOCK, "a process that we may not look at holds %s", path);
+}
+
+/* Waits as long as for a session (range_lock.h), and says for whom after a second. *fd -1: nobody ever made the lock. EBUSY: another process keeps it. */
+static int share_lock(struct lt_query *q, const char *path, int *fd, struct litmus_error *who) {
+    enum { STEP_MS = 10, SAID_MS = 1000 };
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000 * 1000};
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    for (int waited = 0; *fd >= 0 && flock(*fd, LOCK_SH | LOCK_NB) != 0; waited += STEP_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR) return lt_fail_os(who, errno, "lock", path);
+        bool stopped = false, over = waited >= LT_RANGE_PATIENCE_MS;
+        if (over || waited == SAID_MS) tell_holder(path, &stopped, who);
+        if (waited == SAID_MS && !stopped && q->waiting != NULL) over = !q->waiting(q->waiting_self, who->text);
+        if (over || stopped) {
+            close(*fd);
+            *fd = -1;
+            return LITMUS_EBUSY;
+        }
+        nanosleep(&step, NULL);
+    }
+    lt_error_clear(who);
+    return LITMUS_OK;
+}
+
+/* A compaction holds it for a rename or two. Where there is no lock to be had at all, files may be replaced under a reader, who then says so. */
 void lt_lake_hold(struct lt_query *q) {
     struct lt_buf path;
     lt_buf_init(&path);
     if (q->lake_fd >= 0) close(q->lake_fd);
-    q->lake_fd = open(lt_path_join(&path, q->data_dir, "lake/_readers.lock"), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (q->lake_fd >= 0) (void)flock(q->lake_fd, LOCK_SH); /* held by others for a rename or two */
+    lt_error_clear(&q->lake_held_up);
+    (void)share_lock(q, lt_path_join(&path, q->data_dir, "lake/_readers.lock"), &q->lake_fd, &q->lake_held_up);
     lt_buf_release(&path);
+}
+
+const struct litmus_error *lt_query_lake_held_up(const struct lt_query *q) {
+    return q->lake_held_up.code == LITMUS_EBUSY ? &q->lake_held_up : NULL;
+}
+
+void lt_query_on_wait(struct lt_query *q, bool (*waiting)(void *self, const char *who), void *self) {
+    q->waiting = waiting;
+    q->waiting_self = self;
 }
 
 /* ---- the manifest ---- */
@@ -325,7 +367,7 @@ static int load(struct lt_query *q, struct lt_lake *lake, struct litmus_error *e
     if (code == LITMUS_OK) code = lt_store_lake_files(q->catalog, add_file, lake, error);
     if (code == LITMUS_OK) code = lt_store_lake_stale(q->catalog, add_stale, lake, error);
     if (code == LITMUS_OK) code = lt_store_lake_members(q->catalog, 0, add_fresh, lake, error);
-    for (size_t i = 0; i < lake->file_count; i++) lake->files[i].keep = is_there(q, &lake->files[i]);
+    for (size_t i = 0; i < lake->file_count; i++) lake->files[i].keep = lt_query_lake_held_up(q) == NULL && is_there(q, &lake->files[i]);
     if (code == LITMUS_OK) code = lt_lake_drop(q, lake, error);
     if (code == LITMUS_OK) code = lt_store_commit(q->catalog, error);
     else lt_store_rollback(q->catalog);
@@ -488,19 +530,12 @@ static void check_lake(struct lake_check *c, DIR *lake) {
     if (!refused && lt_tree_walk_readable(c->q->data_dir, "lake", look_for_others, pass_folder, c, &why) != LITMUS_OK) (void)!is_refused(c, &why);
 }
 
-/* Nobody makes the lake anew until *lock is closed (-1: nobody ever did). false: somebody does, and it takes too long for us. */
+/* Nobody makes the lake anew until *lock is closed (-1: nobody ever did, or it cannot be locked). false: somebody does, and it takes too long for us. */
 static bool keep_still(struct lake_check *c, int *lock) {
-    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
-    *lock = open(lt_path_join(&c->path, c->q->data_dir, "lake/_compact.lock"), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    for (int i = 0; *lock >= 0 && flock(*lock, LOCK_SH | LOCK_NB) != 0; i++) {
-        if (i < 500 && (errno == EWOULDBLOCK || errno == EINTR)) nanosleep(&pause, NULL);
-        else {
-            tell(c, "_compact.lock", "is held: somebody has been at the lake for 10 s, look again later");
-            close(*lock);
-            return false;
-        }
-    }
-    return true;
+    struct litmus_error who = {0};
+    int code = share_lock(c->q, lt_path_join(&c->path, c->q->data_dir, "lake/_compact.lock"), lock, &who);
+    if (code == LITMUS_EBUSY) tell(c, "_compact.lock", "is held, so that the lake was not looked at: %s; look again later", who.text);
+    return code != LITMUS_EBUSY;
 }
 
 int lt_lake_check(struct lt_query *q, lt_lake_finding_fn *each, void *self, struct litmus_error *error) {
@@ -527,9 +562,12 @@ int lt_lake_check(struct lt_query *q, lt_lake_finding_fn *each, void *self, stru
 
 int lt_lake_forget(struct lt_query *q, struct litmus_error *error) {
     struct lt_buf path;
+    int lock = -1;
     lt_buf_init(&path);
+    int code = lt_lock_take(lt_path_join(&path, q->data_dir, "lake/_compact.lock"), false, &lock, error);
     const char *manifest = lt_path_join(&path, q->data_dir, "lake/_manifest.json");
-    int code = unlink(manifest) == 0 || errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "remove", manifest);
+    if (code == LITMUS_OK && unlink(manifest) != 0 && errno != ENOENT) code = lt_fail_os(error, errno, "remove", manifest);
+    if (lock >= 0) close(lock);
     lt_buf_release(&path);
     return code;
 }

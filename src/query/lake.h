@@ -55,7 +55,8 @@ const char *lt_lake_plans_name(const char *name, struct lt_buf *out);
 void lt_lake_add_column(struct lt_buf *columns, const char *name, int type);
 /* Takes the first column off *columns, with its name in *name (cleared first); false: there is none. */
 bool lt_lake_next_column(struct lt_str *columns, struct lt_buf *name, int *type);
-/* Holds the files of the lake as they are until the query is freed or this is called again. Never an error. */
+/* Holds the files of the lake as they are until the query is freed or this is called again. Never an error: where another process keeps the lock
+ * (lt_query_lake_held_up), every run is read from its own file, which nobody replaces. */
 void lt_lake_hold(struct lt_query *query);
 /* Takes over into the catalog what the manifest says, if that is not yet done. Never an error: what the catalog
  * does not know of is read from the run files. */
@@ -78,7 +79,7 @@ int lt_lake_compact(struct lt_query *query, bool (*on_run)(void *self, int64_t d
  * first that the system does not let us read: the rest is looked at. */
 typedef void lt_lake_finding_fn(void *self, const char *path, const char *what, bool stray);
 int lt_lake_check(struct lt_query *query, lt_lake_finding_fn *each, void *self, struct litmus_error *error);
-/* The manifest goes: the next lt_lake_compact makes everything anew from the run files. EPERM, EIO. */
+/* The manifest goes: the next lt_lake_compact makes everything anew from the run files. EBUSY (a compaction is at it), EPERM, EIO. */
 int lt_lake_forget(struct lt_query *query, struct litmus_error *error);
 
 #endif

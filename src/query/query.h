@@ -104,6 +104,10 @@ bool lt_query_is_behind(const struct lt_query *query);
 const char *lt_query_unlisted(const struct lt_query *query);
 /* Who held the lock of a change that a crash left half made, for so long that it was not waited for; NULL: nobody. */
 const struct litmus_error *lt_query_held_up(const struct lt_query *query);
+/* Who kept the lock of the lake for so long that lt_sql_setup was made without the lake; NULL: nobody. */
+const struct litmus_error *lt_query_lake_held_up(const struct lt_query *query);
+/* Who has waited a second for a lock of the lake tells who has it; where that gives false, it is waited for no longer. */
+void lt_query_on_wait(struct lt_query *query, bool (*waiting)(void *self, const char *who), void *self);
 /* Why the latest listing lacks runs in flight; NULL: it does not. */
 const char *lt_query_lacks(const struct lt_query *query);
 /* Makes the catalog anew from the files; `on_file` (may be NULL) is told how many of how many run files were read. */

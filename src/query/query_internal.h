@@ -17,6 +17,9 @@ struct lt_query {
     bool as_is;  /* lt_query_take_as_is */
     bool in_memory;
     struct litmus_error held_up; /* what kept it from finishing a change */
+    struct litmus_error lake_held_up; /* what keeps it from the lake; text: "": nothing */
+    bool (*waiting)(void *self, const char *who); /* lt_query_on_wait */
+    void *waiting_self;
     struct lt_lack lack; /* of the latest lt_query_events */
     struct litmus_error overlay_why; /* why the latest overlay lacks runs of a session */
 };

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 
-from litmus.errors import CatalogBehind, LitmusError
+from litmus.errors import CatalogBehind, LakeHeld, LitmusError
 from litmus.exports import FORMATS, format_of, write
 
 _FILTERS = ("serial", "part", "lot", "git", "station", "operator", "phase", "outcome", "project", "since", "until", "limit")
@@ -82,11 +82,16 @@ def run(said: dict, runs: list[str]) -> int:
     return DAMAGED if missed else 0
 
 
+def _tell_lake(shown):
+    return lambda message, category, *rest: complain(str(message)) if category is LakeHeld else shown(message, category, *rest)
+
+
 def exit_code(work) -> int:
     """The exit code of a command whose work this is: what it gives, or that of what stopped it, told on stderr."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CatalogBehind)  # the program that hands over has told
+            warnings.showwarning = _tell_lake(warnings.showwarning)
             return work()
     except LitmusError as error:
         return exit_of(error)
