@@ -520,6 +520,58 @@ def a_link_to_all_runs(station):
     (station / "data/runs").symlink_to(station / "runs")
 
 
+def channel_file(station, data, volts):
+    """A session of its own, with one channel of that many volts: its file."""
+    code = """
+import array, sys, litmus
+from litmus import _litmus
+with _litmus.Session(sys.argv[1], daemon=False) as session, litmus.open_channel("scope", session=session) as channel:
+    channel.block(array.array("d", [float(sys.argv[2])] * 50), interval=1e-3, start=1_700_000_000_000_000_000)
+"""
+    subprocess.run([sys.executable, "-c", code, station / data, volts], env=environment(), cwd=station, check=True, timeout=300)
+    path, = (station / data).glob("channels/*/*.arrow")
+    return path
+
+
+def other_samples(station):
+    """A signed session's channel file is another one now, right in itself: its name, and its SHA-256."""
+    path, other = channel_file(station, "data", "99"), channel_file(station, "other", "1")
+    data = other.read_bytes()
+    was, now = (pa.ipc.open_file(p).schema.metadata for p in (other, path))
+    for key in was:
+        assert len(was[key]) == len(now[key])
+        data = data.replace(was[key], now[key])
+    path.write_bytes(data)
+    shutil.rmtree(station / "other")
+    return f"{path.parent.name}/{path.name}", path.name[:36], hashlib.sha256(data).hexdigest()
+
+
+def say_closed(station, name, sha256, of):
+    """By a whole unsigned session, listed first."""
+    said = {"channel_id": "scope", "samples": 50, "file": name, "sha256": sha256}
+    event = {"id": OTHER_ID, "event_type": "channel.closed", "session_id": of, "run_id": None, "json": json.dumps(said)}
+    add_log(station, of + "-1", lambda rows: [{**rows[0], **event}], session_id=of.encode())
+
+
+def a_channel_file_that_another_session_closed(station):
+    name, _, sha256 = other_samples(station)
+    say_closed(station, name, sha256, "00000000-0000-4000-8000-000000000001")
+    assert any("is not the file that its writer closed" in f["finding"] for f in findings(station))
+
+
+def a_channel_file_that_half_its_session_closed(station):
+    """The id of a session that ends where the id of the other one goes on."""
+    name, session, sha256 = other_samples(station)
+    say_closed(station, name, sha256, session[:8])
+    assert any("is not the file that its writer closed" in f["finding"] for f in findings(station))
+
+
+def a_channel_file_that_is_closed_twice(station):
+    """By an unsigned log of its own session, which comes first."""
+    name, session, sha256 = other_samples(station)
+    say_closed(station, name, sha256, session)
+
+
 KEPT = []
 OTHER_ID = "11111111-1111-4111-8111-111111111111"
 FORGERIES = {
@@ -550,6 +602,9 @@ FORGERIES = {
     a_link_to_a_run_file: "is a link: some readers follow it, others do not",
     a_link_to_a_day: "is a link: some readers follow it, others do not",
     a_link_to_all_runs: "is a link: some readers follow it, others do not",
+    a_channel_file_that_another_session_closed: "says that channel file .* was closed here, which is of another session",
+    a_channel_file_that_half_its_session_closed: "says that channel file .* was closed here, which is of another session",
+    a_channel_file_that_is_closed_twice: "says that channel file .* has another SHA-256 than .* has",
     a_log_that_renames_while_it_is_kept_open: "says that a run has its file, and is kept open by a process that does not finish the session",
 }
 

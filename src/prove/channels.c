@@ -64,17 +64,36 @@ static struct lt_channel_claim *add(struct lt_claims *claims, const struct lt_ro
     return &items[claims->count++];
 }
 
-/* What channel.closed says of the file; the first word counts, as a file is sealed once. */
-static bool add_sum(struct lt_claims *claims, yyjson_val *event, const char *path, int64_t offset) {
+/* "{day}/{session}-{pid}_...": an id that is cut where another one goes on is not that one's. */
+static bool is_of_session(struct lt_str file, struct lt_str session_id) {
+    const char *slash = memchr(file.p, '/', file.n), *end = file.p + file.n;
+    const char *name = slash == NULL ? file.p : slash + 1, *digit = name + session_id.n + 1;
+    if (session_id.n == 0 || (size_t)(end - name) <= session_id.n + 1 || memcmp(name, session_id.p, session_id.n) != 0 || digit[-1] != '-') return false;
+    const char *p = digit;
+    while (p < end && *p >= '0' && *p <= '9') p++;
+    return p > digit && p < end && *p == '_';
+}
+
+/* What channel.closed says of a file of its session. A file is sealed once: its first word is kept, and another one is told. */
+static bool add_sum(struct lt_claims *claims, const struct lt_row *row, yyjson_val *event, const char *path, int64_t offset) {
     const char *file = yyjson_get_str(yyjson_obj_get(event, "file")), *sha256 = yyjson_get_str(yyjson_obj_get(event, "sha256"));
-    if (file == NULL || sha256 == NULL || lt_map_get(&claims->by_file, lt_str_of(file), 0) != LT_MAP_NONE) return true;
+    if (file == NULL || sha256 == NULL) return true;
+    bool foreign = !is_of_session(lt_str_of(file), row->session_id);
+    uint32_t said = foreign ? LT_MAP_NONE : lt_map_get(&claims->by_file, lt_str_of(file), 0);
+    if (said != LT_MAP_NONE) {
+        struct lt_channel_sum *before = &claims->sums[said];
+        if (before->otherwise == NULL && !lt_str_eq(before->sha256, lt_str_of(sha256))) before->otherwise = lt_arena_str(&claims->arena, lt_str_of(path)).p;
+        return !claims->arena.failed;
+    }
     struct lt_channel_sum *sums = lt_grow_list(claims->sums, claims->sum_count, &claims->sum_capacity, sizeof *sums);
     if (sums == NULL) return false;
     claims->sums = sums;
     struct lt_channel_sum *sum = &sums[claims->sum_count];
     *sum = (struct lt_channel_sum){.file = lt_arena_str(&claims->arena, lt_str_of(file)), .sha256 = lt_arena_str(&claims->arena, lt_str_of(sha256)),
-                                   .path = lt_arena_str(&claims->arena, lt_str_of(path)), .offset = offset};
-    return !claims->arena.failed && lt_map_put(&claims->by_file, sum->file, 0, (uint32_t)claims->sum_count++);
+                                   .path = lt_arena_str(&claims->arena, lt_str_of(path)), .offset = offset, .foreign = foreign};
+    if (claims->arena.failed || (!foreign && !lt_map_put(&claims->by_file, sum->file, 0, (uint32_t)claims->sum_count))) return false;
+    claims->sum_count++;
+    return true;
 }
 
 void lt_claims_add_event(struct lt_claims *claims, const struct lt_row *row, const char *path, int64_t offset) {
@@ -88,7 +107,7 @@ void lt_claims_add_event(struct lt_claims *claims, const struct lt_row *row, con
         struct lt_channel_claim *claim = at == LT_MAP_NONE ? NULL : &claims->items[at];
         if (started && claim == NULL && yyjson_is_str(yyjson_obj_get(root, "uri"))) claims->failed = add(claims, row, channel_id, path, offset) == NULL || claims->failed;
         int64_t samples = yyjson_get_sint(yyjson_obj_get(root, "samples"));
-        if (!started && !add_sum(claims, root, path, offset)) claims->failed = true;
+        if (!started && !add_sum(claims, row, root, path, offset)) claims->failed = true;
         if (!started && claim != NULL && samples > 0 && samples < INT64_MAX - claim->closed) claim->closed += samples;
     }
     yyjson_doc_free(doc);
@@ -214,10 +233,25 @@ static void check_top(struct walk *w) {
     lt_buf_release(&top);
 }
 
+/* What logs say of channel files and should not, whatever the files are. */
+static void check_words(struct lt_proof *proof) {
+    const struct lt_claims *claims = &proof->claims;
+    for (size_t i = 0; i < claims->sum_count; i++) {
+        const struct lt_channel_sum *sum = &claims->sums[i];
+        if (sum->foreign)
+            lt_proof_finding(proof, LT_FINDING_LOG, sum->path.p, sum->offset, "says that channel file %s was closed here, which is of another session: nothing is taken from it",
+                             sum->file.p);
+        else if (sum->otherwise != NULL)
+            lt_proof_finding(proof, LT_FINDING_LOG, sum->otherwise, -1, "says that channel file %s has another SHA-256 than %s has: one of them was put there", sum->file.p,
+                             sum->path.p);
+    }
+}
+
 int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct litmus_error *error) {
     struct walk w = {.proof = proof, .session_id = session_id};
     struct lt_claims *claims = &proof->claims;
     check_top(&w);
+    check_words(proof);
     int code = lt_tree_walk_readable(proof->options.data_dir, "channels", look_at, pass_folder, &w, error);
     if (code == LITMUS_OK && claims->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the channels of %s", proof->options.data_dir);
     if (code != LITMUS_OK || w.unread) return code;
@@ -231,7 +265,8 @@ int lt_proof_channels(struct lt_proof *proof, const char *session_id, struct lit
     }
     for (size_t i = 0; i < claims->sum_count; i++) {
         const struct lt_channel_sum *sum = &claims->sums[i];
-        if (!sum->found) lt_proof_finding(proof, LT_FINDING_CHANNEL, sum->path.p, sum->offset, "channel file %s was closed here, and is not below channels/", sum->file.p);
+        if (!sum->foreign && !sum->found)
+            lt_proof_finding(proof, LT_FINDING_CHANNEL, sum->path.p, sum->offset, "channel file %s was closed here, and is not below channels/", sum->file.p);
     }
     return code;
 }

@@ -21,6 +21,8 @@ struct lt_channel_sum {
     struct lt_str file, sha256, path; /* below channels/; the log that says so */
     int64_t offset;                   /* of that event */
     bool found;
+    bool foreign;          /* the file is of another session than the event: it says nothing of it */
+    const char *otherwise; /* the log that says the same file has another SHA-256; NULL: none does */
 };
 struct lt_claims {
     struct lt_arena arena;

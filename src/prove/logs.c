@@ -128,22 +128,24 @@ static bool has_a_say(const struct lt_row *row) {
 }
 
 /* The fold takes a run's session from its first event. */
-static void check_session_of(struct log *log, const struct lt_row *row, int64_t offset) {
+static bool check_session_of(struct log *log, const struct lt_row *row, int64_t offset) {
     struct lt_str session = lt_str_of(lt_log_reader_session(log->reader));
-    if (log->strays || session.n == 0 || row->session_id.p == NULL || lt_str_eq(row->session_id, session)) return;
+    if (session.n == 0 || row->session_id.p == NULL || lt_str_eq(row->session_id, session)) return true;
+    if (log->strays) return false;
     log->strays = true;
     lt_proof_finding(log->proof, LT_FINDING_LOG, log->result.path, offset, "event %lld, id %.*s, says that it is of session %.*s, and stands in a log of session %.*s",
                      (long long)log->result.head.rows, LT_STR_ARG(row->id), LT_STR_ARG(row->session_id), LT_STR_ARG(session));
+    return false;
 }
 
 static void look_at_event(struct log *log, const struct lt_row *row, int64_t offset) {
-    check_session_of(log, row, offset);
+    bool own = check_session_of(log, row, offset);
     if (log->result.head.rows == 1) memcpy(log->first, row->chain, sizeof log->first);
     if (lt_str_eq(row->event_type, LT_STR("clock.stepped"))) log->result.clock_steps++;
     if (starts_session(row) && log->result.head.rows == 1) take_key(row, log->wanted_key);
     log->counts = log->counts || has_a_say(row);
     log->finishes = log->finishes || lt_event_find(row->event_type) == LT_EVENT_RUN_MATERIALIZED;
-    lt_claims_add_event(&log->proof->claims, row, log->result.path, offset);
+    if (own) lt_claims_add_event(&log->proof->claims, row, log->result.path, offset);
     lt_links_add_event(&log->proof->links, row, log->result.path, offset);
 }
 
