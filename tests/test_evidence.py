@@ -320,6 +320,16 @@ def the_word_that_a_session_was_pruned(station):
     sorted(station.glob("data/runs/*/*.parquet"))[0].unlink()
 
 
+def a_prune_that_recovery_signs(station):
+    """The same, put there without its end, as if its producer had died: whoever finishes that has the station's key."""
+    the_word_that_a_session_was_pruned(station)
+    path, = station.glob(f"data/events/*/{OTHER_ID}-1.arrow")
+    data = path.read_bytes()
+    path.write_bytes(data[:data.rfind(b"\xff\xff\xff\xff\0\0\0\0")])
+    ok("materialize", "-d", station / "data")
+    assert "after its producer died" in run("verify", "--all", "-v", "-d", station / "data").stdout
+
+
 def a_run_file_of_no_log(station):
     path = sorted(station.glob("data/runs/*/*.parquet"))[0]
     table = pq.read_table(path)
@@ -584,6 +594,7 @@ FORGERIES = {
     a_log_under_the_name_of_another_session: "of session .* by its own word",
     a_log_that_says_less_of_its_session: "of session .* by its own word",
     the_word_that_a_session_was_pruned: "is missing: .* is not signed by a key that is known",
+    a_prune_that_recovery_signs: "is missing: .* or was so only after its producer's death",
     a_run_file_of_no_log: "no log of its session says that run",
     a_key_of_the_forgers: "which is not known here",
     a_note_that_names_another_session: "says that it is of session .*, and stands in a log of session",
@@ -1208,6 +1219,20 @@ def test_a_key_may_come_while_a_daemon_runs(tmp_path):
     record_with_worker(tmp_path / "data", "daemon")
     run("daemon", "stop", "-d", tmp_path / "data")
     assert findings(tmp_path) == [] and len(findings(tmp_path, "--signed")) == 3
+
+
+def test_a_prune_that_is_killed_is_no_alarm(station):
+    """Its session is sealed before anything goes: recovery never has to."""
+    for i in range(12):
+        shutil.copytree(station, station / "copy", ignore=shutil.ignore_patterns("copy"))
+        prune = subprocess.Popen([LITMUS, "prune", "--keep", "0s", "--yes", "-d", station / "copy/data"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            prune.wait(timeout=0.003 * i)
+        prune.kill()
+        prune.communicate()
+        ok("materialize", "-d", station / "copy/data")
+        assert findings(station / "copy", "--signed") == []
+        shutil.rmtree(station / "copy")
 
 
 def test_what_was_pruned_is_no_alarm(station):

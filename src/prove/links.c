@@ -79,9 +79,10 @@ static void add_removed(struct lt_links *links, struct lt_str id, const char *by
     else links->removed[links->removed_count++] = removed;
 }
 
-void lt_links_vouch(struct lt_links *links, const char *path) {
+/* A prune is sealed before anything goes, and its log comes as the others go: none that was whole is ever sealed by recovery. */
+void lt_links_vouch(struct lt_links *links, const char *path, bool by_recovery) {
     for (size_t i = links->count; i > 0 && strcmp(links->links[i - 1].by, path) == 0; i--) links->links[i - 1].vouched = true;
-    for (size_t i = links->removed_count; i > 0 && strcmp(links->removed[i - 1].by, path) == 0; i--) links->removed[i - 1].vouched = true;
+    for (size_t i = links->removed_count; !by_recovery && i > 0 && strcmp(links->removed[i - 1].by, path) == 0; i--) links->removed[i - 1].vouched = true;
 }
 
 /* {identity: rows} */
@@ -199,8 +200,9 @@ static void tell_broken(const struct lt_link *link, const struct lt_linked_log *
     const char *name = strrchr(link->by, '/');
     name = name == NULL ? link->by : name + 1;
     if (removed != NULL)
-        snprintf(text, sizeof text, "log %s %s: %s%s names it, and is signed; who says that it was pruned, %s, is not signed by a key that is known", link->head.identity, what,
-                 name, place, strrchr(removed->by, '/') == NULL ? removed->by : strrchr(removed->by, '/') + 1);
+        snprintf(text, sizeof text,
+                 "log %s %s: %s%s names it, and is signed; who says that it was pruned, %s, is not signed by a key that is known, or was so only after its producer's death",
+                 link->head.identity, what, name, place, strrchr(removed->by, '/') == NULL ? removed->by : strrchr(removed->by, '/') + 1);
     else if (log == NULL)
         snprintf(text, sizeof text, "log %s %s: %s%s names it with %lld events; it was removed, and not by litmus prune", link->head.identity, what, name, place,
                  (long long)link->head.rows);

@@ -28,7 +28,7 @@ struct lt_link {
 struct lt_removed {
     char id[64];
     char *by;     /* path of the log that says so */
-    bool vouched; /* as above */
+    bool vouched; /* as above, and sealed by who wrote it */
 };
 struct lt_links {
     bool of_all; /* with those of other sessions */
@@ -49,8 +49,8 @@ void lt_links_add_unread(struct lt_links *links, const char *path);
 /* What an event says of other logs: run.materialized names those of its session from which the run's file was made. With those of other sessions:
  * session.started names those before it, retention.imported those that came with it, retention.pruned those that went by policy. */
 void lt_links_add_event(struct lt_links *links, const struct lt_row *row, const char *path, int64_t offset);
-/* The log at `path`, the last one that was added of, is signed by a known key. */
-void lt_links_vouch(struct lt_links *links, const char *path);
+/* The log at `path`, the last one that was added of, is signed by a known key. By recovery: as it was found, which makes no word in it true. */
+void lt_links_vouch(struct lt_links *links, const char *path, bool by_recovery);
 /* The logs that no event has named yet (log/heads.h). ENOMEM, EIO, EPERM. */
 int lt_links_add_heads(struct lt_links *links, const char *data_dir, struct litmus_error *error);
 /* Gives each link that does not hold: `path` is the file it is about. ENOMEM. */

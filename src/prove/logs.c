@@ -207,7 +207,7 @@ void lt_proof_log(struct lt_proof *proof, const char *path) {
     check_end(&log, &error);
     check_place(&log);
     if (log.result.end == LT_LOG_SEALED) check_seal(&log);
-    if (log.result.signature == LT_SIGNATURE_KNOWN) lt_links_vouch(&proof->links, path);
+    if (log.result.signature == LT_SIGNATURE_KNOWN) lt_links_vouch(&proof->links, path, log.result.by_recovery);
     if (log.result.end == LT_LOG_SEALED) proof->signatures[log.result.signature]++;
     else proof->unsealed++;
     proof->by_recovery += log.result.by_recovery;
