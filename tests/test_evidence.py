@@ -330,6 +330,42 @@ def a_prune_that_recovery_signs(station):
     assert "after its producer died" in run("verify", "--all", "-v", "-d", station / "data").stdout
 
 
+def key_of_another_station(station):
+    """Which is known here."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    (station / "keys/bench.pub").write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return key
+
+
+def sign_added(station, key):
+    path, = station.glob("data/events/*/*-99999.arrow")
+    log = Log(path)
+    log.chain_again()
+    log.sign(key)
+    log.write()
+
+
+def a_log_that_another_station_signs(station):
+    """The failed step passed, by the word of whoever has any key that is known here."""
+    a_log_that_says_it_again(station)
+    sign_added(station, key_of_another_station(station))
+
+
+def a_run_that_another_station_ends(station):
+    """As if it had finished the session, but for what it says."""
+    add_said(station, "run.ended", {"outcome": "passed", "said_by": "recovery"})
+    sign_added(station, key_of_another_station(station))
+
+
+def a_session_that_another_station_begins(station):
+    """Once more, with its own key as the one by which all is to be signed."""
+    key = key_of_another_station(station)
+    first = Log(logs(station)[0]).rows[0]
+    said = {**json.loads(first["json"]), "signing_key": hashlib.sha256(key.public_key().public_bytes(*DER)).hexdigest()[:16]}
+    add_log(station, first["session_id"] + "-99999", lambda rows: [{**first, "id": OTHER_ID, "json": json.dumps(said)}])
+    sign_added(station, key)
+
+
 def a_run_file_of_no_log(station):
     path = sorted(station.glob("data/runs/*/*.parquet"))[0]
     table = pq.read_table(path)
@@ -582,6 +618,7 @@ def a_channel_file_that_is_closed_twice(station):
     say_closed(station, name, sha256, session)
 
 
+DER = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
 KEPT = []
 OTHER_ID = "11111111-1111-4111-8111-111111111111"
 FORGERIES = {
@@ -595,6 +632,9 @@ FORGERIES = {
     a_log_that_says_less_of_its_session: "of session .* by its own word",
     the_word_that_a_session_was_pruned: "is missing: .* is not signed by a key that is known",
     a_prune_that_recovery_signs: "is missing: .* or was so only after its producer's death",
+    a_log_that_another_station_signs: "is signed by its producer with key .*, but its session was to be signed by key",
+    a_run_that_another_station_ends: "is signed by its producer with key .*, but its session was to be signed by key",
+    a_session_that_another_station_begins: "says that its session is to be signed by key .*, and another log of it says by key",
     a_run_file_of_no_log: "no log of its session says that run",
     a_key_of_the_forgers: "which is not known here",
     a_note_that_names_another_session: "says that it is of session .*, and stands in a log of session",
@@ -1209,6 +1249,40 @@ def test_former_keys_stay_known(station):
     assert findings(station, "--signed") == []
     assert all("not known" in f["finding"] for f in findings(station, "--key", station / "keys/station.key.pub"))
     assert findings(station, "--key", station / "keys/station.key.pub")
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_key_may_go_while_a_session_goes_on(station, joined):
+    """A process that joins it later, or says that it begins, signs with the new one, and so does who finishes it."""
+    code = """
+import os, subprocess, sys
+from litmus import _litmus
+session, run = _litmus.Session(sys.argv[1], daemon=False), "22222222-2222-4222-8222-222222222222"
+session.emit("run.started", {}, run)
+subprocess.run([sys.argv[2], "keygen", "--rotate", "--key", sys.argv[3]], check=True)
+worker = "import sys; from litmus import _litmus; s = _litmus.Session(sys.argv[1], session_id=sys.argv[2], joined=bool(sys.argv[4]), daemon=False); s.emit('run.ended', {'outcome': 'passed'}, sys.argv[3]); s.close()"
+subprocess.run([sys.executable, "-c", worker, sys.argv[1], session.id, run, sys.argv[4]], check=True)
+session.close()
+"""
+    subprocess.run([sys.executable, "-c", code, station / "data", LITMUS, station / "keys/station.key", "joined" * joined], env=environment(), check=True, timeout=300)
+    ok("materialize", "-d", station / "data")
+    assert findings(station, "--signed") == []
+    counts = [json.loads(line).get("key") for line in ok("verify", "--all", "-v", "--json", "-d", station / "data").splitlines()]
+    assert len({key for key in counts if key}) == 2
+
+
+def test_another_station_finishes_a_session(station, tmp_path):
+    """Whose producer died: its log is sealed by recovery, the run's end is said there, and its file made, all with the key of who took it in."""
+    code = "import os, sys; from litmus import _litmus; s = _litmus.Session(sys.argv[1], daemon=False); s.emit('run.started', {}, '2' * 8 + '-2222-4222-8222-' + '2' * 12); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code, station / "data"], env=environment(), check=True, timeout=300)
+    ok("keygen", "--key", tmp_path / "there/keys/station.key")
+    (tmp_path / "there/litmus.yaml").write_text("signing_key: keys/station.key\n")
+    shutil.copy(station / "keys/station.key.pub", tmp_path / "there/keys/bench.pub")
+    ok("import", station / "data", "-d", tmp_path / "there/data")
+    ok("materialize", "-d", tmp_path / "there/data")
+    assert findings(tmp_path / "there", "--signed") == []
+    *_, total = [json.loads(line) for line in ok("verify", "--all", "--json", "-d", tmp_path / "there/data").splitlines()]
+    assert total["signed_by_recovery"] == 1 and total["run_files"] == 3
 
 
 def test_a_key_may_come_while_a_daemon_runs(tmp_path):

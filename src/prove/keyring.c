@@ -24,6 +24,26 @@ const struct lt_known_key *lt_keyring_find(const struct lt_keyring *ring, const 
     return NULL;
 }
 
+/* "{path}.pub", or "{path}.{id}.pub": {path}. */
+static struct lt_str place_of(const struct lt_known_key *key) {
+    struct lt_str place = lt_str_of(key->path);
+    struct lt_str end = LT_STR(".pub"), id = lt_str_of(key->id);
+    if (lt_str_ends(place, end)) place.n -= end.n;
+    if (place.n > id.n && lt_str_ends(place, id) && place.p[place.n - id.n - 1] == '.') place.n -= id.n + 1;
+    return place;
+}
+
+static const struct lt_known_key *find_id(const struct lt_keyring *ring, const char *id) {
+    for (size_t i = 0; i < ring->count; i++)
+        if (strcmp(ring->keys[i].id, id) == 0) return &ring->keys[i];
+    return NULL;
+}
+
+bool lt_keyring_same_station(const struct lt_keyring *ring, const char *left, const char *right) {
+    const struct lt_known_key *one = find_id(ring, left), *other = find_id(ring, right);
+    return one != NULL && other != NULL && lt_str_eq(place_of(one), place_of(other));
+}
+
 int lt_keyring_add_file(struct lt_keyring *ring, const char *path, struct litmus_error *error) {
     struct lt_known_key key;
     int code = lt_key_public_read(path, key.public_key, error);

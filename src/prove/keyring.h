@@ -28,5 +28,7 @@ int lt_keyring_add_file(struct lt_keyring *ring, const char *path, struct litmus
 int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path, const char *data_dir, struct litmus_error *error);
 /* NULL: not known. Borrowed until the next addition. */
 const struct lt_known_key *lt_keyring_find(const struct lt_keyring *ring, const unsigned char public_key[LT_KEY_PUBLIC_BYTES]);
+/* Is the one of two known keys (by their ids) the other's successor, or are both of one? `litmus keygen --rotate` puts {path}.pub aside as {path}.{id}.pub. */
+bool lt_keyring_same_station(const struct lt_keyring *ring, const char *left, const char *right);
 
 #endif

@@ -18,6 +18,7 @@ struct log {
     char wanted_key[LT_KEY_ID_BYTES]; /* session.started: what the session meant to sign with; "": nothing */
     bool broken;                      /* told that already; what follows proves nothing more */
     bool counts;                      /* something in it has a say in what the session's runs were */
+    bool records;                     /* the same, and nothing that who finishes the session says */
     bool strays;                      /* told that an event of it is of another session */
     bool finishes;                    /* it says that a run has its file */
 };
@@ -86,6 +87,17 @@ static enum lt_signature worth_of(const struct lt_seal *seal, const struct lt_ke
     return lt_keyring_find(keys, seal->public_key) != NULL ? LT_SIGNATURE_KNOWN : LT_SIGNATURE_UNKNOWN;
 }
 
+/* Is `key` that of another station than the session's? One may get a new key while a session goes on. "": no key is named. */
+static bool is_another_stations(const struct log *log, const char *key) {
+    const char *wanted = session_key(log->proof);
+    return key[0] != '\0' && wanted[0] != '\0' && strcmp(key, wanted) != 0 && !lt_keyring_same_station(log->proof->options.keys, key, wanted);
+}
+
+/* Who knows of runs of a session is a producer of its station. Who finishes it may be of another one, and so may who seals a dead producer's log. */
+static bool is_by_another_station(const struct log *log, const struct lt_seal *seal) {
+    return log->result.signature == LT_SIGNATURE_KNOWN && !seal->by_recovery && log->records && is_another_stations(log, log->result.key_id);
+}
+
 /* What the signature at the end of a sealed log is worth here. */
 static void check_seal(struct log *log) {
     struct lt_proof *proof = log->proof;
@@ -103,6 +115,14 @@ static void check_seal(struct log *log) {
         lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at,
                          "is signed by key %s, which is not known here: if it is a station of yours, put its .pub beside your key or name it with --key",
                          r->key_id);
+    else if (is_another_stations(log, log->wanted_key))
+        lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at,
+                         "says that its session is to be signed by key %s, and another log of it says by key %s: one of them was put there",
+                         log->wanted_key, session_key(proof));
+    else if (is_by_another_station(log, &seal))
+        lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at,
+                         "is signed by its producer with key %s, but its session was to be signed by key %s: the other key's station may have put it there", r->key_id,
+                         session_key(proof));
     else if (r->signature == LT_SIGNATURE_NONE && log->wanted_key[0] != '\0')
         lt_proof_finding(proof, LT_FINDING_SIGNATURE, r->path, at, "is not signed, but its session was to be signed by key %s", log->wanted_key);
     else if (r->signature == LT_SIGNATURE_NONE && log->counts && session_key(proof)[0] != '\0')
@@ -127,6 +147,17 @@ static bool has_a_say(const struct lt_row *row) {
     return !renamed;
 }
 
+/* Is it what materialize says of a run when it finishes the session? */
+static bool is_finishers(const struct lt_row *row) {
+    enum lt_event_id id = lt_event_find(row->event_type);
+    if (id != LT_EVENT_RUN_ENDED) return id == LT_EVENT_RUN_MATERIALIZED || id == LT_EVENT_DIAGNOSTIC_WARNING || id == LT_EVENT_DIAGNOSTIC_ERROR;
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    bool is = yyjson_equals_str(yyjson_obj_get(root, "said_by"), "recovery") && yyjson_equals_str(yyjson_obj_get(root, "outcome"), "aborted");
+    yyjson_doc_free(doc);
+    return is;
+}
+
 /* The fold takes a run's session from its first event. */
 static bool check_session_of(struct log *log, const struct lt_row *row, int64_t offset) {
     struct lt_str session = lt_str_of(lt_log_reader_session(log->reader));
@@ -143,7 +174,9 @@ static void look_at_event(struct log *log, const struct lt_row *row, int64_t off
     if (log->result.head.rows == 1) memcpy(log->first, row->chain, sizeof log->first);
     if (lt_str_eq(row->event_type, LT_STR("clock.stepped"))) log->result.clock_steps++;
     if (starts_session(row) && log->result.head.rows == 1) take_key(row, log->wanted_key);
-    log->counts = log->counts || has_a_say(row);
+    bool has = has_a_say(row);
+    log->counts = log->counts || has;
+    log->records = log->records || (has && !is_finishers(row));
     log->finishes = log->finishes || lt_event_find(row->event_type) == LT_EVENT_RUN_MATERIALIZED;
     if (own) lt_claims_add_event(&log->proof->claims, row, log->result.path, offset);
     lt_links_add_event(&log->proof->links, row, log->result.path, offset);

@@ -103,6 +103,7 @@ static int prove_session(struct lt_proof *proof, const char *session_id, const c
     for (size_t i = 0; code == LITMUS_OK && i < list.count; i++) lt_proof_log(proof, list.files[i].path);
     if (code == LITMUS_OK && !all_unlisted) code = lt_proof_files(proof, session_id, error);
     proof->session_logs = NULL;
+    proof->session_key_sought = false; /* a log that is looked at on its own is not of this session */
     lt_log_list_release(&list);
     if (code == LITMUS_OK && !proof->with_links) code = lt_proof_channels(proof, session_id, error);
     proof->run_id = NULL;
