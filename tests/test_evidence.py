@@ -256,6 +256,19 @@ def test_nor_can_the_last_one(station):
     assert any("is missing" in f["finding"] and f["file_path"].endswith("/heads") for f in findings(station))
 
 
+def test_a_session_that_could_name_nobody_is_counted(station):
+    """It is no find: a busy machine may have such, too."""
+    assert "could not say which logs" not in run("verify", "--all", "-v", "-d", station / "data").stderr
+    with (station / "data/heads").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        record(station / "third", station / "data", SUITE)
+        run("daemon", "stop", "-d", station / "data")
+    assert findings(station, "--signed") == []
+    done = run("verify", "--all", "-v", "-d", station / "data")
+    assert done.returncode == 0 and "1 session could not say which logs came before" in done.stderr
+    assert "could not say" not in run("verify", "--all", "-d", station / "data").stderr
+
+
 def test_a_folder_in_the_place_of_heads(station):
     """It keeps nothing else from being looked at."""
     (station / "data/heads").unlink()

@@ -87,8 +87,8 @@ static void print_json_sum(const struct lt_proof *proof) {
                 (long long)proof->events, (long long)proof->logs, (long long)proof->files, (long long)proof->channels);
     for (size_t i = 0; i < 4; i++) lt_buf_addf(&line, ",\"signature_%s\":%lld", lt_signature_words[i], (long long)signatures[i]);
     lt_buf_addf(&line, ",\"signed_by_recovery\":%lld", (long long)proof->by_recovery);
-    lt_buf_addf(&line, ",\"unsealed\":%lld,\"clock_steps\":%lld,\"late\":%lld,\"keys\":%zu,\"unread\":%lld}", (long long)proof->unsealed, (long long)proof->clock_steps,
-                (long long)proof->late, proof->options.keys->count, (long long)proof->unread);
+    lt_buf_addf(&line, ",\"unsealed\":%lld,\"clock_steps\":%lld,\"unlinked\":%lld,\"late\":%lld,\"keys\":%zu,\"unread\":%lld}", (long long)proof->unsealed,
+                (long long)proof->clock_steps, (long long)proof->unlinked, (long long)proof->late, proof->options.keys->count, (long long)proof->unread);
     lt_print_json(&line);
     lt_buf_release(&line);
 }
@@ -107,6 +107,9 @@ static void print_sum(const struct lt_cli *cli, const struct lt_proof *proof) {
     if (signatures[LT_SIGNATURE_UNKNOWN] > 0 && proof->options.keys->count == 0)
         lt_say(cli, "no key is known here (none in the data_dir counts): whoever can write the files could have signed them anew; name the station's with --key");
     if (proof->clock_steps > 0) lt_say(cli, "the wall clock was set %lld times while logs were written: litmus events --type clock.stepped", (long long)proof->clock_steps);
+    if (proof->unlinked > 0 && cli->verbose > 0)
+        lt_say(cli, "%lld session%s could not say which logs came before: the list of them was held by another process, or could not be written", (long long)proof->unlinked,
+               proof->unlinked == 1 ? "" : "s");
     if (proof->late > 0)
         lt_say(cli, "%lld event%s came after the file of their run was made, from a process that went on; in no row: litmus events --run %.8s", (long long)proof->late,
                proof->late == 1 ? "" : "s", proof->late_run);

@@ -31,6 +31,14 @@ static void take_key(const struct lt_row *row, char out[LT_KEY_ID_BYTES]) {
     yyjson_doc_free(doc);
 }
 
+/* It names no log before it, not even that there is none: the list of heads could not be had. */
+static bool is_unlinked(const struct lt_row *row) {
+    yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
+    bool is = !yyjson_is_arr(yyjson_obj_get(yyjson_doc_get_root(doc), "previous_logs"));
+    yyjson_doc_free(doc);
+    return is;
+}
+
 static bool starts_session(const struct lt_row *row) {
     return lt_str_eq(row->event_type, LT_STR("session.started"));
 }
@@ -173,7 +181,10 @@ static void look_at_event(struct log *log, const struct lt_row *row, int64_t off
     bool own = check_session_of(log, row, offset);
     if (log->result.head.rows == 1) memcpy(log->first, row->chain, sizeof log->first);
     if (lt_str_eq(row->event_type, LT_STR("clock.stepped"))) log->result.clock_steps++;
-    if (starts_session(row) && log->result.head.rows == 1) take_key(row, log->wanted_key);
+    if (starts_session(row) && log->result.head.rows == 1) {
+        take_key(row, log->wanted_key);
+        log->proof->unlinked += is_unlinked(row);
+    }
     bool has = has_a_say(row);
     log->counts = log->counts || has;
     log->records = log->records || (has && !is_finishers(row));

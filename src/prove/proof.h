@@ -69,6 +69,7 @@ struct lt_proof {
     int64_t signatures[4];           /* of the logs, by enum lt_signature */
     int64_t by_recovery;             /* of the signed ones, those that another signed after their producer's death */
     int64_t unsealed, clock_steps;
+    int64_t unlinked;   /* sessions that could not say which logs came before them */
     int64_t late;       /* events of producers that are in no row, as they came after the file of their run was made */
     char late_run[40];  /* the first run that has such */
     const char *run_id; /* NULL: every run. Borrowed */
