@@ -74,6 +74,11 @@ static bool is_by_way_of(const char *data_dir, struct lt_buf *folder) {
     return is;
 }
 
+static int cannot_look(const char *folder, struct litmus_error *error) {
+    if (errno != EACCES && errno != EPERM) return lt_fail_os(error, errno, "open", folder);
+    return lt_fail(error, LITMUS_EPERM, errno, "cannot look for public keys in %s: %s (name the station's with --key FILE.pub)", folder, strerror(errno));
+}
+
 int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path, const char *data_dir, struct litmus_error *error) {
     const char *slash = strrchr(private_key_path, '/');
     if (slash == NULL) return LITMUS_OK;
@@ -83,7 +88,7 @@ int lt_keyring_add_beside(struct lt_keyring *ring, const char *private_key_path,
     lt_buf_add(&folder, private_key_path, (size_t)(slash - private_key_path) + 1);
     bool of_record = is_by_way_of(data_dir, &folder);
     DIR *dir = of_record ? NULL : opendir(lt_buf_cstr(&folder));
-    int code = dir == NULL && !of_record && errno != ENOENT && errno != ENOTDIR ? lt_fail_os(error, errno, "open", lt_buf_cstr(&folder)) : LITMUS_OK;
+    int code = dir == NULL && !of_record && errno != ENOENT && errno != ENOTDIR ? cannot_look(lt_buf_cstr(&folder), error) : LITMUS_OK;
     for (struct dirent *entry; code == LITMUS_OK && dir != NULL && (entry = readdir(dir)) != NULL;) {
         struct litmus_error why = {0};
         if (is_public(entry->d_name) && lt_keyring_add_file(ring, lt_path_join(&path, lt_buf_cstr(&folder), entry->d_name), &why) == LITMUS_ENOMEM)

@@ -9,6 +9,9 @@
 #include "base/key.h"
 #include "log/archive.h"
 #include "log_helper.h"
+#include "prove/keyring.h"
+
+#include <sys/stat.h>
 
 enum { EVENTS = 20 };
 
@@ -197,11 +200,32 @@ static void test_where_the_key_is(void **state) {
     }
 }
 
+/* Who checks need not be who signs: what is to be done is not to choose another data_dir. */
+static void test_keys_in_a_folder_of_another_user(void **state) {
+    (void)state;
+    char dir[256], path[300];
+    struct litmus_error error = {0};
+    struct lt_keyring keys;
+    make_temp(dir);
+    snprintf(path, sizeof path, "%s/station.key", dir);
+    assert_int_equal(chmod(dir, 0), 0);
+    bool root = geteuid() == 0;
+    if (root) assert_int_equal(seteuid(65534), 0);
+    lt_keyring_init(&keys);
+    int code = lt_keyring_add_beside(&keys, path, NULL, &error);
+    if (root) assert_int_equal(seteuid(0), 0);
+    assert_int_equal(chmod(dir, 0700), 0);
+    assert_int_equal(code, LITMUS_EPERM);
+    assert_non_null(strstr(error.text, "--key"));
+    assert_null(strstr(error.text, "data_dir"));
+    lt_keyring_release(&keys);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ed25519_of_the_standard), cmocka_unit_test(test_a_sealed_log_is_signed), cmocka_unit_test(test_recovery_signs_what_it_found),
         cmocka_unit_test(test_an_archive_keeps_the_signature), cmocka_unit_test(test_a_signature_does_not_move), cmocka_unit_test(test_a_private_key_is_private),
-        cmocka_unit_test(test_where_the_key_is),
+        cmocka_unit_test(test_where_the_key_is), cmocka_unit_test(test_keys_in_a_folder_of_another_user),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
