@@ -110,18 +110,24 @@ bool lt_may_say_materialized(const struct lt_row *first) {
     return is_type(first, "run.materialized") || is_type(first, "run.ended") || is_type(first, "diagnostic.warning") || is_type(first, "diagnostic.error");
 }
 
-/* `name` NULL, or a number that is to be above 0 in it. */
-static bool says_of_file(const struct lt_row *row, const char *name) {
-    if (!is_type(row, "run.materialized") || row->run_id.n == 0) return false;
+/* What the row says of a run's file. */
+enum file_word { SAYS_NOTHING, SAYS_MADE, SAYS_REVISED, SAYS_RENAMED };
+
+static enum file_word word_of(const struct lt_row *row) {
+    if (!is_type(row, "run.materialized") || row->run_id.n == 0) return SAYS_NOTHING;
     yyjson_doc *doc = yyjson_read(row->json.p, row->json.n, 0);
     yyjson_val *root = yyjson_doc_get_root(doc);
-    bool says = yyjson_is_obj(root) && (name == NULL || lt_get_int(root, name).v > 0);
+    enum file_word word = !yyjson_is_obj(root)                ? SAYS_NOTHING
+                          : lt_get_int(root, "renamed").v > 0 ? SAYS_RENAMED
+                          : lt_get_int(root, "revised").v > 0 ? SAYS_REVISED
+                                                              : SAYS_MADE;
     yyjson_doc_free(doc);
-    return says;
+    return word;
 }
 
 bool lt_says_materialized(const struct lt_row *row) {
-    return says_of_file(row, NULL) && !says_of_file(row, "renamed");
+    enum file_word word = word_of(row);
+    return word == SAYS_MADE || word == SAYS_REVISED;
 }
 
 /* Was the log ended by whoever wrote it, or as it was found? What is found somebody may have put there. */
@@ -208,8 +214,8 @@ static int find_cuts(struct gather *g, struct litmus_error *error) {
         enum lt_log_status status;
         struct litmus_error why = {0};
         while (ok && ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
-            bool says = status == LT_LOG_EVENT && says_of_file(&row, NULL);
-            if (says && (!says_of_file(&row, "revised") || is_own_word(g->out->logs[i].path))) ok = take_cut(g, &row);
+            enum file_word word = status == LT_LOG_EVENT ? word_of(&row) : SAYS_NOTHING;
+            if (word != SAYS_NOTHING && (word != SAYS_REVISED || is_own_word(g->out->logs[i].path))) ok = take_cut(g, &row);
         }
         lt_log_reader_free(reader);
         if (why.code != LITMUS_OK && !is_of_file(g->out->logs[i].path, &why)) return lt_fail_with(error, &why);
