@@ -210,12 +210,14 @@ static int find_cuts(struct gather *g, struct litmus_error *error) {
         struct lt_row row;
         int code = lt_log_reader_open(g->out->logs[i].path, &reader, error); /* it could be opened a moment ago */
         if (code != LITMUS_OK) return code;
-        bool ok = true;
+        bool ok = true, asked = false, own = false;
         enum lt_log_status status;
         struct litmus_error why = {0};
         while (ok && ((status = lt_log_next(reader, &row, &why)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED)) {
             enum file_word word = status == LT_LOG_EVENT ? word_of(&row) : SAYS_NOTHING;
-            if (word != SAYS_NOTHING && (word != SAYS_REVISED || is_own_word(g->out->logs[i].path))) ok = take_cut(g, &row);
+            if (word == SAYS_REVISED && !asked) own = is_own_word(g->out->logs[i].path);
+            asked = asked || word == SAYS_REVISED;
+            if (word != SAYS_NOTHING && (word != SAYS_REVISED || own)) ok = take_cut(g, &row);
         }
         lt_log_reader_free(reader);
         if (why.code != LITMUS_OK && !is_of_file(g->out->logs[i].path, &why)) return lt_fail_with(error, &why);
