@@ -901,6 +901,8 @@ LIES = {f"{what}, {name}": how + then for name, how in TYPE_LIES.items() for wha
 @pytest.mark.parametrize("lie", LIES)
 def test_a_catalog_that_lies_to_its_readers(station, lie):
     """What SQL compares is not what C reads, and what the folders do not have nobody lists. The catalog is as sound a database as before."""
+    for folder in [*station.glob("data/runs/*"), *station.glob("data/events/*"), station / "data/runs"]:
+        os.utime(folder, ns=(10**18, 10**18))  # what changed a moment ago is looked at again
     for command in ("compact", "runs", "runs"):
         ok(command, "-d", station / "data")
     sql = LIES[lie] if isinstance(LIES[lie], str) else LIES[lie](station)
