@@ -802,6 +802,17 @@ def test_too_few_descriptors(station):
     assert {0, 5} <= codes
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_attached_parquet_file_is_no_run(tmp_path, whole):
+    """Whether we can read it or not; in a run file's own folder, and named as what is attached is."""
+    pq.write_table(pa.table({"x": [1, 2, 3]}), tmp_path / "trace.parquet")
+    if not whole:
+        (tmp_path / "trace.parquet").write_bytes(b"PAR1 and nothing more")
+    record(tmp_path / "suite", tmp_path / "data", f"def test_it(attach): attach({str(tmp_path / 'trace.parquet')!r})")
+    run("daemon", "stop", "-d", tmp_path / "data")
+    assert len(list(tmp_path.glob("data/runs/*/*_ref/*.parquet"))) == 1 and findings(tmp_path) == []
+
+
 def test_an_id_that_is_said_again_hides_nothing(station):
     """An unsigned log has each event anew, a moment earlier and passed; a plain copy is shown once."""
     def listed():
@@ -1163,11 +1174,12 @@ def test_two_logs_of_one_name(tmp_path):
 def test_no_second_log_of_one_name(tmp_path):
     """A process that comes back to its session on another day finds its old name taken there."""
     code = """
-import pathlib, sys
+import datetime, pathlib, sys
 from litmus import _litmus
+today = datetime.datetime.now(datetime.timezone.utc)
 owner = _litmus.Session(sys.argv[1], daemon=False)
 names = []
-for day in ("2026-01-01", "2026-01-02", None):
+for day in (f"{today - datetime.timedelta(30):%Y-%m-%d}", f"{today - datetime.timedelta(1):%Y-%m-%d}", None):
     worker = _litmus.Session(sys.argv[1], session_id=owner.id, joined=True, daemon=False)
     path = pathlib.Path(worker.log_path)
     names.append(path.name)

@@ -132,15 +132,18 @@ bool lt_says_materialized(const struct lt_row *row) {
 
 /* Was the log ended by whoever wrote it, or as it was found? What is found somebody may have put there. */
 static bool is_own_word(const char *path) {
-    struct lt_log_reader *reader = NULL;
-    struct lt_row row;
-    enum lt_log_status status = LT_LOG_FAILED;
-    if (lt_log_reader_open(path, &reader, NULL) == LITMUS_OK)
-        do status = lt_log_next(reader, &row, NULL);
-        while (status == LT_LOG_EVENT || status == LT_LOG_DAMAGED);
-    bool own = status == LT_LOG_SEALED ? !lt_log_reader_seal(reader).by_recovery : lt_log_life(path, NULL) == LT_LIFE_WRITING;
-    lt_log_reader_free(reader);
-    return own;
+    for (int i = 0; i < 2; i++) { /* it may be sealed between the look at its end and the one at its lock */
+        struct lt_log_reader *reader = NULL;
+        struct lt_row row;
+        enum lt_log_status status = LT_LOG_FAILED;
+        if (lt_log_reader_open(path, &reader, NULL) == LITMUS_OK)
+            do status = lt_log_next(reader, &row, NULL);
+            while (status == LT_LOG_EVENT || status == LT_LOG_DAMAGED);
+        bool sealed = status == LT_LOG_SEALED, own = sealed ? !lt_log_reader_seal(reader).by_recovery : lt_log_life(path, NULL) == LT_LIFE_WRITING;
+        lt_log_reader_free(reader);
+        if (sealed || own || !lt_log_is_sealed(path)) return own;
+    }
+    return false;
 }
 
 static struct cut *find_cut(const struct gather *g, struct lt_str run_id) {

@@ -69,6 +69,15 @@ static void look_at_lock(struct walk *w, const char *path, const struct stat *st
         lt_doctor_tell(w->doctor, LT_CHECK_LOCKS, LT_DOCTOR_WRONG, path, "is the socket of a daemon that is gone");
 }
 
+/* One that is at work takes its files from there, however long ago they were written. */
+static bool is_of_compaction(const struct walk *w, const char *path) {
+    struct lt_buf lock;
+    lt_buf_init(&lock);
+    bool is = is_below(path, "lake") && lt_lock_is_held(lt_path_join(&lock, w->doctor->data_dir, "lake/_compact.lock"));
+    lt_buf_release(&lock);
+    return is;
+}
+
 /* Where it may be on record, who reads of it is to know that it stays. */
 static void tell_leftover(struct walk *w, const char *path, const char *what) {
     struct lt_buf whole;
@@ -87,7 +96,8 @@ static void look_at_name(struct walk *w, const char *path, const struct stat *st
     snprintf(what, sizeof what, "was being written %lld hours ago, and nobody finished it", (long long)(w->now_s - st->st_mtime) / 3600);
     if (staged && !w->staging_in_use) tell_leftover(w, path, "was left by a prune or import that was broken off before it changed anything");
     else if (strstr(path, ".aside-") != NULL) lt_doctor_tell(d, LT_CHECK_KEPT, LT_DOCTOR_NOTE, path, "was put aside by litmus doctor --mend");
-    else if (!staged && name[0] == '.' && lt_str_ends(lt_str_of(name), LT_STR(".tmp")) && w->now_s - st->st_mtime > LEFTOVER_AGE_S) tell_leftover(w, path, what);
+    else if (!staged && name[0] == '.' && lt_str_ends(lt_str_of(name), LT_STR(".tmp")) && w->now_s - st->st_mtime > LEFTOVER_AGE_S && !is_of_compaction(w, path))
+        tell_leftover(w, path, what);
     else if (strstr(name, ".torn-") != NULL) lt_doctor_tell(d, LT_CHECK_KEPT, LT_DOCTOR_NOTE, path, "%lld torn bytes of a dead producer's log", (long long)st->st_size);
     else if (strcmp(path, LT_CHANGES) == 0) lt_doctor_tell(d, LT_CHECK_CHANGES, LT_DOCTOR_WRONG, path, "a prune or import was broken off, and goes on at the next command");
     if (lt_str_ends(lt_str_of(name), LT_STR(".arrow")) && st->st_mtime > w->now_s + CLOCK_SLACK_S)

@@ -74,8 +74,10 @@ static bool is_taken_elsewhere(const struct lt_growing *file, const char *name) 
     lt_buf_init(&path);
     DIR *dir = file->not_first ? opendir(lt_path_join(&path, file->data_dir, file->kind->folder)) : NULL;
     bool taken = false;
+    char oldest[LT_ISO_BYTES]; /* no session goes on for so long with a process of that number */
+    lt_time_date(lt_now_us() - INT64_C(40) * 24 * 3600 * 1000000, oldest);
     for (const struct dirent *e; dir != NULL && !taken && (e = readdir(dir)) != NULL;) {
-        if (e->d_name[0] == '.') continue;
+        if (e->d_name[0] == '.' || strcmp(e->d_name, oldest) < 0) continue;
         lt_buf_clear(&path);
         lt_buf_addf(&path, "%s/%s/%s/%s" LT_LOG_SUFFIX, file->data_dir, file->kind->folder, e->d_name, name);
         taken = access(lt_buf_cstr(&path), F_OK) == 0;
@@ -96,9 +98,9 @@ static int open_new(struct lt_growing *file, const char *folder, const char *ste
         lt_buf_clear(name);
         lt_buf_add_text(name, stem);
         if (n > 1) lt_buf_addf(name, "-%lld", (long long)n);
-        if (is_taken_elsewhere(file, lt_buf_cstr(name))) continue;
         lt_buf_clear(&path);
         lt_buf_addf(&path, "%s/%s" LT_LOG_SUFFIX, folder, lt_buf_cstr(name));
+        if (file->not_first && (access(lt_buf_cstr(&path), F_OK) == 0 || is_taken_elsewhere(file, lt_buf_cstr(name)))) continue;
         const char *text = lt_buf_cstr(&path);
         if (path.failed || name->failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
         else if ((file->fd = io->open(io->self, text, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666)) >= 0) code = LITMUS_OK;

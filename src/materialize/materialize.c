@@ -35,6 +35,7 @@ struct lt_folder_mark {
 
 struct lt_materializer {
     char *data_dir;
+    char *station_dir; /* NULL: data_dir */
     const struct lt_io *io;
     int lock_fd; /* -1: no locking possible */
     struct lt_catalog *catalog; /* NULL until used, or not to be had: it is disposable */
@@ -52,7 +53,8 @@ static const struct lt_key *key_of(struct lt_materializer *m) {
     const struct lt_key *key;
     struct lt_buf path;
     lt_buf_init(&path);
-    if (lt_signing_key_find(NULL, m->data_dir, &path, NULL) == LITMUS_OK && !lt_str_eq((struct lt_str){path.p, path.n}, (struct lt_str){m->key.path.p, m->key.path.n})) {
+    const char *station = m->station_dir == NULL ? m->data_dir : m->station_dir;
+    if (lt_signing_key_find(NULL, station, &path, NULL) == LITMUS_OK && !lt_str_eq((struct lt_str){path.p, path.n}, (struct lt_str){m->key.path.p, m->key.path.n})) {
         lt_key_place_release(&m->key);
         m->key.path = path;
     } else lt_buf_release(&path);
@@ -85,7 +87,16 @@ void lt_materializer_free(struct lt_materializer *m) {
     lt_buf_release(&m->taken_run);
     lt_key_place_release(&m->key);
     free(m->data_dir);
+    free(m->station_dir);
     free(m);
+}
+
+int lt_materializer_name(struct lt_materializer *m, const char *data_dir, struct litmus_error *error) {
+    char *own = strdup(data_dir);
+    if (own == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory");
+    free(m->station_dir);
+    m->station_dir = own;
+    return LITMUS_OK;
 }
 
 void lt_materializer_use_queue(struct lt_materializer *m, struct lt_catalog_queue *queue) {

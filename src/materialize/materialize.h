@@ -34,6 +34,8 @@ void lt_run_count(const struct lt_run *run, struct lt_materialized *done);
 
 struct lt_materializer; /* handle: one data_dir; keeps the catalog open */
 
+/* How the data_dir was named, where that is another path: the station's key is looked for above that (config.h). Copied. ENOMEM. */
+int lt_materializer_name(struct lt_materializer *materializer, const char *data_dir, struct litmus_error *error);
 int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error);
 void lt_materializer_free(struct lt_materializer *m);
 /* Catalog rows go through `queue` (borrowed) instead of a connection of the materializer's own. */

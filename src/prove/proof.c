@@ -274,6 +274,23 @@ static int unless_refused(struct lt_proof *proof, int code, const char *name, co
     return LITMUS_OK;
 }
 
+/* The run file may have come since its session was looked at: the logs are asked again. */
+static bool is_named_now(struct lt_proof *proof, const char *run_file) {
+    static const char *const columns[] = {"session_id", "run_id"};
+    struct lt_table rows;
+    char ids[2][64];
+    lt_table_init(&rows);
+    bool there = lt_parquet_read_run(run_file, columns, 2, &rows, NULL) == LITMUS_OK && lt_table_rows(&rows) > 0;
+    for (size_t i = 0; i < 2; i++) {
+        int64_t column = there ? lt_table_find(&rows, columns[i]) : -1;
+        struct lt_str id = column < 0 ? LT_STR_NULL : lt_table_str(&rows, column, 0);
+        there = there && id.p != NULL && id.n < sizeof ids[i];
+        snprintf(ids[i], sizeof ids[i], "%.*s", there ? (int)id.n : 0, there ? id.p : "");
+    }
+    lt_table_release(&rows);
+    return there && lt_proof_named(proof, run_file, ids[0], ids[1]);
+}
+
 /* Beside a run file as which a log names it, in that one's `_ref` folder, and named as what is attached is. */
 static bool is_attachment(struct lt_proof *proof, const char *whole) {
     const struct lt_str end = LT_STR("_ref");
@@ -283,7 +300,7 @@ static bool is_attachment(struct lt_proof *proof, const char *whole) {
     struct lt_buf run_file;
     lt_buf_init(&run_file);
     lt_buf_addf(&run_file, "%.*s.parquet", (int)(folder.n - end.n), whole);
-    bool named = lt_map_get(&proof->read, lt_str_of(lt_buf_cstr(&run_file)), 0) != LT_MAP_NONE;
+    bool named = lt_map_get(&proof->read, lt_str_of(lt_buf_cstr(&run_file)), 0) != LT_MAP_NONE || is_named_now(proof, lt_buf_cstr(&run_file));
     lt_buf_release(&run_file);
     return named;
 }
@@ -314,9 +331,9 @@ static int look_at_place(void *self, const char *path, const struct stat *st, st
     lt_table_init(&rows);
     int code = lt_parquet_read_run(whole, columns, 1, &rows, &why);
     if (code != LITMUS_OK && lt_error_is_refusal(&why)) lt_proof_unread(proof, LT_FINDING_FOREIGN, whole, -1, &why, "");
-    else if (code == LITMUS_OK)
+    else if (code == LITMUS_OK && (lt_table_find(&rows, "run_id") >= 0 || !is_attachment(proof, whole)))
         lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "holds a run, and lies where no log has its file: a glob over runs/ counts it; move it elsewhere");
-    else if (!is_attachment(proof, whole))
+    else if (code != LITMUS_OK && !is_attachment(proof, whole))
         lt_proof_finding(proof, LT_FINDING_FOREIGN, whole, -1, "lies where no log has its file, and cannot be read here: a glob over runs/ may count it; move it elsewhere");
     lt_table_release(&rows);
     return LITMUS_OK;

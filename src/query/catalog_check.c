@@ -107,7 +107,7 @@ static const char *const questions[] = {
 };
 /* Of a catalog that is up to date. */
 static const char *const questions_of_now[] = {
-    OF_ANOTHER_SESSION("m.session_id IS NOT d.session_id OR (m.unread = 0 AND d.unread IS NOT 0)"),
+    OF_ANOTHER_SESSION("((m.unread = 0 OR d.unread = 1) AND m.session_id IS NOT d.session_id) OR (m.unread = 0 AND d.unread IS NOT 0)"),
     FILES_DIFFER,
 };
 static const char *const questions_of_lake_now[] = {LAKE_STATES_DIFFER, LAKE_FILES_DIFFER};

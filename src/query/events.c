@@ -96,8 +96,9 @@ static bool drop_doubles(struct search *s) {
     bool ok = true;
     for (size_t i = 0; ok && i < s->count; i++) {
         const struct lt_row *row = &s->events[i].row;
-        uint64_t sub = mix(row);
+        uint64_t sub = 0;
         uint32_t at = lt_map_get(&seen, row->id, sub);
+        if (at != LT_MAP_NONE && !is_same(row, &s->events[at].row)) at = lt_map_get(&seen, row->id, sub = mix(row));
         while (at != LT_MAP_NONE && !is_same(row, &s->events[at].row)) at = lt_map_get(&seen, row->id, ++sub);
         if (at != LT_MAP_NONE) continue;
         ok = lt_map_put(&seen, row->id, sub, (uint32_t)kept);

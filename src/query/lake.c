@@ -246,8 +246,16 @@ static int sync_all(struct sync *s, const char *identity, struct litmus_error *e
     if (code == LITMUS_OK && lt_error_is_refusal(&why)) code = lt_fail_with(error, &why);
     yyjson_val *root = yyjson_doc_get_root(doc), *files = yyjson_obj_get(root, "files"), *file;
     size_t at, all;
-    if (yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) == LT_LAKE_VERSION)
-        yyjson_arr_foreach(files, at, all, file) code = code == LITMUS_OK ? take_file(s, file, error) : code;
+    struct litmus_error later = {0};
+    if (code == LITMUS_OK && yyjson_get_int(yyjson_obj_get(root, "litmus_lake")) == LT_LAKE_VERSION)
+        yyjson_arr_foreach(files, at, all, file) {
+            lt_error_clear(&why);
+            int taken = code == LITMUS_OK ? take_file(s, file, &why) : LITMUS_OK;
+            if (taken == LITMUS_OK) continue;
+            if (!lt_error_is_refusal(&why)) code = lt_fail_with(error, &why);
+            else later = why; /* the others count, and the list is not done with */
+        }
+    if (code == LITMUS_OK && later.code != LITMUS_OK) code = lt_fail_with(error, &later);
     if (code == LITMUS_OK) code = finish_sync(s, identity, error);
     yyjson_doc_free(doc);
     return code;

@@ -49,6 +49,7 @@ int lt_lake_sums_check(const char *path, size_t count, lt_lake_sums_fn *wrong, v
         lt_hex_text(sum, sizeof sum, want);
         lt_buf_clear(&file);
         lt_buf_addf(&file, "%.*s%s", folder, path, name);
+        lt_error_clear(&why);
         int hashed = lt_hash_file(lt_buf_cstr(&file), have, &why);
         if (hashed != LITMUS_OK && lt_error_is_refusal(&why)) code = lt_fail_with(error, &why);
         else if (hashed != LITMUS_OK || strcmp(have, want) != 0)

@@ -49,7 +49,8 @@ enum {
 #define COMPACT_US ((int64_t)10 * 1000 * 1000) /* of quiet; or a quarter of the time after which we leave */
 
 struct daemon {
-    char *data_dir; /* real path */
+    char *data_dir;    /* real path */
+    char *station_dir; /* the same, as it was named */
     char *lock_path;
     int dir_fd, lock_fd, signal_fd;
     struct stat dir_stat;
@@ -403,10 +404,12 @@ static int set_up(struct daemon *d, const struct lt_daemon_options *options, str
     struct lt_buf path;
     lt_buf_init(&path);
     code = lt_data_dir_find(options->data_dir, &path, error);
-    d->data_dir = code == LITMUS_OK ? strdup(lt_buf_cstr(&path)) : NULL;
+    d->station_dir = code == LITMUS_OK ? strdup(lt_buf_cstr(&path)) : NULL;
     lt_buf_release(&path);
-    if (code == LITMUS_OK && d->data_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
+    if (code == LITMUS_OK && d->station_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
     if (code != LITMUS_OK) return code;
+    d->data_dir = realpath(options->data_dir, NULL);
+    if (d->data_dir == NULL) return lt_fail_os(error, errno, "find", options->data_dir);
     if (asprintf(&d->lock_path, "%s/daemon.lock", d->data_dir) < 0) {
         d->lock_path = NULL;
         return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
@@ -442,7 +445,7 @@ static int begin(struct daemon *d, struct litmus_error *error) {
     d->control.stop = on_stop;
     d->control.self = d;
     int code = lt_folders_open(&d->folders, d->data_dir, d->watch, on_log, d, error);
-    if (code == LITMUS_OK) code = lt_pool_new(d->data_dir, WORKERS, on_hand, d, &d->pool, error);
+    if (code == LITMUS_OK) code = lt_pool_new(d->data_dir, d->station_dir, WORKERS, on_hand, d, &d->pool, error);
     if (code != LITMUS_OK) return code;
     for (int i = 0; i < LT_HANDS_SUSPECTS; i++) {
         int times = d->hands.suspects[i].times;
@@ -497,6 +500,7 @@ static void daemon_free(struct daemon *d) {
     if (d->dir_fd >= 0) close(d->dir_fd);
     free(d->lock_path);
     free(d->data_dir);
+    free(d->station_dir);
     free(d);
 }
 

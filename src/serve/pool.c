@@ -40,7 +40,7 @@ struct sync_batch {
 struct lt_pool {
     pthread_mutex_t mutex;
     pthread_cond_t work, sync_work;
-    char *data_dir;
+    char *data_dir, *station_dir;
     int fd; /* eventfd: a job is done, or a sync failed */
     bool stop;
     struct queue urgent, later, done;
@@ -134,7 +134,10 @@ static void work(struct worker *worker, struct lt_job *job) {
     if (pool->on_hand != NULL) pool->on_hand(pool->self, worker->number, job->session_id);
     job->worker = worker->number;
     job->code = LITMUS_OK;
-    if (worker->materializer == NULL) job->code = lt_materializer_new(pool->data_dir, NULL, &worker->materializer, &job->error);
+    if (worker->materializer == NULL) {
+        job->code = lt_materializer_new(pool->data_dir, NULL, &worker->materializer, &job->error);
+        if (job->code == LITMUS_OK) job->code = lt_materializer_name(worker->materializer, pool->station_dir, &job->error);
+    }
     if (job->code == LITMUS_OK) lt_materializer_use_queue(worker->materializer, pool->catalog);
     if (job->code == LITMUS_OK && job->known != NULL)
         job->code = lt_materialize_known(worker->materializer, job->session_id, job->known, note_done, job, &job->error);
@@ -314,7 +317,7 @@ static int start_threads(struct lt_pool *pool, int workers, struct litmus_error 
     return failed == 0 ? LITMUS_OK : lt_fail_os(error, failed, "start", "a thread");
 }
 
-int lt_pool_new(const char *data_dir, int workers, void (*on_hand)(void *self, int worker, const char *session_id), void *self,
+int lt_pool_new(const char *data_dir, const char *station_dir, int workers, void (*on_hand)(void *self, int worker, const char *session_id), void *self,
                 struct lt_pool **out, struct litmus_error *error) {
     struct lt_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL) return lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the daemon's threads");
@@ -328,9 +331,10 @@ int lt_pool_new(const char *data_dir, int workers, void (*on_hand)(void *self, i
     pool->on_hand = on_hand;
     pool->self = self;
     pool->data_dir = strdup(data_dir);
+    pool->station_dir = strdup(station_dir);
     pool->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     int code = LITMUS_OK;
-    if (pool->data_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the daemon's threads");
+    if (pool->data_dir == NULL || pool->station_dir == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for the daemon's threads");
     else if (pool->fd < 0) code = lt_fail_os(error, errno, "make", "an eventfd");
     else code = lt_catalog_queue_new(data_dir, &pool->catalog, error);
     if (code == LITMUS_OK) code = start_threads(pool, workers > WORKERS_MAX ? WORKERS_MAX : workers, error);
@@ -360,6 +364,7 @@ void lt_pool_free(struct lt_pool *pool) {
     pthread_mutex_destroy(&pool->mutex);
     free(pool->trouble);
     free(pool->data_dir);
+    free(pool->station_dir);
     free(pool);
 }
 

@@ -40,8 +40,9 @@ void lt_job_free(struct lt_job *job);
 
 struct lt_pool;
 /* Starts the threads. `on_hand` (may be NULL) is called by a worker before (session) and after
- * (NULL) each job. data_dir is copied. */
-int lt_pool_new(const char *data_dir, int workers, void (*on_hand)(void *self, int worker, const char *session_id), void *self,
+ * (NULL) each job. data_dir is copied, and so is
+ * station_dir, the same folder as it was named: the station's key is looked for above it. */
+int lt_pool_new(const char *data_dir, const char *station_dir, int workers, void (*on_hand)(void *self, int worker, const char *session_id), void *self,
                 struct lt_pool **out, struct litmus_error *error);
 /* Finishes the jobs that are in hand, drops the others, syncs what was to be synced. */
 void lt_pool_free(struct lt_pool *pool);
