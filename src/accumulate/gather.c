@@ -377,7 +377,7 @@ bool lt_gathered_run_outdated(const struct lt_gathered_run *run) {
     return run->materialized && run->late > 0 && run->run.end_found;
 }
 
-static bool is_plain(char c) {
+bool lt_destination_plain(char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
 }
 
@@ -389,7 +389,7 @@ bool lt_destination_usable(struct lt_str d) {
         bool begins = d.p[i - 1] == '/';
         if (begins ? d.p[i] == '.' || d.p[i] == '_' || d.p[i] == '/' : d.p[i] == '/' && lt_str_ends((struct lt_str){d.p, i}, LT_STR("_ref"))) return false;
         if (d.p[i] == '/') folders++;
-        else if (!is_plain(d.p[i])) return false;
+        else if (!lt_destination_plain(d.p[i])) return false;
     }
     return folders <= 2 && lt_str_ends(d, LT_STR(".parquet"));
 }

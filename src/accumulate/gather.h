@@ -64,6 +64,7 @@ bool lt_says_materialized(const struct lt_row *row);
 bool lt_gathered_run_outdated(const struct lt_gathered_run *run);
 /* What a log says is not believed: a destination is a file in runs/ or in a folder there, where the catalog looks, or it is not used. */
 bool lt_destination_usable(struct lt_str destination);
+bool lt_destination_plain(char c); /* may a part of its name hold it? */
 void lt_gathering_release(struct lt_gathering *gathering);
 
 /* A run of which `first` is the first row; nothing is folded yet. NULL: out of memory. */

@@ -100,6 +100,15 @@ void lt_process_name(long pid, char out[16]) {
     out[strcspn(out, "\n")] = '\0';
 }
 
+void lt_process_tell_holder(long pid, const char *what, bool *stopped, struct litmus_error *error) {
+    char name[16];
+    lt_process_name(pid, name);
+    *stopped = lt_process_stopped(pid);
+    const char *more = *stopped ? ", which is stopped (kill -CONT lets it go on)," : "";
+    if (pid > 0) lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "process %ld (%s)%s %s", pid, name, more, what);
+    else lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "a process that we may not look at %s", what);
+}
+
 bool lt_process_has_open(long pid, const char *path) {
     char folder[64];
     struct stat want, st;

@@ -65,6 +65,8 @@ bool lt_process_sleeps(long pid, long long *ticks);
 /* Has it the file open? true, too, when it is there and we may not know. */
 bool lt_process_has_open(long pid, const char *path);
 void lt_process_name(long pid, char out[16]); /* of its program, as the system knows it; "": there is none */
+/* EBUSY: "process 17 (name) {what}", where `what` is such as "holds FILE". *stopped: it is a process that was stopped, which is said, too. `pid` <= 0: none that we may look at. */
+void lt_process_tell_holder(long pid, const char *what, bool *stopped, struct litmus_error *error);
 /* The calling thread gets what processor time nobody else wants. */
 void lt_thread_nice(void);
 /* Was the running program deleted or replaced since it started (an upgrade)? */

@@ -72,7 +72,7 @@ static int make_folder(struct lt_growing *file, struct lt_buf *folder, struct li
 static bool is_taken_elsewhere(const struct lt_growing *file, const char *name) {
     struct lt_buf path;
     lt_buf_init(&path);
-    DIR *dir = file->not_first ? opendir(lt_path_join(&path, file->data_dir, file->kind->folder)) : NULL;
+    DIR *dir = opendir(lt_path_join(&path, file->data_dir, file->kind->folder));
     bool taken = false;
     char oldest[LT_ISO_BYTES]; /* no session goes on for so long with a process of that number */
     lt_time_date(lt_now_us() - INT64_C(40) * 24 * 3600 * 1000000, oldest);

@@ -116,9 +116,7 @@ enum { SERIAL_NAME_BYTES_MAX = 150, RUN_ID_NAME_BYTES_MAX = 36 }; /* the column 
 /* Anything that could mean something in a path becomes `_`. */
 static void add_plain(struct lt_buf *out, struct lt_str text, size_t bytes_max) {
     for (size_t i = 0; i < text.n && i < bytes_max; i++) {
-        char c = text.p[i];
-        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-        lt_buf_add_char(out, plain ? c : '_');
+        lt_buf_add_char(out, lt_destination_plain(text.p[i]) ? text.p[i] : '_');
     }
 }
 

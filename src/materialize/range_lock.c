@@ -47,13 +47,11 @@ void lt_range_lock(int fd, const char *space, struct lt_str name) {
 
 void lt_range_lock_tell(int fd, const char *space, struct lt_str name, bool *stopped, struct litmus_error *error) {
     long pid = lt_lock_holder_at(fd, (unsigned long long)place_of(space, name));
-    char what[16];
-    lt_process_name(pid, what);
-    *stopped = lt_process_stopped(pid);
-    const char *more = *stopped ? ", which is stopped (kill -CONT lets it go on)," : "";
-    const char *gap = name.n > 0 ? " " : "";
-    if (pid > 0) lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "process %ld (%s)%s has the lock of %s%s%.*s", pid, what, more, space, gap, LT_STR_ARG(name));
-    else lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "a process that we may not look at has the lock of %s%s%.*s", space, gap, LT_STR_ARG(name));
+    struct lt_buf what;
+    lt_buf_init(&what);
+    lt_buf_addf(&what, "has the lock of %s%s%.*s", space, name.n > 0 ? " " : "", LT_STR_ARG(name));
+    lt_process_tell_holder(pid, lt_buf_cstr(&what), stopped, error);
+    lt_buf_release(&what);
 }
 
 int lt_range_lock_within(int fd, const char *space, struct lt_str name, int milliseconds, struct litmus_error *error) {

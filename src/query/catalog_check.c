@@ -119,6 +119,7 @@ static const char *const questions_of_gone[] = {
 
 struct check {
     sqlite3 *db;
+    const char *data_dir;
     const char *file; /* the catalog's */
     lt_catalog_finding_fn *each;
     void *self;
@@ -182,18 +183,12 @@ static int tell_unreadable(const struct check *c, const char *what, struct litmu
     return LITMUS_OK;
 }
 
-static const char *whole_path(const struct check *c, const char *path, struct lt_buf *out) {
-    lt_buf_clear(out);
-    lt_buf_addf(out, "%.*s%s", (int)(strrchr(c->file, '/') + 1 - c->file), c->file, path);
-    return lt_buf_cstr(out);
-}
-
 /* What `truth` took for open may have been finished, and looked at by another one, since. */
 static void tell_open(void *self, const char *path, const char *what) {
     const struct check *c = self;
     struct lt_buf log;
     lt_buf_init(&log);
-    if (!lt_log_is_sealed(whole_path(c, path, &log))) c->each(c->self, path, what);
+    if (!lt_log_is_sealed(lt_path_join(&log, c->data_dir, path))) c->each(c->self, path, what);
     lt_buf_release(&log);
 }
 
@@ -205,7 +200,7 @@ static void tell_gone(void *self, const char *path, const char *what) {
     lt_buf_init(&folder);
     const char *slash = strrchr(path, '/');
     bool ours = lt_catalog_looks_in((struct lt_str){path, slash == NULL ? 0 : (size_t)(slash - path)});
-    char *end = strrchr(whole_path(c, path, &folder), '/');
+    char *end = strrchr(lt_path_join(&folder, c->data_dir, path), '/');
     if (end != NULL) *end = '\0';
     DIR *dir = ours ? opendir(lt_buf_cstr(&folder)) : NULL;
     if (ours && dir == NULL) lt_fail_os(&why, errno, "list", lt_buf_cstr(&folder));
@@ -223,7 +218,7 @@ static void tell_later(void *self, const char *path, const char *what) {
     int64_t said = strtoll(what, NULL, 10);
     bool later = false;
     lt_buf_init(&log);
-    if (lt_log_reader_open(whole_path(c, path, &log), &reader, NULL) == LITMUS_OK)
+    if (lt_log_reader_open(lt_path_join(&log, c->data_dir, path), &reader, NULL) == LITMUS_OK)
         for (enum lt_log_status status; !later && ((status = lt_log_next(reader, &row, NULL)) == LT_LOG_EVENT || status == LT_LOG_DAMAGED);)
             later = status == LT_LOG_EVENT && row.received_at > said;
     lt_log_reader_free(reader);
@@ -240,7 +235,7 @@ static bool ask_all(const struct check *c, const char *const *questions_asked, s
 #define ASK_ALL(c, list) ask_all(c, list, sizeof list / sizeof list[0])
 
 static bool ask_everything(const struct check *c, enum lt_catalog_age age) {
-    struct check copy = *c, other = {.db = c->db, .file = c->file, .self = &copy};
+    struct check copy = *c, other = {.db = c->db, .data_dir = c->data_dir, .file = c->file, .self = &copy};
     bool now = age != LT_CATALOG_OF_BEFORE, asked = sqlite3_exec(c->db, settled, NULL, NULL, NULL) == SQLITE_OK &&
                                                     sqlite3_exec(c->db, now ? settled_all : settled_known, NULL, NULL, NULL) == SQLITE_OK;
     other.each = tell_open;
@@ -266,7 +261,8 @@ int lt_catalog_check(struct lt_catalog *truth, enum lt_catalog_age age, lt_catal
     struct stat st;
     struct lt_buf file;
     lt_buf_init(&file);
-    struct check c = {.db = lt_store_database(truth), .file = lt_path_join(&file, lt_store_data_dir(truth), "catalog.sqlite"), .each = each, .self = self};
+    struct check c = {.db = lt_store_database(truth), .data_dir = lt_store_data_dir(truth), .each = each, .self = self};
+    c.file = lt_path_join(&file, c.data_dir, "catalog.sqlite");
     int code = file.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
     if (code == LITMUS_OK && lstat(c.file, &st) == 0 && !S_ISREG(st.st_mode)) tell_file(&c, "is no file");
     else if (code == LITMUS_OK && lstat(c.file, &st) == 0 && st.st_size > 0) code = compare(&c, age, error);

@@ -35,12 +35,11 @@ void lt_lake_release(struct lt_lake *lake) {
 }
 
 static void tell_holder(const char *path, bool *stopped, struct litmus_error *who) {
-    long pid = lt_lock_holder(path);
-    char name[16];
-    lt_process_name(pid, name);
-    *stopped = lt_process_stopped(pid);
-    if (pid > 0) lt_fail(who, LITMUS_EBUSY, EWOULDBLOCK, "process %ld (%s)%s holds %s", pid, name, *stopped ? ", which is stopped (kill -CONT lets it go on)," : "", path);
-    else lt_fail(who, LITMUS_EBUSY, EWOULDBLOCK, "a process that we may not look at holds %s", path);
+    struct lt_buf what;
+    lt_buf_init(&what);
+    lt_buf_addf(&what, "holds %s", path);
+    lt_process_tell_holder(lt_lock_holder(path), lt_buf_cstr(&what), stopped, who);
+    lt_buf_release(&what);
 }
 
 /* Waits as long as for a session (range_lock.h), and says for whom after a second. *fd -1: nobody ever made the lock. EBUSY: another process keeps it. */
