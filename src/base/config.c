@@ -230,18 +230,24 @@ static int find_outside(const char *folder, const char *data_dir, struct lt_buf 
 
 /* From the current folder; from the data_dir, by the path that was given; by the one that the system has for it. */
 static int key_from_file(const char *data_dir, struct lt_buf *out, bool *found, struct litmus_error *error) {
-    struct lt_buf given, path;
+    struct lt_buf given, path, read; /* read: the file that says nothing of a key */
     char real[PATH_MAX], here[PATH_MAX];
     lt_buf_init(&given);
     lt_buf_init(&path);
+    lt_buf_init(&read);
     int code = data_dir == NULL ? LITMUS_OK : absolute_from_here(data_dir, &given, error);
     const char *places[] = {getcwd(here, sizeof here), data_dir == NULL ? NULL : lt_buf_cstr(&given), data_dir == NULL ? NULL : realpath(data_dir, real)};
     for (size_t i = 0; code == LITMUS_OK && !*found && i < sizeof places / sizeof places[0]; i++) {
-        if (places[i] != NULL) code = find_outside(places[i], data_dir, &path, error);
-        if (places[i] != NULL && code == LITMUS_OK && path.n > 0) code = from_file(&key_place, lt_buf_cstr(&path), out, found, error);
+        if (places[i] == NULL || (i > 0 && places[i - 1] != NULL && strcmp(places[i], places[i - 1]) == 0)) continue;
+        code = find_outside(places[i], data_dir, &path, error);
+        if (code != LITMUS_OK || path.n == 0 || strcmp(lt_buf_cstr(&path), lt_buf_cstr(&read)) == 0) continue;
+        code = from_file(&key_place, lt_buf_cstr(&path), out, found, error);
+        lt_buf_clear(&read);
+        lt_buf_add(&read, path.p, path.n);
     }
     lt_buf_release(&given);
     lt_buf_release(&path);
+    lt_buf_release(&read);
     return code;
 }
 

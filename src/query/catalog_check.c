@@ -205,7 +205,7 @@ static void tell_gone(void *self, const char *path, const char *what) {
     DIR *dir = ours ? opendir(lt_buf_cstr(&folder)) : NULL;
     if (ours && dir == NULL) lt_fail_os(&why, errno, "list", lt_buf_cstr(&folder));
     if (dir != NULL) closedir(dir);
-    if (why.code == LITMUS_OK || !lt_error_is_refusal(&why)) c->each(c->self, path, what);
+    if (!lt_error_is_refusal(&why)) c->each(c->self, path, what);
     lt_buf_release(&folder);
 }
 

@@ -424,7 +424,7 @@ static void __attribute__((format(printf, 3, 4))) tell(struct lake_check *c, con
 
 /* Then it says nothing about the file. */
 static bool is_refused(struct lake_check *c, const struct litmus_error *why) {
-    bool refused = why->code != LITMUS_OK && lt_error_is_refusal(why);
+    bool refused = lt_error_is_refusal(why);
     if (refused && c->refused.code == LITMUS_OK) c->refused = *why;
     return refused;
 }
