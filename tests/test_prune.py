@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import fcntl
 import json
@@ -178,10 +179,7 @@ def test_a_rebuild_brings_nothing_back(data, recorded):
 
 def test_who_is_stopped_with_a_lock_stops_no_other_without_a_word(tmp_path):
     """Who reads goes on without the run that is being finished; who writes waits, and says for whom."""
-    day = tmp_path / "events" / "2026-05-16"
-    day.mkdir(parents=True)
-    log = pathlib.Path(__file__).parent / "golden" / "v1" / "unsealed.arrow"
-    shutil.copy(log, day / f"{pa.ipc.open_stream(log.read_bytes()[8:]).schema.metadata[b'litmus.identity'].decode()}.arrow")
+    unsealed(tmp_path)
     stop = "import fcntl, os, signal, sys; f = open(sys.argv[1], 'wb'); fcntl.lockf(f, fcntl.LOCK_EX); os.kill(os.getpid(), signal.SIGSTOP)"
     holder = subprocess.Popen([sys.executable, "-c", stop, tmp_path / "materialize.lock"])
     try:
@@ -195,6 +193,54 @@ def test_who_is_stopped_with_a_lock_stops_no_other_without_a_word(tmp_path):
     finally:
         holder.kill()
     assert "1 run written" in writer.communicate(timeout=60)[1] and writer.returncode == 0
+
+
+def unsealed(data_dir):
+    """A dead producer's log, put into the data_dir: its path, and its session."""
+    log = pathlib.Path(__file__).parent / "golden" / "v1" / "unsealed.arrow"
+    about = pa.ipc.open_stream(log.read_bytes()[8:]).schema.metadata
+    day = data_dir / "events" / "2026-05-16"
+    day.mkdir(parents=True)
+    return pathlib.Path(shutil.copy(log, day / f"{about[b'litmus.identity'].decode()}.arrow")), about[b"litmus.session_id"].decode()
+
+
+def looks_at(process, lock):
+    """Not in the kernel, so /proc/locks says nothing of it."""
+    for fd in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if os.path.samestat(fd.stat(), os.fstat(lock.fileno())):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("command", [["materialize"], ["runs", "--json"]], ids=lambda command: command[0])
+def test_a_log_under_recovery_is_not_taken_for_a_live_one(tmp_path, command):
+    """Whoever recovers it holds it as its dead producer did. He is waited for; what he leaves undone is done."""
+    log, session = unsealed(tmp_path)
+    with open(tmp_path / "materialize.lock", "wb") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, place_of(f"session{session}"))
+        with open(log) as recovered:
+            fcntl.flock(recovered, fcntl.LOCK_EX)
+            other = start(*command, "-d", tmp_path)
+            await_that(f"{command[0]} asks for the session", lambda: waiting(lock) == 1 or (command[0] == "runs" and looks_at(other, lock)))
+    said = other.communicate(timeout=60)
+    assert other.returncode == 0 and len(list(tmp_path.glob("runs/*/*.parquet"))) == 1, said
+    assert command[0] != "runs" or json.loads(said[0])["outcome"] == "aborted"
+
+
+def test_a_live_session_of_which_a_run_is_finished_stays_open(tmp_path):
+    """Somebody who makes the file of an earlier run has its lock, too: then he is waited for, and nothing is concluded."""
+    log, session = unsealed(tmp_path)
+    with open(log) as producer:
+        fcntl.flock(producer, fcntl.LOCK_EX)
+        with open(tmp_path / "materialize.lock", "wb") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX, 1, place_of(f"session{session}"))
+            other = start("materialize", "-d", tmp_path)
+            await_that("materialize waits for the session", lambda: waiting(lock) == 1)
+        said = other.communicate(timeout=60)
+        assert other.returncode == 0 and "0 runs written" in said[1], said
+        assert [json.loads(line)["live"] for line in ok("runs", "--json", "-d", tmp_path).splitlines()] == [True]
+    assert "1 run written" in run("materialize", "-d", tmp_path).stderr
 
 
 def test_who_reads_is_not_held_up_by_a_change(data):

@@ -156,6 +156,11 @@ struct finish_work {
     bool any;
 };
 
+static void await_session(void *self, const char *session_id) {
+    struct finish_work *work = self;
+    (void)!lt_cli_is_free(work->cli, "session", session_id);
+}
+
 static void finish_session(void *self, const char *session_id) {
     struct finish_work *work = self;
     struct litmus_error error = {0};
@@ -171,7 +176,7 @@ static void finish_session(void *self, const char *session_id) {
 void lt_cli_finish_work(struct lt_cli *cli) {
     struct finish_work work = {.cli = cli};
     if (lt_query_held_up(cli->query) != NULL) return; /* nor is a file made before that is done */
-    int code = lt_query_unfinished(cli->query, finish_session, &work, NULL);
+    int code = lt_query_unfinished(cli->query, await_session, finish_session, &work, NULL);
     if (code == LITMUS_OK && !work.any) lt_query_take_as_is(cli->query);
     lt_materializer_free(work.materializer);
 }

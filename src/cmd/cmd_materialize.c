@@ -49,10 +49,15 @@ static void on_done(void *self, const struct lt_materialized *done) {
     lt_buf_release(&line);
 }
 
+static void await_session(void *self, const char *session_id) {
+    struct work *w = self;
+    lt_cli_await(w->cli, "session", session_id);
+}
+
 static void one_session(void *self, const char *session_id) {
     struct work *w = self;
     struct litmus_error error = {0};
-    lt_cli_await(w->cli, "session", session_id);
+    await_session(w, session_id);
     int code = lt_materialize_session(w->materializer, session_id, on_done, w, &error);
     if (code == LITMUS_OK || (code == LITMUS_ENOENT && lt_log_is_gone(lt_buf_cstr(&w->cli->data_dir), session_id))) return;
     w->failed++;
@@ -71,7 +76,7 @@ int lt_cmd_materialize(struct lt_cli *cli) {
     int code = LITMUS_OK;
     if (cli->argument_count > 0) one_session(&w, session);
     else if (cli->all) code = lt_query_sessions(cli->query, one_session, &w, &error);
-    else code = lt_query_unfinished(cli->query, one_session, &w, &error);
+    else code = lt_query_unfinished(cli->query, await_session, one_session, &w, &error);
     lt_materializer_free(w.materializer);
     if (code == LITMUS_OK && cli->argument_count == 0) code = lt_channel_recover_all(NULL, lt_buf_cstr(&cli->data_dir), NULL, &error);
     if (code != LITMUS_OK) return lt_cli_fail(cli, &error);

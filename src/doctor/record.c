@@ -61,7 +61,8 @@ struct mending {
     int code;
 };
 
-static void await(const struct mending *m, const char *session_id) {
+static void await(void *self, const char *session_id) {
+    const struct mending *m = self;
     const struct lt_doctor_options *options = m->doctor->options;
     if (options->await != NULL) options->await(options->self, "session", session_id);
 }
@@ -88,7 +89,7 @@ static int with_materializer(struct lt_doctor *d, int (*work)(struct mending *m)
 }
 
 static int finish_all(struct mending *m) {
-    return lt_query_unfinished(m->query, finish_session, m, m->error);
+    return lt_query_unfinished(m->query, await, finish_session, m, m->error);
 }
 
 int lt_mend_unfinished(struct lt_doctor *d, struct litmus_error *error) {

@@ -45,6 +45,11 @@ void lt_range_lock(int fd, const char *space, struct lt_str name) {
     set_lock(fd, F_WRLCK, place_of(space, name));
 }
 
+bool lt_range_lock_is_held(int fd, const char *space, struct lt_str name) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = place_of(space, name), .l_len = 1};
+    return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 void lt_range_lock_tell(int fd, const char *space, struct lt_str name, bool *stopped, struct litmus_error *error) {
     long pid = lt_lock_holder_at(fd, (unsigned long long)place_of(space, name));
     struct lt_buf what;

@@ -20,6 +20,8 @@ void lt_range_lock(int fd, const char *space, struct lt_str name);
  * A file that cannot be locked is not waited for, as above. */
 enum { LT_RANGE_PATIENCE_MS = 10000 }; /* for a reader: a session is finished sooner by far */
 int lt_range_lock_within(int fd, const char *space, struct lt_str name, int milliseconds, struct litmus_error *error);
+/* Does another hold it at this moment? It is not taken for the question. */
+bool lt_range_lock_is_held(int fd, const char *space, struct lt_str name);
 /* Who holds it, as that text. *stopped: it is a process that was stopped. */
 void lt_range_lock_tell(int fd, const char *space, struct lt_str name, bool *stopped, struct litmus_error *error);
 void lt_range_unlock(int fd, const char *space, struct lt_str name);

@@ -118,6 +118,7 @@ struct lt_open_session {
     char session_id[64];
     bool live;     /* a producer holds one of its logs */
     bool dead;     /* nobody holds one that is not sealed */
+    bool held;     /* live, and somebody has its lock: perhaps it is no producer that holds its log, but who finishes it */
     bool has_runs; /* a run of it was started and has neither a file nor run.materialized; or may be: it lives */
 };
 const struct lt_open_session *lt_catalog_open_sessions(const struct lt_catalog *catalog, size_t *count);

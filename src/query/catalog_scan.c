@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "log/log.h"
 #include "materialize/parquet.h"
+#include "materialize/range_lock.h"
 #include "query/catalog_store.h"
 
 #include <dirent.h>
@@ -18,6 +19,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     /* A folder touched this recently may change again within the grain of its time stamp. */
@@ -47,6 +49,7 @@ struct scan {
     struct lt_map dir_by_path;
     struct lt_buf path; /* of the file at hand */
     int folder_fd;      /* of the folder at hand */
+    int lock_fd;        /* of materialize.lock; -1: not asked for yet, or not there */
     bool writing;       /* in a transaction */
     bool leaving;       /* the folder at hand is looked at no more: what is there goes from the ledger as if it were gone */
     bool locked_out;    /* another process kept the lock: answer from what is known */
@@ -498,16 +501,32 @@ static bool has_late(const struct scan *s, const char *session_id) {
     return late;
 }
 
+/* Who recovers a dead producer's log holds it as that one did, and is about to be done. A producer's log is held whoever has the session's
+ * lock; if nobody has it, and the log is held still, it is no recovery's. */
+static int look_at_logs(struct session_look *look, const char *session_id, bool *held, struct litmus_error *error) {
+    struct scan *s = look->scan;
+    int code = lt_catalog_logs(s->catalog, session_id, 0, look_at_log, look, error);
+    *held = false;
+    if (code != LITMUS_OK || !look->live || look->dead) return code;
+    if (s->lock_fd < 0) s->lock_fd = lt_range_lock_find(lt_store_data_dir(s->catalog));
+    *held = lt_range_lock_is_held(s->lock_fd, "session", lt_str_of(session_id));
+    if (*held) return code;
+    look->any_open = look->live = false;
+    look->logs = 0;
+    return lt_catalog_logs(s->catalog, session_id, 0, look_at_log, look, error);
+}
+
 static int look_at_session(struct scan *s, const char *session_id, struct litmus_error *error) {
     struct session_look look = {.scan = s, .latest = LT_TIME_NONE};
+    bool held;
     lt_arena_init(&look.arena);
     lt_map_init(&look.materialized);
-    int code = lt_catalog_logs(s->catalog, session_id, 0, look_at_log, &look, error);
+    int code = look_at_logs(&look, session_id, &held, error);
     /* While its producer lives a session stays open whatever is in it. */
     if (code == LITMUS_OK && !look.live) code = find_open_run(&look, session_id, error);
     if (code == LITMUS_OK && look.failed) code = no_memory(error);
     if (code == LITMUS_OK) {
-        struct lt_open_session open = {.live = look.live, .dead = look.dead, .has_runs = look.live || look.has_runs || look.refused};
+        struct lt_open_session open = {.live = look.live, .dead = look.dead, .held = held, .has_runs = look.live || look.has_runs || look.refused};
         /* a materializer may have died between the file and its word for it */
         if (look.any_open || look.refused || open.has_runs || look.unsaid || (look.orphaned && has_late(s, session_id))) {
             size_t n = strlen(session_id);
@@ -548,7 +567,7 @@ static bool add_dir(void *self, const struct lt_store_entry *entry) {
 }
 
 static void scan_init(struct scan *s, struct lt_catalog *catalog) {
-    *s = (struct scan){.catalog = catalog};
+    *s = (struct scan){.catalog = catalog, .lock_fd = -1};
     lt_arena_init(&s->arena);
     lt_map_init(&s->dir_by_path);
     lt_buf_init(&s->path);
@@ -556,6 +575,7 @@ static void scan_init(struct scan *s, struct lt_catalog *catalog) {
 
 static void scan_release(struct scan *s) {
     if (s->writing) lt_store_rollback(s->catalog);
+    if (s->lock_fd >= 0) close(s->lock_fd);
     free(s->dirs);
     lt_map_release(&s->dir_by_path);
     lt_arena_release(&s->arena);

@@ -297,10 +297,19 @@ int lt_query_rows(struct lt_query *q, const struct lt_run_ref *run, const char *
 
 /* ---- what is left to do, what is broken ---- */
 
-int lt_query_unfinished(struct lt_query *q, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error) {
+int lt_query_unfinished(struct lt_query *q, void (*wait)(void *self, const char *session_id), void (*each)(void *self, const char *session_id), void *self,
+                        struct litmus_error *error) {
     int code = lt_query_refresh(q, error);
     size_t count = 0;
+    bool waited = false;
     const struct lt_open_session *sessions = lt_catalog_open_sessions(q->catalog, &count);
+    for (size_t i = 0; code == LITMUS_OK && wait != NULL && i < count; i++) {
+        if (!sessions[i].held || sessions[i].session_id[0] == '\0') continue;
+        wait(self, sessions[i].session_id);
+        waited = true;
+    }
+    if (waited) code = lt_query_refresh(q, error);
+    sessions = lt_catalog_open_sessions(q->catalog, &count);
     for (size_t i = 0; code == LITMUS_OK && i < count; i++)
         if ((!sessions[i].live || sessions[i].dead) && sessions[i].session_id[0] != '\0') each(self, sessions[i].session_id);
     return code;

@@ -171,7 +171,7 @@ static void test_a_dead_producers_run_is_unfinished_until_materialized(void **st
     assert_no_value(&t, "file_path", 0);
     lt_table_release(&t);
     char session[64] = "";
-    must(b, lt_query_unfinished(q, note_session, session, &b->error));
+    must(b, lt_query_unfinished(q, NULL, note_session, session, &b->error));
     assert_string_equal(session, r.session_id);
 
     struct lt_materializer *m;
@@ -184,7 +184,7 @@ static void test_a_dead_producers_run_is_unfinished_until_materialized(void **st
     assert_whole(&t, "never_ran", 0, 2);
     lt_table_release(&t);
     session[0] = '\0';
-    must(b, lt_query_unfinished(q, note_session, session, &b->error));
+    must(b, lt_query_unfinished(q, NULL, note_session, session, &b->error));
     assert_string_equal(session, "");
     lt_query_free(q);
 }
@@ -204,7 +204,7 @@ static void expect_find(struct bench *b, struct lt_query *q, const char *ref, in
 static void test_what_was_just_looked_at_is_taken_as_it_is_once(void **state) {
     struct bench *b = *state;
     struct lt_query *q = open_query(b);
-    must(b, lt_query_unfinished(q, note_session, (char[64]){""}, &b->error));
+    must(b, lt_query_unfinished(q, NULL, note_session, (char[64]){""}, &b->error));
     lt_query_take_as_is(q);
     (void)record_crash(b, "A");
     for (int64_t seen = 0; seen < 2; seen++) { /* the second list looks for itself */
@@ -252,7 +252,7 @@ static void meanwhile(struct bench *b, void (*ask)(struct bench *b, struct lt_qu
     struct litmus_event begins = {.event_type = "diagnostic.warning", .run_id = r.run_id, .payload = "{\"source\":\"litmus\",\"message\":\"m\"}"};
     struct litmus_event says = {.event_type = "run.materialized", .run_id = r.run_id, .payload = "{\"materializer\":\"parquet\",\"destination\":\"runs/x.parquet\"}"};
     must(b, lt_own_log_emit(&own, &begins, NULL, &b->error));
-    must(b, lt_query_unfinished(q, note_session, (char[64]){""}, &b->error));
+    must(b, lt_query_unfinished(q, NULL, note_session, (char[64]){""}, &b->error));
     finish_recording(&r);
     must(b, lt_own_log_emit(&own, &says, NULL, &b->error));
     must(b, lt_own_log_close(&own, &b->error));
