@@ -243,6 +243,21 @@ def test_a_live_session_of_which_a_run_is_finished_stays_open(tmp_path):
     assert "1 run written" in run("materialize", "-d", tmp_path).stderr
 
 
+def test_a_live_producer_is_not_waited_for(tmp_path):
+    """Though an earlier run of its session gets its file meanwhile: its log is held by a process that finishes nothing."""
+    log, session = unsealed(tmp_path)
+    hold = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+    producer = subprocess.Popen([sys.executable, "-c", hold, log], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert producer.stdout.readline() == "held\n"
+    with open(tmp_path / "materialize.lock", "wb") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, place_of(f"session{session}"))
+        for command in ["materialize"], ["runs", "--json"]:
+            done = run(*command, "-d", tmp_path)
+            assert done.returncode == 0 and "waited" not in done.stderr and "waiting" not in done.stderr, done.stderr
+            assert command[0] == "materialize" or json.loads(done.stdout)["live"]
+    producer.communicate()
+
+
 def test_who_reads_is_not_held_up_by_a_change(data):
     """It goes on, and says what it may lack; who changes something waits, and says for whom."""
     run_id, runs = RunStore(data).list_runs()[0]["test_run_id"], ok("runs", "--json", "-d", data)

@@ -8,6 +8,7 @@
 #include "base/grow.h"
 #include "base/io.h"
 #include "base/map.h"
+#include "base/process.h"
 #include "base/arena.h"
 #include "log/log.h"
 #include "materialize/parquet.h"
@@ -17,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -398,6 +400,7 @@ struct session_look {
     bool has_runs; /* nor is its file there: no more has to be known */
     int64_t latest; /* received_at of the rows that were read */
     int logs;
+    bool has_producer;     /* one of its logs is held by a process that finishes nothing */
     bool of_materializers; /* whose logs are read now, those of materializers or the others */
 };
 
@@ -501,6 +504,18 @@ static bool has_late(const struct scan *s, const char *session_id) {
     return late;
 }
 
+/* A producer holds its log, and who finishes a session its logs one after the other, with materialize.lock open. */
+static bool find_producer(void *self, const char *path, int64_t mtime_us) {
+    struct session_look *look = self;
+    char lock[64];
+    (void)mtime_us;
+    const char *whole = absolute(look->scan, path, NULL);
+    snprintf(lock, sizeof lock, "/proc/self/fd/%d", look->scan->lock_fd);
+    long holder = lt_log_is_sealed(whole) ? 0 : lt_lock_holder(whole);
+    look->has_producer = holder > 0 && !lt_process_has_open(holder, lock);
+    return !look->has_producer;
+}
+
 /* Who recovers a dead producer's log holds it as that one did, and is about to be done. A producer's log is held whoever has the session's
  * lock; if nobody has it, and the log is held still, it is no recovery's. */
 static int look_at_logs(struct session_look *look, const char *session_id, bool *held, struct litmus_error *error) {
@@ -510,7 +525,11 @@ static int look_at_logs(struct session_look *look, const char *session_id, bool 
     if (code != LITMUS_OK || !look->live || look->dead) return code;
     if (s->lock_fd < 0) s->lock_fd = lt_range_lock_find(lt_store_data_dir(s->catalog));
     *held = lt_range_lock_is_held(s->lock_fd, "session", lt_str_of(session_id));
-    if (*held) return code;
+    if (*held) {
+        code = lt_catalog_logs(s->catalog, session_id, 0, find_producer, look, error);
+        *held = !look->has_producer; /* perhaps: another user's processes, or another machine's, are not seen */
+        return code;
+    }
     look->any_open = look->live = false;
     look->logs = 0;
     return lt_catalog_logs(s->catalog, session_id, 0, look_at_log, look, error);
