@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -410,6 +411,25 @@ def test_a_missing_catalog_is_worth_a_note(data):
     assert not (data / "catalog.sqlite").exists()
     assert any(f["mended"] for f in doctor(data, "--mend") if f["check"] == "catalog")
     assert (data / "catalog.sqlite").exists()
+
+
+def test_a_catalog_that_was_looked_at_half_way_is_not_wrong(data):
+    """A log came to a session of old, and the times of its others were not taken anew yet: its listing is under way in another process."""
+    ok("note", "last", "looked at", "--by", "ann", "-d", data)
+    for path in data.glob("events/*"):
+        os.utime(path, (2, 2))
+    ok("runs", "-d", data)
+    with contextlib.closing(sqlite3.connect(data / "catalog.sqlite")) as catalog:
+        (session, name), *_ = catalog.execute("SELECT session_id, name FROM logs ORDER BY mtime_us DESC, name").fetchall()
+        catalog.execute("UPDATE logs SET mtime_us = mtime_us - 1 WHERE session_id = ?", (session,))
+        catalog.commit()
+        assert any("ended before its last event" in f["finding"] for f in wrong(doctor(data)))
+        catalog.execute("UPDATE logs SET mtime_us = NULL WHERE name = ?", (name,))
+        catalog.commit()
+        assert wrong(doctor(data)) == []
+    ok("verify", "--all", "-d", data)
+    with contextlib.closing(sqlite3.connect(data / "catalog.sqlite")) as catalog:
+        assert catalog.execute("SELECT count(*) FROM logs WHERE mtime_us IS NULL").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("place", ["runs", "runs/*"])

@@ -188,19 +188,23 @@ static int list_day(const char *folder, lt_io_each each, lt_io_refused refused, 
     return code;
 }
 
-int lt_io_list_days(const char *data_dir, const char *name, lt_io_each each, lt_io_refused refused, void *context, struct litmus_error *error) {
+int lt_io_list_days(const char *data_dir, const char *name, lt_io_begin begin, lt_io_each each, lt_io_refused refused, void *context,
+                    struct litmus_error *error) {
     struct lt_buf top, day;
     lt_buf_init(&top);
     lt_buf_init(&day);
     lt_path_join(&top, data_dir, name);
     int code = top.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
-    bool wanted = code == LITMUS_OK && !lt_io_leads_out(data_dir, top.p);
-    DIR *dir = wanted ? open_folder(top.p, false, refused, context, &code, error) : NULL;
+    bool within = code == LITMUS_OK && !lt_io_leads_out(data_dir, top.p);
+    DIR *dir = within ? open_folder(top.p, false, refused, context, &code, error) : NULL;
     for (const struct dirent *entry; dir != NULL && code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
         if (entry->d_name[0] == '.' || entry->d_type == DT_REG) continue;
         lt_path_join(&day, top.p, entry->d_name);
         if (entry->d_type != DT_DIR && !day.failed && lt_io_leads_out(data_dir, day.p)) continue;
-        code = day.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : list_day(day.p, each, refused, context, error);
+        bool listed = true;
+        if (day.failed) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path");
+        else if (begin != NULL) code = begin(context, day.p, &listed, error);
+        if (code == LITMUS_OK && listed) code = list_day(day.p, each, refused, context, error);
     }
     if (dir != NULL) closedir(dir);
     lt_buf_release(&day);

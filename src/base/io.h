@@ -51,12 +51,15 @@ int lt_io_mkdirs_below(const struct lt_io *io, const char *top, const char *path
 bool lt_io_is_below(const char *top, const char *path);
 /* Is `path` a symbolic link out of `top`, or to nowhere? Then it is not followed. */
 bool lt_io_leads_out(const char *top, const char *path);
-/* Calls `each` for every entry of the folders {data_dir}/{name}/{day}, but for hidden folders and links that lead out of data_dir.
+/* Calls `each` for every entry of the folders {data_dir}/{name}/{day}, but for hidden folders and links that lead out of data_dir, and those of which
+ * `begin`, called before (NULL: not), says that they are not wanted.
  * The first code that is not OK ends it. No such folder: nothing. A folder that cannot be listed is given to `refused` and passed over; NULL: it ends there. */
 struct dirent;
 typedef int (*lt_io_each)(void *context, const char *folder, const struct dirent *entry, struct litmus_error *error);
+typedef int (*lt_io_begin)(void *context, const char *folder, bool *wanted, struct litmus_error *error);
 typedef void (*lt_io_refused)(void *context, const char *folder, const struct litmus_error *why);
-int lt_io_list_days(const char *data_dir, const char *name, lt_io_each each, lt_io_refused refused, void *context, struct litmus_error *error);
+int lt_io_list_days(const char *data_dir, const char *name, lt_io_begin begin, lt_io_each each, lt_io_refused refused, void *context,
+                    struct litmus_error *error);
 /* fsync of a folder, so that a name in it survives power loss. */
 int lt_io_sync_dir(const struct lt_io *io, const char *path, struct litmus_error *error);
 /* The same for `folder` and those above it up to `top`, which is a part of its path, and if `name_too` for the name

@@ -70,7 +70,7 @@ int lt_channel_find(const char *data_dir, const char *session_id, struct lt_chan
     lt_buf_init(&finding.path);
     *out = (struct lt_channel_set){0};
     if (bad != NULL) *bad = 0;
-    int code = lt_io_list_days(data_dir, "channels", take, NULL, &finding, error);
+    int code = lt_io_list_days(data_dir, "channels", NULL, take, NULL, &finding, error);
     if (code == LITMUS_OK && out->count > 1) qsort(out->files, out->count, sizeof *out->files, by_place);
     if (code != LITMUS_OK) lt_channel_set_release(out);
     lt_buf_release(&finding.path);

@@ -19,6 +19,7 @@ struct archive {
     struct lt_cli *cli;
     int64_t limit;
     int lock_fd;
+    struct lt_log_index *index;
     int64_t sessions, logs, already, left, failed, before, after;
     int exit;
 };
@@ -71,7 +72,7 @@ static void archive_session(void *self, const char *session_id) {
     struct litmus_error error = {0};
     lt_cli_await(a->cli, "session", session_id);
     lt_range_lock(a->lock_fd, "session", lt_str_of(session_id));
-    int code = lt_survey_session(lt_buf_cstr(&a->cli->data_dir), session_id, a->limit, &survey, &error);
+    int code = lt_survey_session(lt_buf_cstr(&a->cli->data_dir), a->index, session_id, a->limit, &survey, &error);
     if (code == LITMUS_ENOENT && lt_log_is_gone(lt_buf_cstr(&a->cli->data_dir), session_id)) {
         a->left++;
     } else if (code != LITMUS_OK) {
@@ -103,11 +104,13 @@ int lt_cmd_archive(struct lt_cli *cli) {
     const int64_t month_us = INT64_C(30) * 24 * 3600 * 1000000;
     a.limit = cli->older_than != LT_TIME_NONE ? cli->older_than : lt_now_us() - month_us;
     a.lock_fd = lt_range_lock_open(lt_buf_cstr(&cli->data_dir));
+    a.index = lt_log_index_new(lt_buf_cstr(&cli->data_dir));
     int code = lt_query_sessions(cli->query, archive_session, &a, &error);
     if (code != LITMUS_OK) a.exit = lt_cli_fail(cli, &error);
     if (cli->err_terminal && !cli->quiet) fputs("\r\033[K", stderr);
     lt_say(cli, "%s%" PRId64 " logs, %" PRId64 " -> %" PRId64 " bytes; %" PRId64 " as small as they get, %" PRId64 " sessions left as they are, %" PRId64 " failed",
            cli->dry_run ? "would archive " : "", a.logs, a.before, a.after, a.already, a.left, a.failed);
+    lt_log_index_free(a.index);
     if (a.lock_fd >= 0) close(a.lock_fd);
     return a.exit;
 }

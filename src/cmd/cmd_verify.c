@@ -4,6 +4,7 @@
  */
 #include "base/config.h"
 #include "base/hex.h"
+#include "base/process.h"
 #include "cmd/cmd.h"
 #include "cmd/keys.h"
 #include "cmd/screen.h"
@@ -214,6 +215,7 @@ int lt_cmd_verify(struct lt_cli *cli) {
     if (cli->argument_count > 0 && is_file(cli->arguments[0])) return verify_file(cli, cli->arguments[0]);
     int exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
+    if (cli->all) lt_memory_ahead();
     exit = lt_cli_keyring(cli, &keys);
     struct lt_proof_options options = {.data_dir = lt_buf_cstr(&cli->data_dir), .keys = &keys, .want_signed = cli->want_signed,
                                        .finding = tell_finding, .log = print_log, .unread = tell_unread, .self = cli};

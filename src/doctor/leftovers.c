@@ -97,8 +97,8 @@ static int look_at(void *self, const char *folder, const struct dirent *entry, s
 bool lt_leftover_is_last(const struct lt_doctor *d, const char *path) {
     struct seeking s = {.doctor = d, .path = path, .name = name_of(path)};
     if (!may_be_record(path, s.name)) return false;
-    bool named = lt_str_ends(s.name, LT_STR(LT_LOG_SUFFIX)), listed = named && lt_io_list_days(d->data_dir, "events", look_at, NULL, &s, NULL) == LITMUS_OK;
-    if (listed && !s.found) (void)!lt_io_list_days(d->data_dir, "channels", look_at, NULL, &s, NULL);
+    bool named = lt_str_ends(s.name, LT_STR(LT_LOG_SUFFIX)), listed = named && lt_io_list_days(d->data_dir, "events", NULL, look_at, NULL, &s, NULL) == LITMUS_OK;
+    if (listed && !s.found) (void)!lt_io_list_days(d->data_dir, "channels", NULL, look_at, NULL, &s, NULL);
     return !s.found;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/uuid.h"
 #include "log/format.h"
+#include "log/index.h"
 #include "log/log.h"
 
 #include <dirent.h>
@@ -72,9 +73,13 @@ struct finding {
     void *self;
 };
 
+int lt_log_list_take(struct lt_log_list *list, size_t *capacity, const char *folder, const struct dirent *entry, const char *session, struct litmus_error *error) {
+    return wanted(entry, session) ? add(list, capacity, folder, entry->d_name, session, error) : LITMUS_OK;
+}
+
 static int take(void *context, const char *folder, const struct dirent *entry, struct litmus_error *error) {
     struct finding *f = context;
-    return wanted(entry, f->session) ? add(f->list, &f->capacity, folder, entry->d_name, f->session, error) : LITMUS_OK;
+    return lt_log_list_take(f->list, &f->capacity, folder, entry, f->session, error);
 }
 
 static void pass_over(void *context, const char *folder, const struct litmus_error *why) {
@@ -92,6 +97,10 @@ static int by_path(const void *a, const void *b) {
     return lt_log_path_order(((const struct lt_log_file *)a)->path, ((const struct lt_log_file *)b)->path);
 }
 
+void lt_log_list_sort(struct lt_log_list *list) {
+    if (list->count > 1) qsort(list->files, list->count, sizeof *list->files, by_path);
+}
+
 int lt_log_find(const char *data_dir, const char *session_id, struct lt_log_list *out, struct litmus_error *error) {
     return lt_log_find_readable(data_dir, session_id, NULL, NULL, out, error);
 }
@@ -101,9 +110,9 @@ int lt_log_find_readable(const char *data_dir, const char *session_id, lt_log_re
     char *absolute = realpath(data_dir, NULL);
     if (absolute == NULL) return errno == ENOENT ? LITMUS_OK : lt_fail_os(error, errno, "find", data_dir);
     struct finding finding = {.session = session_id, .list = out, .refused = refused, .self = self};
-    int code = lt_io_list_days(absolute, "events", take, refused == NULL ? NULL : pass_over, &finding, error);
+    int code = lt_io_list_days(absolute, "events", NULL, take, refused == NULL ? NULL : pass_over, &finding, error);
     if (code != LITMUS_OK) lt_log_list_release(out);
-    else if (out->count > 1) qsort(out->files, out->count, sizeof *out->files, by_path);
+    else lt_log_list_sort(out);
     free(absolute);
     return code;
 }

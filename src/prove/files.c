@@ -120,10 +120,12 @@ static int check_file(struct lt_proof *v, const struct lt_gathering *session, co
 /* A run without its file is the logs' matter (check_end) or still going on, or ended a moment ago: its producer, or a daemon, is about to write it.
  * Where a log may lie in a folder that was not listed, only what agrees says something. */
 int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_error *error) {
-    struct lt_gathering session;
-    struct lt_gather_options options = {.run_id = v->run_id, .logs = v->logs_unlisted ? v->session_logs : NULL};
+    struct lt_gathering session = {0};
+    struct lt_log_list now = {0};
     bool nobody_does = false; /* nor is waited for again */
-    int code = lt_gather_session(v->options.data_dir, session_id, &options, &session, error);
+    int code = v->logs_unlisted ? LITMUS_OK : lt_log_index_find(v->index, v->options.data_dir, session_id, NULL, NULL, &now, error);
+    struct lt_gather_options options = {.run_id = v->run_id, .logs = v->logs_unlisted ? v->session_logs : &now};
+    if (code == LITMUS_OK) code = lt_gather_session(v->options.data_dir, session_id, &options, &session, error);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) {
         const struct lt_gathered_run *run = session.runs[i];
         if (run->only_renamed && run->run.has_started && !v->logs_unlisted)
@@ -141,5 +143,6 @@ int lt_proof_files(struct lt_proof *v, const char *session_id, struct litmus_err
     if (code == LITMUS_OK && v->run_id != NULL && session.run_count == 0 && !v->logs_unlisted)
         lt_proof_finding(v, LT_FINDING_CATALOG, session_id, -1, "no log of this session speaks of run %s, which the catalog has in it; litmus reindex makes that anew", v->run_id);
     lt_gathering_release(&session);
+    lt_log_list_release(&now);
     return code;
 }

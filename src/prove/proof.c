@@ -29,6 +29,7 @@ void lt_proof_init(struct lt_proof *proof, const struct lt_proof_options *option
 }
 
 void lt_proof_release(struct lt_proof *proof) {
+    lt_log_index_free(proof->index);
     lt_links_release(&proof->links);
     lt_claims_release(&proof->claims);
     lt_buf_release(&proof->file);
@@ -96,7 +97,7 @@ static int prove_session(struct lt_proof *proof, const char *session_id, const c
     struct lt_log_list list;
     proof->run_id = run_id;
     remember(proof, &proof->sessions, session_id);
-    int code = lt_log_find_readable(proof->options.data_dir, session_id, pass_folder, proof, &list, error);
+    int code = lt_log_index_find(proof->index, proof->options.data_dir, session_id, pass_folder, proof, &list, error);
     bool all_unlisted = list.count == 0 && proof->logs_unlisted;
     proof->session_logs = &list;
     proof->session_key_sought = false;
@@ -198,6 +199,7 @@ static void check_orphan(struct lt_proof *proof, const struct lt_table *runs, in
     snprintf(session, sizeof session, "%.*s", LT_STR_ARG(id));
     snprintf(run_id, sizeof run_id, "%.*s", LT_STR_ARG(lt_table_str(runs, lt_table_find(runs, "test_run_id"), row)));
     struct litmus_error why = {0};
+    if (lt_map_get(&proof->sessions, id, 0) != LT_MAP_NONE && lt_map_get(&proof->read, path, 0) != LT_MAP_NONE) return; /* its log names it */
     bool known = session[0] != '\0' && (lt_log_find(proof->options.data_dir, session, &list, &why) != LITMUS_OK || list.count > 0);
     if (why.code != LITMUS_OK) lt_proof_unread(proof, LT_FINDING_LOG, session, -1, &why, "");
     lt_log_list_release(&list);
@@ -350,6 +352,7 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     struct lt_table runs;
     struct lt_run_filter every = {.finished_only = true};
     proof->with_links = proof->links.of_all = true;
+    if (proof->index == NULL) proof->index = lt_log_index_new(proof->options.data_dir);
     add_heads(proof); /* first: what comes later is in the logs */
     int code = lt_query_sessions(query, check_session, proof, error);
     if (code == LITMUS_OK) code = check_strangers(proof, error);

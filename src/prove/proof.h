@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
-#include "log/log.h"
+#include "log/index.h"
 #include "prove/channels.h"
 #include "prove/keyring.h"
 #include "prove/links.h"
@@ -87,6 +87,7 @@ struct lt_proof {
     struct lt_map refusals;   /* texts of what was refused */
     struct lt_map chains;     /* last chain values of the logs that were looked at */
     struct lt_map sessions;   /* that were looked at */
+    struct lt_log_index *index; /* of who proves one session after the other; NULL: the folders are listed */
     const struct lt_log_list *session_logs; /* of the session that is looked at; NULL: none is */
     bool session_key_sought;                /* session_key is known */
     char session_key[LT_KEY_ID_BYTES];      /* that its first event names; "": none */

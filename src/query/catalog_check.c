@@ -62,11 +62,12 @@ static const char settled_known[] =
     " WHERE EXISTS (SELECT 1 FROM disk.runs r WHERE r.run_id = p.run_id AND r.lake = df.number)"                                                  \
     " = EXISTS (SELECT 1 FROM disk.lake_stale s WHERE s.run_id = p.run_id AND s.file = df.number)"
 
-/* Of a log that the catalog holds for finished: an older event than the last one is asked for by its time. */
+/* Of a log that the catalog holds for finished: an older event than the last one is asked for by its time. Where it does not know a log of the
+ * session, or holds one for open, the next look takes the whole session's times anew. */
 #define ENDED_LATER                                                                                                                              \
     "SELECT m.dir || '/' || m.name, 'has it as ended before its last event' FROM main.logs m JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name" \
     " WHERE d.mtime_us < m.mtime_us AND NOT EXISTS (SELECT 1 FROM main.logs o LEFT JOIN disk.logs k ON k.dir = o.dir AND k.name = o.name"         \
-    " WHERE o.session_id = m.session_id AND k.name IS NULL)"
+    " WHERE o.session_id = m.session_id AND k.mtime_us IS NULL)"
 
 /* Nobody would look at its session again, and no log that is sealed is ever open again. */
 #define ENDED_ALREADY                                                                                                                            \

@@ -29,6 +29,7 @@ struct lt_prune {
     int64_t limit;
     bool dry;
     int lock_fd, staging_fd;
+    struct lt_log_index *index;
     struct taken sessions[LT_PRUNE_SESSIONS_MAX];
     size_t count;
     int64_t runs, bytes;
@@ -50,6 +51,7 @@ int lt_prune_new(const char *data_dir, const char *policy, int64_t limit, bool d
     int code = p->data_dir == NULL ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory") : LITMUS_OK;
     if (code == LITMUS_OK && !dry) code = lt_changeset_begin(data_dir, &p->staging_fd, error);
     if (code == LITMUS_OK) p->lock_fd = lt_range_lock_open(data_dir);
+    p->index = lt_log_index_new(data_dir);
     if (code == LITMUS_OK) *out = p;
     else lt_prune_free(p);
     return code;
@@ -73,6 +75,7 @@ void lt_prune_free(struct lt_prune *p) {
     forget(p);
     if (p->staging_fd >= 0) lt_changeset_end(p->data_dir, p->staging_fd);
     if (p->lock_fd >= 0) close(p->lock_fd);
+    lt_log_index_free(p->index);
     lt_map_release(&p->by_id);
     lt_changeset_release(&p->changes);
     lt_buf_release(&p->day);
@@ -112,7 +115,7 @@ int lt_prune_look(struct lt_prune *p, const char *session_id, enum lt_hindrance 
     *hindrance = LT_HINDRANCE_NONE;
     if (p->count == LT_PRUNE_SESSIONS_MAX) return lt_fail(error, LITMUS_ESTATE, 0, "%d sessions are to go already: apply first", (int)LT_PRUNE_SESSIONS_MAX);
     lt_range_lock(p->lock_fd, "session", id);
-    int code = lt_survey_session(p->data_dir, session_id, p->limit, &survey, error);
+    int code = lt_survey_session(p->data_dir, p->index, session_id, p->limit, &survey, error);
     *hindrance = survey.hindrance;
     if (*hindrance == LT_HINDRANCE_NONE && (survey.tells_of_pruning || !lt_uuid_valid(id))) *hindrance = LT_HINDRANCE_RECORD;
     else if (*hindrance == LT_HINDRANCE_NONE && !files_are_usable(&survey)) *hindrance = LT_HINDRANCE_DAMAGED;

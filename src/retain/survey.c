@@ -96,11 +96,11 @@ static bool opened_from(const char *path, int64_t limit) {
     return limit != LT_TIME_NONE && name - path > 10 && lt_time_parse(date, &day) && day >= limit;
 }
 
-int lt_survey_session(const char *data_dir, const char *session_id, int64_t limit, struct lt_survey *out, struct litmus_error *error) {
+int lt_survey_session(const char *data_dir, struct lt_log_index *index, const char *session_id, int64_t limit, struct lt_survey *out, struct litmus_error *error) {
     struct lt_log_list logs;
     *out = (struct lt_survey){.last_at = LT_TIME_NONE};
     snprintf(out->session_id, sizeof out->session_id, "%s", session_id);
-    int code = lt_log_find(data_dir, session_id, &logs, error);
+    int code = lt_log_index_find(index, data_dir, session_id, NULL, NULL, &logs, error);
     if (code != LITMUS_OK) return code;
     out->logs = calloc(logs.count + 1, sizeof *out->logs);
     if (out->logs == NULL) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for session %s", session_id);

@@ -6,6 +6,7 @@
 #define LT_RETAIN_SURVEY_H
 
 #include "accumulate/gather.h"
+#include "log/index.h"
 
 enum lt_hindrance {
     LT_HINDRANCE_NONE,
@@ -42,8 +43,8 @@ struct lt_survey {
 
 /* Looks at a session; ask with its name locked (lt_range_lock "session"). Events from `limit` on make it too young
  * (LT_TIME_NONE: none does). Only what has no hindrance is looked at whole. Hands over the contents
- * of *out, also after an error. Errors: ENOENT, EIO, ENOMEM. */
-int lt_survey_session(const char *data_dir, const char *session_id, int64_t limit, struct lt_survey *out, struct litmus_error *error);
+ * of *out, also after an error. `index` is of who looks at one after the other (NULL: the folders are listed). Errors: ENOENT, EIO, ENOMEM. */
+int lt_survey_session(const char *data_dir, struct lt_log_index *index, const char *session_id, int64_t limit, struct lt_survey *out, struct litmus_error *error);
 void lt_survey_release(struct lt_survey *survey);
 
 /* When the latest event on record was received; LT_TIME_NONE: there is none. Once one is from `enough` on, no further is looked. Errors: EIO, ENOMEM. */
