@@ -1148,6 +1148,25 @@ def test_the_folder_of_a_log_decides_nothing(station):
     assert ok("show", run_id, "-d", station / "data") == before and findings(station) == []
 
 
+def test_the_folder_of_a_log_decides_nothing_of_what_is_imported(station):
+    """Nor where some of its logs are there already, and others come."""
+    *workers, run_id = subprocess.run([sys.executable, "-c", WORKERS, station / "data"], input="", capture_output=True, text=True, check=True, env=environment()).stdout.split()
+    data = station / "data"
+    first = pathlib.Path(workers[0])
+    (data / "events/2031-12-31").mkdir()
+    moved = first.rename(data / "events/2031-12-31" / first.name)
+    ok("rebuild", "-d", data)
+    before = ok("show", run_id, "-d", data)
+    for number, gone in enumerate((None, moved, pathlib.Path(workers[1]))):
+        here = station / f"here{number}"
+        if gone:
+            shutil.copytree(data, here)
+            (here / gone.relative_to(data)).unlink()
+        ok("import", data, "-d", here)
+        ok("verify", "--all", "-d", here)
+        assert ok("show", run_id, "-d", here).replace(str(here), str(data)) == before
+
+
 def test_two_logs_of_one_name(tmp_path):
     """As a process made them that came back to its session on the next day. No event of either is counted for the other's."""
     producer = subprocess.Popen([sys.executable, "-c", WORKERS, tmp_path / "data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())

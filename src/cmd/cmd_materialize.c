@@ -74,6 +74,7 @@ int lt_cmd_materialize(struct lt_cli *cli) {
     lt_memory_ahead();
     if (lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &w.materializer, &error) != LITMUS_OK) return lt_cli_fail(cli, &error);
     int code = LITMUS_OK;
+    lt_materializer_use_index(w.materializer);
     if (cli->argument_count > 0) one_session(&w, session);
     else if (cli->all) code = lt_query_sessions(cli->query, one_session, &w, &error);
     else code = lt_query_unfinished(cli->query, await_session, one_session, &w, &error);

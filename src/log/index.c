@@ -18,7 +18,7 @@ struct day {
     struct stat st; /* as it was when it was listed */
     bool settled;   /* it cannot have changed since without another time stamp */
     uint64_t seen;  /* the look that found it */
-    struct lt_log_list logs; /* by session */
+    struct lt_log_list logs; /* all, by session; of one that is not settled those that were asked for */
     size_t capacity;
 };
 
@@ -30,6 +30,7 @@ struct lt_log_index {
     size_t count, capacity;
     uint64_t looks;
     struct day *at; /* that is listed; NULL: none */
+    const char *session_id; /* that is asked for */
     lt_log_refused *refused;
     void *self;
 };
@@ -68,7 +69,7 @@ static struct day *day_of(struct lt_log_index *index, const char *folder) {
 }
 
 static void end_of_day(struct lt_log_index *index) {
-    if (index->at != NULL) lt_log_list_by_session(&index->at->logs);
+    if (index->at != NULL && index->at->settled) lt_log_list_by_session(&index->at->logs);
     index->at = NULL;
 }
 
@@ -97,7 +98,7 @@ static int begin_day(void *context, const char *folder, bool *wanted, struct lit
 
 static int take(void *context, const char *folder, const struct dirent *entry, struct litmus_error *error) {
     struct lt_log_index *index = context;
-    return lt_log_list_take(&index->at->logs, &index->at->capacity, folder, entry, NULL, error);
+    return lt_log_list_take(&index->at->logs, &index->at->capacity, folder, entry, index->at->settled ? NULL : index->session_id, error);
 }
 
 static void pass_over(void *context, const char *folder, const struct litmus_error *why) {
@@ -134,10 +135,12 @@ int lt_log_index_find(struct lt_log_index *index, const char *data_dir, const ch
     if (index == NULL || session_id == NULL || !lt_uuid_valid(lt_str_of(session_id))) return lt_log_find_readable(data_dir, session_id, refused, self, out, error);
     index->refused = refused;
     index->self = self;
+    index->session_id = session_id;
     int code = look(index, error);
     for (size_t i = 0; code == LITMUS_OK && i < index->count; i++) {
-        struct lt_log_list part = lt_log_list_part(&index->days[i].logs, session_id);
-        if (index->days[i].seen == index->looks) code = add_all(&part, out, error);
+        const struct day *day = &index->days[i];
+        struct lt_log_list part = day->settled ? lt_log_list_part(&day->logs, session_id) : day->logs;
+        if (day->seen == index->looks) code = add_all(&part, out, error);
     }
     if (code != LITMUS_OK) lt_log_list_release(out);
     else lt_log_list_sort(out);

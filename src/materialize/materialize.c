@@ -12,6 +12,7 @@
 #include "base/portable.h"
 #include "channel/channel.h"
 #include "log/heads.h"
+#include "log/index.h"
 #include "materialize/attachments.h"
 #include "materialize/changeset.h"
 #include "materialize/own_log.h"
@@ -41,6 +42,7 @@ struct lt_materializer {
     struct lt_catalog *catalog; /* NULL until used, or not to be had: it is disposable */
     bool catalog_tried;
     struct lt_catalog_queue *queue; /* borrowed; NULL: the catalog is our own */
+    struct lt_log_index *index;     /* NULL: the folders are listed for each session */
     struct lt_buf bytes; /* of the file being made; kept from run to run */
     struct lt_buf taken_path, taken_run; /* the name that was looked into last, and whose file it is */
     struct lt_folder_mark events, runs; /* what leads to these folders is on the disk */
@@ -82,6 +84,7 @@ void lt_materializer_free(struct lt_materializer *m) {
     if (m == NULL) return;
     if (m->lock_fd >= 0) close(m->lock_fd);
     lt_catalog_free(m->catalog);
+    lt_log_index_free(m->index);
     lt_buf_release(&m->bytes);
     lt_buf_release(&m->taken_path);
     lt_buf_release(&m->taken_run);
@@ -97,6 +100,10 @@ int lt_materializer_name(struct lt_materializer *m, const char *data_dir, struct
     free(m->station_dir);
     m->station_dir = own;
     return LITMUS_OK;
+}
+
+void lt_materializer_use_index(struct lt_materializer *m) {
+    if (m->index == NULL) m->index = lt_log_index_new(m->data_dir); /* without it they are listed */
 }
 
 void lt_materializer_use_queue(struct lt_materializer *m, struct lt_catalog_queue *queue) {
@@ -580,7 +587,7 @@ int lt_materialize_session(struct lt_materializer *m, const char *session_id, vo
     lt_own_log_init(&own, m->data_dir, session_id, m->io, m->lock_fd);
     own.key = key_of(m);
     struct lt_log_list logs = {0};
-    int code = lt_log_find(m->data_dir, session_id, &logs, error);
+    int code = lt_log_index_find(m->index, m->data_dir, session_id, NULL, NULL, &logs, error);
     if (code == LITMUS_OK) {
         for (size_t i = 0; i < logs.count; i++) lt_io_start_sync(logs.files[i].path); /* the disk writes while we read */
         recover_logs(m, &logs, &own);

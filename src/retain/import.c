@@ -13,6 +13,7 @@
 #include "base/tree.h"
 #include "litmus.h"
 #include "log/heads.h"
+#include "log/index.h"
 #include "log/layout.h"
 #include "materialize/attachments.h"
 #include "materialize/changeset.h"
@@ -45,6 +46,7 @@ struct lt_import {
     int lock_fd, staging_fd;
     struct lt_incoming incoming;
     struct lt_materializer *materializer;
+    struct lt_log_index *index;
     struct coming all[LT_IMPORT_SESSIONS_MAX]; /* taken along */
     size_t all_count;
     struct coming *sessions; /* those of them that come in one change */
@@ -102,6 +104,10 @@ int lt_import_new(const char *data_dir, const char *from, struct lt_query *here,
     if (code == LITMUS_OK) p->lock_fd = lt_range_lock_open(p->data_dir);
     if (code == LITMUS_OK) p->staging = strdup(lt_path_join(&path, p->data_dir, LT_STAGING));
     p->fresh = dry ? p->from : p->staging;
+    if (code == LITMUS_OK) {
+        p->index = lt_log_index_new(p->data_dir);
+        lt_materializer_use_index(p->materializer);
+    }
     if (code == LITMUS_OK && p->staging == NULL) code = out_of_memory(error);
     if (code == LITMUS_OK) code = lt_incoming_list(p->data_dir, p->from, here, &p->incoming, error);
     lt_buf_release(&path);
@@ -151,6 +157,7 @@ void lt_import_free(struct lt_import *p) {
     if (p->staging_fd >= 0) lt_changeset_end(p->data_dir, p->staging_fd);
     if (p->lock_fd >= 0) close(p->lock_fd);
     lt_materializer_free(p->materializer);
+    lt_log_index_free(p->index);
     lt_incoming_release(&p->incoming);
     lt_changeset_release(&p->changes);
     lt_buf_release(&p->names);
@@ -268,14 +275,14 @@ static int list_logs(const struct lt_import *p, const struct coming *c, struct l
     struct lt_log_list here;
     struct lt_buf path;
     lt_buf_init(&path);
-    int code = lt_log_find(p->data_dir, c->session->id, &here, error);
+    int code = lt_log_index_find(p->index, p->data_dir, c->session->id, NULL, NULL, &here, error);
     *out = (struct lt_log_list){.files = code == LITMUS_OK ? calloc(here.count + c->session->file_count + 1, sizeof *out->files) : NULL};
     if (code == LITMUS_OK && out->files == NULL) code = out_of_memory(error);
     size_t prefix = strlen(p->data_dir) + 1, k = 0;
     for (size_t i = 0; code == LITMUS_OK && i < c->session->file_count; i++) {
         const struct lt_incoming_file *file = &c->session->files[i];
         if (!file->is_log || !file->fresh) continue;
-        while (k < here.count && strcmp(here.files[k].path + prefix, file->path) < 0) {
+        while (k < here.count && lt_log_path_order(here.files[k].path + prefix, file->path) < 0) {
             out->files[out->count++] = here.files[k];
             here.files[k++].path = NULL;
         }
@@ -398,7 +405,7 @@ static int stage_runs(struct lt_import *p, struct coming *c, struct litmus_error
     int code = list_logs(p, c, &logs, error);
     if (code == LITMUS_OK && logs.count > 0) code = lt_gather_session(p->data_dir, c->session->id, &(struct lt_gather_options){.logs = &logs}, &session, error);
     if (code == LITMUS_OK && session.log_count < logs.count) code = lt_fail(error, LITMUS_EIO, 0, "a log of session %s could not be read: nothing of it came", c->session->id);
-    if (code == LITMUS_OK) code = lt_log_find(p->data_dir, c->session->id, &here, error);
+    if (code == LITMUS_OK) code = lt_log_index_find(p->index, p->data_dir, c->session->id, NULL, NULL, &here, error);
     if (code == LITMUS_OK && here.count > 0) code = lt_gather_session(p->data_dir, c->session->id, &(struct lt_gather_options){.logs = &here}, &before, error);
     for (size_t i = 0; code == LITMUS_OK && i < session.run_count; i++) code = stage_run(p, c, &before, &session, session.runs[i], &own, error);
     int closed = lt_own_log_close(&own, code == LITMUS_OK ? error : NULL);
@@ -475,7 +482,7 @@ static int make_ready(struct lt_import *p, struct litmus_error *error) {
 
 static bool is_sealed(const struct lt_import *p, const char *session_id) {
     struct lt_log_list logs;
-    bool sealed = lt_log_find(p->data_dir, session_id, &logs, NULL) == LITMUS_OK;
+    bool sealed = lt_log_index_find(p->index, p->data_dir, session_id, NULL, NULL, &logs, NULL) == LITMUS_OK;
     for (size_t i = 0; sealed && i < logs.count; i++) sealed = lt_log_is_sealed(logs.files[i].path);
     lt_log_list_release(&logs);
     return sealed;

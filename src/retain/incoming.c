@@ -60,7 +60,7 @@ static int add_file(void *self, const char *path, const struct stat *st, struct 
 static int by_session(const void *a, const void *b) {
     const struct lt_incoming_file *left = a, *right = b;
     int order = memcmp(name_of(left->path), name_of(right->path), SESSION_TEXT);
-    return order != 0 ? order : strcmp(left->path, right->path);
+    return order != 0 ? order : lt_log_path_order(left->path, right->path);
 }
 
 static int make_sessions(struct lt_incoming *in, struct litmus_error *error) {

@@ -27,7 +27,7 @@ struct lt_incoming_file {
 };
 struct lt_incoming_session {
     char id[LT_UUID_BYTES];
-    struct lt_incoming_file *files; /* in order of path; borrowed from the lt_incoming */
+    struct lt_incoming_file *files; /* by lt_log_path_order; borrowed from the lt_incoming */
     size_t file_count;
 };
 struct lt_incoming {
