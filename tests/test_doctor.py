@@ -424,7 +424,10 @@ def test_a_catalog_that_was_looked_at_half_way_is_not_wrong(data):
         catalog.execute("UPDATE logs SET mtime_us = mtime_us - 1 WHERE session_id = ?", (session,))
         catalog.commit()
         assert any("ended before its last event" in f["finding"] for f in wrong(doctor(data)))
-        catalog.execute("UPDATE logs SET mtime_us = NULL WHERE name = ?", (name,))
+        catalog.execute("UPDATE logs SET mtime_us = NULL, session_id = '', unread = 1 WHERE name = ?", (name,))
+        catalog.commit()
+        assert any("ended before its last event" in f["finding"] for f in wrong(doctor(data))), "no look would come to that session"
+        catalog.execute("UPDATE logs SET mtime_us = NULL, session_id = ?, unread = 0 WHERE name = ?", (session, name))
         catalog.commit()
         assert wrong(doctor(data)) == []
     ok("verify", "--all", "-d", data)

@@ -159,6 +159,23 @@ def test_the_statement_commits_to_plan_result_and_what_never_ran(station):
     assert len(predicate["logs"]) == 4 and all(log["signed_by"] for log in predicate["logs"])
 
 
+@pytest.mark.parametrize("moved", range(4))
+def test_a_session_of_two_days(station, tmp_path, moved):
+    """Its logs lie in two folders, whichever of them come first by name: a note on the next day."""
+    shutil.copytree(station / "data", tmp_path / "data")
+    shutil.copytree(station / "keys", tmp_path / "keys")
+    session = json.loads(ok("runs", "--json", "-n", "0", "-d", station / "data").splitlines()[1])["session_id"]
+    logs = sorted((tmp_path / "data").glob(f"events/*/{session}*.arrow"))
+    day = tmp_path / "data/events" / ("2031-12-31" if moved % 2 else "2021-12-31")
+    day.mkdir()
+    logs[moved].rename(day / logs[moved].name)
+    pack(tmp_path, "@2", tmp_path / "run.zip")
+    assert len(logs) == 4 and len([name for name in members(tmp_path / "run.zip") if name.endswith(".arrow")]) == 4
+    key = station / "keys/station.key.pub"
+    assert verify(tmp_path / "run.zip", "--key", key, "--signed")[:2] == (0, [])
+    assert second_opinion(tmp_path / "run.zip", key)[0] == 0
+
+
 def test_others_read_it(station):
     """The files are those of the record, the report is JSON, the page is XML that needs nothing else."""
     etree = pytest.importorskip("lxml.html")

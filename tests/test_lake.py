@@ -251,6 +251,8 @@ def test_a_lake_that_is_being_made_is_not_mended(history):
         assert f"waiting: process {os.getpid()} (" in said and "_compact.lock" in said, said
     assert "is missing, or has not" in doctor.communicate(timeout=300)[0]
     with stopped_with(history / "lake/_compact.lock") as who:
+        done = run("verify", "--all", "-d", history)
+        assert done.returncode == 5 and who in done.stderr and "_compact.lock" in done.stderr, done
         done = run("doctor", "--mend", "-d", history, "--json")
         lake = [line for line in map(json.loads, done.stdout.splitlines()) if line.get("check") == "lake"]
         assert done.returncode == 1 and not any(line["mended"] for line in lake), lake

@@ -243,6 +243,56 @@ def test_a_live_session_of_which_a_run_is_finished_stays_open(tmp_path):
     assert "1 run written" in run("materialize", "-d", tmp_path).stderr
 
 
+KILLED = """
+import os, signal, sys, uuid
+from litmus import _litmus
+session = _litmus.Session(sys.argv[1], daemon=False)
+session.emit("run.started", {}, str(uuid.uuid4()))
+print(session.id, session.log_path, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(data_dir):
+    """A session whose producer died: its id, and its log."""
+    return subprocess.run([sys.executable, "-c", KILLED, data_dir], stdout=subprocess.PIPE, text=True, env=environment(), timeout=300).stdout.split()
+
+
+def files(data):
+    return len(list(data.glob("runs/*/*.parquet")))
+
+
+def test_who_waits_for_one_recovery_does_the_rest_before(tmp_path):
+    session, log = [killed(tmp_path) for _ in range(3)][1]
+    with open(tmp_path / "materialize.lock", "ab+") as lock, open(log) as recovered:
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, place_of(f"session{session}"))
+        fcntl.flock(recovered, fcntl.LOCK_EX)
+        other = start("materialize", "-d", tmp_path)
+        await_that("the other two are finished, and the third is waited for", lambda: files(tmp_path) == 2 and waiting(lock) == 1)
+        fcntl.flock(recovered, fcntl.LOCK_UN)
+    said = other.communicate(timeout=300)
+    assert other.returncode == 0 and files(tmp_path) == 3, said
+
+
+def test_whose_recovery_begins_while_another_is_waited_for_is_waited_for_too(tmp_path):
+    """It was plainly dead when all were looked at."""
+    (first, one), (second, two) = killed(tmp_path), killed(tmp_path)
+    with open(tmp_path / "materialize.lock", "ab+") as lock, open(one) as recovered, open(two) as next_one:
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, place_of(f"session{first}"))
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, place_of(f"session{second}"))
+        fcntl.flock(recovered, fcntl.LOCK_EX)
+        other = start("materialize", "-d", tmp_path)
+        await_that("somebody is waited for", lambda: waiting(lock) == 1)
+        fcntl.flock(next_one, fcntl.LOCK_EX)
+        fcntl.flock(recovered, fcntl.LOCK_UN)
+        fcntl.lockf(lock, fcntl.LOCK_UN, 1, place_of(f"session{first}"))
+        await_that("the other is waited for", lambda: waiting(lock) == 1)
+        assert other.poll() is None
+        fcntl.flock(next_one, fcntl.LOCK_UN)
+    said = other.communicate(timeout=300)
+    assert other.returncode == 0 and files(tmp_path) == 2, said
+
+
 def test_a_live_producer_is_not_waited_for(tmp_path):
     """Though an earlier run of its session gets its file meanwhile: its log is held by a process that finishes nothing."""
     log, session = unsealed(tmp_path)

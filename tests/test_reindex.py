@@ -111,11 +111,17 @@ def test_a_catalog_that_stays_locked_is_named_and_what_it_knows_is_listed(tmp_pa
     known = listed(tmp_path)
     store = RunStore(tmp_path)
     assert len(store.list_runs()) == len(known) and not store.is_behind
+    done = run("verify", "--all", "-d", tmp_path)
+    assert "locked" not in done.stdout + done.stderr
     con = sqlite3.connect(tmp_path / "catalog.sqlite", isolation_level=None)
     con.execute("BEGIN EXCLUSIVE")
     put(tmp_path, HISTORY[1])
     done = run("runs", "-d", tmp_path, "--json", "-n", "0")
     assert done.returncode == 0 and [json.loads(line) for line in done.stdout.splitlines()] == known and "catalog.sqlite locked" in done.stderr
+    done = run("events", "--since", "2000-01-01", "-d", tmp_path)
+    assert done.returncode == 0 and done.stderr.startswith("litmus events: what came of late may be missing")
+    done = run("verify", "--all", "-d", tmp_path)
+    assert done.returncode == 5 and "catalog.sqlite locked, so that it cannot be brought up to date" in done.stderr
     done = run("export", known[0]["test_run_id"], "-d", tmp_path, "--format", "json")
     assert done.returncode == 0 and done.stderr.count("\n") == 1 and done.stderr.startswith("litmus export: what came of late may be missing")
     for question in (store.list_runs, lambda: litmus.scan("runs", tmp_path).to_pylist()):

@@ -179,11 +179,31 @@ static DIR *open_folder(const char *folder, bool is_day, lt_io_refused refused, 
     return NULL;
 }
 
+const struct dirent *lt_io_next_entry(DIR *dir, int *os_errno) {
+    errno = 0;
+    const struct dirent *entry = readdir(dir);
+    *os_errno = entry != NULL || errno == ENOENT ? 0 : errno; /* a folder that was removed meanwhile is at its end */
+    return entry;
+}
+
+/* NULL: there are no more, or it cannot be listed further, as above. */
+static const struct dirent *next_of(DIR *dir, const char *folder, lt_io_refused refused, void *context, int *code, struct litmus_error *error) {
+    struct litmus_error why = {0};
+    int os_errno;
+    const struct dirent *entry = lt_io_next_entry(dir, &os_errno);
+    if (os_errno == 0) return entry;
+    (void)lt_fail_os(&why, os_errno, "list", folder);
+    if (refused != NULL) refused(context, folder, &why);
+    else *code = lt_fail_with(error, &why);
+    return NULL;
+}
+
 static int list_day(const char *folder, lt_io_each each, lt_io_refused refused, void *context, struct litmus_error *error) {
     int code = LITMUS_OK;
     DIR *dir = open_folder(folder, true, refused, context, &code, error);
     if (dir == NULL) return code;
-    for (const struct dirent *entry; code == LITMUS_OK && (entry = readdir(dir)) != NULL;) code = each(context, folder, entry, error);
+    for (const struct dirent *entry; code == LITMUS_OK && (entry = next_of(dir, folder, refused, context, &code, error)) != NULL;)
+        code = each(context, folder, entry, error);
     closedir(dir);
     return code;
 }
@@ -197,7 +217,7 @@ int lt_io_list_days(const char *data_dir, const char *name, lt_io_begin begin, l
     int code = top.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
     bool within = code == LITMUS_OK && !lt_io_leads_out(data_dir, top.p);
     DIR *dir = within ? open_folder(top.p, false, refused, context, &code, error) : NULL;
-    for (const struct dirent *entry; dir != NULL && code == LITMUS_OK && (entry = readdir(dir)) != NULL;) {
+    for (const struct dirent *entry; dir != NULL && code == LITMUS_OK && (entry = next_of(dir, top.p, refused, context, &code, error)) != NULL;) {
         if (entry->d_name[0] == '.' || entry->d_type == DT_REG) continue;
         lt_path_join(&day, top.p, entry->d_name);
         if (entry->d_type != DT_DIR && !day.failed && lt_io_leads_out(data_dir, day.p)) continue;

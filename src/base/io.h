@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+#include <dirent.h>
 #include <sys/types.h>
 
 struct stat;
@@ -51,10 +52,11 @@ int lt_io_mkdirs_below(const struct lt_io *io, const char *top, const char *path
 bool lt_io_is_below(const char *top, const char *path);
 /* Is `path` a symbolic link out of `top`, or to nowhere? Then it is not followed. */
 bool lt_io_leads_out(const char *top, const char *path);
+/* readdir, that tells the end from what keeps it from going on: NULL and in *os_errno 0, or why. */
+const struct dirent *lt_io_next_entry(DIR *dir, int *os_errno);
 /* Calls `each` for every entry of the folders {data_dir}/{name}/{day}, but for hidden folders and links that lead out of data_dir, and those of which
  * `begin`, called before (NULL: not), says that they are not wanted.
  * The first code that is not OK ends it. No such folder: nothing. A folder that cannot be listed is given to `refused` and passed over; NULL: it ends there. */
-struct dirent;
 typedef int (*lt_io_each)(void *context, const char *folder, const struct dirent *entry, struct litmus_error *error);
 typedef int (*lt_io_begin)(void *context, const char *folder, bool *wanted, struct litmus_error *error);
 typedef void (*lt_io_refused)(void *context, const char *folder, const struct litmus_error *why);

@@ -195,7 +195,7 @@ static bool tell_damaged(void *self, const char *path, const char *reason) {
     return true;
 }
 
-static void tell_behind(struct lt_cli *cli) {
+void lt_tell_behind(struct lt_cli *cli) {
     if (lt_query_is_behind(cli->query))
         lt_say(cli, "what came of late may be missing: another process keeps %s/catalog.sqlite locked (end it, then ask again)", lt_buf_cstr(&cli->data_dir));
     const char *unlisted = lt_query_unlisted(cli->query);
@@ -204,7 +204,7 @@ static void tell_behind(struct lt_cli *cli) {
 
 void lt_tell_damaged(struct lt_cli *cli) {
     struct damaged damaged = {.cli = cli};
-    tell_behind(cli);
+    lt_tell_behind(cli);
     const char *lacks = lt_query_lacks(cli->query);
     if (lacks != NULL) lt_say(cli, "left out: runs that have no file yet: %s", lacks);
     (void)lt_query_damaged(cli->query, tell_damaged, &damaged, NULL);
@@ -214,7 +214,7 @@ void lt_tell_damaged(struct lt_cli *cli) {
 int lt_cli_find(struct lt_cli *cli, const char *ref, struct lt_run_ref *out) {
     struct litmus_error error = {0};
     int code = lt_query_find(cli->query, ref, out, &error);
-    if (code == LITMUS_OK) tell_behind(cli);
+    if (code == LITMUS_OK) lt_tell_behind(cli);
     if (code == LITMUS_OK) return EXIT_OK;
     int exit = lt_cli_fail(cli, &error);
     if (code == LITMUS_ENOENT) lt_tell_damaged(cli); /* it may be one of these */

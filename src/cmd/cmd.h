@@ -184,6 +184,8 @@ int lt_cli_query_to_change(struct lt_cli *cli);
 void lt_cli_finish_work(struct lt_cli *cli);
 /* Names the files that no listing shows because they cannot be read. */
 void lt_tell_damaged(struct lt_cli *cli);
+/* That of it which concerns every answer: the catalog was locked, or a folder could not be listed. */
+void lt_tell_behind(struct lt_cli *cli);
 int lt_cli_find(struct lt_cli *cli, const char *ref, struct lt_run_ref *out);
 /* Writes a row as a JSON object on a line, safe for terminals. false: the reader is gone. */
 bool lt_print_json_row(const struct lt_table *table, int64_t row);

@@ -213,6 +213,7 @@ static int list_and_follow(struct lt_cli *cli, const struct lt_event_filter *fil
     if (code == LITMUS_OK) code = lt_query_events(cli->query, filter, &events, &error);
     if (code == LITMUS_OK) print_events(cli, &events);
     if (code == LITMUS_OK) tell_lack(cli, lt_query_events_lack(cli->query));
+    if (code == LITMUS_OK) lt_tell_behind(cli);
     int64_t id = code == LITMUS_OK ? lt_table_find(&events, "id") : -1;
     for (int64_t row = 0; f != NULL && code == LITMUS_OK && row < lt_table_rows(&events); row++)
         if (!lt_map_put(&to.listed, lt_table_str(&events, id, row), 0, 1)) code = lt_fail(&error, LITMUS_ENOMEM, 0, "out of memory following the logs");

@@ -29,8 +29,8 @@ static void take_finding(void *self, enum lt_finding_kind kind, const char *path
     lt_doctor_tell(d, checks[kind], in_hand ? LT_DOCTOR_NOTE : LT_DOCTOR_WRONG, path, "%s%s%s", text, place, in_hand ? "; the daemon has it in hand" : "");
 }
 
-static void take_unread(void *self, const char *path, const char *text) {
-    lt_doctor_tell(self, LT_CHECK_LOG, LT_DOCTOR_WRONG, path, "%s", text);
+static void take_unread(void *self, enum lt_finding_kind kind, const char *path, const char *text) {
+    lt_doctor_tell(self, kind == LT_FINDING_LAKE ? LT_CHECK_LAKE : LT_CHECK_LOG, LT_DOCTOR_WRONG, path, "%s", text);
 }
 
 static void take_log(void *self, const struct lt_proved_log *log) {

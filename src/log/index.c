@@ -74,7 +74,8 @@ static void end_of_day(struct lt_log_index *index) {
 }
 
 static bool is_unchanged(const struct day *day, const struct stat *st) {
-    return day->settled && st->st_dev == day->st.st_dev && st->st_ino == day->st.st_ino && lt_mtime_ns(st) == lt_mtime_ns(&day->st);
+    return day->settled && st->st_dev == day->st.st_dev && st->st_ino == day->st.st_ino && lt_mtime_ns(st) == lt_mtime_ns(&day->st) &&
+           st->st_ctim.tv_sec == day->st.st_ctim.tv_sec && st->st_ctim.tv_nsec == day->st.st_ctim.tv_nsec; /* who copies folders sets their times back */
 }
 
 /* Is the folder to be listed? Its time stamp is taken before. */

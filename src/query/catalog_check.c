@@ -67,7 +67,7 @@ static const char settled_known[] =
 #define ENDED_LATER                                                                                                                              \
     "SELECT m.dir || '/' || m.name, 'has it as ended before its last event' FROM main.logs m JOIN disk.logs d ON d.dir = m.dir AND d.name = m.name" \
     " WHERE d.mtime_us < m.mtime_us AND NOT EXISTS (SELECT 1 FROM main.logs o LEFT JOIN disk.logs k ON k.dir = o.dir AND k.name = o.name"         \
-    " WHERE o.session_id = m.session_id AND k.mtime_us IS NULL)"
+    " WHERE o.session_id = m.session_id AND (k.name IS NULL OR (k.mtime_us IS NULL AND k.session_id = m.session_id)))"
 
 /* Nobody would look at its session again, and no log that is sealed is ever open again. */
 #define ENDED_ALREADY                                                                                                                            \

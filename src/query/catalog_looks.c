@@ -7,6 +7,7 @@
 #include "query/lake.h"
 #include "query/query_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 struct finding {
@@ -75,16 +76,21 @@ int lt_query_check_catalog(struct lt_query *q, void (*each)(void *self, const ch
     struct lt_query *truth = NULL;
     struct findings lasting = {.items = NULL};
     int code = q->in_memory ? LITMUS_OK : lt_query_open_memory(q->data_dir, &truth, error);
-    for (int i = 0; code == LITMUS_OK && i < LOOKS && (i == 0 || lasting.count > 0); i++) {
+    bool behind = false;
+    for (int i = 0; code == LITMUS_OK && i < LOOKS && (i == 0 || lasting.count > 0 || behind); i++) {
         struct findings now = {.items = NULL};
         code = look_once(q, q->in_memory ? q : truth, &now, error);
         if (i > 0) keep_lasting(&now, &lasting);
         release_findings(&lasting);
         lasting = now;
+        behind = !q->in_memory && lt_catalog_is_behind(q->catalog);
     }
     if (lasting.count > 1) qsort(lasting.items, lasting.count, sizeof *lasting.items, by_place);
     for (size_t i = 0; code == LITMUS_OK && i < lasting.count; i++) each(self, lasting.items[i].path.p, lasting.items[i].what.p);
     release_findings(&lasting);
     lt_query_free(truth);
+    if (code == LITMUS_OK && behind) /* so are all listings, and what the catalog holds is as old as whoever holds it likes */
+        code = lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "another process keeps %s/catalog.sqlite locked, so that it cannot be brought up to date: end it, then ask again",
+                       q->data_dir);
     return code;
 }

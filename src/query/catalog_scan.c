@@ -148,8 +148,9 @@ static bool wanted_name(const char *name, const char *suffix) {
     return name[0] != '.' && lt_str_ends(lt_str_of(name), lt_str_of(suffix));
 }
 
-static int list_folder(DIR *folder, const char *suffix, struct names *out, struct litmus_error *error) {
-    for (const struct dirent *e; !out->failed && (e = readdir(folder)) != NULL;)
+/* *os_errno: why it could not be listed to its end. */
+static int list_folder(DIR *folder, const char *suffix, struct names *out, int *os_errno, struct litmus_error *error) {
+    for (const struct dirent *e; !out->failed && (e = lt_io_next_entry(folder, os_errno)) != NULL;)
         if (e->d_type != DT_DIR && wanted_name(e->d_name, suffix)) add_name(out, &(struct lt_store_entry){.name = e->d_name});
     sort_names(out);
     return out->failed ? no_memory(error) : LITMUS_OK;
@@ -305,9 +306,11 @@ static int scan_folder(struct scan *s, const struct kind *kind, const char *dir,
     DIR *folder = opendir(absolute(s, dir, NULL));
     if (folder == NULL) return note_unlisted(s, dir, errno);
     struct names disk = {.arena = &s->arena}, ledger = {.arena = &s->arena};
-    bool retry = false;
+    int os_errno = 0;
     s->folder_fd = dirfd(folder);
-    int code = list_folder(folder, kind->suffix, &disk, error);
+    int code = list_folder(folder, kind->suffix, &disk, &os_errno, error);
+    bool retry = os_errno != 0;
+    if (code == LITMUS_OK && retry) code = note_unlisted(s, dir, os_errno);
     if (code == LITMUS_OK) code = load_ledger(s, kind, dir, &ledger, error);
     if (code == LITMUS_OK) code = compare(s, kind, dir, &disk, &ledger, &retry, error);
     if (code == LITMUS_OK) code = note_dir(s, dir, known, lt_mtime_ns(&st), retry, error);
@@ -352,9 +355,10 @@ static int scan_root(struct scan *s, const struct kind *kind, struct litmus_erro
     DIR *root = opendir(absolute(s, kind->root, NULL));
     if (root == NULL) return note_unlisted(s, kind->root, errno);
     struct lt_buf dir;
+    int os_errno = 0;
     lt_buf_init(&dir);
     int code = kind->logs ? LITMUS_OK : scan_folder(s, kind, kind->root, error);
-    for (const struct dirent *e; code == LITMUS_OK && (e = readdir(root)) != NULL;) {
+    for (const struct dirent *e; code == LITMUS_OK && (e = lt_io_next_entry(root, &os_errno)) != NULL;) {
         if (!wanted_folder(kind, e)) continue;
         const char *path = lt_path_join(&dir, kind->root, e->d_name);
         if (!dir.failed && e->d_type != DT_DIR && leads_out(s, path)) continue;
@@ -362,6 +366,7 @@ static int scan_root(struct scan *s, const struct kind *kind, struct litmus_erro
     }
     lt_buf_release(&dir);
     closedir(root);
+    if (code == LITMUS_OK && os_errno != 0) code = note_unlisted(s, kind->root, os_errno);
     return code;
 }
 

@@ -297,24 +297,6 @@ int lt_query_rows(struct lt_query *q, const struct lt_run_ref *run, const char *
 
 /* ---- what is left to do, what is broken ---- */
 
-int lt_query_unfinished(struct lt_query *q, void (*wait)(void *self, const char *session_id), void (*each)(void *self, const char *session_id), void *self,
-                        struct litmus_error *error) {
-    int code = lt_query_refresh(q, error);
-    size_t count = 0;
-    bool waited = false;
-    const struct lt_open_session *sessions = lt_catalog_open_sessions(q->catalog, &count);
-    for (size_t i = 0; code == LITMUS_OK && wait != NULL && i < count; i++) {
-        if (!sessions[i].held || sessions[i].session_id[0] == '\0') continue;
-        wait(self, sessions[i].session_id);
-        waited = true;
-    }
-    if (waited) code = lt_query_refresh(q, error);
-    sessions = lt_catalog_open_sessions(q->catalog, &count);
-    for (size_t i = 0; code == LITMUS_OK && i < count; i++)
-        if ((!sessions[i].live || sessions[i].dead) && sessions[i].session_id[0] != '\0') each(self, sessions[i].session_id);
-    return code;
-}
-
 /* Names are collected first: the caller may well change the catalog meanwhile. */
 struct names {
     struct lt_buf text; /* each ended by a NUL */
@@ -324,6 +306,36 @@ static bool add_name(void *self, const char *name) {
     struct names *n = self;
     lt_buf_add(&n->text, name, strlen(name) + 1);
     return !n->text.failed;
+}
+
+static bool is_in(const struct names *n, const char *name) {
+    for (size_t at = 0; at < n->text.n; at += strlen(n->text.p + at) + 1)
+        if (strcmp(n->text.p + at, name) == 0) return true;
+    return false;
+}
+
+/* First what is plain, so that it waits for nobody. Whoever had the lock of one that was waited for may have died in it, and another have it now. */
+int lt_query_unfinished(struct lt_query *q, void (*wait)(void *self, const char *session_id), void (*each)(void *self, const char *session_id), void *self,
+                        struct litmus_error *error) {
+    struct names held;
+    size_t count = 0;
+    lt_buf_init(&held.text);
+    int code = lt_query_refresh(q, error);
+    const struct lt_open_session *sessions = lt_catalog_open_sessions(q->catalog, &count);
+    for (size_t i = 0; code == LITMUS_OK && i < count; i++) {
+        if (sessions[i].session_id[0] == '\0') continue;
+        if (!sessions[i].live || sessions[i].dead) each(self, sessions[i].session_id);
+        else if (sessions[i].held && wait != NULL && !add_name(&held, sessions[i].session_id)) code = lt_fail(error, LITMUS_ENOMEM, 0, "out of memory listing the sessions");
+    }
+    for (size_t at = 0; code == LITMUS_OK && at < held.text.n; at += strlen(held.text.p + at) + 1) wait(self, held.text.p + at);
+    if (code == LITMUS_OK && held.text.n > 0) {
+        code = lt_query_refresh(q, error);
+        sessions = lt_catalog_open_sessions(q->catalog, &count);
+        for (size_t i = 0; code == LITMUS_OK && i < count; i++)
+            if ((!sessions[i].live || sessions[i].dead || sessions[i].held) && is_in(&held, sessions[i].session_id)) each(self, sessions[i].session_id);
+    }
+    lt_buf_release(&held.text);
+    return code;
 }
 
 int lt_query_sessions(struct lt_query *q, void (*each)(void *self, const char *session_id), void *self, struct litmus_error *error) {

@@ -92,7 +92,7 @@ bool lt_event_follow_wait(struct lt_event_follow *follow, int timeout_ms);
 
 /* Sessions of which a producer is gone and that are not finished: lt_materialize_session is for them.
  * Refreshes first. Of a session that looks alive and that somebody is at work on there is no telling: `wait` (NULL: nobody is waited for) is to
- * return when he is done, or is waited for no longer; then all are looked at again. */
+ * return when he is done, or is waited for no longer; then such sessions are looked at again. They come after the others. */
 int lt_query_unfinished(struct lt_query *query, void (*wait)(void *self, const char *session_id), void (*each)(void *self, const char *session_id), void *self,
                         struct litmus_error *error);
 /* The next list or search takes the catalog as it is, once: for who called lt_query_unfinished this instant and

@@ -256,7 +256,8 @@ static void listing_begin(struct lt_folders *folders, struct lt_folder *folder) 
     folder->listed_at = lt_now_us() * 1000;
     folders->listing = folder;
     bool whole = true;
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+    int os_errno = 0;
+    for (const struct dirent *entry; (entry = lt_io_next_entry(dir, &os_errno)) != NULL;) {
         uint64_t key = name_hash(entry->d_name);
         if (!is_log_name(entry->d_name) || lt_keys_have(&folder->seen, key)) continue;
         if (folder->clean.count > 0 && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -266,7 +267,7 @@ static void listing_begin(struct lt_folders *folders, struct lt_folder *folder) 
         }
         whole = names_add(folders, entry->d_name) && whole;
     }
-    if (!whole) folder->listed_mtime = -1; /* out of memory: again at the next look */
+    if (!whole || os_errno != 0) folder->listed_mtime = -1; /* out of memory, or refused: again at the next look */
     closedir(dir);
     if (folders->name_count > 1) qsort(folders->names, folders->name_count, sizeof *folders->names, by_name);
 }

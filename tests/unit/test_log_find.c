@@ -1,13 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "base/tree.h"
 #include "log/index.h"
 #include "log_helper.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <time.h>
 
 #define OTHER "22345678-1234-4123-8123-123456789abc"
+
+/* The one that is called, before that of the C library: entry number `refuse_at` from now on is refused; 0: none is. */
+static int refuse_at;
+
+struct dirent *readdir(DIR *dir) {
+    static struct dirent *(*next)(DIR *);
+    if (next == NULL) *(void **)&next = dlsym(RTLD_NEXT, "readdir64");
+    if (refuse_at == 0 || --refuse_at > 0) return next(dir);
+    errno = EIO;
+    return NULL;
+}
 
 static void touch(const char *dir, const char *name) {
     char path[768];
@@ -125,8 +140,7 @@ static void test_index(void **state) {
     touch(dir, "events/2026-05-16/" SESSION "-9.arrow");
     struct timespec times[2] = {st.st_mtim, st.st_mtim};
     assert_int_equal(utimensat(AT_FDCWD, from, times, 0), 0);
-    assert_int_equal(found(index, dir, SESSION), 4); /* it was not listed again: that is what it is for */
-    assert_int_equal(found(NULL, dir, SESSION), 5);
+    assert_int_equal(found(index, dir, SESSION), 5); /* as who copies folders sets their times back */
     make_dir(dir, "events/2026-05-18");
     touch(dir, "events/2026-05-18/" OTHER "-8.arrow");
     set_back(dir, "events/2026-05-18", 60);
@@ -190,11 +204,49 @@ static void test_index_of_what_cannot_be_listed(void **state) {
     int code = lt_log_index_find(index, dir, SESSION, NULL, NULL, &list, &error);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_true(code != LITMUS_OK && lt_error_is_refusal(&error) && list.count == 0);
-    close(last);
     assert_ok(lt_log_index_find(index, dir, SESSION, count_refused, &refused, &list, &error), error);
     assert_int_equal(list.count, 1);
     lt_log_list_release(&list);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_ok(lt_log_index_find(index, dir, SESSION, NULL, NULL, &list, &error), error); /* the day is not listed again: that is what it is for */
+    assert_int_equal(list.count, 1);
+    lt_log_list_release(&list);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    close(last);
     lt_log_index_free(index);
+}
+
+/* Whatever the entry at which a folder cannot be listed further: that is no end. */
+static void test_a_listing_that_is_broken_off(void **state) {
+    (void)state;
+    char dir[256];
+    struct lt_log_list list;
+    struct litmus_error error = {0};
+    make_temp(dir);
+    make_dir(dir, "events");
+    make_dir(dir, "events/2026-05-16");
+    touch(dir, "events/2026-05-16/" SESSION "-7.arrow");
+    touch(dir, "events/2026-05-16/" SESSION "-8.arrow");
+    set_back(dir, "events/2026-05-16", 60);
+    enum { ENTRIES = 3 + 4 + 2 }; /* of events/, of the day, and the ends of both */
+    for (int at = 1; at <= ENTRIES; at++) {
+        int refused = 0;
+        struct lt_log_index *index = lt_log_index_new(dir);
+        refuse_at = at;
+        int code = lt_log_find(dir, SESSION, &list, &error);
+        assert_true(code == LITMUS_EIO && lt_error_is_refusal(&error) && list.count == 0);
+        lt_error_clear(&error);
+        refuse_at = at;
+        assert_ok(lt_log_index_find(index, dir, SESSION, count_refused, &refused, &list, &error), error);
+        assert_int_equal(refused, 1);
+        lt_log_list_release(&list);
+        assert_int_equal(refuse_at, 0);
+        assert_ok(lt_log_index_find(index, dir, SESSION, count_refused, &refused, &list, &error), error);
+        assert_int_equal(list.count, 2);
+        assert_int_equal(refused, 1);
+        lt_log_list_release(&list);
+        lt_log_index_free(index);
+    }
 }
 
 static void test_missing_folder(void **state) {
@@ -235,6 +287,7 @@ int main(void) {
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_index),
         cmocka_unit_test(test_index_of_what_cannot_be_listed),
+        cmocka_unit_test(test_a_listing_that_is_broken_off),
         cmocka_unit_test(test_missing_folder),
         cmocka_unit_test(test_folders_without_end),
     };
