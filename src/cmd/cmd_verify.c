@@ -42,8 +42,7 @@ static void tell_finding(void *self, enum lt_finding_kind kind, const char *path
 }
 
 /* What the system does not let us look at is no finding: it is named, and the rest is looked at. */
-static void tell_unread(void *self, enum lt_finding_kind kind, const char *path, const char *text) {
-    (void)kind;
+static void tell_unread(void *self, const char *path, const char *text) {
     const struct lt_cli *cli = self;
     struct lt_buf line;
     lt_buf_init(&line);

@@ -23,6 +23,7 @@
       "--mend removes them, as nothing reads them; what may be a log or channel file of which there is no other, it puts aside", \
       lt_mend_leftovers)                                                                                                                           \
     X(LOG, "log", "logs that are damaged, or no logs", "nothing mends a log: what is whole in it counts, and the rest is evidence", NULL)           \
+    X(UNREAD, "unread", "what could not be looked at", "see to the rights, descriptors, memory or process that it names, and look again; nothing is mended by guess", NULL)  \
     X(CHAIN, "chain", "the hash chain of each log", "find out who changed it; a copy of the log (litmus import, litmus evidence) says what it was", NULL) \
     X(SIGNATURE, "signature", "who signed each log", "name the public key of a station of yours with --key, or put it beside your own; litmus keygen makes one", NULL) \
     X(LINKS, "links", "logs that other logs name", "find out who removed or changed it; litmus import brings it back from a copy", NULL)           \
@@ -49,6 +50,10 @@ enum lt_doctor_check {
 #undef LT_DOCTOR_ENUM
     LT_CHECKS,
 };
+
+/* For lt_doctor_has: of a log of which one of these found something nothing is made. */
+#define LT_LOG_DOUBTS                                                                                                                             \
+    (UINT64_C(1) << LT_CHECK_LOG | UINT64_C(1) << LT_CHECK_UNREAD | UINT64_C(1) << LT_CHECK_CHAIN | UINT64_C(1) << LT_CHECK_SIGNATURE | UINT64_C(1) << LT_CHECK_LINKS)
 
 struct lt_doctor_item {
     enum lt_doctor_check check;

@@ -77,8 +77,7 @@ struct seeking {
 
 /* A plain file of that name, which no link leads to (nor back to `path`), of which nothing was found. */
 static int look_at(void *self, const char *folder, const struct dirent *entry, struct litmus_error *error) {
-    const uint64_t doubts = UINT64_C(1) << LT_CHECK_LOG | UINT64_C(1) << LT_CHECK_CHAIN | UINT64_C(1) << LT_CHECK_SIGNATURE | UINT64_C(1) << LT_CHECK_LINKS |
-                            UINT64_C(1) << LT_CHECK_CHANNELS;
+    const uint64_t doubts = LT_LOG_DOUBTS | UINT64_C(1) << LT_CHECK_CHANNELS;
     struct seeking *s = self;
     struct stat st;
     struct lt_buf kept;

@@ -29,8 +29,8 @@ static void take_finding(void *self, enum lt_finding_kind kind, const char *path
     lt_doctor_tell(d, checks[kind], in_hand ? LT_DOCTOR_NOTE : LT_DOCTOR_WRONG, path, "%s%s%s", text, place, in_hand ? "; the daemon has it in hand" : "");
 }
 
-static void take_unread(void *self, enum lt_finding_kind kind, const char *path, const char *text) {
-    lt_doctor_tell(self, kind == LT_FINDING_LAKE ? LT_CHECK_LAKE : LT_CHECK_LOG, LT_DOCTOR_WRONG, path, "%s", text);
+static void take_unread(void *self, const char *path, const char *text) {
+    lt_doctor_tell(self, LT_CHECK_UNREAD, LT_DOCTOR_WRONG, path, "%s", text);
 }
 
 static void take_log(void *self, const struct lt_proved_log *log) {
@@ -99,13 +99,12 @@ int lt_mend_unfinished(struct lt_doctor *d, struct litmus_error *error) {
 
 /* A file made from a log that was tampered with would take away the last that says so. */
 static bool is_beyond_doubt(const struct lt_doctor *d, const struct lt_gathering *session) {
-    const uint64_t doubts = UINT64_C(1) << LT_CHECK_LOG | UINT64_C(1) << LT_CHECK_CHAIN | UINT64_C(1) << LT_CHECK_SIGNATURE | UINT64_C(1) << LT_CHECK_LINKS;
     bool sound = session->damaged == 0;
     for (size_t i = 0; sound && i < session->log_count; i++) {
         const struct lt_log_tail *log = &session->logs[i];
         sound = log->end == LT_LOG_SEALED && log->chain_ok;
         for (size_t n = 0; sound && n < d->count; n++)
-            sound = d->items[n].level != LT_DOCTOR_WRONG || (doubts >> d->items[n].check & 1) == 0 || strcmp(d->items[n].path, log->path) != 0;
+            sound = d->items[n].level != LT_DOCTOR_WRONG || (LT_LOG_DOUBTS >> d->items[n].check & 1) == 0 || strcmp(d->items[n].path, log->path) != 0;
     }
     return sound;
 }

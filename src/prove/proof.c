@@ -62,16 +62,16 @@ void lt_proof_finding(struct lt_proof *proof, enum lt_finding_kind kind, const c
 }
 
 /* A log is opened for its events and for its runs: its word is the same. */
-static void tell_refused(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, const struct litmus_error *why) {
+static void tell_refused(struct lt_proof *proof, const char *path, const struct litmus_error *why) {
     if (lt_map_get(&proof->refusals, lt_str_of(why->text), 0) != LT_MAP_NONE) return;
     remember(proof, &proof->refusals, why->text);
     remember(proof, &proof->told, path); /* nor can the catalog read it */
     if (proof->unread++ == 0) proof->refused = *why;
-    if (proof->options.unread != NULL) proof->options.unread(proof->options.self, kind, path, why->text);
+    if (proof->options.unread != NULL) proof->options.unread(proof->options.self, path, why->text);
 }
 
 void lt_proof_unread(struct lt_proof *proof, enum lt_finding_kind kind, const char *path, int64_t offset, const struct litmus_error *why, const char *more) {
-    if (lt_error_is_refusal(why)) tell_refused(proof, kind, path, why);
+    if (lt_error_is_refusal(why)) tell_refused(proof, path, why);
     else lt_proof_finding(proof, kind, path, offset, "%s%s", why->text, more);
 }
 
@@ -143,7 +143,7 @@ int lt_proof_session(struct lt_proof *proof, const char *session_id, const char 
     int code = prove_session(proof, session_id, run_id, &why);
     if (code == LITMUS_OK) code = check_links(proof, &why);
     bool refused = code != LITMUS_OK && lt_error_is_refusal(&why);
-    if (refused) tell_refused(proof, LT_FINDING_LOG, session_id, &why);
+    if (refused) tell_refused(proof, session_id, &why);
     else if (code != LITMUS_OK) lt_fail_with(error, &why);
     return end_of(proof, refused ? LITMUS_OK : code, error);
 }
@@ -175,7 +175,7 @@ bool lt_proof_wait(struct lt_proof *proof, const char *session_id) {
     if (fd >= 0) close(fd);
     if (code == LITMUS_OK) return true;
     proof->waited_enough = true;
-    tell_refused(proof, LT_FINDING_LOG, session_id, &why);
+    tell_refused(proof, session_id, &why);
     return false;
 }
 
@@ -269,10 +269,10 @@ static void tell_lake(void *self, const char *path, const char *what, bool stray
 }
 
 /* What the system refuses of it keeps nothing else from being looked at. */
-static int unless_refused(struct lt_proof *proof, int code, enum lt_finding_kind kind, const char *name, const struct litmus_error *why, struct litmus_error *error) {
+static int unless_refused(struct lt_proof *proof, int code, const char *name, const struct litmus_error *why, struct litmus_error *error) {
     if (code == LITMUS_OK) return code;
     if (!lt_error_is_refusal(why)) return lt_fail_with(error, why);
-    tell_refused(proof, kind, lt_path_join(&proof->path, proof->options.data_dir, name), why);
+    tell_refused(proof, lt_path_join(&proof->path, proof->options.data_dir, name), why);
     return LITMUS_OK;
 }
 
@@ -368,8 +368,8 @@ int lt_proof_all(struct lt_proof *proof, struct lt_query *query, struct litmus_e
     lt_table_release(&runs);
     if (code == LITMUS_OK) code = lt_query_damaged(query, tell_damaged, proof, error);
     struct litmus_error why = {0};
-    if (code == LITMUS_OK) code = unless_refused(proof, lt_query_check_catalog(query, tell_catalog, proof, &why), LT_FINDING_CATALOG, "catalog.sqlite", &why, error);
+    if (code == LITMUS_OK) code = unless_refused(proof, lt_query_check_catalog(query, tell_catalog, proof, &why), "catalog.sqlite", &why, error);
     lt_error_clear(&why);
-    if (code == LITMUS_OK) code = unless_refused(proof, lt_lake_check(query, tell_lake, proof, &why), LT_FINDING_LAKE, "lake", &why, error);
+    if (code == LITMUS_OK) code = unless_refused(proof, lt_lake_check(query, tell_lake, proof, &why), "lake", &why, error);
     return end_of(proof, code, error);
 }

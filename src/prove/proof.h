@@ -59,7 +59,7 @@ struct lt_proof_options {
     void (*finding)(void *self, enum lt_finding_kind kind, const char *path, int64_t offset, const char *text);
     void (*log)(void *self, const struct lt_proved_log *log); /* NULL: not told */
     /* What could not be looked at, as the system refused it: each once. NULL: the first is in the error alone. */
-    void (*unread)(void *self, enum lt_finding_kind kind, const char *path, const char *text);
+    void (*unread)(void *self, const char *path, const char *text);
     void *self;
 };
 
