@@ -293,6 +293,25 @@ def test_whose_recovery_begins_while_another_is_waited_for_is_waited_for_too(tmp
     assert other.returncode == 0 and files(tmp_path) == 2, said
 
 
+def test_a_log_that_was_empty_when_it_was_looked_at_is_not_missing(tmp_path):
+    """Its maker was about to write its first event, and somebody names it by now."""
+    (first, _), (second, _) = sorted(killed(tmp_path) for _ in range(2))
+    ok("materialize", first, "-d", tmp_path)
+    (log,) = (path for path in tmp_path.glob(f"events/*/{first}-*.arrow") if path.stem.count("-") == 6)
+    assert log.stem in (tmp_path / "heads").read_text()
+    whole = log.read_bytes()
+    log.write_bytes(b"")
+    with open(tmp_path / "materialize.lock", "ab+") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX, 1, place_of(f"session{second}"))
+        verify = start("verify", "--all", "--json", "-d", tmp_path)
+        await_that("it waits for the second session", lambda: all(looks_at(verify, lock) or time.sleep(0.01) for _ in range(20)))
+        log.write_bytes(whole)
+    *found, total = map(json.loads, verify.communicate(timeout=300)[0].splitlines())
+    assert not any("missing" in f["finding"] for f in found) and total["logs"] == 3, found
+    log.write_bytes(b"")
+    assert "is missing" in run("verify", "--all", "-d", tmp_path).stdout
+
+
 def test_a_live_producer_is_not_waited_for(tmp_path):
     """Though an earlier run of its session gets its file meanwhile: its log is held by a process that finishes nothing."""
     log, session = unsealed(tmp_path)

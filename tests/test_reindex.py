@@ -140,6 +140,19 @@ def test_a_catalog_that_stays_locked_is_named_and_what_it_knows_is_listed(tmp_pa
     assert len(done.stdout.splitlines()) == len(known) + 1 and done.stderr == ""
 
 
+def test_a_catalog_that_nobody_else_may_read_is_no_find(tmp_path):
+    put(tmp_path, HISTORY[0])
+    listed(tmp_path)
+    before = run("verify", "--all", "-d", tmp_path)
+    con = sqlite3.connect(tmp_path / "catalog.sqlite", isolation_level=None)
+    con.execute("PRAGMA locking_mode = EXCLUSIVE")
+    con.execute("BEGIN EXCLUSIVE")
+    done = run("verify", "--all", "-d", tmp_path)
+    assert done.returncode == 5 and "catalog.sqlite locked" in done.stderr and done.stdout == before.stdout, done
+    con.close()
+    assert "locked" not in run("verify", "--all", "-d", tmp_path).stderr
+
+
 # ---- litmus verify holds it against the files
 
 

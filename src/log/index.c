@@ -16,9 +16,10 @@ enum { GRAIN_US = 2000000 }; /* a folder touched this recently may change again 
 
 struct day {
     struct stat st; /* as it was when it was listed */
-    bool settled;   /* it cannot have changed since without another time stamp */
+    bool settled;   /* it cannot have changed since without another time stamp, and was listed to its end */
+    bool of_all;    /* `logs` has those of all sessions, by session; else of the one that was asked for last */
     uint64_t seen;  /* the look that found it */
-    struct lt_log_list logs; /* all, by session; of one that is not settled those that were asked for */
+    struct lt_log_list logs;
     size_t capacity;
 };
 
@@ -69,7 +70,7 @@ static struct day *day_of(struct lt_log_index *index, const char *folder) {
 }
 
 static void end_of_day(struct lt_log_index *index) {
-    if (index->at != NULL && index->at->settled) lt_log_list_by_session(&index->at->logs);
+    if (index->at != NULL && index->at->of_all) lt_log_list_by_session(&index->at->logs);
     index->at = NULL;
 }
 
@@ -92,19 +93,19 @@ static int begin_day(void *context, const char *folder, bool *wanted, struct lit
     lt_log_list_release(&day->logs);
     day->capacity = 0;
     day->st = st;
-    day->settled = there && lt_now_us() - lt_mtime_ns(&st) / 1000 > GRAIN_US;
+    day->settled = day->of_all = there && lt_now_us() - lt_mtime_ns(&st) / 1000 > GRAIN_US;
     index->at = day;
     return LITMUS_OK;
 }
 
 static int take(void *context, const char *folder, const struct dirent *entry, struct litmus_error *error) {
     struct lt_log_index *index = context;
-    return lt_log_list_take(&index->at->logs, &index->at->capacity, folder, entry, index->at->settled ? NULL : index->session_id, error);
+    return lt_log_list_take(&index->at->logs, &index->at->capacity, folder, entry, index->at->of_all ? NULL : index->session_id, error);
 }
 
 static void pass_over(void *context, const char *folder, const struct litmus_error *why) {
     struct lt_log_index *index = context;
-    if (index->at != NULL) index->at->settled = false; /* that of the days' folders is none of them */
+    if (index->at != NULL) index->at->settled = false; /* perhaps it is of the folder of all days: then this one is listed again for nothing */
     index->refused(index->self, folder, why);
 }
 
@@ -140,7 +141,7 @@ int lt_log_index_find(struct lt_log_index *index, const char *data_dir, const ch
     int code = look(index, error);
     for (size_t i = 0; code == LITMUS_OK && i < index->count; i++) {
         const struct day *day = &index->days[i];
-        struct lt_log_list part = day->settled ? lt_log_list_part(&day->logs, session_id) : day->logs;
+        struct lt_log_list part = day->of_all ? lt_log_list_part(&day->logs, session_id) : day->logs;
         if (day->seen == index->looks) code = add_all(&part, out, error);
     }
     if (code != LITMUS_OK) lt_log_list_release(out);

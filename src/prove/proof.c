@@ -111,22 +111,60 @@ static int prove_session(struct lt_proof *proof, const char *session_id, const c
     return code;
 }
 
-/* A log that is named and was not met may lie where we cannot look. */
-static void excuse_unlisted(struct lt_proof *proof) {
-    struct lt_links *links = &proof->links;
+/* The logs that are named and were not met: the names of their files, each ended by a NUL. */
+static void list_unmet(const struct lt_links *links, struct lt_buf *names) {
     struct lt_map met;
-    struct lt_buf name;
     lt_map_init(&met);
-    lt_buf_init(&name);
+    lt_buf_clear(names);
     for (size_t i = 0; i < links->log_count; i++) (void)lt_map_put(&met, lt_str_of(links->logs[i].last.identity), 0, 1);
     for (size_t i = 0; i < links->count; i++) {
         if (lt_map_get(&met, lt_str_of(links->links[i].head.identity), 0) != LT_MAP_NONE) continue;
-        lt_buf_clear(&name);
-        lt_buf_addf(&name, "%s" LT_LOG_SUFFIX, links->links[i].head.identity);
-        lt_links_add_unread(links, lt_buf_cstr(&name));
+        lt_buf_addf(names, "%s" LT_LOG_SUFFIX, links->links[i].head.identity);
+        lt_buf_add_char(names, '\0');
     }
-    lt_buf_release(&name);
     lt_map_release(&met);
+}
+
+/* They may lie where we cannot look. */
+static void excuse_unlisted(struct lt_proof *proof) {
+    struct lt_buf names;
+    lt_buf_init(&names);
+    list_unmet(&proof->links, &names);
+    for (size_t at = 0; at < names.n; at += strlen(names.p + at) + 1) lt_links_add_unread(&proof->links, names.p + at);
+    lt_buf_release(&names);
+}
+
+/* Or they came, or got their first event, after they were looked for, and before who names them was. true: one is met now. */
+static bool look_for(struct lt_proof *proof, const struct lt_buf *names) {
+    struct lt_log_list list;
+    struct lt_map unmet;
+    size_t before = proof->links.log_count;
+    lt_map_init(&unmet);
+    for (size_t at = 0; at < names->n; at += strlen(names->p + at) + 1) (void)lt_map_put(&unmet, lt_str_of(names->p + at), 0, 1);
+    int code = lt_log_find_readable(proof->options.data_dir, NULL, pass_folder, proof, &list, NULL);
+    for (size_t i = 0; code == LITMUS_OK && i < list.count; i++) {
+        const char *path = list.files[i].path;
+        if (lt_map_get(&unmet, lt_str_of(strrchr(path, '/') + 1), 0) == LT_MAP_NONE || lt_map_get(&proof->told, lt_str_of(path), 0) != LT_MAP_NONE) continue;
+        bool counted = lt_map_get(&proof->read, lt_str_of(path), 0) != LT_MAP_NONE; /* when nothing was in it */
+        proof->logs -= counted;
+        proof->unsealed -= counted;
+        lt_proof_log(proof, path);
+    }
+    lt_log_list_release(&list);
+    lt_map_release(&unmet);
+    return proof->links.log_count > before;
+}
+
+static void look_for_unmet(struct lt_proof *proof) {
+    enum { LOOKS = 3 };
+    struct lt_buf names;
+    lt_buf_init(&names);
+    bool again = proof->links.of_all;
+    for (int i = 0; again && i < LOOKS; i++) {
+        list_unmet(&proof->links, &names);
+        again = names.n > 0 && look_for(proof, &names);
+    }
+    lt_buf_release(&names);
 }
 
 static void tell_link(void *self, const char *path, const char *text) {
@@ -134,6 +172,7 @@ static void tell_link(void *self, const char *path, const char *text) {
 }
 
 static int check_links(struct lt_proof *proof, struct litmus_error *error) {
+    look_for_unmet(proof);
     if (proof->logs_unlisted) excuse_unlisted(proof);
     return lt_links_check(&proof->links, tell_link, proof, error);
 }

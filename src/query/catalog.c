@@ -290,6 +290,7 @@ static void copy_from_file(struct lt_catalog *c) {
 static int open_memory(struct lt_catalog *c, bool copy, struct litmus_error *error) {
     int rc = sqlite3_open_v2(":memory:", &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
     if (rc != SQLITE_OK) return fail_sql(c, rc, error);
+    sqlite3_busy_timeout(c->db, BUSY_MS); /* for the catalog's file, which is held against it */
     c->in_memory = true;
     if (copy) copy_from_file(c);
     enum kind kind = KIND_FOREIGN;

@@ -122,6 +122,7 @@ struct check {
     sqlite3 *db;
     const char *data_dir;
     const char *file; /* the catalog's */
+    bool partly;      /* `truth` could not list each folder */
     lt_catalog_finding_fn *each;
     void *self;
 };
@@ -180,7 +181,8 @@ static int tell_unreadable(const struct check *c, const char *what, struct litmu
     int why = fd < 0 ? errno : rc != SQLITE_IOERR && rc != SQLITE_CANTOPEN ? 0 : of_system != 0 ? of_system : EIO;
     if (fd >= 0) close(fd);
     if (why != 0) return lt_fail_os(error, why, "read", c->file);
-    tell_file(c, sqlite3_errcode(c->db) == SQLITE_BUSY ? "is kept locked by another process: end that first" : what);
+    if (rc == SQLITE_BUSY) return lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "another process keeps %s locked, so that it was not looked at: end it, then look again", c->file);
+    tell_file(c, what);
     return LITMUS_OK;
 }
 
@@ -193,20 +195,22 @@ static void tell_open(void *self, const char *path, const char *what) {
     lt_buf_release(&log);
 }
 
-/* A folder that the system does not let us list may have it. */
+/* A folder that the system does not let us list, or not to its end, may have it. */
 static void tell_gone(void *self, const char *path, const char *what) {
     const struct check *c = self;
     struct litmus_error why = {0};
+    struct stat st;
     struct lt_buf folder;
     lt_buf_init(&folder);
     const char *slash = strrchr(path, '/');
     bool ours = lt_catalog_looks_in((struct lt_str){path, slash == NULL ? 0 : (size_t)(slash - path)});
     char *end = strrchr(lt_path_join(&folder, c->data_dir, path), '/');
+    bool there = ours && c->partly && lstat(lt_buf_cstr(&folder), &st) == 0 && !S_ISDIR(st.st_mode);
     if (end != NULL) *end = '\0';
     DIR *dir = ours ? opendir(lt_buf_cstr(&folder)) : NULL;
     if (ours && dir == NULL) lt_fail_os(&why, errno, "list", lt_buf_cstr(&folder));
     if (dir != NULL) closedir(dir);
-    if (!lt_error_is_refusal(&why)) c->each(c->self, path, what);
+    if (!there && !lt_error_is_refusal(&why)) c->each(c->self, path, what);
     lt_buf_release(&folder);
 }
 
@@ -236,7 +240,7 @@ static bool ask_all(const struct check *c, const char *const *questions_asked, s
 #define ASK_ALL(c, list) ask_all(c, list, sizeof list / sizeof list[0])
 
 static bool ask_everything(const struct check *c, enum lt_catalog_age age) {
-    struct check copy = *c, other = {.db = c->db, .data_dir = c->data_dir, .file = c->file, .self = &copy};
+    struct check copy = *c, other = {.db = c->db, .data_dir = c->data_dir, .file = c->file, .partly = c->partly, .self = &copy};
     bool now = age != LT_CATALOG_OF_BEFORE, asked = sqlite3_exec(c->db, settled, NULL, NULL, NULL) == SQLITE_OK &&
                                                     sqlite3_exec(c->db, now ? settled_all : settled_known, NULL, NULL, NULL) == SQLITE_OK;
     other.each = tell_open;
@@ -262,7 +266,7 @@ int lt_catalog_check(struct lt_catalog *truth, enum lt_catalog_age age, lt_catal
     struct stat st;
     struct lt_buf file;
     lt_buf_init(&file);
-    struct check c = {.db = lt_store_database(truth), .data_dir = lt_store_data_dir(truth), .each = each, .self = self};
+    struct check c = {.db = lt_store_database(truth), .data_dir = lt_store_data_dir(truth), .partly = lt_catalog_unlisted(truth) != NULL, .each = each, .self = self};
     c.file = lt_path_join(&file, c.data_dir, "catalog.sqlite");
     int code = file.failed ? lt_fail(error, LITMUS_ENOMEM, 0, "out of memory for a path") : LITMUS_OK;
     if (code == LITMUS_OK && lstat(c.file, &st) == 0 && !S_ISREG(st.st_mode)) tell_file(&c, "is no file");

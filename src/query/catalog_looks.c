@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct finding {
     struct lt_str path, what;
@@ -71,26 +72,46 @@ static int look_once(struct lt_query *q, struct lt_query *truth, struct findings
     return code;
 }
 
+/* The findings of all looks. A look at a catalog that was locked just then is none; *held is why. */
+static int look_until_sure(struct lt_query *q, struct lt_query *truth, struct findings *lasting, struct litmus_error *held, struct litmus_error *error) {
+    enum { LOOKS = 3, PAUSE_MS = 100 };
+    int looks = 0, code = LITMUS_OK;
+    bool behind = false;
+    for (int i = 0; code == LITMUS_OK && i < LOOKS && (looks == 0 || lasting->count > 0 || behind); i++) {
+        struct findings now = {.items = NULL};
+        struct litmus_error why = {0};
+        const struct timespec pause = {.tv_nsec = i * i * PAUSE_MS * 1000 * 1000};
+        if (i > 0) nanosleep(&pause, NULL); /* whoever makes it anew meanwhile is to be over it */
+        code = look_once(q, truth, &now, &why);
+        behind = q != truth && lt_catalog_is_behind(q->catalog);
+        if (code == LITMUS_EBUSY) {
+            *held = why;
+            code = LITMUS_OK;
+            release_findings(&now);
+            continue;
+        }
+        if (code != LITMUS_OK) lt_fail_with(error, &why);
+        if (looks++ > 0) keep_lasting(&now, lasting);
+        release_findings(lasting);
+        *lasting = now;
+    }
+    if (looks > 1 || (looks == 1 && lasting->count == 0)) lt_error_clear(held);
+    else lasting->count = 0; /* seen once, it may have been on the way */
+    if (behind) /* so are all listings, and what the catalog holds is as old as whoever holds it likes */
+        (void)lt_fail(held, LITMUS_EBUSY, EWOULDBLOCK, "another process keeps %s/catalog.sqlite locked, so that it cannot be brought up to date: end it, then ask again",
+                      q->data_dir);
+    return code;
+}
+
 int lt_query_check_catalog(struct lt_query *q, void (*each)(void *self, const char *path, const char *what), void *self, struct litmus_error *error) {
-    enum { LOOKS = 3 };
     struct lt_query *truth = NULL;
     struct findings lasting = {.items = NULL};
+    struct litmus_error held = {0};
     int code = q->in_memory ? LITMUS_OK : lt_query_open_memory(q->data_dir, &truth, error);
-    bool behind = false;
-    for (int i = 0; code == LITMUS_OK && i < LOOKS && (i == 0 || lasting.count > 0 || behind); i++) {
-        struct findings now = {.items = NULL};
-        code = look_once(q, q->in_memory ? q : truth, &now, error);
-        if (i > 0) keep_lasting(&now, &lasting);
-        release_findings(&lasting);
-        lasting = now;
-        behind = !q->in_memory && lt_catalog_is_behind(q->catalog);
-    }
+    if (code == LITMUS_OK) code = look_until_sure(q, q->in_memory ? q : truth, &lasting, &held, error);
     if (lasting.count > 1) qsort(lasting.items, lasting.count, sizeof *lasting.items, by_place);
     for (size_t i = 0; code == LITMUS_OK && i < lasting.count; i++) each(self, lasting.items[i].path.p, lasting.items[i].what.p);
     release_findings(&lasting);
     lt_query_free(truth);
-    if (code == LITMUS_OK && behind) /* so are all listings, and what the catalog holds is as old as whoever holds it likes */
-        code = lt_fail(error, LITMUS_EBUSY, EWOULDBLOCK, "another process keeps %s/catalog.sqlite locked, so that it cannot be brought up to date: end it, then ask again",
-                       q->data_dir);
-    return code;
+    return code == LITMUS_OK && held.code != LITMUS_OK ? lt_fail_with(error, &held) : code;
 }

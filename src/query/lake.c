@@ -541,7 +541,9 @@ static void check_lake(struct lake_check *c, DIR *lake) {
 static bool keep_still(struct lake_check *c, int *lock) {
     struct litmus_error who = {0};
     int code = share_lock(c->q, lt_path_join(&c->path, c->q->data_dir, "lake/_compact.lock"), lock, &who);
-    return code != LITMUS_EBUSY || !is_refused(c, &who);
+    struct litmus_error why = {0};
+    if (code == LITMUS_EBUSY) (void)lt_fail(&why, code, EWOULDBLOCK, "the lake was not looked at: %s; look again later", who.text);
+    return code != LITMUS_EBUSY || !is_refused(c, &why);
 }
 
 int lt_lake_check(struct lt_query *q, lt_lake_finding_fn *each, void *self, struct litmus_error *error) {

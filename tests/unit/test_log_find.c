@@ -227,8 +227,9 @@ static void test_a_listing_that_is_broken_off(void **state) {
     make_dir(dir, "events/2026-05-16");
     touch(dir, "events/2026-05-16/" SESSION "-7.arrow");
     touch(dir, "events/2026-05-16/" SESSION "-8.arrow");
+    touch(dir, "events/2026-05-16/" OTHER "-7.arrow");
     set_back(dir, "events/2026-05-16", 60);
-    enum { ENTRIES = 3 + 4 + 2 }; /* of events/, of the day, and the ends of both */
+    enum { ENTRIES = 3 + 5 + 2 }; /* of events/, of the day, and the ends of both */
     for (int at = 1; at <= ENTRIES; at++) {
         int refused = 0;
         struct lt_log_index *index = lt_log_index_new(dir);
@@ -239,6 +240,7 @@ static void test_a_listing_that_is_broken_off(void **state) {
         refuse_at = at;
         assert_ok(lt_log_index_find(index, dir, SESSION, count_refused, &refused, &list, &error), error);
         assert_int_equal(refused, 1);
+        for (size_t i = 0; i < list.count; i++) assert_non_null(strstr(list.files[i].path, SESSION));
         lt_log_list_release(&list);
         assert_int_equal(refuse_at, 0);
         assert_ok(lt_log_index_find(index, dir, SESSION, count_refused, &refused, &list, &error), error);
