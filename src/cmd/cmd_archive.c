@@ -108,8 +108,10 @@ int lt_cmd_archive(struct lt_cli *cli) {
     int code = lt_query_sessions(cli->query, archive_session, &a, &error);
     if (code != LITMUS_OK) a.exit = lt_cli_fail(cli, &error);
     if (cli->err_terminal && !cli->quiet) fputs("\r\033[K", stderr);
-    lt_say(cli, "%s%" PRId64 " logs, %" PRId64 " -> %" PRId64 " bytes; %" PRId64 " as small as they get, %" PRId64 " sessions left as they are, %" PRId64 " failed",
-           cli->dry_run ? "would archive " : "", a.logs, a.before, a.after, a.already, a.left, a.failed);
+    char after[32] = "";
+    if (!cli->dry_run) snprintf(after, sizeof after, " -> %" PRId64, a.after); /* else nobody knows */
+    lt_say(cli, "%s%" PRId64 " logs, %" PRId64 "%s bytes; %" PRId64 " as small as they get, %" PRId64 " sessions left as they are, %" PRId64 " failed",
+           cli->dry_run ? "would archive " : "", a.logs, a.before, after, a.already, a.left, a.failed);
     lt_log_index_free(a.index);
     if (a.lock_fd >= 0) close(a.lock_fd);
     return a.exit;

@@ -189,7 +189,8 @@ void lt_folders_refresh(struct lt_folders *folders, size_t newest, bool force) {
     DIR *dir = opendir(folders->events);
     if (dir == NULL) return;
     if (folders->watch != NULL && folders->events_watch < 0) folders->events_watch = lt_watch_add(folders->watch, folders->events, true);
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+    int os_errno = 0;
+    for (const struct dirent *entry; (entry = lt_io_next_entry(dir, &os_errno)) != NULL;) {
         if (!name_fits(entry->d_name) || (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)) continue;
         bool there;
         size_t at = folder_place(folders, entry->d_name, &there);
@@ -199,7 +200,7 @@ void lt_folders_refresh(struct lt_folders *folders, size_t newest, bool force) {
         folder->wanted = folder->unsynced = true;
     }
     closedir(dir);
-    if (force) folders->lost = true;
+    if (force || os_errno != 0) folders->lost = true; /* there may be more of them */
     for (size_t i = 0; i < folders->count && i < newest; i++) {
         if (i < WATCHED_MAX) folder_check(folders, folders->items[i], force);
         else {
