@@ -123,6 +123,7 @@ static void list_unmet(const struct lt_links *links, struct lt_buf *names) {
         lt_buf_add_char(names, '\0');
     }
     lt_map_release(&met);
+    if (names->failed) lt_buf_clear(names); /* the last one may have no end: lt_links_check tells of what is left */
 }
 
 /* They may lie where we cannot look. */
