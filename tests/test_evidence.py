@@ -1167,6 +1167,12 @@ def test_the_folder_of_a_log_decides_nothing_of_what_is_imported(station):
         assert ok("show", run_id, "-d", here).replace(str(here), str(data)) == before
 
 
+def test_what_is_not_there_is_not_proved(tmp_path):
+    done = run("verify", "--all", "-d", tmp_path / "slip")
+    assert done.returncode == 3 and "slip" in done.stderr and not (tmp_path / "slip").exists(), done
+    assert run("verify", "--all", "-d", tmp_path).returncode == 0, "nothing was recorded there yet"
+
+
 def test_two_logs_of_one_name(tmp_path):
     """As a process made them that came back to its session on the next day. No event of either is counted for the other's."""
     producer = subprocess.Popen([sys.executable, "-c", WORKERS, tmp_path / "data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())

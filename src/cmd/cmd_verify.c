@@ -13,6 +13,7 @@
 #include "materialize/changeset.h"
 #include "prove/told.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -215,6 +216,10 @@ int lt_cmd_verify(struct lt_cli *cli) {
     if (cli->argument_count > 0 && is_file(cli->arguments[0])) return verify_file(cli, cli->arguments[0]);
     int exit = lt_cli_query(cli);
     if (exit != EXIT_OK) return exit;
+    if (cli->all && access(lt_buf_cstr(&cli->data_dir), F_OK) != 0) { /* a slip in its name is no proof */
+        lt_fail_os(&error, errno, "find the data_dir", lt_buf_cstr(&cli->data_dir));
+        return lt_cli_fail(cli, &error);
+    }
     if (cli->all) lt_memory_ahead();
     exit = lt_cli_keyring(cli, &keys);
     struct lt_proof_options options = {.data_dir = lt_buf_cstr(&cli->data_dir), .keys = &keys, .want_signed = cli->want_signed,
