@@ -36,6 +36,8 @@ extern const struct lt_io lt_io_os; /* the real calls; EINTR is retried */
 void lt_io_make_room(int fd);
 
 int64_t lt_mtime_ns(const struct stat *st); /* when the content was changed last, since 1970 */
+/* A time stamp is only as fine as its clock's tick: a folder that was touched this recently may change again without a trace in it. */
+enum { LT_MTIME_GRAIN_NS = 2000000000 };
 
 /* errno of a write that took less than asked, of a file that was to get `size` bytes: EFBIG where the process may
  * not make it so large, else ENOSPC. Asked without another write, which SIGXFSZ may answer. */

@@ -5,6 +5,7 @@
 #include "cmd/screen.h"
 #include "cmd/sessions.h"
 #include "cmd/waiting.h"
+#include "log/index.h"
 #include "materialize/materialize.h"
 
 #include <stdio.h>
@@ -74,11 +75,13 @@ int lt_cmd_materialize(struct lt_cli *cli) {
     lt_memory_ahead();
     if (lt_materializer_new(lt_buf_cstr(&cli->data_dir), NULL, &w.materializer, &error) != LITMUS_OK) return lt_cli_fail(cli, &error);
     int code = LITMUS_OK;
-    lt_materializer_use_index(w.materializer);
+    struct lt_log_index *index = lt_log_index_new(lt_buf_cstr(&cli->data_dir));
+    lt_materializer_use_index(w.materializer, index);
     if (cli->argument_count > 0) one_session(&w, session);
     else if (cli->all) code = lt_query_sessions(cli->query, one_session, &w, &error);
     else code = lt_query_unfinished(cli->query, await_session, one_session, &w, &error);
     lt_materializer_free(w.materializer);
+    lt_log_index_free(index);
     if (code == LITMUS_OK && cli->argument_count == 0) code = lt_channel_recover_all(NULL, lt_buf_cstr(&cli->data_dir), NULL, &error);
     if (code != LITMUS_OK) return lt_cli_fail(cli, &error);
     if (w.failed == 0) lt_say(cli, "%lld run%s written, %lld there already", (long long)w.made, w.made == 1 ? "" : "s", (long long)w.there);

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { GRAIN_US = 2000000 }; /* a folder touched this recently may change again within the grain of its time stamp */
-
 struct day {
     struct stat st; /* as it was when it was listed */
     bool settled;   /* it cannot have changed since without another time stamp, and was listed to its end */
@@ -93,7 +91,7 @@ static int begin_day(void *context, const char *folder, bool *wanted, struct lit
     lt_log_list_release(&day->logs);
     day->capacity = 0;
     day->st = st;
-    day->settled = day->of_all = there && lt_now_us() - lt_mtime_ns(&st) / 1000 > GRAIN_US;
+    day->settled = day->of_all = there && lt_now_us() * 1000 - lt_mtime_ns(&st) > LT_MTIME_GRAIN_NS;
     index->at = day;
     return LITMUS_OK;
 }

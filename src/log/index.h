@@ -11,7 +11,7 @@
 struct dirent;
 struct lt_log_index;
 
-struct lt_log_index *lt_log_index_new(const char *data_dir); /* NULL: out of memory */
+struct lt_log_index *lt_log_index_new(const char *data_dir); /* NULL: out of memory, or there is no such folder */
 void lt_log_index_free(struct lt_log_index *index);          /* NULL: nothing */
 /* As lt_log_find_readable, which it is if `index` is NULL. */
 int lt_log_index_find(struct lt_log_index *index, const char *data_dir, const char *session_id, lt_log_refused *refused, void *self, struct lt_log_list *out,

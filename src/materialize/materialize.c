@@ -42,7 +42,7 @@ struct lt_materializer {
     struct lt_catalog *catalog; /* NULL until used, or not to be had: it is disposable */
     bool catalog_tried;
     struct lt_catalog_queue *queue; /* borrowed; NULL: the catalog is our own */
-    struct lt_log_index *index;     /* NULL: the folders are listed for each session */
+    struct lt_log_index *index;     /* borrowed; NULL: the folders are listed for each session */
     struct lt_buf bytes; /* of the file being made; kept from run to run */
     struct lt_buf taken_path, taken_run; /* the name that was looked into last, and whose file it is */
     struct lt_folder_mark events, runs; /* what leads to these folders is on the disk */
@@ -84,7 +84,6 @@ void lt_materializer_free(struct lt_materializer *m) {
     if (m == NULL) return;
     if (m->lock_fd >= 0) close(m->lock_fd);
     lt_catalog_free(m->catalog);
-    lt_log_index_free(m->index);
     lt_buf_release(&m->bytes);
     lt_buf_release(&m->taken_path);
     lt_buf_release(&m->taken_run);
@@ -102,8 +101,8 @@ int lt_materializer_name(struct lt_materializer *m, const char *data_dir, struct
     return LITMUS_OK;
 }
 
-void lt_materializer_use_index(struct lt_materializer *m) {
-    if (m->index == NULL) m->index = lt_log_index_new(m->data_dir); /* without it they are listed */
+void lt_materializer_use_index(struct lt_materializer *m, struct lt_log_index *index) {
+    m->index = index;
 }
 
 void lt_materializer_use_queue(struct lt_materializer *m, struct lt_catalog_queue *queue) {

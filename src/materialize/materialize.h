@@ -38,8 +38,9 @@ struct lt_materializer; /* handle: one data_dir; keeps the catalog open */
 int lt_materializer_name(struct lt_materializer *materializer, const char *data_dir, struct litmus_error *error);
 int lt_materializer_new(const char *data_dir, const struct lt_io *io, struct lt_materializer **out, struct litmus_error *error);
 void lt_materializer_free(struct lt_materializer *m);
-/* For who finishes one session after the other: lt_materialize_session lists no folder anew for each (log/index.h). */
-void lt_materializer_use_index(struct lt_materializer *m);
+/* For who finishes one session after the other: lt_materialize_session finds its logs by `index` (borrowed; log/index.h). */
+struct lt_log_index;
+void lt_materializer_use_index(struct lt_materializer *m, struct lt_log_index *index);
 /* Catalog rows go through `queue` (borrowed) instead of a connection of the materializer's own. */
 struct lt_catalog_queue;
 void lt_materializer_use_queue(struct lt_materializer *m, struct lt_catalog_queue *queue);

@@ -24,8 +24,6 @@
 #include <unistd.h>
 
 enum {
-    /* A folder touched this recently may change again within the grain of its time stamp. */
-    GRAIN_NS = 2000000000,
     BATCH_WRITES = 256, /* a transaction is never held for long */
     BATCH_US = 100000,
     YOUNG_US = 60000000, /* a log gets its schema within this time or never */
@@ -280,7 +278,7 @@ static int compare(struct scan *s, const struct kind *kind, const char *dir, con
 static int note_dir(struct scan *s, const char *dir, const struct dir *known, int64_t mtime_ns, bool retry, struct litmus_error *error) {
     int64_t now_ns = lt_now_us() * 1000;
     if (retry || s->locked_out || mtime_ns <= 0) mtime_ns = 0;
-    else if (now_ns - mtime_ns < GRAIN_NS) mtime_ns = -mtime_ns;
+    else if (now_ns - mtime_ns < LT_MTIME_GRAIN_NS) mtime_ns = -mtime_ns;
     if (known != NULL && known->mtime_ns == mtime_ns) return LITMUS_OK;
     bool go;
     int code = want_write(s, &go, error);

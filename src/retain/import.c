@@ -106,7 +106,7 @@ int lt_import_new(const char *data_dir, const char *from, struct lt_query *here,
     p->fresh = dry ? p->from : p->staging;
     if (code == LITMUS_OK) {
         p->index = lt_log_index_new(p->data_dir);
-        lt_materializer_use_index(p->materializer);
+        lt_materializer_use_index(p->materializer, p->index);
     }
     if (code == LITMUS_OK && p->staging == NULL) code = out_of_memory(error);
     if (code == LITMUS_OK) code = lt_incoming_list(p->data_dir, p->from, here, &p->incoming, error);

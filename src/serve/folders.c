@@ -19,10 +19,6 @@ enum {
     FOLDERS_MAX = 100 * 1000,
     CACHE_BYTES_MAX = 32 * 1024 * 1024,
 };
-#define SECOND_NS ((int64_t)1000 * 1000 * 1000)
-/* A folder's time of change is only as fine as the kernel's tick: what was listed sooner than this
- * after it may have changed again without a trace. */
-#define RACY_NS (2 * SECOND_NS)
 #define CACHE_HEAD "litmus-clean 2\n"
 
 /* ---- sets of hashes ---- */
@@ -182,7 +178,7 @@ static void folder_check(struct lt_folders *folders, struct lt_folder *folder, b
     folder_watch(folders, folder); /* first, so that nothing falls between it and the listing */
     int64_t mtime = lt_mtime_ns(&st);
     if (mtime == folder->clean_mtime && !force) return;
-    if (force || mtime != folder->listed_mtime || folder->listed_at - mtime < RACY_NS) folder->wanted = true;
+    if (force || mtime != folder->listed_mtime || folder->listed_at - mtime < LT_MTIME_GRAIN_NS) folder->wanted = true;
 }
 
 void lt_folders_refresh(struct lt_folders *folders, size_t newest, bool force) {
@@ -375,7 +371,7 @@ static void load(struct lt_folders *folders) {
 static bool wholly_clean(const struct lt_folders *folders, size_t index) {
     const struct lt_folder *folder = folders->items[index];
     return index >= RECENT && folder != folders->listing && !folder->wanted && folder->followed == 0 &&
-           folder->listed_mtime >= 0 && folder->listed_at - folder->listed_mtime > RACY_NS;
+           folder->listed_mtime >= 0 && folder->listed_at - folder->listed_mtime > LT_MTIME_GRAIN_NS;
 }
 
 void lt_folders_save(struct lt_folders *folders) {
